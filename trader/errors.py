@@ -1,0 +1,71 @@
+"""Errors, named by the action that each causes.
+
+TraderError
+├── Transient      retried, bounded; never for submissions
+├── Rejected       the venue said no: recorded, the cycle goes on
+├── Unknown        the venue did not say: asked for by client id, never resent blindly
+└── Fatal          the daemon ends with `exit_code`
+    ├── Halt               the books do not add up: persisted, a person must look
+    ├── VenueUnreachable   69
+    ├── AccountLocked      73
+    ├── DatabaseUnusable   74
+    ├── CredentialsRefused 77
+    └── ConfigurationError 78
+
+Anything else is a bug and propagates.
+"""
+
+from __future__ import annotations
+
+
+class TraderError(Exception):
+    """Base of all that this program raises on purpose."""
+
+
+class Transient(TraderError):
+    """Passing trouble: try again, a bounded number of times."""
+
+
+class Rejected(TraderError):
+    """The venue refused. `code` is the venue's own (0 where it gave none), `status` the HTTP one."""
+
+    def __init__(self, message: str, *, code: int = 0, status: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class Unknown(TraderError):
+    """The venue did not answer, or not intelligibly: the outcome must be asked for."""
+
+
+class Fatal(TraderError):
+    """Ends the daemon. The message is one line that says what to do."""
+
+    exit_code = 1
+
+
+class Halt(Fatal):
+    """Something that must not be explained away. Latched in the journal until a person resumes."""
+
+    exit_code = 70
+
+
+class VenueUnreachable(Fatal):
+    exit_code = 69
+
+
+class AccountLocked(Fatal):
+    exit_code = 73
+
+
+class DatabaseUnusable(Fatal):
+    exit_code = 74
+
+
+class CredentialsRefused(Fatal):
+    exit_code = 77
+
+
+class ConfigurationError(Fatal):
+    exit_code = 78

@@ -1,0 +1,207 @@
+"""What the simulated exchange's parts say to each other. All values; the engine is a pure function over them.
+
+A bar is played in four phases, a quarter of its length apart: its open, its first extreme, its second extreme, its
+close. A bar does not tell which extreme came first: the venue plays the order that is worse for what the account
+holds or waits for (long: the low first; waiting to buy: the high first; mirrored for shorts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum
+
+from trader.core.types import (
+    ZERO,
+    Execution,
+    FeeSchedule,
+    Instrument,
+    OrderClass,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    Quote,
+    Symbol,
+    TimeInForce,
+)
+
+
+class Phase(IntEnum):
+    OPEN = 0
+    FIRST = 1
+    SECOND = 2
+    CLOSE = 3
+
+
+# ---- into the engine ----
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tape:
+    """Trading of one symbol since its last tape: the price went over [low, high] and ended at `last`.
+
+    volume  units that traded in this phase; caps what resting orders may fill
+    quote   the book now, or None where there is none
+    """
+
+    symbol: Symbol
+    at: datetime
+    bar_start: datetime
+    phase: Phase
+    low: Decimal
+    high: Decimal
+    last: Decimal
+    volume: Decimal
+    quote: Quote | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """A new order, parsed from the wire but not yet judged. Exactly one of qty and notional is set."""
+
+    at: datetime
+    order_id: str
+    client_order_id: str
+    symbol: Symbol
+    side: OrderSide
+    type: OrderType
+    tif: TimeInForce
+    qty: Decimal | None
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    order_class: OrderClass = OrderClass.SIMPLE
+    take_profit: Decimal | None = None  # limit price of the target leg
+    stop_loss: Decimal | None = None  # stop price of the stop leg
+    stop_loss_limit: Decimal | None = None
+    extended_hours: bool = False
+    duplicate: bool = False  # the shell knows every client id ever used; the engine answers 422 to a known one
+    market_open: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    at: datetime
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replace:
+    """PATCH: the old order becomes `replaced`, a new one with `new_order_id` takes its place."""
+
+    at: datetime
+    order_id: str
+    new_order_id: str
+    client_order_id: str
+    qty: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    tif: TimeInForce | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnd:
+    """The stock session is over: day orders in stocks expire."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halted:
+    """Trading in one symbol stops or resumes (a fault, or a scripted halt)."""
+
+    at: datetime
+    symbol: Symbol
+    halted: bool
+
+
+Event = Tape | Submit | Cancel | Replace | SessionEnd | Halted
+
+
+# ---- state ----
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimOrder:
+    """An order in the exchange's books. Legs of a bracket or OCO name their parent and each other's sibling."""
+
+    id: str
+    client_order_id: str
+    symbol: Symbol
+    side: OrderSide
+    type: OrderType
+    tif: TimeInForce
+    qty: Decimal
+    status: OrderStatus
+    submitted_at: datetime
+    updated_at: datetime
+    filled_qty: Decimal = ZERO
+    filled_notional: Decimal = ZERO
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    order_class: OrderClass = OrderClass.SIMPLE
+    parent_id: str | None = None
+    leg_ids: tuple[str, ...] = ()
+    triggered: bool = False  # a stop that has fired
+    entered_bar: datetime | None = None  # the bar in which it was accepted, where that was after the bar's open
+    filled_at: datetime | None = None
+    canceled_at: datetime | None = None
+    expired_at: datetime | None = None
+    replaced_by: str | None = None
+    replaces: str | None = None
+
+    @property
+    def filled_avg_price(self) -> Decimal | None:
+        return self.filled_notional / self.filled_qty if self.filled_qty else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """`qty` is signed. `cost` is signed too: what was paid for what is held."""
+
+    qty: Decimal
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """The engine's whole state. Terminal orders leave it: the ledger keeps them."""
+
+    cash: Decimal
+    holdings: Mapping[Symbol, Holding] = field(default_factory=dict)
+    orders: Mapping[str, SimOrder] = field(default_factory=dict)  # open ones, by id, oldest first
+    instruments: Mapping[Symbol, Instrument] = field(default_factory=dict)
+    tapes: Mapping[Symbol, Tape] = field(default_factory=dict)  # the last of each symbol
+    halted: frozenset[Symbol] = frozenset()
+    crypto_fees: FeeSchedule
+    executions: int = 0  # how many there have been: numbers the next
+
+
+# ---- out of the engine ----
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderEvent:
+    """A trade update: `event` is the venue's word (new, fill, partial_fill, canceled, expired, replaced, held ...)."""
+
+    event: str
+    at: datetime
+    order: SimOrder
+    execution: Execution | None = None
+    position_qty: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The venue's no: HTTP status, its code, its message, and figures for the body."""
+
+    status: int
+    code: int
+    message: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+Output = OrderEvent | Refusal

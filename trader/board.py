@@ -1,0 +1,113 @@
+"""What the daemon shows of itself: written by the jobs, read by the terminal view and by `trader status`.
+
+Only a display: nothing decides by it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from forecasters.types import CLOSE, HIGH, LOW, Forecast
+from trader.core.decision import Levels, Plan
+from trader.core.types import Execution, Order, Portfolio, Quote, Symbol
+
+EVENTS_KEPT = 200
+EQUITY_KEPT = 512
+
+
+@dataclass(slots=True)
+class Board:
+    """Mutable on purpose; every field is replaced whole, so that a reader in another thread sees no half of one."""
+
+    mode: str
+    backend: str
+    strategy: str
+    timeframe: str
+    symbols: tuple[Symbol, ...]
+    speed: str = ""
+    account_id: str = ""
+    phase: str = "starting"
+    market_time: datetime | None = None
+    next_trade: datetime | None = None
+    cycles: int = 0
+    last_cycle: str = ""
+    last_outcome: str = ""
+    first_equity: Decimal | None = None
+    portfolio: Portfolio | None = None
+    quotes: dict[Symbol, Quote] = field(default_factory=dict)
+    forecasts: dict[Symbol, tuple[float, float, float]] = field(default_factory=dict)  # median low, close, high
+    reasons: dict[Symbol, str] = field(default_factory=dict)
+    levels: dict[Symbol, Levels] = field(default_factory=dict)
+    flags: dict[str, str] = field(default_factory=dict)
+    equity: deque[float] = field(default_factory=lambda: deque(maxlen=EQUITY_KEPT))
+    events: deque[tuple[datetime | None, str, str]] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    fills: int = 0
+    fees_paid: Decimal = Decimal(0)
+    errors: int = 0
+
+    def say(self, kind: str, text: str) -> None:
+        """One line of news: kind is a word such as fill, denied, alert."""
+        self.events.append((self.market_time, kind, text))
+
+    def saw_portfolio(self, portfolio: Portfolio) -> None:
+        self.portfolio = portfolio
+        if self.first_equity is None:
+            self.first_equity = portfolio.account.equity
+
+    def saw_forecasts(self, forecasts: dict[Symbol, Forecast]) -> None:
+        self.forecasts = {symbol: median_bar(forecast) for symbol, forecast in forecasts.items()}
+
+    def saw_plan(self, plan: Plan) -> None:
+        reasons = {signal.symbol: signal.reason for signal in plan.signals}
+        for verdict in plan.verdicts:
+            if verdict.denials:
+                reasons[verdict.symbol] = "; ".join(f"{d.rule}: {d.detail}" for d in verdict.denials)
+                self.say("denied", f"{verdict.symbol} {reasons[verdict.symbol]}")
+        self.reasons = reasons
+
+    def saw_fill(self, execution: Execution) -> None:
+        self.fills += 1
+        self.say("fill", f"{execution.side} {execution.qty} {execution.symbol} at {execution.price}")
+
+    def resting(self, symbol: Symbol) -> tuple[Order, ...]:
+        return self.portfolio.orders_of(symbol) if self.portfolio else ()
+
+    def status(self) -> dict[str, object]:
+        """Plain values for the journal's status row."""
+        portfolio = self.portfolio
+        return {
+            "mode": self.mode,
+            "backend": self.backend,
+            "strategy": self.strategy,
+            "timeframe": self.timeframe,
+            "symbols": [str(symbol) for symbol in self.symbols],
+            "account": self.account_id,
+            "phase": self.phase,
+            "market_time": _iso(self.market_time),
+            "next_trade": _iso(self.next_trade),
+            "cycles": self.cycles,
+            "last_cycle": self.last_cycle,
+            "last_outcome": self.last_outcome,
+            "equity": str(portfolio.account.equity) if portfolio else None,
+            "cash": str(portfolio.account.cash) if portfolio else None,
+            "positions": len(portfolio.positions) if portfolio else None,
+            "open_orders": len(portfolio.orders) if portfolio else None,
+            "fills": self.fills,
+            "errors": self.errors,
+            "flags": {name: reason for name, reason in self.flags.items() if reason},
+            "reasons": {str(symbol): reason for symbol, reason in self.reasons.items()},
+        }
+
+
+def median_bar(forecast: Forecast) -> tuple[float, float, float]:
+    """Median low, close and high of the first forecast bar."""
+    middle = int(abs(forecast.levels - 0.5).argmin())
+    bar = forecast.quantiles[middle, 0]
+    return float(bar[LOW]), float(bar[CLOSE]), float(bar[HIGH])
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

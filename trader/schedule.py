@@ -1,0 +1,170 @@
+"""When the two jobs run. APScheduler's triggers say when in every mode; only what waits differs.
+
+Paper and live: a BackgroundScheduler, each job on an executor of its own, so that neither starves the other.
+Simulation: one loop that asks the exchange's clock to go on to the next fire time, or to the next fill before it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from trader.core.types import Timeframe
+from trader.ports import Clock
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Jobs(Protocol):
+    def trade(self, bar_close: datetime) -> bool:
+        """One cycle for the bars that closed at `bar_close`. False where there was nothing to do (market closed)."""
+
+    def manage(self) -> None: ...
+
+
+class EndingClock(Clock, Protocol):
+    """A clock whose market can run out of data."""
+
+    @property
+    def ended(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timetable:
+    """`trade` fires at each bar's close plus the delay, `manage` on its own beat; both aligned to UTC."""
+
+    timeframe: Timeframe
+    trade: IntervalTrigger
+    manage: IntervalTrigger
+
+    @classmethod
+    def of(cls, timeframe: Timeframe, delay: timedelta, manage_every: timedelta) -> Timetable:
+        def every(interval: timedelta, offset: timedelta) -> IntervalTrigger:
+            return IntervalTrigger(seconds=interval.total_seconds(), start_date=_EPOCH + offset, timezone=UTC)
+
+        # manage keeps a second's distance from whole beats, where bars open: it sees what has just happened
+        return cls(
+            timeframe=timeframe,
+            trade=every(timeframe.duration, delay),
+            manage=every(manage_every, timedelta(seconds=1)),
+        )
+
+    def next_trade(self, after: datetime) -> datetime:
+        return _next(self.trade, after)
+
+    def next_manage(self, after: datetime) -> datetime:
+        return _next(self.manage, after)
+
+
+def _next(trigger: IntervalTrigger, after: datetime) -> datetime:
+    """The first fire time later than `after`."""
+    fire: datetime = trigger.get_next_fire_time(None, after)
+    if fire <= after:
+        fire = trigger.get_next_fire_time(fire, after)
+    return fire.astimezone(UTC)
+
+
+def run_simulated(
+    jobs: Jobs,
+    clock: EndingClock,
+    timetable: Timetable,
+    stop: threading.Event,
+    *,
+    cycles: int | None = None,
+    skip_to: Callable[[datetime], datetime] = lambda moment: moment,
+) -> int:
+    """Drive both jobs by the exchange's clock until `stop`, the end of its data, or `cycles`. Returns cycles done.
+
+    skip_to  the first moment at or after the given one at which a cycle makes sense (stocks: not at night)
+    """
+    done = 0
+    now = clock.now()
+    next_trade, next_manage = skip_to(timetable.next_trade(now)), timetable.next_manage(now)
+    while not stop.is_set() and not clock.ended and (cycles is None or done < cycles):
+        due = min(next_trade, next_manage)
+        now = clock.wait_until(due)
+        if stop.is_set() or clock.ended:
+            break
+        if now >= next_trade:
+            done += jobs.trade(timetable.timeframe.floor(now))
+            next_trade = skip_to(timetable.next_trade(clock.now()))
+        else:
+            jobs.manage()
+        next_manage = timetable.next_manage(clock.now())
+    return done
+
+
+def run_scheduled(
+    jobs: Jobs,
+    clock: Clock,
+    timetable: Timetable,
+    stop: threading.Event,
+    *,
+    on_trouble: Callable[[str, str], None],
+    subscribe: Callable[[Callable[[], None]], None] = lambda wake: None,
+    cycles: int | None = None,
+) -> int:
+    """Drive both jobs by real time until `stop`. Re-raises a job's fatal error here, in the caller's thread.
+
+    on_trouble  told (job, what) when a run was missed, overran or failed
+    subscribe   given a function that makes `manage` run now: a trade update calls it
+    """
+    fatal: list[BaseException] = []
+    done = 0
+
+    def guarded(work: Callable[[], None]) -> Callable[[], None]:
+        # APScheduler swallows even SystemExit, so what must end the daemon is handed over here
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:
+                fatal.append(error)
+                stop.set()
+                raise
+
+        return run
+
+    def trade() -> None:
+        nonlocal done
+        done += jobs.trade(timetable.timeframe.floor(clock.now()))
+        if cycles is not None and done >= cycles:
+            stop.set()
+
+    scheduler = BackgroundScheduler(
+        timezone=UTC, executors={"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
+    )
+    grace = timetable.timeframe.duration.total_seconds() / 2
+    common = {"coalesce": True, "max_instances": 1}
+    scheduler.add_job(
+        guarded(trade), timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common
+    )
+    scheduler.add_job(
+        guarded(jobs.manage), timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common
+    )
+    scheduler.add_listener(
+        lambda event: on_trouble(event.job_id, _trouble(event)),
+        EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR,
+    )
+    subscribe(lambda: scheduler.modify_job("manage", next_run_time=datetime.now(UTC)))
+    scheduler.start()
+    try:
+        stop.wait()
+    finally:
+        clock.wake()
+        scheduler.shutdown(wait=True)
+    if fatal:
+        raise fatal[0]
+    return done
+
+
+def _trouble(event: JobEvent) -> str:
+    names = {EVENT_JOB_MISSED: "missed", EVENT_JOB_MAX_INSTANCES: "still running when due", EVENT_JOB_ERROR: "failed"}
+    return names.get(event.code, str(event.code))

@@ -1,0 +1,55 @@
+# Everything that a person types here. All of it stands on `make install`; the second time that takes no time.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint bench soak clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
+ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+install: $(STAMP)  ## .venv with everything in it, from constraints.txt
+
+# The stamp is younger than what it was made from, so an unchanged tree has nothing to do.
+$(STAMP): pyproject.toml constraints.txt
+	@python=; for name in $(PYTHONS); do \
+	  if "$$name" -c '$(ENOUGH)' >/dev/null 2>&1; then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "make: this needs Python 3.11 or newer; none of these is: $(PYTHONS)" >&2; exit 1; \
+	fi; \
+	if ! $(BIN)/python -c '$(ENOUGH)' >/dev/null 2>&1 || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "make: creating $(VENV) with $$($$python --version)"; \
+	  if ! $$python -m venv --clear $(VENV); then \
+	    echo "make: $$python cannot make a virtual environment (on Debian: apt-get install python3-venv)" >&2; exit 1; \
+	  fi; \
+	fi
+	@echo "make: installing from constraints.txt (a minute or two, the first time only)"
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+run: install  ## the daemon on the simulated exchange, with a live view (ARGS="--cycles 10")
+	@$(BIN)/trader run --mode sim $(ARGS)
+
+test: install  ## the whole suite but the long runs
+	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+lint: install  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install  ## what a cycle costs, outside inference
+	$(BIN)/trader bench cycle $(ARGS)
+
+soak: install  ## the long runs: an hour or so
+	$(BIN)/python -m pytest -q -m slow --timeout=3600 $(ARGS)
+
+clean:  ## what was built here, .venv included; never the state
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find trader forecasters settings tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+"""The life of an intent and of its order: a total state machine, and the merge of what was seen at different times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+
+from trader.core.types import Order, OrderStatus
+
+
+class IntentState(StrEnum):
+    PLANNED = "planned"  # journaled, not sent
+    SENT = "sent"  # the request may have left
+    UNKNOWN = "unknown"  # it left, and the venue did not say
+    ACCEPTED = "accepted"  # open at the venue
+    REJECTED = "rejected"  # refused by the venue, or given up before it reached the venue
+    DONE = "done"  # terminal at the venue: filled, cancelled, expired
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in (IntentState.REJECTED, IntentState.DONE)
+
+
+class IntentEvent(StrEnum):
+    SENDING = "sending"  # journaled just before the request goes out
+    NOT_SENT = "not_sent"  # it surely never left: the same id may go again
+    UNDETERMINED = "undetermined"  # no intelligible answer
+    REFUSED = "refused"  # the venue said no (and not because the id exists already)
+    ABSENT = "absent"  # asked by client id after a grace time: the venue does not know it
+    GIVEN_UP = "given_up"  # we will not send it any more; only for one that is not at the venue
+    SEEN_OPEN = "seen_open"
+    SEEN_TERMINAL = "seen_terminal"
+
+
+_P, _S, _U, _A, _R, _D = (
+    IntentState.PLANNED, IntentState.SENT, IntentState.UNKNOWN, IntentState.ACCEPTED, IntentState.REJECTED,
+    IntentState.DONE,
+)  # fmt: skip
+# Columns: the state before. What the venue has shown (accepted, done) is never taken back by what we failed to hear.
+_TABLE: dict[IntentEvent, dict[IntentState, IntentState]] = {
+    IntentEvent.SENDING: {_P: _S, _S: _S, _U: _U, _A: _A, _R: _R, _D: _D},
+    IntentEvent.NOT_SENT: {_P: _P, _S: _P, _U: _U, _A: _A, _R: _R, _D: _D},
+    IntentEvent.UNDETERMINED: {_P: _U, _S: _U, _U: _U, _A: _A, _R: _R, _D: _D},
+    IntentEvent.REFUSED: {_P: _R, _S: _R, _U: _R, _A: _A, _R: _R, _D: _D},
+    IntentEvent.ABSENT: {_P: _P, _S: _P, _U: _P, _A: _A, _R: _R, _D: _D},
+    IntentEvent.GIVEN_UP: {_P: _R, _S: _S, _U: _U, _A: _A, _R: _R, _D: _D},
+    IntentEvent.SEEN_OPEN: {_P: _A, _S: _A, _U: _A, _A: _A, _R: _R, _D: _D},
+    IntentEvent.SEEN_TERMINAL: {_P: _D, _S: _D, _U: _D, _A: _D, _R: _D, _D: _D},
+}
+
+
+def next_state(state: IntentState, event: IntentEvent) -> IntentState:
+    """Defined for every pair. Terminal never reopens; a refusal gives way to an order that did happen."""
+    return _TABLE[event][state]
+
+
+def seen(order: Order) -> IntentEvent:
+    """The event that a report of the order is."""
+    return IntentEvent.SEEN_TERMINAL if order.status.is_terminal else IntentEvent.SEEN_OPEN
+
+
+def merge_order(known: Order | None, reported: Order) -> Order:
+    """What is true after both reports, whichever came first: the larger fill, and the later stage of life.
+
+    Fills win over cancels (an order that filled while its cancel was under way is filled); terminal never reopens.
+    """
+    if known is None:
+        return reported
+    newer, older = (known, reported) if _age(known) > _age(reported) else (reported, known)
+    fuller = newer if newer.filled_qty >= older.filled_qty else older
+    status = max((newer, older), key=lambda o: (_stage(o.status), _age(o))).status
+    if fuller.filled_qty >= newer.qty > 0 and status is not OrderStatus.REPLACED:
+        status = OrderStatus.FILLED
+    price = fuller.filled_avg_price if fuller.filled_avg_price is not None else older.filled_avg_price
+    return replace(newer, status=status, filled_qty=fuller.filled_qty, filled_avg_price=price)
+
+
+def _age(order: Order) -> tuple[object, ...]:
+    """Orders two reports in time; where the stamps agree, the fuller and further one is the later."""
+    return (order.updated_at, order.filled_qty, _stage(order.status), order.status.value)
+
+
+def _stage(status: OrderStatus) -> int:
+    if status is OrderStatus.FILLED:
+        return 3
+    if status.is_terminal:
+        return 2
+    return 0 if status is OrderStatus.UNKNOWN else 1

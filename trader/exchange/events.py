@@ -55,6 +55,10 @@ class Tape:
     last: Decimal
     volume: Decimal
     quote: Quote | None
+    uncapped: bool = (
+        False  # the source has no volumes (FX): nothing known caps a fill. A known volume of 0 fills nothing
+    )
+    regular: bool = True  # False outside a stock's regular session: only extended-hours orders trade
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,7 @@ class Submit:
 class Cancel:
     at: datetime
     order_id: str
+    terminal: OrderStatus | None = None  # what the ledger says of an order that has left the books: 422, else 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +104,8 @@ class Replace:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     tif: TimeInForce | None = None
+    terminal: OrderStatus | None = None  # as in Cancel
+    duplicate: bool = False  # as in Submit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +131,16 @@ Event = Tape | Submit | Cancel | Replace | SessionEnd | Halted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MatchingRules:
+    """What the simulation assumes of the market and the account. Shares are of a tape's volume, in [0, 1]."""
+
+    volume_share: Decimal = Decimal("0.25")  # of what traded, all our fills in that symbol together take at most this
+    touch_share: Decimal = ZERO  # a limit that was touched, not traded through, takes at most this
+    quote_size_limits: bool = False  # a fill at the quote takes at most the size shown there
+    margin_multiplier: Decimal = Decimal(1)  # of equity, for stocks; crypto is never marginable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimOrder:
     """An order in the exchange's books. Legs of a bracket or OCO name their parent and each other's sibling."""
 
@@ -145,6 +162,9 @@ class SimOrder:
     order_class: OrderClass = OrderClass.SIMPLE
     parent_id: str | None = None
     leg_ids: tuple[str, ...] = ()
+    sibling_id: str | None = None  # one cancels the other
+    taker: bool = False  # was marketable on arrival and has been since: pays the taker fee, fills at the quote
+    extended_hours: bool = False
     triggered: bool = False  # a stop that has fired
     entered_bar: datetime | None = None  # the bar in which it was accepted, where that was after the bar's open
     filled_at: datetime | None = None
@@ -178,6 +198,9 @@ class Books:
     halted: frozenset[Symbol] = frozenset()
     crypto_fees: FeeSchedule
     executions: int = 0  # how many there have been: numbers the next
+    rules: MatchingRules = field(default_factory=MatchingRules)
+    used: Mapping[Symbol, Decimal] = field(default_factory=dict)  # of the last tape's volume, by our fills, units
+    filled_bar: Mapping[Symbol, datetime] = field(default_factory=dict)  # start of the bar of a symbol's last fill
 
 
 # ---- out of the engine ----

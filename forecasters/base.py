@@ -1,15 +1,33 @@
-"""The port that every backend implements."""
+"""The port that every backend implements, and its errors.
+
+ForecastError
+├── InvalidContext    what went in is not a series of closed bars
+└── InvalidForecast   what came out is not a distribution of bars
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from forecasters.types import Context, Forecast
+if TYPE_CHECKING:  # types.py raises the errors below
+    from forecasters.types import Context, Forecast
 
 
 class ForecastError(Exception):
     """No forecast. `reason` is one line for the journal; never a default forecast in its place."""
+
+    @property
+    def reason(self) -> str:
+        return str(self)
+
+
+class InvalidContext(ForecastError):
+    """A context that no backend should see."""
+
+
+class InvalidForecast(ForecastError):
+    """A forecast that no strategy may see: refused, never repaired."""
 
 
 class Forecaster(Protocol):

@@ -353,7 +353,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One fill. `fee` is in `fee_currency`: the base asset for a crypto buy, else the quote currency."""
+    """One fill. `fee` is in `fee_currency`: the base asset for a crypto buy, else the quote currency.
+
+    `fee_estimated`: the venue has not posted the fee yet, so it is our own schedule's.
+    """
 
     id: str
     order_id: str
@@ -364,6 +367,7 @@ class Execution:
     at: datetime
     fee: Decimal = ZERO
     fee_currency: str = "USD"
+    fee_estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,19 +2,249 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 
-from trader.core.decision import DecisionInputs, MarketView, Plan, Signal
+import numpy as np
+
+from forecasters.types import Forecast
+from trader.core.decision import DecisionInputs, Denial, Hold, Levels, MarketView, Plan, Signal, Verdict
+from trader.core.ids import client_order_id
+from trader.core.market import to_datetime
+from trader.core.portfolio import Exposure, exposure_of, is_held, own_entries, unpriced_orders
+from trader.core.quotes import quote_problem
+from trader.core.risk import Ground, Proposal, assess, cost_ratio, net_edge_bps
+from trader.core.sizing import size
+from trader.core.types import (
+    ZERO,
+    AssetClass,
+    EntrySide,
+    Instrument,
+    Order,
+    OrderIntent,
+    OrderSide,
+    OrderType,
+    Purpose,
+    Symbol,
+    TimeInForce,
+)
 
 
 def view_of(inputs: DecisionInputs) -> MarketView:
     """What the strategy may see of the inputs: usable quotes and finite forecasts only."""
-    raise NotImplementedError
+    quotes = {
+        symbol: quote
+        for symbol, quote in inputs.quotes.items()
+        if inputs.add_latest and quote_problem(quote, inputs.now, inputs.limits) is None
+    }
+    return MarketView(
+        now=inputs.now,
+        timeframe=inputs.timeframe,
+        portfolio=inputs.portfolio,
+        quotes=quotes,
+        forecasts={symbol: f for symbol, f in inputs.forecasts.items() if _is_usable(f)},
+        instruments=inputs.instruments,
+    )
 
 
 def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
     """`cancels` are venue ids of our open entries from earlier cycles: to be confirmed terminal before `intents` go.
 
     An intent whose symbol filled while being cancelled must be dropped by the caller (one position a symbol).
+    The order of `signals` does not matter: the best net edge is served first, so that what is left of the shared
+    limits goes to it.
     """
-    raise NotImplementedError
+    stale = own_entries(inputs.portfolio)
+    ground = _ground(inputs, stale)
+    proposals, verdicts = _proposals(inputs, signals, ground)
+    intents: dict[Symbol, OrderIntent] = {}
+    for proposal in _best_first(proposals, ground):
+        verdict = assess(proposal, ground)
+        verdicts[proposal.symbol] = verdict
+        if verdict.allowed > 0:
+            intents[proposal.symbol] = _intent(inputs, proposal, verdict.allowed)
+            ground = replace(ground, exposure=_taken(ground.exposure, proposal, verdict.allowed))
+    ordered = sorted(signals, key=lambda signal: (signal.symbol, repr(signal)))
+    levels = [_levels(inputs, signal, intents.get(signal.symbol)) for signal in ordered]
+    return Plan(
+        signals=tuple(ordered),
+        verdicts=tuple(verdicts[symbol] for symbol in sorted(verdicts)),
+        cancels=tuple(sorted(order.id for order in stale)),
+        intents=tuple(intents[symbol] for symbol in sorted(intents)),
+        levels=tuple(fresh for fresh in levels if fresh is not None),
+    )
+
+
+def _is_usable(forecast: Forecast) -> bool:
+    finite = bool(np.isfinite(forecast.quantiles).all()) and bool(np.isfinite(forecast.last_close))
+    return finite and forecast.last_close > 0 and len(forecast.times) > 0
+
+
+# ---- proposals ----
+
+
+def _proposals(
+    inputs: DecisionInputs, signals: Sequence[Signal], ground: Ground
+) -> tuple[list[Proposal], dict[Symbol, Verdict]]:
+    """Sized entries, and the verdicts on those that could not even be sized."""
+    proposals: list[Proposal] = []
+    refused: dict[Symbol, Verdict] = {}
+    count = Counter(signal.symbol for signal in signals)
+    for signal in signals:
+        side, entry, instrument = signal.entry_side, signal.entry, inputs.instruments.get(signal.symbol)
+        if count[signal.symbol] > 1:
+            refused[signal.symbol] = _refusal(signal, "one_intent", f"{count[signal.symbol]} signals for one symbol")
+        elif side is None:
+            continue
+        elif instrument is None:
+            refused[signal.symbol] = _refusal(signal, "asset", "unknown to the venue")
+        elif entry is None or not entry.is_finite() or entry <= 0:
+            refused[signal.symbol] = _refusal(signal, "levels", f"entry {entry}")
+        else:
+            proposals.append(_proposal(inputs, signal, side, entry, instrument, ground))
+    return proposals, refused
+
+
+def _refusal(signal: Signal, rule: str, detail: str) -> Verdict:
+    denial = Denial(symbol=signal.symbol, rule=rule, detail=detail)
+    return Verdict(symbol=signal.symbol, wanted=ZERO, allowed=ZERO, denials=(denial,))
+
+
+def _proposal(
+    inputs: DecisionInputs, signal: Signal, side: EntrySide, entry: Decimal, instrument: Instrument, ground: Ground
+) -> Proposal:
+    equity = inputs.portfolio.account.equity
+    spendable = ground.spendable[signal.symbol.asset_class]
+    return Proposal(
+        signal=signal,
+        side=side,
+        entry=entry,
+        wanted=size(inputs.sizing, equity, spendable, entry, side, instrument) if equity.is_finite() else ZERO,
+        instrument=instrument,
+        quote=inputs.quotes.get(signal.symbol),
+        forecast=inputs.forecasts.get(signal.symbol),
+    )
+
+
+def _best_first(proposals: Sequence[Proposal], ground: Ground) -> list[Proposal]:
+    def rank(proposal: Proposal) -> tuple[Decimal, Symbol]:
+        edge = net_edge_bps(proposal, ground)
+        return (-edge if edge is not None else Decimal("Infinity"), proposal.symbol)
+
+    return sorted(proposals, key=rank)
+
+
+# ---- the ground that proposals stand on ----
+
+
+def _ground(inputs: DecisionInputs, stale: Sequence[Order]) -> Ground:
+    portfolio, gone = inputs.portfolio, frozenset(order.id for order in stale)
+    return Ground(
+        inputs=inputs,
+        exposure=exposure_of(portfolio, inputs.instruments, inputs.quotes, gone),
+        spendable={kind: _spendable(inputs, kind, stale) for kind in AssetClass},
+        blocked=frozenset(order.symbol for order in portfolio.orders if order.is_open and order.id not in gone),
+        unpriced=frozenset(order.symbol for order in unpriced_orders(portfolio, inputs.quotes, gone)),
+    )
+
+
+def _spendable(inputs: DecisionInputs, kind: AssetClass, stale: Sequence[Order]) -> Decimal:
+    """Buying power with what our stale entries hold of it given back; crypto is bought with cash only."""
+    account = inputs.portfolio.account
+    held = (order.remaining * order.limit_price for order in stale if order.limit_price and order.side is OrderSide.BUY)
+    if not (account.buying_power.is_finite() and account.cash.is_finite()):
+        return ZERO
+    power = account.buying_power + sum(held, ZERO)
+    return min(account.cash, power) if kind is AssetClass.CRYPTO else power
+
+
+def _taken(exposure: Exposure, proposal: Proposal, qty: Decimal) -> Exposure:
+    notional = qty * proposal.entry
+    return exposure.taking(proposal.symbol, proposal.side, notional, notional * cost_ratio(proposal))
+
+
+# ---- results ----
+
+
+def _intent(inputs: DecisionInputs, proposal: Proposal, qty: Decimal) -> OrderIntent:
+    crypto = proposal.symbol.asset_class is AssetClass.CRYPTO
+    return OrderIntent(
+        client_order_id=client_order_id(
+            inputs.portfolio.account.id, inputs.cycle_id, proposal.symbol, Purpose.ENTRY, 0
+        ),
+        symbol=proposal.symbol,
+        purpose=Purpose.ENTRY,
+        entry_side=proposal.side,
+        order_side=proposal.side.opening,
+        qty=qty,
+        type=OrderType.LIMIT,
+        tif=TimeInForce.GTC if crypto else TimeInForce.DAY,  # a fraction of a share is refused with gtc
+        limit_price=proposal.entry,
+        reason=proposal.signal.reason,
+    )
+
+
+def _levels(inputs: DecisionInputs, signal: Signal, intent: OrderIntent | None) -> Levels | None:
+    """Fresh levels of a position that is held or being entered; None keeps the old ones."""
+    position = inputs.portfolio.position(signal.symbol)
+    if position is not None and is_held(position, inputs.instruments.get(signal.symbol)):
+        return _repriced(inputs, signal, position.entry_side)
+    if intent is None:
+        return None
+    return Levels(
+        symbol=signal.symbol,
+        entry_side=intent.entry_side,
+        target=signal.target,
+        stop=signal.stop,
+        set_at=inputs.now,
+        expires_at=_expiry(inputs, signal.symbol),
+    )
+
+
+def _repriced(inputs: DecisionInputs, signal: Signal, side: EntrySide) -> Levels | None:
+    """The target follows the forecast; the stop is only ever tightened; the age is the position's, not the level's."""
+    old = inputs.levels.get(signal.symbol)
+    if old is not None and old.entry_side is not side:
+        old = None
+    target = signal.target if signal.target is not None else (old.target if old else None)
+    stops = [stop for stop in (signal.stop, old.stop if old else None) if stop is not None]
+    stop = max(stops, key=lambda price: price * side.sign) if stops else None
+    if signal.target is None and signal.stop is None:
+        return None
+    if not _is_sane(inputs, signal, side, target, stop):
+        return None
+    return Levels(
+        symbol=signal.symbol,
+        entry_side=side,
+        target=target,
+        stop=stop,
+        set_at=inputs.now,
+        expires_at=old.expires_at if old else _expiry(inputs, signal.symbol),
+    )
+
+
+def _is_sane(
+    inputs: DecisionInputs, signal: Signal, side: EntrySide, target: Decimal | None, stop: Decimal | None
+) -> bool:
+    prices = [price for price in (target, stop) if price is not None]
+    if any(not price.is_finite() or price <= 0 for price in prices):
+        return False
+    if target is not None and stop is not None and stop * side.sign >= target * side.sign:
+        return False
+    forecast = inputs.forecasts.get(signal.symbol)
+    if forecast is None or not _is_usable(forecast):
+        return False
+    last = Decimal(repr(float(forecast.last_close)))
+    fresh = [price for price in (signal.target, signal.stop) if price is not None]
+    return all(abs(price / last - 1) <= inputs.limits.max_level_distance for price in fresh)
+
+
+def _expiry(inputs: DecisionInputs, symbol: Symbol) -> datetime:
+    """HOLD=bar: the close of the first forecast bar. HOLD=carry: the greatest age."""
+    forecast = inputs.forecasts.get(symbol)
+    if inputs.exits.hold is Hold.BAR and forecast is not None and len(forecast.times):
+        return to_datetime(forecast.times[0]) + inputs.timeframe.duration
+    return inputs.now + inputs.exits.max_age

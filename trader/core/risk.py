@@ -1,0 +1,396 @@
+"""The risk layer: independent of the strategy, it may deny or shrink an entry, never enlarge one.
+
+Every rule is a small function in GATES (a reason to deny, or None) or CAPS (the most notional that it allows).
+Reductions do not pass through here: nothing in this file can keep a position from being closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from forecasters.types import Forecast
+from trader.core.decision import DecisionInputs, Denial, ExitRests, Signal, Verdict
+from trader.core.market import to_datetime
+from trader.core.portfolio import Exposure, is_held
+from trader.core.quotes import quote_problem
+from trader.core.sizing import tradable, units
+from trader.core.types import ZERO, AssetClass, EntrySide, Instrument, Quote, Symbol
+
+BPS = Decimal(10_000)
+MIN_SHORT_EQUITY = Decimal(2_000)  # the venue's, USD
+SHORT_MARGIN = Decimal("1.03")  # the venue values a short at the higher of its limit and this times the ask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """An entry that has been sized and not yet judged."""
+
+    signal: Signal
+    side: EntrySide
+    entry: Decimal
+    wanted: Decimal  # units
+    instrument: Instrument
+    quote: Quote | None
+    forecast: Forecast | None
+
+    @property
+    def symbol(self) -> Symbol:
+        return self.signal.symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What every proposal of one plan is judged against."""
+
+    inputs: DecisionInputs
+    exposure: Exposure
+    spendable: Mapping[AssetClass, Decimal]  # cash or buying power before this plan, account currency
+    blocked: frozenset[Symbol]  # an order is in the way there
+    unpriced: frozenset[Symbol]  # open orders of unknown size
+
+
+Gate = Callable[[Proposal, Ground], "str | None"]
+Cap = Callable[[Proposal, Ground], Decimal]
+
+
+def assess(proposal: Proposal, ground: Ground) -> Verdict:
+    """Denied by any gate; else the smallest of what was wanted and what every cap leaves, floored to the lot."""
+    edge = net_edge_bps(proposal, ground)
+    denials = tuple(
+        Denial(symbol=proposal.symbol, rule=rule, detail=detail)
+        for rule, gate in GATES
+        if (detail := gate(proposal, ground)) is not None
+    )
+    if denials:
+        return _verdict(proposal, ZERO, denials, edge)
+    room = {rule: cap(proposal, ground) for rule, cap in CAPS}
+    tightest = min(room, key=lambda rule: room[rule])
+    wanted_notional = proposal.wanted * proposal.entry
+    if wanted_notional <= room[tightest]:
+        allowed = tradable(proposal.wanted, proposal.entry, proposal.side, proposal.instrument)
+        shrunk: tuple[Denial, ...] = ()
+    else:
+        allowed = units(room[tightest], proposal.entry, proposal.side, proposal.instrument)
+        detail = f"wanted {wanted_notional:.2f}, room for {max(room[tightest], ZERO):.2f}"
+        shrunk = (Denial(symbol=proposal.symbol, rule=tightest, detail=detail),)
+    if allowed == 0 and not shrunk:
+        minimum = f"minimum {proposal.instrument.min_qty} units and {proposal.instrument.min_notional} in value"
+        shrunk = (Denial(symbol=proposal.symbol, rule="too_small", detail=f"{wanted_notional:.2f}: {minimum}"),)
+    return _verdict(proposal, min(allowed, proposal.wanted), shrunk, edge)
+
+
+def _verdict(proposal: Proposal, allowed: Decimal, denials: tuple[Denial, ...], edge: Decimal | None) -> Verdict:
+    return Verdict(symbol=proposal.symbol, wanted=proposal.wanted, allowed=allowed, denials=denials, net_edge_bps=edge)
+
+
+# ---- the edge ----
+
+
+def round_trip_edge_bps(
+    entry: Decimal,
+    target: Decimal,
+    entry_side: EntrySide,
+    *,
+    fee_in_bps: Decimal,
+    fee_out_bps: Decimal,
+    quote: Quote,
+    crossed_legs: int,
+) -> Decimal:
+    """exit/entry - 1 (mirrored for a short), less both fills' fees and half a spread for each leg that crosses."""
+    gross = (target / entry - 1) * entry_side.sign * BPS
+    return gross - fee_in_bps - fee_out_bps - quote.spread_bps / 2 * crossed_legs
+
+
+def net_edge_bps(proposal: Proposal, ground: Ground) -> Decimal | None:
+    """None where there is no target or no usable quote.
+
+    The entry rests (maker) unless it crosses the quote; the exit counts as taker across half a spread unless the
+    target itself rests for certain: where it is only watched, it may have to be taken.
+    """
+    quote, target = proposal.quote, proposal.signal.target
+    if (
+        quote is None
+        or target is None
+        or not target.is_finite()
+        or quote_problem(quote, ground.inputs.now, ground.inputs.limits) is not None
+    ):
+        return None
+    fees = proposal.instrument.fees
+    entry_crosses = crosses(proposal, quote)
+    whole = proposal.wanted == proposal.wanted.to_integral_value()
+    oco = proposal.instrument.symbol.asset_class is AssetClass.STOCK and whole
+    exit_crosses = not oco and ground.inputs.exits.exit_rests is not ExitRests.TARGET
+    return round_trip_edge_bps(
+        proposal.entry,
+        target,
+        proposal.side,
+        fee_in_bps=fees.taker_bps if entry_crosses else fees.maker_bps,
+        fee_out_bps=fees.taker_bps if exit_crosses else fees.maker_bps,
+        quote=quote,
+        crossed_legs=int(entry_crosses) + int(exit_crosses),
+    )
+
+
+def crosses(proposal: Proposal, quote: Quote) -> bool:
+    if proposal.side is EntrySide.LONG:
+        return proposal.entry >= quote.ask
+    return proposal.entry <= quote.bid
+
+
+# ---- gates ----
+
+
+def _killed(_: Proposal, ground: Ground) -> str | None:
+    return ground.inputs.risk.killed or None
+
+
+def _halted(_: Proposal, ground: Ground) -> str | None:
+    return ground.inputs.risk.halted or None
+
+
+def _paused(_: Proposal, ground: Ground) -> str | None:
+    return ground.inputs.risk.paused or None
+
+
+def _add_latest(_: Proposal, ground: Ground) -> str | None:
+    return None if ground.inputs.add_latest else "ADD_LATEST is off: no real quotes, so no entry"
+
+
+def _unknown_state(_: Proposal, ground: Ground) -> str | None:
+    state = ground.inputs.risk
+    if state.day_start_equity is None or state.peak_equity is None or state.last_stop_at is None:
+        return "the day's first equity, the peak or the last stops are not known"
+    if not (state.day_start_equity > 0 and state.peak_equity > 0):
+        return f"day start {state.day_start_equity}, peak {state.peak_equity}: not equity"
+    return None
+
+
+def _account(_: Proposal, ground: Ground) -> str | None:
+    account, now = ground.inputs.portfolio.account, ground.inputs.now
+    age = now - account.at
+    if age > MAX_ACCOUNT_AGE_BARS * ground.inputs.timeframe.duration:
+        return f"account read {age.total_seconds():.0f} s ago"
+    if account.trading_blocked or account.status.upper() != "ACTIVE":
+        return f"account is {account.status}, trading blocked: {account.trading_blocked}"
+    if not account.equity.is_finite() or account.equity <= 0:
+        return f"equity {account.equity}"
+    return None
+
+
+def _closed(proposal: Proposal, ground: Ground) -> str | None:
+    return None if proposal.symbol in ground.inputs.open_symbols else "its market is closed, or may not be entered now"
+
+
+def _asset(proposal: Proposal, ground: Ground) -> str | None:
+    if not proposal.instrument.tradable:
+        return "not tradable at the venue"
+    if proposal.side is EntrySide.LONG:
+        return None
+    account = ground.inputs.portfolio.account
+    if not (proposal.instrument.shortable and account.shorting_enabled):
+        return f"short: asset shortable {proposal.instrument.shortable}, account {account.shorting_enabled}"
+    if account.equity < MIN_SHORT_EQUITY:
+        return f"short: equity {account.equity:.2f} below {MIN_SHORT_EQUITY}"
+    return None
+
+
+def _position(proposal: Proposal, ground: Ground) -> str | None:
+    position = ground.inputs.portfolio.position(proposal.symbol)
+    if position is not None and is_held(position, proposal.instrument):
+        return f"{position.qty} held already"
+    return None
+
+
+def _order_open(proposal: Proposal, ground: Ground) -> str | None:
+    return "an open order is in the way" if proposal.symbol in ground.blocked else None
+
+
+def _unpriced(_: Proposal, ground: Ground) -> str | None:
+    if not ground.unpriced:
+        return None
+    return f"open orders of unknown size in {', '.join(str(symbol) for symbol in sorted(ground.unpriced))}"
+
+
+def _quote(proposal: Proposal, ground: Ground) -> str | None:
+    return quote_problem(proposal.quote, ground.inputs.now, ground.inputs.limits)
+
+
+def _forecast(proposal: Proposal, ground: Ground) -> str | None:
+    """A forecast is of use until the bar that it is of has ended."""
+    if proposal.forecast is None:
+        return "no forecast"
+    if len(proposal.forecast.times) == 0:
+        return "an empty forecast"
+    over = to_datetime(proposal.forecast.times[0]) + ground.inputs.timeframe.duration
+    return f"the forecast bar was over at {over:%Y-%m-%dT%H:%M:%SZ}" if ground.inputs.now >= over else None
+
+
+def _levels(proposal: Proposal, _: Ground) -> str | None:
+    target, stop, entry, sign = proposal.signal.target, proposal.signal.stop, proposal.entry, proposal.side.sign
+    if target is None or stop is None:
+        return f"entry without exits: target {target}, stop {stop}"
+    if not (target.is_finite() and stop.is_finite() and entry.is_finite() and min(target, stop, entry) > 0):
+        return f"not prices: stop {stop}, entry {entry}, target {target}"
+    if not (stop * sign < entry * sign < target * sign):
+        return f"{proposal.side}: stop {stop}, entry {entry}, target {target} are out of order"
+    on_tick = all(price == proposal.instrument.price_down(price) for price in (stop, entry, target))
+    return None if on_tick else f"off the tick {proposal.instrument.tick}: {stop}, {entry}, {target}"
+
+
+def _distance(proposal: Proposal, ground: Ground) -> str | None:
+    if proposal.forecast is None:
+        return None
+    limit = ground.inputs.limits.max_level_distance
+    last = Decimal(repr(float(proposal.forecast.last_close)))
+    if not last.is_finite() or last <= 0:
+        return f"last close {last}"
+    for price in (proposal.entry, proposal.signal.target, proposal.signal.stop):
+        if price is not None and not abs(price / last - 1) <= limit:
+            return f"{price} lies {abs(price / last - 1):.2%} from the last close {last}, over {limit:.0%}"
+    return None
+
+
+def _scale(proposal: Proposal, ground: Ground) -> str | None:
+    """The history must be the quoted instrument's: another coin's series under this ticker shows here."""
+    if proposal.forecast is None or _quote(proposal, ground) is not None or proposal.quote is None:
+        return None
+    last, mid = Decimal(repr(float(proposal.forecast.last_close))), proposal.quote.mid
+    limit = ground.inputs.limits.max_level_distance
+    if not last.is_finite() or last <= 0 or abs(mid / last - 1) > limit:
+        return f"quote {mid} against last close {last}: over {limit:.0%} apart"
+    return None
+
+
+def _collar(proposal: Proposal, ground: Ground) -> str | None:
+    if _quote(proposal, ground) is not None or proposal.quote is None:
+        return None
+    away = abs(proposal.entry / proposal.quote.mid - 1) * BPS
+    limit = ground.inputs.limits.collar_bps
+    return f"{away:.1f} bps from the mid {proposal.quote.mid}, over {limit}" if away > limit else None
+
+
+def _edge(proposal: Proposal, ground: Ground) -> str | None:
+    if _quote(proposal, ground) is not None:
+        return None  # said already
+    edge, least = net_edge_bps(proposal, ground), ground.inputs.limits.min_edge_bps
+    if edge is None:
+        return "no target to compare with"
+    if edge <= 0 or edge < least:
+        return f"{edge:.1f} bps after fees and spread, under {least}"
+    return None
+
+
+def _order_rate(_: Proposal, ground: Ground) -> str | None:
+    sent, limit = (
+        ground.inputs.risk.orders_last_minute + ground.exposure.orders,
+        ground.inputs.limits.max_orders_per_minute,
+    )
+    return f"{sent} orders in the last minute, limit {limit}" if sent >= limit else None
+
+
+def _open_entries(_: Proposal, ground: Ground) -> str | None:
+    count, limit = len(ground.exposure.entries), ground.inputs.limits.max_open_entries
+    return f"{count} symbols held or being entered, limit {limit}" if count >= limit else None
+
+
+def _daily_loss(_: Proposal, ground: Ground) -> str | None:
+    start, equity = ground.inputs.risk.day_start_equity, ground.inputs.portfolio.account.equity
+    limit = ground.inputs.limits.max_daily_loss
+    if start is None or start <= 0:
+        return None  # said already
+    lost = 1 - equity / start
+    return (
+        f"{lost:.2%} lost since the day's start ({start:.2f} to {equity:.2f}), limit {limit:.2%}"
+        if lost >= limit
+        else None
+    )
+
+
+def _drawdown(_: Proposal, ground: Ground) -> str | None:
+    peak, equity = ground.inputs.risk.peak_equity, ground.inputs.portfolio.account.equity
+    limit = ground.inputs.limits.max_drawdown
+    if peak is None or peak <= 0:
+        return None  # said already
+    down = 1 - equity / peak
+    return f"{down:.2%} below the peak ({peak:.2f} to {equity:.2f}), limit {limit:.2%}" if down >= limit else None
+
+
+def _cooldown(proposal: Proposal, ground: Ground) -> str | None:
+    stopped = (ground.inputs.risk.last_stop_at or {}).get(proposal.symbol)
+    if stopped is None or ground.inputs.now >= stopped + ground.inputs.limits.cooldown:
+        return None
+    return f"stopped out at {stopped:%Y-%m-%dT%H:%M:%SZ}, cooling down for {ground.inputs.limits.cooldown}"
+
+
+MAX_ACCOUNT_AGE_BARS = 1
+GATES: tuple[tuple[str, Gate], ...] = (
+    ("killed", _killed),
+    ("halted", _halted),
+    ("paused", _paused),
+    ("add_latest", _add_latest),
+    ("unknown_state", _unknown_state),
+    ("account", _account),
+    ("closed", _closed),
+    ("asset", _asset),
+    ("position", _position),
+    ("order_open", _order_open),
+    ("unpriced_orders", _unpriced),
+    ("quote", _quote),
+    ("forecast", _forecast),
+    ("levels", _levels),
+    ("level_distance", _distance),
+    ("scale", _scale),
+    ("collar", _collar),
+    ("edge", _edge),
+    ("order_rate", _order_rate),
+    ("open_entries", _open_entries),
+    ("daily_loss", _daily_loss),
+    ("drawdown", _drawdown),
+    ("cooldown", _cooldown),
+)
+
+
+# ---- caps: notional that is left, account currency ----
+
+
+def _max_symbol(proposal: Proposal, ground: Ground) -> Decimal:
+    equity = ground.inputs.portfolio.account.equity
+    return ground.inputs.limits.max_symbol * equity - ground.exposure.of(proposal.symbol)
+
+
+def _max_gross(_: Proposal, ground: Ground) -> Decimal:
+    return ground.inputs.limits.max_gross * ground.inputs.portfolio.account.equity - ground.exposure.gross
+
+
+def _max_net(proposal: Proposal, ground: Ground) -> Decimal:
+    """Against the worst case: what is held on the other side offsets, its open orders may never fill."""
+    exposure, side = ground.exposure, proposal.side
+    ours, theirs = (EntrySide.LONG, EntrySide.SHORT) if side is EntrySide.LONG else (EntrySide.SHORT, EntrySide.LONG)
+    net = exposure.committed(ours) - exposure.held(theirs)
+    return ground.inputs.limits.max_net * ground.inputs.portfolio.account.equity - net
+
+
+def _max_order(_: Proposal, ground: Ground) -> Decimal:
+    return ground.inputs.limits.max_order_notional
+
+
+def _buying_power(proposal: Proposal, ground: Ground) -> Decimal:
+    return (ground.spendable[proposal.symbol.asset_class] - ground.exposure.spent) / cost_ratio(proposal)
+
+
+def cost_ratio(proposal: Proposal) -> Decimal:
+    """Buying power that the venue takes for each unit of notional."""
+    if proposal.side is EntrySide.LONG or proposal.quote is None:
+        return Decimal(1)
+    return max(Decimal(1), SHORT_MARGIN * proposal.quote.ask / proposal.entry)
+
+
+CAPS: tuple[tuple[str, Cap], ...] = (
+    ("max_symbol", _max_symbol),
+    ("max_gross", _max_gross),
+    ("max_net", _max_net),
+    ("max_order_notional", _max_order),
+    ("buying_power", _buying_power),
+)

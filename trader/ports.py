@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
+from trader.core.decision import DecisionInputs, Levels, Plan
 from trader.core.market import Bars
 from trader.core.types import (
+    ZERO,
     Account,
     Execution,
     Instrument,
     Order,
     OrderIntent,
+    Portfolio,
     Position,
+    Purpose,
     Quote,
     Symbol,
     Timeframe,
@@ -105,3 +110,108 @@ class Broker(Protocol):
 
     def sessions(self, start: datetime, end: datetime) -> Sequence[Session]:
         """Stock sessions that overlap [start, end]."""
+
+
+class KnownIntent(Protocol):
+    """An intent as the journal keeps it. `state` is an IntentState's text."""
+
+    @property
+    def intent(self) -> OrderIntent: ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def order_id(self) -> str | None: ...
+
+    @property
+    def created_at(self) -> datetime: ...
+
+
+class KnownBooks(Protocol):
+    """What the journal's executions and corrections add up to: units by symbol, and cash since the beginning."""
+
+    @property
+    def positions(self) -> Mapping[Symbol, Decimal]: ...
+
+    @property
+    def cash(self) -> Decimal: ...
+
+
+class PendingCommand(Protocol):
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def args(self) -> Mapping[str, str]: ...
+
+
+class Journal(Protocol):
+    """The daemon's memory. A call that returns is on disk; one that fails raises DatabaseUnusable."""
+
+    def begin_cycle(self, cycle_id: str, kind: str, at: datetime) -> None: ...
+
+    def close_cycle(
+        self, cycle_id: str, at: datetime, outcome: str, note: str = "", timings: Mapping[str, float] | None = None
+    ) -> None: ...
+
+    def cycle(self, cycle_id: str) -> object | None:
+        """None where it was never begun."""
+
+    def save_plan(self, cycle_id: str, inputs: DecisionInputs, plan: Plan) -> None: ...
+
+    def add_intents(self, cycle_id: str, intents: Sequence[OrderIntent], at: datetime) -> None: ...
+
+    def set_intent(
+        self, client_order_id: str, state: str, at: datetime, *, order_id: str | None = None, reason: str = ""
+    ) -> None: ...
+
+    def intents(self, states: Collection[str] | None = None) -> Sequence[KnownIntent]: ...
+
+    def attempts(self, cycle_id: str, symbol: Symbol, purpose: Purpose) -> int: ...
+
+    def save_sync(
+        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
+    ) -> Sequence[Execution]: ...
+
+    def believed(self) -> KnownBooks: ...
+
+    def executions(
+        self, limit: int | None = None, *, symbol: Symbol | None = None, after: datetime | None = None
+    ) -> Sequence[Execution]: ...
+
+    def last_execution_at(self) -> datetime | None: ...
+
+    def correction(
+        self,
+        kind: str,
+        at: datetime,
+        *,
+        symbol: Symbol | None = None,
+        qty: Decimal = ZERO,
+        cash: Decimal = ZERO,
+        detail: str = "",
+    ) -> None: ...
+
+    def levels(self) -> Mapping[Symbol, Levels]: ...
+
+    def drop_levels(self, symbol: Symbol) -> None: ...
+
+    def flag(self, name: str) -> str: ...
+
+    def set_flag(self, name: str, value: str, at: datetime) -> None: ...
+
+    def pending_commands(self) -> Sequence[PendingCommand]: ...
+
+    def finish_command(self, command_id: int, at: datetime, ok: bool, message: str) -> None: ...
+
+    def alert(self, kind: str, severity: str, detail: str, at: datetime) -> None: ...
+
+    def put_status(self, status: Mapping[str, object], at: datetime) -> None: ...
+
+    def set_meta(self, key: str, value: str) -> None: ...
+
+    def get_meta(self, key: str) -> str | None: ...

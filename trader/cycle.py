@@ -1,0 +1,286 @@
+"""One cycle: sync, bars, forecast, quotes, decide, risk, journal, submit, sync. Reads from top to bottom.
+
+The lock over the books is let go during the forecast, so that `manage` never waits for a model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from forecasters.base import Forecaster, ForecastError
+from forecasters.types import Context, Forecast
+from trader import failpoints
+from trader.board import Board
+from trader.core.bars import bars_problem
+from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, Signal, Sizing
+from trader.core.ids import cycle_id
+from trader.core.market import Bars, to_datetime64
+from trader.core.plan import plan
+from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
+from trader.desk import Desk
+from trader.errors import Transient
+from trader.manage import Manager, Sessions
+from trader.ports import MarketData
+
+POLL_S = 1.0  # between two askings for a bar that is not there yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the decisions of a run are made by. Replaced whole on reload."""
+
+    symbols: tuple[Symbol, ...]
+    timeframe: Timeframe
+    context: int
+    horizon: int
+    strategy: str
+    params: Mapping[str, str]
+    sizing: Sizing
+    limits: RiskLimits
+    exits: ExitPolicy
+    add_latest: bool
+    bar_deadline: timedelta
+
+
+@dataclass(slots=True, kw_only=True)
+class Trader:
+    """The trade job. `decide` is the strategy, from its view to signals, with its parameters bound."""
+
+    desk: Desk
+    manager: Manager
+    market: MarketData
+    forecaster: Forecaster
+    instruments: Mapping[Symbol, Instrument]
+    sessions: Sessions
+    rules: Rules
+    decide: Callable[[DecisionInputs], Sequence[Signal]]
+    on_progress: Callable[[str], None] = lambda name: None
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def board(self) -> Board:
+        return self.desk.board
+
+    def manage(self) -> None:
+        self.manager.manage()
+
+    def trade(self, bar_close: datetime) -> bool:
+        """The cycle of the bars that closed at `bar_close`. False where there was nothing to do, or it ran already."""
+        name = cycle_id(bar_close, "trade")
+        self.board.market_time = now = self.desk.clock.now()
+        symbols = [symbol for symbol in self.rules.symbols if self._tradable(symbol, now)]
+        if not symbols or self.desk.journal.cycle(name) is not None:
+            self.on_progress("trade")
+            return False
+        self.timings = {}
+        self.desk.journal.begin_cycle(name, "trade", now)
+        started = time.perf_counter()
+        try:
+            outcome, note = self._run(name, bar_close, symbols)
+        except Transient as error:
+            outcome, note = "venue trouble", str(error)
+            self.board.errors += 1
+            self.board.say("venue", note)
+        self.timings["cycle"] = time.perf_counter() - started
+        self._close(name, outcome, note)
+        return True
+
+    def _run(self, name: str, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[str, str]:
+        with self.desk.lock, self._timed("sync"):
+            self.desk.sync()
+        with self._timed("bars"):
+            bars, dropped = self._bars(bar_close, symbols)
+        with self._timed("forecast"):
+            forecasts, trouble = self._forecast(bars, bar_close)
+        with self.desk.lock:
+            with self._timed("sync"):
+                portfolio = self.desk.sync()
+            with self._timed("quotes"):
+                quotes, missing = self._quotes(symbols)
+            quoted = time.perf_counter()
+            fit, misfits = self._fit(forecasts, bars, quotes, bar_close)
+            with self._timed("decide"):
+                inputs = self._inputs(name, portfolio, quotes, fit)
+                decided = plan(inputs, self.decide(inputs))
+            with self._timed("journal"):
+                failpoints.reach("before_plan")
+                self.desk.journal.save_plan(name, inputs, decided)
+                failpoints.reach("after_plan")
+            self.timings["quote_to_plan"] = time.perf_counter() - quoted
+            self.board.saw_plan(decided)
+            placed = self._carry_out(decided, quoted)
+            with self._timed("sync"):
+                failpoints.reach("before_last_sync")
+                self.desk.sync()
+        reasons = [f"{symbol}: {why}" for symbol, why in {**missing, **dropped, **misfits}.items()]
+        if trouble:
+            reasons.append(f"forecast: {trouble}")
+        return f"{placed} entries, {len(decided.intents)} planned", "; ".join(reasons)
+
+    # ---- the steps ----
+
+    def _bars(self, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Bars], dict[Symbol, str]]:
+        """Closed bars, the newest of each symbol awaited up to the deadline; what is not fit is dropped, with why."""
+        rules, clock = self.rules, self.desk.clock
+        expected = bar_close - rules.timeframe.duration
+        deadline = clock.now() + rules.bar_deadline
+        while True:
+            found = self.market.bars(symbols, rules.timeframe, end=bar_close, count=rules.context)
+            late = [s for s in symbols if s not in found or found[s].last_start < expected]
+            if not late or clock.now() >= deadline:
+                break
+            before = clock.now()
+            if clock.wait_until(before + timedelta(seconds=POLL_S)) <= before:
+                break
+        fit: dict[Symbol, Bars] = {}
+        dropped: dict[Symbol, str] = {}
+        for symbol in symbols:
+            problem = self._bars_problem(found.get(symbol), symbol, expected)
+            if problem is None:
+                fit[symbol] = found[symbol]
+            else:
+                dropped[symbol] = problem
+                self.board.say("bars", f"{symbol}: {problem}")
+        return fit, dropped
+
+    def _bars_problem(
+        self, bars: Bars | None, symbol: Symbol, expected: datetime, quote: Quote | None = None
+    ) -> str | None:
+        rules = self.rules
+        sessions = None
+        if symbol.asset_class is AssetClass.STOCK:
+            sessions = [(session.open, session.close) for session in self.sessions.around(self.desk.clock.now())]
+        mid = quote.mid if quote is not None and quote.bid > 0 else None
+        return bars_problem(bars, rules.timeframe, expected, rules.context, mid, sessions=sessions)
+
+    def _forecast(self, bars: Mapping[Symbol, Bars], bar_close: datetime) -> tuple[dict[Symbol, Forecast], str]:
+        """One batched call. A symbol without a forecast is absent; nothing stands in for it."""
+        if not bars:
+            return {}, "no symbol has bars"
+        contexts = [self._context(symbol, each, bar_close) for symbol, each in bars.items()]
+        try:
+            answer = self.forecaster.forecast(contexts)
+        except ForecastError as error:
+            self.board.errors += 1
+            self.desk.alert("forecast", "warning", str(error))
+            return {}, str(error)
+        forecasts = {symbol: answer[str(symbol)] for symbol in bars if str(symbol) in answer}
+        self.board.saw_forecasts(forecasts)
+        return forecasts, ""
+
+    def _context(self, symbol: Symbol, bars: Bars, bar_close: datetime) -> Context:
+        step = np.timedelta64(int(self.rules.timeframe.duration.total_seconds()), "s")
+        future = to_datetime64(bar_close) + step * np.arange(self.rules.horizon)
+        return Context(symbol=str(symbol), times=bars.times, values=bars.values, future_times=future)
+
+    def _quotes(self, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Quote], dict[Symbol, str]]:
+        """Fetched after the forecast, else they are stale. With ADD_LATEST off there are none, so nothing is entered."""
+        if not self.rules.add_latest:
+            return {}, dict.fromkeys(symbols, "ADD_LATEST is off: no quote, no entry")
+        try:
+            quotes = dict(self.market.quotes(symbols))
+        except Transient as error:
+            return {}, dict.fromkeys(symbols, f"no quote: {error}")
+        self.board.quotes = {**self.board.quotes, **quotes}
+        return quotes, {symbol: "no quote" for symbol in symbols if symbol not in quotes}
+
+    def _fit(
+        self,
+        forecasts: Mapping[Symbol, Forecast],
+        bars: Mapping[Symbol, Bars],
+        quotes: Mapping[Symbol, Quote],
+        bar_close: datetime,
+    ) -> tuple[dict[Symbol, Forecast], dict[Symbol, str]]:
+        """Forecasts whose bars are of the same scale as the market's quote: not another coin's series."""
+        expected = bar_close - self.rules.timeframe.duration
+        misfits: dict[Symbol, str] = {}
+        for symbol in forecasts:
+            problem = self._bars_problem(bars[symbol], symbol, expected, quotes.get(symbol))
+            if problem is not None:
+                misfits[symbol] = problem
+                self.board.say("bars", f"{symbol}: {problem}")
+        return {symbol: each for symbol, each in forecasts.items() if symbol not in misfits}, misfits
+
+    def _inputs(
+        self, name: str, portfolio: Portfolio, quotes: Mapping[Symbol, Quote], forecasts: Mapping[Symbol, Forecast]
+    ) -> DecisionInputs:
+        rules, now = self.rules, self.desk.clock.now()
+        return DecisionInputs(
+            cycle_id=name,
+            now=now,
+            timeframe=rules.timeframe,
+            strategy=rules.strategy,
+            params=rules.params,
+            sizing=rules.sizing,
+            limits=rules.limits,
+            exits=rules.exits,
+            portfolio=portfolio,
+            quotes=quotes,
+            forecasts=forecasts,
+            instruments=self.instruments,
+            levels=self.desk.journal.levels(),
+            open_symbols=frozenset(s for s in rules.symbols if s in self.instruments and self._may_enter(s, now)),
+            risk=self.desk.risk_state(portfolio),
+            add_latest=rules.add_latest,
+        )
+
+    def _carry_out(self, decided: Plan, quoted: float) -> int:
+        """Cancels confirmed, then exits, then entries. Returns how many entries the venue took."""
+        if decided.cancels:
+            with self._timed("cancel"):
+                confirmed = self.desk.cancel(decided.cancels)
+            portfolio = self.desk.sync()
+            if not confirmed:
+                for intent in decided.intents:
+                    self.desk.drop(intent, "an earlier order's cancel is unconfirmed")
+                return 0
+        else:
+            assert self.board.portfolio is not None
+            portfolio = self.board.portfolio
+        with self._timed("protect"):
+            portfolio = self.manager.protect_all(portfolio)
+        placed = 0
+        for intent in decided.intents:
+            if not self._still_wanted(intent, portfolio):
+                self.desk.drop(intent, "filled or taken while this was decided")
+                continue
+            self.timings.setdefault("quote_to_post", time.perf_counter() - quoted)
+            placed += self.desk.place(intent) is not None
+        return placed
+
+    def _still_wanted(self, intent: OrderIntent, portfolio: Portfolio) -> bool:
+        return intent.symbol not in portfolio.positions and not portfolio.orders_of(intent.symbol)
+
+    def _tradable(self, symbol: Symbol, now: datetime) -> bool:
+        return symbol in self.instruments and self.sessions.is_open(symbol, now)
+
+    def _may_enter(self, symbol: Symbol, now: datetime) -> bool:
+        """Open, and far enough from the close that a position could still be left again."""
+        if symbol.asset_class is AssetClass.CRYPTO:
+            return True
+        close = self.sessions.close_of(symbol, now)
+        return close is not None and (
+            self.rules.exits.stocks_overnight or now < close - self.rules.exits.flat_before_close
+        )
+
+    def _close(self, name: str, outcome: str, note: str) -> None:
+        now = self.desk.clock.now()
+        self.board.cycles += 1
+        self.board.last_cycle, self.board.last_outcome = name, outcome
+        if self.board.portfolio is not None:
+            self.board.equity.append(float(self.board.portfolio.account.equity))
+        self.desk.journal.close_cycle(name, now, outcome, note, self.timings)
+        self.desk.journal.put_status(self.board.status(), now)
+        self.on_progress("trade")
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.timings[step] = self.timings.get(step, 0.0) + time.perf_counter() - started

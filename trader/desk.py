@@ -1,0 +1,363 @@
+"""What both jobs stand on: the lock over the books, the sync with the venue, placing and cancelling orders.
+
+An order is journaled before it is sent. What the venue did not say is asked for by client id; the same id may be sent
+again because the venue takes each id only once. So a crash, a timeout or a lost answer neither doubles nor loses one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from trader import failpoints
+from trader.board import Board
+from trader.core.decision import RiskState
+from trader.core.ids import client_order_id, parse_client_order_id
+from trader.core.orders import IntentEvent, IntentState, next_state, seen
+from trader.core.protect import ExitWish
+from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
+from trader.core.types import Execution, Order, OrderIntent, Portfolio, Purpose, Symbol
+from trader.errors import Transient
+from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
+
+ASK_AGAIN_S = (0.2, 0.5, 1.0)  # waits before a doubtful report is asked for again
+CONFIRM_S = 10.0  # how long a cancel may stay unconfirmed
+OVERLAP = timedelta(minutes=2)  # executions this far before the last one are asked for again: clocks differ
+ABANDON_AFTER = timedelta(seconds=60)  # an intent that the venue does not know by then never reached it
+LIVE = (IntentState.PLANNED, IntentState.SENT, IntentState.UNKNOWN, IntentState.ACCEPTED)
+FLAGS = ("paused", "halted", "killed", "flatten")
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What must outlive one call but not the process: the journal can give all of it back."""
+
+    portfolio: Portfolio | None = None
+    execution_ids: frozenset[str] = frozenset()
+    last_execution_at: datetime | None = None
+    submitted: deque[datetime] | None = None
+    day: date | None = None
+    day_start: Decimal | None = None
+    peak: Decimal | None = None
+    last_stops: dict[Symbol, datetime] | None = None
+
+
+class Desk:
+    """Every method but `lock` itself is to be called with the lock held."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        journal: Journal,
+        clock: Clock,
+        board: Board,
+        account_id: str,
+        on_alert: Callable[[str, str, str], None],
+    ) -> None:
+        self.lock = threading.RLock()
+        self.broker, self.journal, self.clock, self.board = broker, journal, clock, board
+        self.account_id = account_id
+        self._on_alert = on_alert
+        self._memory = _Memory(submitted=deque(), last_stops={})
+        self._recall()
+
+    # ---- sync ----
+
+    def sync(self) -> Portfolio:
+        """The venue's truth, reconciled with the journal and booked. Raises Transient where it can't be trusted."""
+        live = self.journal.intents(LIVE)
+        books = self.journal.believed() if self.journal.get_meta("opened") else None
+        believed = Believed(
+            positions=books.positions if books else None,
+            cash=books.cash if books else None,
+            live=frozenset(record.intent.client_order_id for record in live),
+            execution_ids=self._memory.execution_ids,
+        )
+        reported, result = self._ask(believed)
+        if result.suspect:
+            raise Transient(f"the venue's report is doubtful: {result.suspect}")
+        self._book(reported, result)
+        self._settle(live, reported)
+        for reason in result.halts:
+            self.halt(reason)
+        self._memory.portfolio = reported.portfolio
+        self.board.saw_portfolio(reported.portfolio)
+        return reported.portfolio
+
+    def _ask(self, believed: Believed) -> tuple[Reported, Reconciliation]:
+        reported = self._report({})
+        result = reconcile(believed, reported)
+        answers: dict[str, Order | None] = {}
+        for wait in ASK_AGAIN_S:
+            if not (result.suspect or result.lost):
+                break
+            if result.suspect:
+                self.pause(wait)
+            answers |= {name: self.broker.order_by_client_id(name) for name in result.lost}
+            reported = self._report(answers)
+            result = reconcile(believed, reported, confirmed=bool(result.suspect))
+        return reported, result
+
+    def _report(self, answers: Mapping[str, Order | None]) -> Reported:
+        # executions last: they must cover whatever the positions already show
+        orders = tuple(self.broker.open_orders())
+        positions = {position.symbol: position for position in self.broker.positions()}
+        account = self.broker.account()
+        since = (self._memory.last_execution_at or self._opened_at(account.at)) - OVERLAP
+        executions = tuple(self.broker.executions(since))
+        portfolio = Portfolio(account=account, positions=positions, orders=orders, at=account.at)
+        return Reported(portfolio=portfolio, executions=executions, looked_up=dict(answers))
+
+    def _book(self, reported: Reported, result: Reconciliation) -> None:
+        now = self.clock.now()
+        looked_up = [order for order in reported.looked_up.values() if order is not None]
+        previous = self._memory.portfolio
+        failpoints.reach("before_book")
+        if result.executions or looked_up or _changed(previous, reported.portfolio):
+            for execution in self.journal.save_sync(
+                reported.portfolio, (*reported.portfolio.orders, *looked_up), result.executions
+            ):
+                self._saw(execution, reported)
+        failpoints.reach("after_book")
+        if not self.journal.get_meta("opened") or result.corrections:
+            self._correct(result, now)
+        if result.executions:
+            self._memory.last_execution_at = max(execution.at for execution in result.executions)
+            recent = self._memory.last_execution_at - 2 * OVERLAP
+            self._memory.execution_ids = frozenset(e.id for e in self.journal.executions(after=recent))
+
+    def _correct(self, result: Reconciliation, now: datetime) -> None:
+        """Book what no execution explains: the opening balance, adopted positions, fees, deposits."""
+        books = self.journal.believed()
+        reasons: dict[Symbol | None, Correction] = {c.symbol: c for c in result.corrections}
+        opening = not self.journal.get_meta("opened")
+        for symbol in sorted({*books.positions, *result.positions}):
+            difference = result.positions.get(symbol, Decimal(0)) - books.positions.get(symbol, Decimal(0))
+            if difference:
+                why = reasons.get(symbol)
+                kind = why.kind.value if why else "opening"
+                self.journal.correction(kind, now, symbol=symbol, qty=difference, detail=why.detail if why else "")
+        if result.cash is not None and result.cash != books.cash:
+            kind = "opening" if opening else "cash"
+            self.journal.correction(kind, now, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
+        for correction in result.corrections:
+            self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
+        if opening:
+            self.journal.set_meta("opened", now.isoformat())
+
+    def _settle(self, live: Sequence[KnownIntent], reported: Reported) -> None:
+        """Bring the live intents' states up to what the venue shows of them."""
+        now = self.clock.now()
+        open_orders = {order.client_order_id: order for order in reported.portfolio.orders}
+        for record in live:
+            name = record.intent.client_order_id
+            order = open_orders.get(name) or reported.looked_up.get(name)
+            state = IntentState(record.state)
+            if order is not None:
+                self._advance(name, state, seen(order), order_id=order.id)
+            elif name in reported.looked_up and now - record.created_at >= ABANDON_AFTER:
+                state = next_state(state, IntentEvent.ABSENT)
+                self._advance(name, state, IntentEvent.GIVEN_UP, reason="the venue never saw it")
+
+    def _advance(
+        self, name: str, state: IntentState, event: IntentEvent, *, order_id: str | None = None, reason: str = ""
+    ) -> None:
+        after = next_state(state, event)
+        if after is not state:
+            self.journal.set_intent(name, after.value, self.clock.now(), order_id=order_id, reason=reason)
+
+    def _saw(self, execution: Execution, reported: Reported) -> None:
+        self.board.saw_fill(execution)
+        orders = (*reported.portfolio.orders, *(o for o in reported.looked_up.values() if o is not None))
+        for order in orders:
+            parsed = parse_client_order_id(order.client_order_id)
+            if order.id == execution.order_id and parsed is not None and parsed.purpose is Purpose.STOP:
+                assert self._memory.last_stops is not None
+                self._memory.last_stops[execution.symbol] = execution.at
+                self.journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
+
+    # ---- orders ----
+
+    def place(self, intent: OrderIntent) -> Order | None:
+        """Send one journaled intent. None where it was refused, or where the venue has still not said."""
+        name = intent.client_order_id
+        assert self._memory.submitted is not None
+        self._memory.submitted.append(self.clock.now())
+        for wait in (*ASK_AGAIN_S, None):
+            failpoints.reach("before_post")
+            outcome = self.broker.submit(intent)
+            failpoints.reach("after_post")
+            if isinstance(outcome, Accepted):
+                return self._accepted(intent, outcome.order)
+            if isinstance(outcome, Refused) and not outcome.duplicate:
+                self._refused(intent, outcome)
+                return None
+            order = self._find(name)
+            if order is not None:
+                return self._accepted(intent, order)
+            if wait is not None:
+                self.pause(wait)
+        self.journal.set_intent(name, IntentState.UNKNOWN.value, self.clock.now(), reason="no answer from the venue")
+        self.alert("order", "warning", f"{intent.purpose} {intent.symbol}: the venue has not said; asked again at sync")
+        return None
+
+    def _find(self, name: str) -> Order | None:
+        try:
+            return self.broker.order_by_client_id(name)
+        except Transient:
+            return None
+
+    def _accepted(self, intent: OrderIntent, order: Order) -> Order:
+        event = seen(order)
+        state = next_state(IntentState.SENT, event)
+        # a fill on arrival is booked by the next sync, which must still look this order up
+        kept = IntentState.ACCEPTED if state is IntentState.DONE else state
+        self.journal.set_intent(intent.client_order_id, kept.value, self.clock.now(), order_id=order.id)
+        price = f" at {intent.price}" if intent.price is not None else ""
+        self.board.say("order", f"{intent.purpose}: {intent.order_side} {intent.qty} {intent.symbol}{price}")
+        return order
+
+    def _refused(self, intent: OrderIntent, refusal: Refused) -> None:
+        state = IntentState.REJECTED.value
+        self.journal.set_intent(intent.client_order_id, state, self.clock.now(), reason=refusal.reason)
+        self.alert("refused", "warning", f"{intent.purpose} {intent.symbol}: {refusal.reason} ({refusal.code})")
+
+    def drop(self, intent: OrderIntent, reason: str) -> None:
+        """A planned intent that must not be sent after all."""
+        self.journal.set_intent(intent.client_order_id, IntentState.REJECTED.value, self.clock.now(), reason=reason)
+
+    def intent_for(self, wish: ExitWish, cycle_id: str) -> OrderIntent:
+        """Journal an exit under its deterministic id."""
+        attempt = self.journal.attempts(cycle_id, wish.symbol, wish.purpose)
+        intent = OrderIntent(
+            client_order_id=client_order_id(self.account_id, cycle_id, wish.symbol, wish.purpose, attempt),
+            symbol=wish.symbol,
+            purpose=wish.purpose,
+            entry_side=wish.entry_side,
+            order_side=wish.entry_side.closing,
+            qty=wish.qty,
+            type=wish.type,
+            tif=wish.tif,
+            limit_price=wish.limit_price,
+            stop_price=wish.stop_price,
+            order_class=wish.order_class,
+            reason=wish.reason,
+        )
+        self.journal.add_intents(cycle_id, [intent], self.clock.now())
+        failpoints.reach("after_exit_intent")
+        return intent
+
+    def cancel(self, order_ids: Iterable[str]) -> bool:
+        """Ask for all, then wait until each is terminal. False, with an alert, where that took too long."""
+        pending = set(order_ids)
+        for order_id in sorted(pending):
+            try:
+                self.broker.cancel(order_id)
+            except Transient as error:
+                self.board.say("venue", f"cancel: {error}")
+        failpoints.reach("after_cancel")
+        deadline = self.clock.now() + timedelta(seconds=CONFIRM_S)
+        while pending:
+            pending -= {order_id for order_id in pending if self._is_over(order_id)}
+            if pending and self.clock.now() >= deadline:
+                self.alert("cancel", "warning", f"{len(pending)} cancels unconfirmed after {CONFIRM_S:.0f} s")
+                return False
+            if pending:
+                self.pause(0.25)
+        return True
+
+    def _is_over(self, order_id: str) -> bool:
+        try:
+            order = self.broker.order(order_id)
+        except Transient:
+            return False
+        if order is None:
+            return True
+        return order.status.is_terminal
+
+    # ---- the rest ----
+
+    def risk_state(self, portfolio: Portfolio) -> RiskState:
+        """What risk must remember. The day is UTC's."""
+        memory, now = self._memory, self.clock.now()
+        assert memory.submitted is not None
+        while memory.submitted and memory.submitted[0] < now - timedelta(minutes=1):
+            memory.submitted.popleft()
+        equity = portfolio.account.equity
+        if memory.day != now.date():
+            memory.day, memory.day_start = now.date(), equity
+            self.journal.set_meta("day", f"{memory.day.isoformat()} {equity}")
+        if memory.peak is None or equity > memory.peak:
+            memory.peak = equity
+            self.journal.set_meta("peak", str(equity))
+        flags = self.flags()
+        return RiskState(
+            day_start_equity=memory.day_start,
+            peak_equity=memory.peak,
+            orders_last_minute=len(memory.submitted),
+            last_stop_at=dict(memory.last_stops or {}),
+            paused=flags["paused"] or flags["flatten"],
+            halted=flags["halted"],
+            killed=flags["killed"],
+        )
+
+    def flags(self) -> dict[str, str]:
+        """Latched switches and their reasons; "" is off."""
+        return {name: self.journal.flag(name) for name in FLAGS}
+
+    def set_flag(self, name: str, reason: str) -> None:
+        self.journal.set_flag(name, reason, self.clock.now())
+        self.board.flags = self.flags()
+
+    def halt(self, reason: str) -> None:
+        """No new entries until a person resumes; exits go on."""
+        if not self.journal.flag("halted"):
+            self.set_flag("halted", reason)
+            self.alert("halt", "error", reason)
+
+    def alert(self, kind: str, severity: str, detail: str) -> None:
+        self.board.say("alert", detail)
+        self.journal.alert(kind, severity, detail, self.clock.now())
+        self._on_alert(kind, severity, detail)
+
+    def pause(self, seconds: float) -> None:
+        """Let market time pass, whatever wakes the clock meanwhile."""
+        until = self.clock.now() + timedelta(seconds=seconds)
+        while self.clock.now() < until:
+            before = self.clock.now()
+            if self.clock.wait_until(until) <= before:
+                break  # the market has ended, or the clock was woken for good
+
+    def _recall(self) -> None:
+        journal, memory = self.journal, self._memory
+        memory.last_execution_at = journal.last_execution_at()
+        if memory.last_execution_at is not None:
+            recent = memory.last_execution_at - 2 * OVERLAP
+            memory.execution_ids = frozenset(e.id for e in journal.executions(after=recent))
+        day = journal.get_meta("day")
+        if day:
+            text, _, equity = day.partition(" ")
+            memory.day, memory.day_start = date.fromisoformat(text), Decimal(equity)
+        peak = journal.get_meta("peak")
+        memory.peak = Decimal(peak) if peak else None
+        for symbol in self.board.symbols:
+            stopped = journal.get_meta(f"stop {symbol}")
+            if stopped:
+                assert memory.last_stops is not None
+                memory.last_stops[symbol] = datetime.fromisoformat(stopped)
+        self.board.flags = self.flags()
+
+    def _opened_at(self, now: datetime) -> datetime:
+        opened = self.journal.get_meta("opened")
+        return datetime.fromisoformat(opened).astimezone(UTC) if opened else now
+
+
+def _changed(before: Portfolio | None, after: Portfolio) -> bool:
+    if before is None:
+        return True
+    # `at` alone is no change
+    return replace(before, at=after.at, account=replace(before.account, at=after.account.at)) != after

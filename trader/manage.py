@@ -1,0 +1,270 @@
+"""The other job: between bars, on its beat and on every trade update.
+
+Sync, commands, protect every position, age orders out. No forecast, and it never waits for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from trader.board import Board
+from trader.core.decision import ExitPolicy, ExitRests, Levels
+from trader.core.ids import cycle_id, purpose_of
+from trader.core.protect import ProtectAction, close_now, protect
+from trader.core.quotes import price_problem
+from trader.core.types import AssetClass, Instrument, Order, Portfolio, Position, Purpose, Quote, Symbol, Timeframe
+from trader.desk import Desk
+from trader.errors import Transient
+from trader.ports import MarketData, PendingCommand, Session
+
+IDLE_SYNC = timedelta(seconds=60)  # with nothing at risk, the venue is asked this often
+PASSES = 3  # cancel, confirm, place: looked at anew after each step
+RETRY_S = (5, 10, 20, 40, 60)  # after the venue refused an exit: no tight loop
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """An exit that the venue refused: when to try again."""
+
+    refusals: int = 0
+    not_before: datetime | None = None
+
+
+@dataclass(slots=True)
+class Sessions:
+    """Stock sessions around now, read from the venue's calendar once a day."""
+
+    read: Callable[[datetime, datetime], object]
+    known: tuple[Session, ...] = ()
+    until: datetime | None = None
+
+    def close_of(self, symbol: Symbol, now: datetime) -> datetime | None:
+        """When the session under way closes; None while the market is closed. Crypto never closes: None too."""
+        if symbol.asset_class is AssetClass.CRYPTO:
+            return None
+        return next((s.close for s in self.around(now) if s.open <= now < s.close), None)
+
+    def is_open(self, symbol: Symbol, now: datetime) -> bool:
+        return symbol.asset_class is AssetClass.CRYPTO or self.close_of(symbol, now) is not None
+
+    def around(self, now: datetime) -> tuple[Session, ...]:
+        if self.until is None or now >= self.until:
+            found = self.read(now - timedelta(days=5), now + timedelta(days=7))
+            self.known = tuple(found)  # type: ignore[arg-type]
+            self.until = now + timedelta(days=1)
+        return self.known
+
+
+@dataclass(slots=True, kw_only=True)
+class Manager:
+    """Exits, and what a person asked for."""
+
+    desk: Desk
+    market: MarketData
+    instruments: Mapping[Symbol, Instrument]
+    policy: ExitPolicy
+    sessions: Sessions
+    timeframe: Timeframe
+    on_reload: Callable[[], str] = lambda: "nothing to reload"
+    on_progress: Callable[[str], None] = lambda name: None
+    _last_sync: datetime | None = None
+    _nudged: bool = True
+    _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
+
+    @property
+    def board(self) -> Board:
+        return self.desk.board
+
+    def nudge(self) -> None:
+        """Something happened at the venue: do not skip the next run. Called from any thread."""
+        self._nudged = True
+
+    def manage(self) -> None:
+        """One run. Trouble with the venue ends it with a note; the next one starts afresh."""
+        with self.desk.lock:
+            now = self.desk.clock.now()
+            self.board.market_time = now
+            try:
+                self._run(now)
+            except Transient as error:
+                self.board.errors += 1
+                self.board.say("venue", str(error))
+        self.on_progress("manage")
+
+    def _run(self, now: datetime) -> None:
+        commands = self.desk.journal.pending_commands()
+        if not (commands or self._due(now)):
+            return
+        self._nudged = False
+        portfolio = self.desk.sync()
+        self._last_sync = now
+        for command in commands:
+            self._execute(command)
+        if commands:
+            portfolio = self.desk.sync()
+        self.protect_all(portfolio)
+        self._finish_flatten()
+        self.desk.journal.put_status(self.board.status(), now)
+
+    def _due(self, now: datetime) -> bool:
+        portfolio = self.board.portfolio
+        if self._nudged or portfolio is None or self._last_sync is None or any(self.board.flags.values()):
+            return True
+        return bool(portfolio.positions or portfolio.orders) or now - self._last_sync >= IDLE_SYNC
+
+    # ---- exits ----
+
+    def protect_all(self, portfolio: Portfolio) -> Portfolio:
+        """Give every position its one exit, age orders out. Returns the portfolio as it is after that."""
+        levels = self.desk.journal.levels()
+        self.board.levels = dict(levels)
+        aged = [order.id for order in portfolio.orders if self._too_old(order)]
+        if aged:
+            self.desk.cancel(aged)
+            portfolio = self.desk.sync()
+        quotes = self._quotes(portfolio)
+        for symbol in sorted(portfolio.positions):
+            portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
+        for symbol in set(levels) - set(portfolio.positions):
+            if not portfolio.orders_of(symbol):
+                self.desk.journal.drop_levels(symbol)
+        return portfolio
+
+    def _quotes(self, portfolio: Portfolio) -> dict[Symbol, Quote]:
+        """Quotes that can be prices at all; their age matters less on the way out than on the way in."""
+        if not portfolio.positions:
+            return {}
+        try:
+            quotes = self.market.quotes(sorted(portfolio.positions))
+        except Transient as error:
+            self.board.say("venue", f"quotes: {error}")
+            return {}
+        self.board.quotes = {**self.board.quotes, **quotes}
+        return {symbol: quote for symbol, quote in quotes.items() if price_problem(quote) is None}
+
+    def _protect(self, symbol: Symbol, portfolio: Portfolio, quote: Quote | None, levels: Levels | None) -> Portfolio:
+        for _ in range(PASSES):
+            position = portfolio.position(symbol)
+            if position is None or symbol not in self.instruments:
+                return portfolio
+            action = self._action(position, portfolio, quote, levels)
+            if action.cancel:
+                confirmed = self.desk.cancel(action.cancel)
+                portfolio = self.desk.sync()
+                if not confirmed:
+                    return portfolio
+                continue
+            if action.place is None:
+                return portfolio
+            if self._held_back(symbol):
+                return portfolio
+            now = self.desk.clock.now()
+            order = self.desk.place(self.desk.intent_for(action.place, cycle_id(self.timeframe.floor(now), "manage")))
+            self._note(symbol, order)
+            portfolio = self.desk.sync()
+            if order is None:
+                return portfolio
+        return portfolio
+
+    def _action(
+        self, position: Position, portfolio: Portfolio, quote: Quote | None, levels: Levels | None
+    ) -> ProtectAction:
+        symbol, now, flags = position.symbol, self.desk.clock.now(), self.board.flags
+        instrument = self.instruments[symbol]
+        resting = portfolio.orders_of(symbol)
+        close = self.sessions.close_of(symbol, now)
+        leaving = flags.get("killed") or _names(flags.get("flatten", ""), symbol)
+        if leaving:
+            purpose = Purpose.KILL if flags.get("killed") else Purpose.FLATTEN
+            return close_now(position, quote, self.policy, instrument, resting, purpose, session_close=close)
+        return protect(position, quote, levels, self.policy, instrument, now, resting, session_close=close)
+
+    def _held_back(self, symbol: Symbol) -> bool:
+        trouble = self._trouble.get(symbol)
+        return trouble is not None and trouble.not_before is not None and self.desk.clock.now() < trouble.not_before
+
+    def _note(self, symbol: Symbol, order: Order | None) -> None:
+        if order is not None:
+            self._trouble.pop(symbol, None)
+            return
+        trouble = self._trouble.setdefault(symbol, _Trouble())
+        wait = RETRY_S[min(trouble.refusals, len(RETRY_S) - 1)]
+        trouble.refusals += 1
+        trouble.not_before = self.desk.clock.now() + timedelta(seconds=wait)
+        self.desk.alert("unprotected", "error", f"{symbol}: no exit rests; tried again in {wait} s")
+
+    def _too_old(self, order: Order) -> bool:
+        """Our entries older than the limit. Exits stay as long as their position; others' orders are not ours."""
+        if purpose_of(order) is not Purpose.ENTRY:
+            return False
+        if self.board.flags.get("killed") or _names(self.board.flags.get("flatten", ""), order.symbol):
+            return True
+        return self.desk.clock.now() - order.submitted_at >= self.policy.max_order_age
+
+    # ---- commands ----
+
+    def _execute(self, command: PendingCommand) -> None:
+        done = {
+            "pause": self._pause,
+            "resume": self._resume,
+            "flatten": self._flatten,
+            "kill": self._kill,
+            "reload": self._reload,
+        }.get(command.kind)
+        now = self.desk.clock.now()
+        if done is None:
+            self.desk.journal.finish_command(command.id, now, False, f"unknown command {command.kind!r}")
+            return
+        message = done(command.args)
+        self.board.say("command", f"{command.kind}: {message}")
+        self.desk.journal.finish_command(command.id, now, True, message)
+
+    def _pause(self, args: Mapping[str, str]) -> str:
+        self.desk.set_flag("paused", args.get("reason", "") or "paused by command")
+        return "no new entries; exits go on"
+
+    def _resume(self, args: Mapping[str, str]) -> str:
+        for name in ("paused", "halted", "killed", "flatten"):
+            self.desk.set_flag(name, "")
+        return "entries are allowed again"
+
+    def _flatten(self, args: Mapping[str, str]) -> str:
+        symbol = args.get("symbol", "") or "all"
+        self.desk.set_flag("flatten", symbol)
+        if symbol == "all":
+            self.desk.set_flag("paused", "flattened by command")
+        return f"leaving {symbol}"
+
+    def _kill(self, args: Mapping[str, str]) -> str:
+        self.desk.set_flag("killed", args.get("reason", "") or "killed by command")
+        return "entries cancelled, positions closed, nothing new until resume"
+
+    def _reload(self, args: Mapping[str, str]) -> str:
+        return self.on_reload()
+
+    def _finish_flatten(self) -> None:
+        wanted, portfolio = self.board.flags.get("flatten", ""), self.board.portfolio
+        if wanted and portfolio and not any(_names(wanted, symbol) for symbol in portfolio.positions):
+            self.desk.set_flag("flatten", "")
+
+    # ---- the end ----
+
+    def leave_safe(self) -> None:
+        """Before the daemon goes: nobody will watch, so entries are cancelled and the stop is what rests."""
+        with self.desk.lock:
+            try:
+                portfolio = self.desk.sync()
+                entries = [order.id for order in portfolio.orders if purpose_of(order) is Purpose.ENTRY]
+                if entries:
+                    self.desk.cancel(entries)
+                    portfolio = self.desk.sync()
+                self.policy = replace(self.policy, exit_rests=ExitRests.STOP)
+                self.protect_all(portfolio)
+            except Transient as error:
+                self.desk.alert("shutdown", "error", f"left without tidying up: {error}")
+
+
+def _names(wanted: str, symbol: Symbol) -> bool:
+    return wanted in ("all", str(symbol))

@@ -1,0 +1,191 @@
+"""Playing one symbol: its bars phase by phase, each with the book of that moment.
+
+Inside a bar nobody knows the book: it is modelled around the phase's price and marked synthetic. At a bar's open the
+recorded quote is shown as it was recorded, whatever it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from trader.core.types import ZERO, Instrument, Quote, Symbol
+from trader.exchange.events import Phase, Tape
+from trader.exchange.files import QuoteColumns, from_micros, to_micros
+from trader.exchange.series import PHASES, Series
+
+# of a bar's volume: at the open, towards each extreme, and the rest towards the close
+_SHARES = (Decimal("0.1"), Decimal("0.3"), Decimal("0.3"))
+_DEPTH = Decimal("0.02")  # of a bar's volume, at the best price of each side
+_TWO_SIDES_BPS = Decimal(20_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bar:
+    """One bar in the venue's decimals. half: half the modelled spread, as a fraction of the price."""
+
+    start: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    half: Decimal
+
+    def corners(self, low_first: bool) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+        """The price at each phase."""
+        extremes = (self.low, self.high) if low_first else (self.high, self.low)
+        return (self.open, *extremes, self.close)
+
+
+class Reel:
+    """One symbol's bars and quotes, as tapes."""
+
+    def __init__(
+        self,
+        series: Series,
+        instrument: Instrument,
+        *,
+        quotes: QuoteColumns | None,
+        spread_bps: Decimal,
+        source: str,
+    ) -> None:
+        self.series = series
+        self.symbol: Symbol = series.symbol
+        self._instrument = instrument
+        self._quotes = quotes
+        self._half = spread_bps / _TWO_SIDES_BPS
+        self._source = source  # of the modelled books
+        self._last: tuple[int, _Bar] | None = None
+        self._low_first: tuple[int, bool] | None = None
+
+    def tape(self, at_us: int, low_first: Callable[[Symbol], bool]) -> Tape | None:
+        """The tape of exactly that moment, or None where the symbol has no phase then."""
+        found = self.series.phase_at(at_us)
+        if found is None:
+            return None
+        index, phase = found[0], Phase(found[1])
+        bar = self._bar(index)
+        corners = bar.corners(phase is not Phase.OPEN and self._lows_first(index, low_first))
+        price = corners[phase]
+        before = corners[max(phase - 1, 0)]
+        at = from_micros(at_us)
+        return Tape(
+            symbol=self.symbol,
+            at=at,
+            bar_start=bar.start,
+            phase=phase,
+            low=min(before, price),
+            high=max(before, price),
+            last=price,
+            volume=self._volume(bar, phase),
+            quote=self._book(bar, price, at, at_us, recorded=phase is Phase.OPEN),
+        )
+
+    def resume(self, tape: Tape) -> None:
+        """Remember, after a restart, which extreme this bar showed first."""
+        found = self.series.phase_at(to_micros(tape.at))
+        if found is None or tape.phase not in (Phase.FIRST, Phase.SECOND):
+            return
+        bar = self._bar(found[0])
+        self._low_first = (found[0], tape.last == (bar.low if tape.phase is Phase.FIRST else bar.high))
+
+    def quote(self, at_us: int) -> Quote | None:
+        """The book then, from the data alone: that of the open until the close is near, as the path is not known."""
+        found = self.series.latest_phase(at_us)
+        if found is None:
+            return None
+        index, phase = found
+        closing = phase == Phase.CLOSE
+        bar = self._bar(index)
+        moment = int(self.series.moments[index * PHASES + (Phase.CLOSE if closing else Phase.OPEN)])
+        price = bar.close if closing else bar.open
+        return self._book(bar, price, from_micros(moment), moment, recorded=not closing)
+
+    def _lows_first(self, index: int, ask: Callable[[Symbol], bool]) -> bool:
+        if self._low_first is None or self._low_first[0] != index:
+            self._low_first = (index, ask(self.symbol))
+        return self._low_first[1]
+
+    def _bar(self, index: int) -> _Bar:
+        if self._last is None or self._last[0] != index:
+            self._last = (index, self._make_bar(index))
+        return self._last[1]
+
+    def _make_bar(self, index: int) -> _Bar:
+        columns = self.series.columns
+        half = self._half
+        if columns.spread_bps is not None:
+            half = Decimal(f"{columns.spread_bps[index]:.4f}") / _TWO_SIDES_BPS
+        return _Bar(
+            start=from_micros(int(columns.times[index])),
+            open=self._price(float(columns.open[index])),
+            high=self._price(float(columns.high[index])),
+            low=self._price(float(columns.low[index])),
+            close=self._price(float(columns.close[index])),
+            volume=Decimal(repr(float(columns.volume[index]))).quantize(self._instrument.lot),
+            half=half,
+        )
+
+    def _price(self, value: float) -> Decimal:
+        price = Decimal(repr(value))
+        return price.quantize(self._instrument.tick_at(price))
+
+    def _volume(self, bar: _Bar, phase: Phase) -> Decimal:
+        """A phase's share, on the lot; the last one takes what is left, so that they add up."""
+        if phase is not Phase.CLOSE:
+            return self._instrument.qty_down(bar.volume * _SHARES[phase])
+        return bar.volume - sum((self._instrument.qty_down(bar.volume * share) for share in _SHARES), ZERO)
+
+    def _book(self, bar: _Bar, price: Decimal, at: datetime, at_us: int, *, recorded: bool) -> Quote | None:
+        if self._quotes is None:
+            size = max(self._instrument.qty_down(bar.volume * _DEPTH), self._instrument.min_qty)
+            return self._modelled(price, bar.half, (size, size), at, self._source)
+        seen = self._recorded(self._quotes, at_us)
+        if seen is None or recorded:
+            return seen
+        usable = ZERO < seen.bid < seen.ask
+        half = (seen.ask - seen.bid) / (seen.ask + seen.bid) if usable else bar.half
+        smallest = self._instrument.min_qty
+        sizes = (max(seen.bid_size, smallest), max(seen.ask_size, smallest))
+        return self._modelled(price, half, sizes, at, "replay")
+
+    def _modelled(
+        self, mid: Decimal, half: Decimal, sizes: tuple[Decimal, Decimal], at: datetime, source: str
+    ) -> Quote:
+        """Rounded outwards; never zero, never locked, however small the price."""
+        instrument = self._instrument
+        bid = max(instrument.price_down(mid * (1 - half)), instrument.sub_dollar_tick or instrument.tick)
+        ask = instrument.price_up(mid * (1 + half))
+        if ask <= bid:
+            ask = bid + instrument.tick_at(bid)
+        return Quote(
+            symbol=self.symbol,
+            bid=bid,
+            ask=ask,
+            bid_size=sizes[0],
+            ask_size=sizes[1],
+            at=at,
+            source=source,
+            synthetic=True,
+        )
+
+    def _recorded(self, quotes: QuoteColumns, at_us: int) -> Quote | None:
+        """The latest quote that was known then, as it was recorded."""
+        place = int(quotes.known.searchsorted(at_us, side="right")) - 1
+        if place < 0:
+            return None
+        bid, ask, bid_size, ask_size = (
+            Decimal(repr(float(side[place]))) for side in (quotes.bid, quotes.ask, quotes.bid_size, quotes.ask_size)
+        )
+        return Quote(
+            symbol=self.symbol,
+            bid=bid,
+            ask=ask,
+            bid_size=bid_size,
+            ask_size=ask_size,
+            at=from_micros(int(quotes.known[place])),
+            source="replay",
+        )

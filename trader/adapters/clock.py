@@ -1,0 +1,129 @@
+"""The two clocks: the machine's, and the simulated exchange's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import requests
+
+from trader.errors import VenueUnreachable
+
+_LONGEST_NAP_S = 1.0  # a suspended machine's monotonic clock stands still: look at the real one again
+_TIMEOUT_S = (3.05, 60.0)
+_PATIENCE_S = 10.0  # how long the exchange may be away, being restarted
+_RETRY_S = 0.2
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RealClock:
+    """Wall time, for paper and live."""
+
+    ended = False  # real time does not
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._woken = False
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def wait_until(self, moment: datetime) -> datetime:
+        with self._changed:
+            while not self._woken and (left := (moment - self.now()).total_seconds()) > 0:
+                self._changed.wait(min(left, _LONGEST_NAP_S))
+            self._woken = False
+        return self.now()
+
+    def wake(self) -> None:
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+
+class SimClock:
+    """The exchange's time. Waiting asks it to advance; it answers at the moment, at a fill, or at the market's end.
+
+    At speed max time stands still between advances; at a finite speed it runs on by the wall, `speed` times as fast.
+    Raises VenueUnreachable (69) when the exchange stays away.
+    """
+
+    def __init__(self, trading_url: str, *, key: str = "", secret: str = "") -> None:
+        self._url = trading_url.rstrip("/") + "/sim/advance"
+        self._session = requests.Session()
+        self._session.trust_env = False  # always a loopback address: no proxy
+        self._session.headers.update({"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret})
+        self._lock = threading.Lock()
+        self._asking = threading.Lock()  # one request at a time on the session
+        self._woken = threading.Event()
+        self._now = _BEGINNING
+        self._heard_at = time.monotonic()
+        self._speed: float | None = None
+        self._ended = False
+        self._advance(_BEGINNING)  # asks for the past: tells the time and moves nothing
+
+    @property
+    def ended(self) -> bool:
+        """The market has no more data: time will not pass any further."""
+        return self._ended
+
+    @property
+    def speed(self) -> float | None:
+        """Market seconds in a wall second; None is max."""
+        return self._speed
+
+    def now(self) -> datetime:
+        with self._lock:
+            return self._time()
+
+    def wait_until(self, moment: datetime) -> datetime:
+        while not self._woken.is_set() and self.now() < moment and not self._ended:
+            if self._advance(moment) in ("fill", "end"):
+                break
+        self._woken.clear()
+        return self.now()
+
+    def wake(self) -> None:
+        """Noticed between two answers of the exchange, which keeps none for long."""
+        self._woken.set()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _time(self) -> datetime:
+        if self._speed is None or self._ended:
+            return self._now
+        return self._now + timedelta(seconds=(time.monotonic() - self._heard_at) * self._speed)
+
+    def _advance(self, moment: datetime) -> str:
+        with self._asking:
+            body = self._ask(moment)
+        try:
+            now, reason = datetime.fromisoformat(body["now"]).astimezone(UTC), str(body["reason"])
+            told = body.get("speed")
+            speed = None if told in (None, "max") else float(told)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise VenueUnreachable(f"{self._url} answers {str(body)[:80]!r}: not a simulated exchange?") from error
+        with self._lock:
+            self._speed = speed
+            self._now = max(now, self._time()) if speed is not None and self._now > _BEGINNING else now
+            self._heard_at = time.monotonic()
+            self._ended = reason == "end"
+        return reason
+
+    def _ask(self, moment: datetime) -> Any:
+        """Retried for a while: asking twice for the same moment advances once."""
+        give_up_at = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                answer = self._session.post(self._url, json={"until": moment.isoformat()}, timeout=_TIMEOUT_S)
+                if answer.status_code == 200:
+                    return answer.json()
+                trouble = f"{answer.status_code} {answer.text[:80]}"
+            except requests.RequestException as error:
+                trouble = type(error).__name__
+            if time.monotonic() > give_up_at:
+                raise VenueUnreachable(f"no time from {self._url}: {trouble}. Is the simulated exchange running?")
+            time.sleep(_RETRY_S)

@@ -163,7 +163,7 @@ def sound_quote(books: Books, symbol: Symbol) -> Quote | None:
 
 def sound(quote: Quote | None) -> Quote | None:
     """`quote`, or None where nobody could trade on it."""
-    if quote is None or not (quote.bid.is_finite() and quote.ask.is_finite()):
+    if quote is None or not all(x.is_finite() for x in (quote.bid, quote.ask, quote.bid_size, quote.ask_size)):
         return None
     return quote if ZERO < quote.bid <= quote.ask else None
 

@@ -1,0 +1,384 @@
+"""Every single setting, by group: its name, unit, default and bounds. Frozen, and free of effects.
+
+A setting's name in the environment is its group's prefix and its field name in capitals (`KRONOS_` + `compile`);
+fields in `flat` go without the prefix. The nearest thing to a manual is `.env.example`, which is made from this file.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from settings.kinds import (
+    BarFiles,
+    BarLength,
+    Bars,
+    BasisPoints,
+    DatabaseUrl,
+    Dollars,
+    HttpUrl,
+    Key,
+    Leverage,
+    Name,
+    Place,
+    PositiveSeconds,
+    Right,
+    Samples,
+    Seconds,
+    Share,
+    Speed,
+    StreamUrl,
+    Symbols,
+    Unit,
+)
+
+
+def _none_of_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+Moment = Annotated[
+    datetime | None,
+    BeforeValidator(_none_of_empty),
+    AfterValidator(_utc),
+    Right("a time like 2025-06-01T00:00:00Z"),
+]
+COMPILABLE = ("kronos", "toto")
+STRATEGIES = ("maxdiff", "edge", "flat")
+CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+CompileBackend = Literal["inductor", "aot_eager", "cudagraphs", "eager"]
+Dtype = Literal["float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Group(BaseModel):
+    """One family of settings. Its docstring heads its part of `.env.example`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, validate_default=True
+    )
+    prefix: ClassVar[str] = ""
+    flat: ClassVar[frozenset[str]] = frozenset()  # fields whose name goes without the prefix
+
+
+class Trading(Group):
+    """What is traded, on what forecasts, by which strategy, and when."""
+
+    trading_mode: Literal["sim", "paper", "live"] = Field(
+        default="sim", description="Where orders go: the simulated exchange, Alpaca's paper account, or real money."
+    )
+    live_account: str = Field(
+        default="",
+        max_length=40,
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="The account number that live trading is meant for. Live does not start without it, nor if the "
+        "keys turn out to belong to another account.",
+    )
+    paper: Annotated[bool | None, BeforeValidator(_none_of_empty)] = Field(
+        default=None,
+        description="An old name for the mode. Not needed; where given it must agree: true with sim or paper, false "
+        "with live.",
+    )
+    forecaster: Name = Field(
+        default="baseline",
+        description="Who forecasts: baseline, kronos, toto, or the name of an installed third-party backend. "
+        "kronos-compiled and toto-compiled are the same families with their COMPILE setting on.",
+    )
+    forecaster_fallback: Literal["eager", "none"] = Field(
+        default="eager",
+        description="What replaces a compiled backend that misbehaves: the same weights uncompiled (eager), or "
+        "nothing. Never another model: that would be another trade.",
+    )
+    strategy: Name = Field(
+        default="maxdiff", description="Which strategy turns forecasts into wishes: maxdiff, edge or flat."
+    )
+    symbols: Symbols = Field(
+        default=("BTC/USD", "ETH/USD"), description="What is traded: BTC/USD for a crypto pair, AAPL for a stock."
+    )
+    timeframe: BarLength = Field(
+        default="1Hour", description="The length of a bar; one cycle runs at each bar's close."
+    )
+    context: Bars = Field(default=360, description="How many closed bars the forecaster sees.")
+    horizon: Annotated[int, Field(ge=1, le=256), Unit("bars")] = Field(
+        default=1, description="How many bars are forecast."
+    )
+    add_latest: bool = Field(
+        default=True,
+        description="Fetch the real bid and ask before deciding. Off means that nothing is entered; live trading "
+        "refuses to start with it off.",
+    )
+    trade_delay_s: Annotated[float, Field(ge=0, le=3600), Unit("s")] = Field(
+        default=5, description="Wait after a bar's close before asking for it."
+    )
+    bar_deadline_s: PositiveSeconds = Field(
+        default=60, description="How long to ask for the expected bar before the cycle goes on without that symbol."
+    )
+    forecast_deadline_s: PositiveSeconds = Field(
+        default=60, description="How long a forecast may take. After it the worker is killed and nothing is entered."
+    )
+    manage_interval_s: Annotated[float, Field(ge=0.5, le=300), Unit("s")] = Field(
+        default=5, description="How often positions are protected and orders aged, between bars."
+    )
+
+    @property
+    def backend(self) -> str:
+        """The forecaster's one name: `kronos` is eager, `kronos-compiled` is compiled."""
+        return self.forecaster
+
+    @property
+    def family(self) -> str:
+        name = self.forecaster.removesuffix("-compiled")
+        return name if name in COMPILABLE else self.forecaster
+
+    @property
+    def compiled(self) -> bool:
+        return self.family != self.forecaster
+
+
+class Venue(Group):
+    """The brokerage. Give the keys as systemd credentials or in the environment, never on a command line."""
+
+    alpaca_api_key_id: Key = Field(
+        default=SecretStr(""),
+        description="The key's id. Paper keys begin with PK, live ones with AK: neither works for the other mode.",
+    )
+    alpaca_api_secret_key: Key = Field(default=SecretStr(""), description="The key's secret.")
+    alpaca_trading_url: HttpUrl = Field(
+        default="",
+        description="Where orders go. Empty: the mode's own (in sim: an exchange that the daemon starts itself).",
+    )
+    alpaca_data_url: HttpUrl = Field(default="", description="Where bars and quotes come from. Empty: the mode's own.")
+    alpaca_trade_stream_url: StreamUrl = Field(
+        default="", description="The stream of trade updates. Empty: the mode's own."
+    )
+    alpaca_feed: Literal["iex", "sip"] = Field(
+        default="iex",
+        description="Which stock feed: iex is free and one venue, sip is all of them and needs a subscription.",
+    )
+    requests_per_minute: Annotated[int, Field(ge=10, le=10_000), Unit("requests/min")] = Field(
+        default=180, description="Our own limit, below the venue's (200 for a plain account)."
+    )
+
+
+class Risk(Group):
+    """Limits that no strategy can loosen. They apply to entries; an exit is never denied by them."""
+
+    prefix: ClassVar[str] = "RISK__"
+
+    max_symbol: Share = Field(default=Decimal("0.20"), description="Most exposure in one symbol, open orders counted.")
+    max_gross: Leverage = Field(default=Decimal("0.80"), description="Most exposure in all, longs and shorts added up.")
+    max_net: Leverage = Field(default=Decimal("0.80"), description="Most exposure in all, longs less shorts.")
+    max_open_entries: Annotated[int, Field(ge=1, le=1000), Unit("orders")] = Field(
+        default=20, description="Most entry orders open at once."
+    )
+    max_order_notional: Dollars = Field(default=Decimal(50_000), description="Most in one order.")
+    collar_bps: BasisPoints = Field(
+        default=Decimal(500), description="How far from the quote's mid an entry's limit may lie."
+    )
+    max_spread_bps: BasisPoints = Field(
+        default=Decimal(100), description="No entry where the spread is wider than this."
+    )
+    max_quote_age_s: PositiveSeconds = Field(default=30, description="No entry on a quote older than this.")
+    min_edge_bps: BasisPoints = Field(
+        default=Decimal(5), description="What must be left of the expected round trip after fees and half-spreads."
+    )
+    max_orders_per_minute: Annotated[int, Field(ge=1, le=1000), Unit("orders/min")] = Field(
+        default=60, description="Most entry orders sent in a minute."
+    )
+    max_daily_loss: Share = Field(
+        default=Decimal("0.03"), description="Loss since the day's start that ends its entries."
+    )
+    max_drawdown: Share = Field(
+        default=Decimal("0.15"), description="Loss since the highest equity that ends all entries."
+    )
+    cooldown_s: Seconds = Field(default=3600, description="No new entry in a symbol for this long after a stop in it.")
+    max_level_distance: Annotated[Decimal, Field(gt=0, le=1), Unit("share of price")] = Field(
+        default=Decimal("0.25"), description="A forecast level further than this from the last close is absurd."
+    )
+
+
+class Exits(Group):
+    """How positions are left. The three short names have been known to operators for long."""
+
+    prefix: ClassVar[str] = "EXITS__"
+    flat: ClassVar[frozenset[str]] = frozenset({"exit_rests", "hold", "stocks_overnight"})
+
+    exit_rests: Literal["target", "stop", "nearest"] = Field(
+        default="nearest",
+        description="Which exit rests at the venue where it takes only one (crypto): the profit target, the stop, or "
+        "the nearer to the market. The other is watched by the daemon.",
+    )
+    hold: Literal["bar", "carry"] = Field(
+        default="carry",
+        description="Leave at the forecast bar's close (bar), or price the exits anew each cycle (carry).",
+    )
+    stocks_overnight: bool = Field(
+        default=False,
+        description="Keep stocks past the close. Stops do not act outside the session, so this is a risk.",
+    )
+    hysteresis_bps: BasisPoints = Field(
+        default=Decimal(10),
+        description="With nearest: how much nearer the other level must be before they change places.",
+    )
+    max_age_s: PositiveSeconds = Field(
+        default=2 * 86400, description="A position older than this is left at the market."
+    )
+    chase_collar_bps: BasisPoints = Field(
+        default=Decimal(100), description="How far past a stop that the market gapped through the exit may follow."
+    )
+    flat_before_close_s: Seconds = Field(default=600, description="How long before the close stocks are sold.")
+    max_order_age_s: PositiveSeconds = Field(
+        default=86400, description="An order of ours older than this is cancelled."
+    )
+
+
+class Sizing(Group):
+    """How large an entry is, before risk has its say."""
+
+    prefix: ClassVar[str] = "SIZING__"
+
+    rule: Literal["fixed"] = Field(default="fixed", description="fixed: the same share of equity for each entry.")
+    fraction: Share = Field(default=Decimal("0.10"), description="That share.")
+
+
+class Kronos(Group):
+    """The Kronos family of models."""
+
+    prefix: ClassVar[str] = "KRONOS_"
+
+    compile: bool = Field(default=False, description="Compile the model. The same as FORECASTER=kronos-compiled.")
+    compile_mode: CompileMode = Field(default="reduce-overhead", description="What the compiler aims at.")
+    compile_backend: CompileBackend = Field(default="inductor", description="Which compiler.")
+    sample_count: Samples = Field(default=30, description="Paths drawn a series; the quantiles are taken over them.")
+    model_id: str = Field(
+        default="NeoQuasar/Kronos-small",
+        min_length=1,
+        max_length=200,
+        description="A hub name or a folder with the weights.",
+    )
+    dtype: Dtype = Field(default="float32", description="Precision. bfloat16 is faster and slightly another model.")
+    device: Device = Field(default="auto", description="Where it runs; auto is cuda where there is one.")
+    temperature: Annotated[float, Field(gt=0, le=10), Unit("ratio")] = Field(
+        default=1.0, description="Spread of the sampling: below 1 narrower."
+    )
+    top_p: Annotated[float, Field(gt=0, le=1), Unit("probability")] = Field(
+        default=0.9, description="Sample from the likeliest tokens that make up this much."
+    )
+    top_k: Annotated[int, Field(ge=0, le=1024), Unit("tokens")] = Field(
+        default=0, description="Sample from this many of the likeliest tokens; 0 is no such limit."
+    )
+    clip: Annotated[float, Field(gt=0, le=100), Unit("standard deviations")] = Field(
+        default=5.0, description="Inputs further out than this are cut off."
+    )
+
+
+class Toto(Group):
+    """The Toto family of models."""
+
+    prefix: ClassVar[str] = "TOTO_"
+
+    compile: bool = Field(default=False, description="Compile the model. The same as FORECASTER=toto-compiled.")
+    disable_compile: bool = Field(default=False, description="An old name: true insists on uncompiled.")
+    compile_mode: CompileMode = Field(default="reduce-overhead", description="What the compiler aims at.")
+    compile_backend: CompileBackend = Field(default="inductor", description="Which compiler.")
+    model_id: str = Field(
+        default="Datadog/Toto-Open-Base-1.0",
+        min_length=1,
+        max_length=200,
+        description="A hub name or a folder with weights.",
+    )
+    num_samples: Samples = Field(default=256, description="Paths drawn a series, for models that sample.")
+    samples_per_batch: Samples = Field(default=256, description="How many of them at once: less takes less memory.")
+    dtype: Dtype = Field(default="float32", description="Precision. bfloat16 is faster and slightly another model.")
+    device: Device = Field(default="auto", description="Where it runs; auto is cuda where there is one.")
+
+
+class Compile(Group):
+    """Where compiled models are kept, so that a restart need not compile again."""
+
+    compiled_models_dir: Place = Field(
+        default_factory=lambda: Path.home() / ".cache/trader/compiled",
+        description="Folder of compiled models. Empty: systemd's CACHE_DIRECTORY, or the user's cache folder.",
+    )
+    torchinductor_cache_dir: Place = Field(
+        default_factory=lambda data: data.get("compiled_models_dir", Path.home()) / "inductor",
+        description="The compiler's own cache. Empty: inductor in COMPILED_MODELS_DIR.",
+    )
+
+
+class Store(Group):
+    """What must outlive the process."""
+
+    state_dir: Place = Field(
+        default_factory=lambda: Path.home() / ".local/state/trader",
+        description="Folder of the journal. Empty: systemd's STATE_DIRECTORY, or the user's state folder.",
+    )
+    database_url: DatabaseUrl = Field(
+        default=SecretStr(""),
+        description="The journal's database. Empty: an SQLite file in STATE_DIR, one for each mode.",
+    )
+
+
+class Sim(Group):
+    """The simulated exchange that the daemon starts in sim mode. Paper and live ignore all of it."""
+
+    prefix: ClassVar[str] = "SIM__"
+
+    speed: Speed = Field(default="720", description="Market time over real time: 720 is a 1Hour bar in five seconds.")
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1), Unit("none")] = Field(
+        default=7, description="Which market is generated; the same seed is the same market."
+    )
+    cash: Dollars = Field(default=Decimal(100_000), description="The account's cash at the start.")
+    spread_bps: Annotated[Decimal, Field(ge=0, le=1000), Unit("bps")] = Field(
+        default=Decimal(20), description="The spread modelled where a replay has no quotes of its own."
+    )
+    bars: BarFiles = Field(default=(), description="Bar files to replay (Parquet or CSV). Empty: a generated market.")
+    quotes: BarFiles = Field(default=(), description="Quote files that go with the bars.")
+    start: Moment = Field(
+        default=None, description="Where the replay starts; earlier bars are history. Empty: far enough in for CONTEXT."
+    )
+    faults: str = Field(default="", max_length=1000, description="A file of scripted faults. Empty: none.")
+
+    @property
+    def factor(self) -> float:
+        """Market seconds a second; infinite for `max`."""
+        return float("inf") if self.speed == "max" else float(self.speed)
+
+
+class Log(Group):
+    """What the daemon says on its standard output."""
+
+    prefix: ClassVar[str] = "LOG_"
+
+    level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="The least important message that is still written."
+    )
+    format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="auto is text on a terminal and a JSON object a line elsewhere."
+    )
+
+
+class Worker(Group):
+    """The process that runs the forecaster."""
+
+    prefix: ClassVar[str] = "WORKER_"
+
+    socket: str = Field(
+        default="",
+        max_length=107,
+        pattern=r"^(/.*)?$",
+        description="The socket of a worker that runs as its own unit. Empty: the daemon spawns one.",
+    )
+    memory_mb: Annotated[int, Field(ge=0, le=4_194_304), Unit("MiB")] = Field(
+        default=0, description="Address space a spawned worker may use; 0 is no limit. A GPU needs it at 0."
+    )

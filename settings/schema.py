@@ -1,0 +1,207 @@
+"""All settings as one frozen value, and the rules that hold between them.
+
+The single settings are in `groups.py`; `load.py` reads them. Nothing here looks at the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, field_serializer, model_validator
+from pydantic_core import PydanticCustomError
+
+from settings.groups import (
+    COMPILABLE,
+    Compile,
+    Exits,
+    Group,
+    Kronos,
+    Log,
+    Risk,
+    Sim,
+    Sizing,
+    Store,
+    Toto,
+    Trading,
+    Venue,
+    Worker,
+)
+
+SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD", re.IGNORECASE)
+MASK = "**********"
+STRATEGIES = ("maxdiff", "edge", "flat")
+
+LIVE_HOST = "api.alpaca.markets"
+PAPER_HOST = "paper-api.alpaca.markets"
+DATA_URL = "https://data.alpaca.markets"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+Problem = tuple[
+    tuple[str, ...], str
+]  # the names concerned, the first one leading; what is wrong and what would be right
+Free = dict[str, dict[str, str]]
+
+
+class Settings(Group):
+    """Everything that was configured. `trading.forecaster` and the COMPILE switches agree: two spellings, one truth."""
+
+    groups: ClassVar[tuple[str, ...]] = (
+        "trading", "venue", "risk", "exits", "sizing", "kronos", "toto", "compile", "store", "sim", "log", "worker",
+    )  # fmt: skip
+
+    trading: Trading = Field(default_factory=Trading)
+    venue: Venue = Field(default_factory=Venue)
+    risk: Risk = Field(default_factory=Risk)
+    exits: Exits = Field(default_factory=Exits)
+    sizing: Sizing = Field(default_factory=Sizing)
+    kronos: Kronos = Field(default_factory=Kronos)
+    toto: Toto = Field(default_factory=Toto)
+    compile: Compile = Field(default_factory=Compile)
+    store: Store = Field(default_factory=Store)
+    sim: Sim = Field(default_factory=Sim)
+    log: Log = Field(default_factory=Log)
+    worker: Worker = Field(default_factory=Worker)
+    strategies: Free = Field(default_factory=dict, description="Parameters by strategy; the strategy validates them.")
+    backend_options: Free = Field(
+        default_factory=dict, repr=False, description="Options by third-party backend; the backend validates them."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        problems = [problem for rule in _RULES for problem in rule(self)]
+        if problems:
+            text = f"{problems[0][0][0]} {problems[0][1]}"
+            raise PydanticCustomError("contradiction", "{text}", {"text": text, "problems": problems})
+        _settle_compilation(self)
+        return self
+
+    @field_serializer("backend_options")
+    def _mask_options(self, options: Free) -> Free:
+        return {b: {n: MASK if SECRET_NAME.search(n) else v for n, v in o.items()} for b, o in options.items()}
+
+    @property
+    def trading_url(self) -> str:
+        """Where orders go; empty in sim: the daemon is to start its own exchange."""
+        return self.venue.alpaca_trading_url or self._of_mode(f"https://{PAPER_HOST}", f"https://{LIVE_HOST}")
+
+    @property
+    def data_url(self) -> str:
+        return self.venue.alpaca_data_url or self._of_mode(DATA_URL, DATA_URL)
+
+    @property
+    def trade_stream_url(self) -> str:
+        return self.venue.alpaca_trade_stream_url or self._of_mode(
+            f"wss://{PAPER_HOST}/stream", f"wss://{LIVE_HOST}/stream"
+        )
+
+    @property
+    def database_url(self) -> str:
+        """In the clear: for the engine only, never for a log. `shown_url` is for people."""
+        given = self.store.database_url.get_secret_value()
+        return given or f"sqlite:///{self.store.state_dir / f'journal-{self.trading.trading_mode}.db'}"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that must never be shown, for the log's redaction."""
+        keys = (self.venue.alpaca_api_key_id, self.venue.alpaca_api_secret_key)
+        found = [key.get_secret_value() for key in keys]
+        found += [v for o in self.backend_options.values() for n, v in o.items() if SECRET_NAME.search(n)]
+        found += _passwords(self.store.database_url.get_secret_value())
+        return tuple(sorted({text for text in found if text}, key=len, reverse=True))
+
+    def _of_mode(self, paper: str, live: str) -> str:
+        return {"paper": paper, "live": live}.get(self.trading.trading_mode, "")
+
+
+def shown_url(url: str) -> str:
+    """A database URL with its password masked."""
+    for password in _passwords(url):
+        url = url.replace(password, f":{MASK}@" if password.startswith(":") else MASK)
+    return url
+
+
+def _passwords(url: str) -> list[str]:
+    """The password of a URL, as it stands there. A short one only with its neighbours: it may be a common word."""
+    user_info = re.match(r"[^:/]+://([^/]*)@", url)
+    if user_info is None or ":" not in user_info[1]:
+        return []
+    raw = user_info[1].partition(":")[2]
+    return [f":{raw}@"] + ([raw, unquote(raw)] if len(raw) >= 8 else [])
+
+
+def _settle_compilation(settings: Settings) -> None:
+    """FORECASTER=kronos with KRONOS_COMPILE=1 becomes kronos-compiled, and the reverse. Runs while it is built."""
+    trading = settings.trading
+    for family in COMPILABLE:
+        options: Kronos | Toto = settings.kronos if family == "kronos" else settings.toto
+        if trading.family != family:
+            continue
+        compiled = trading.compiled or options.compile
+        name = f"{family}-compiled" if compiled else family
+        object.__setattr__(settings, "trading", trading.model_copy(update={"forecaster": name}))
+        object.__setattr__(settings, family, options.model_copy(update={"compile": compiled}))
+
+
+def _mode_rules(settings: Settings) -> Iterator[Problem]:
+    trading = settings.trading
+    live = trading.trading_mode == "live"
+    if trading.paper is not None and trading.paper is live:
+        right = "PAPER=0 or none" if live else "PAPER=1 or none"
+        yield ("PAPER", "TRADING_MODE"), f"contradicts TRADING_MODE={trading.trading_mode}; right: {right}"
+    if live and not trading.live_account:
+        yield ("LIVE_ACCOUNT",), "is missing: live trading must be given the number of the account that it is meant for"
+    if live and not trading.add_latest:
+        yield ("ADD_LATEST",), "is off: live trading needs real quotes; right: ADD_LATEST=true"
+
+
+def _compile_rules(settings: Settings) -> Iterator[Problem]:
+    forecaster, toto = settings.trading.forecaster, settings.toto
+    if toto.compile and toto.disable_compile:
+        yield ("TOTO_DISABLE_COMPILE", "TOTO_COMPILE"), "contradicts TOTO_COMPILE=1; right: only one of the two on"
+    if forecaster == "toto-compiled" and toto.disable_compile:
+        yield ("TOTO_DISABLE_COMPILE", "FORECASTER"), "contradicts FORECASTER=toto-compiled; right: FORECASTER=toto"
+    for family in COMPILABLE:
+        options: Kronos | Toto = settings.kronos if family == "kronos" else settings.toto
+        if forecaster == f"{family}-compiled" and not options.compile and "compile" in options.model_fields_set:
+            name = f"{family.upper()}_COMPILE"
+            yield (
+                (name, "FORECASTER"),
+                f"is 0, which contradicts FORECASTER={forecaster}; right: {name}=1, or FORECASTER={family}",
+            )
+
+
+def _key_rules(settings: Settings) -> Iterator[Problem]:
+    key = settings.venue.alpaca_api_key_id.get_secret_value()
+    secret = settings.venue.alpaca_api_secret_key.get_secret_value()
+    mode = settings.trading.trading_mode
+    if bool(key) != bool(secret):
+        missing, given = "ALPACA_API_SECRET_KEY", "ALPACA_API_KEY_ID"
+        names = (given, missing) if key else (missing, given)
+        yield names, f"is given without {names[1]}; right: both, or neither"
+    if mode == "live" and key.startswith("PK"):
+        yield ("ALPACA_API_KEY_ID", "TRADING_MODE"), "is a paper key (PK...) in live mode; right: a live key (AK...)"
+    if mode == "paper" and key.startswith("AK"):
+        yield ("ALPACA_API_KEY_ID", "TRADING_MODE"), "is a live key (AK...) in paper mode; right: a paper key (PK...)"
+
+
+def _url_rules(settings: Settings) -> Iterator[Problem]:
+    """A mode and the place it talks to must be the same thing, and keys don't travel in the clear."""
+    mode = settings.trading.trading_mode
+    wrong_host = {"paper": LIVE_HOST, "live": PAPER_HOST}.get(mode)
+    right_host = {"paper": PAPER_HOST, "live": LIVE_HOST}.get(mode)
+    for field in ("alpaca_trading_url", "alpaca_trade_stream_url", "alpaca_data_url"):
+        parts = urlsplit(getattr(settings.venue, field))
+        host, name = (parts.hostname or "").lower(), field.upper()
+        if not host:
+            continue
+        if host == wrong_host:
+            yield (name, "TRADING_MODE"), f"is {host} in {mode} mode; right: {right_host}, or leave it empty"
+        if mode == "sim" and (host == "alpaca.markets" or host.endswith(".alpaca.markets")):
+            yield (name, "TRADING_MODE"), "is the real venue in sim mode; right: TRADING_MODE=paper, or leave it empty"
+        if mode != "sim" and parts.scheme in ("http", "ws") and host not in _LOOPBACK:
+            yield (name,), f"would send the keys in the clear; right: {parts.scheme}s://{host}"
+
+
+_RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (_mode_rules, _compile_rules, _key_rules, _url_rules)

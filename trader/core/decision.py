@@ -80,6 +80,7 @@ class ExitPolicy:
     stocks_overnight: bool = False
     flat_before_close: timedelta = timedelta(minutes=10)
     max_order_age: timedelta = timedelta(hours=24)
+    fallback_stop_bps: Decimal = Decimal(500)  # from the entry, for a position whose levels are not known
 
 
 class SizingRule(StrEnum):

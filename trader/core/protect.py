@@ -10,35 +10,37 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from trader.core.decision import ExitPolicy, Levels
+from trader.core.decision import ExitPolicy, ExitRests, Levels
+from trader.core.exits import (
+    BPS,
+    ExitWish,
+    Held,
+    exit_at_market,
+    fallback_levels,
+    floored_target,
+    oco_order,
+    stop_order,
+    target_order,
+    usable,
+)
+from trader.core.ids import purpose_of
+from trader.core.portfolio import is_dust
 from trader.core.types import (
-    EntrySide,
+    ZERO,
+    AssetClass,
     Instrument,
     Order,
     OrderClass,
+    OrderStatus,
     OrderType,
+    Portfolio,
     Position,
     Purpose,
     Quote,
-    Symbol,
     TimeInForce,
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExitWish:
-    """An exit without its id: the shell gives it one. An OCO has `limit_price` as target and `stop_price` as stop."""
-
-    symbol: Symbol
-    purpose: Purpose
-    entry_side: EntrySide
-    qty: Decimal
-    type: OrderType
-    tif: TimeInForce
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    order_class: OrderClass = OrderClass.SIMPLE
-    reason: str = ""
+__all__ = ["ExitWish", "ProtectAction", "close_now", "fallback_levels", "orphans", "protect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +69,26 @@ def protect(
     session_close: datetime | None,
     price_hint: Decimal | None = None,
 ) -> ProtectAction:
-    """`resting`: all open orders of the symbol. `session_close`: of the stock session under way, None when closed."""
-    raise NotImplementedError
+    """What should rest, given all open orders of the symbol in `resting`.
+
+    quote          None where there is none, or it is too old to act on
+    levels         None where none are known: then a stop `fallback_stop_bps` away
+    session_close  of the stock session under way, None when the market is closed; crypto ignores it
+    price_hint     the last price, to tell the nearer level where there is no quote
+    """
+    exits = own_exits(resting)
+    if position.qty == 0:
+        return ProtectAction(cancel=tuple(order.id for order in exits), reason="flat")
+    held = _held(position, quote, policy, instrument, resting, session_close)
+    if is_dust(position, instrument, held.exit_price):
+        return _standing(exits, _own_entries(resting), "dust: too small to be sold")
+    if held.qty < instrument.min_qty or held.qty <= 0:
+        return _standing(exits, _own_entries(resting), "held by another's order: nothing is free to be sold")
+    levels = levels if levels is not None and levels.entry_side is position.entry_side else None
+    due = _time_exit(held, levels, now, session_close)
+    if due:
+        return _leave(held, resting, Purpose.TIME_EXIT, due)
+    return _rest(held, levels, now, resting, price_hint)
 
 
 def close_now(
@@ -81,5 +101,212 @@ def close_now(
     *,
     session_close: datetime | None,
 ) -> ProtectAction:
-    """Out at the market, for flatten, kill and time exits: crypto as an ioc limit inside the collar, stocks market."""
-    raise NotImplementedError
+    """Out at the market, for flatten and kill: no level, floor or limit applies."""
+    exits = own_exits(resting)
+    if position.qty == 0:
+        return ProtectAction(cancel=tuple(order.id for order in exits), reason="flat")
+    held = _held(position, quote, policy, instrument, resting, session_close)
+    if held.qty < instrument.min_qty or held.qty <= 0:
+        return _standing(exits, _own_entries(resting), "dust, or held by another's order: nothing can be sold")
+    return _leave(held, resting, purpose, purpose.value)
+
+
+def orphans(portfolio: Portfolio) -> tuple[str, ...]:
+    """Venue ids of our exits in symbols without a position: to be cancelled, they could only open something."""
+    flat = (order for order in portfolio.orders if _qty(portfolio, order) == 0)
+    return tuple(order.id for order in own_exits(tuple(flat)))
+
+
+def own_exits(resting: Sequence[Order]) -> tuple[Order, ...]:
+    """Our open orders that reduce, oldest first."""
+    ours = (order for order in resting if order.is_open and (purpose := purpose_of(order)) and purpose.reduces)
+    return tuple(sorted(ours, key=lambda order: (order.submitted_at, order.id)))
+
+
+def _own_entries(resting: Sequence[Order]) -> tuple[Order, ...]:
+    """The rest of an entry that has begun to fill: it goes, for it blocks its own protective stop at the venue."""
+    return tuple(order for order in resting if order.is_open and purpose_of(order) is Purpose.ENTRY)
+
+
+def _qty(portfolio: Portfolio, order: Order) -> Decimal:
+    position = portfolio.position(order.symbol)
+    return position.qty if position is not None else ZERO
+
+
+def _held(
+    position: Position,
+    quote: Quote | None,
+    policy: ExitPolicy,
+    instrument: Instrument,
+    resting: Sequence[Order],
+    session_close: datetime | None,
+) -> Held:
+    free = position.qty_available + sum((order.remaining for order in own_exits(resting)), ZERO)
+    return Held(
+        position=position,
+        qty=instrument.qty_down(min(max(free, ZERO), abs(position.qty))),
+        instrument=instrument,
+        policy=policy,
+        quote=usable(quote),
+        is_open=instrument.symbol.asset_class is AssetClass.CRYPTO or session_close is not None,
+    )
+
+
+# ---- out at the market ----
+
+
+def _time_exit(held: Held, levels: Levels | None, now: datetime, session_close: datetime | None) -> str:
+    if levels is not None and levels.expires_at is not None and now >= levels.expires_at:
+        return f"held until {levels.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+    policy = held.policy
+    if held.is_crypto or policy.stocks_overnight or session_close is None:
+        return ""
+    return "flat before the close" if now >= session_close - policy.flat_before_close else ""
+
+
+def _leave(held: Held, resting: Sequence[Order], purpose: Purpose, reason: str) -> ProtectAction:
+    exits, entries = own_exits(resting), _own_entries(resting)
+    under_way = [order for order in exits if _is_leaving(order)]
+    if under_way:
+        others = (order for order in (*exits, *entries) if order is not under_way[0])
+        return ProtectAction(
+            keep=under_way[0].id, cancel=tuple(order.id for order in others), reason=f"{reason}: under way"
+        )
+    wish = exit_at_market(held, purpose, reason)
+    if wish is None:
+        waiting = "the market is closed" if not held.is_open else "there is no quote"
+        return _standing(exits, entries, f"{reason}: {waiting}")
+    return ProtectAction(cancel=tuple(order.id for order in (*exits, *entries)), place=wish, reason=wish.reason)
+
+
+def _is_leaving(order: Order) -> bool:
+    """An exit that is about to trade or to end by itself."""
+    return order.type is OrderType.MARKET or order.tif is TimeInForce.IOC
+
+
+def _standing(exits: Sequence[Order], entries: Sequence[Order], reason: str) -> ProtectAction:
+    """Nothing new: what rests goes on resting, one of them at most."""
+    keep = exits[0].id if exits else None
+    return ProtectAction(keep=keep, cancel=tuple(order.id for order in (*exits[1:], *entries)), reason=reason)
+
+
+# ---- resting ----
+
+
+def _rest(
+    held: Held, levels: Levels | None, now: datetime, resting: Sequence[Order], price_hint: Decimal | None
+) -> ProtectAction:
+    exits, entries, price = own_exits(resting), _own_entries(resting), held.exit_price
+    stop = _stop_level(held, levels, exits, now)
+    target = floored_target(held, levels.target) if levels is not None and levels.target is not None else None
+    if any(_is_gapped(held, order) for order in exits) or (price is not None and held.beyond(price, stop)):
+        return _stopped(held, stop, resting)
+    wish = _resting_order(held, target, stop, exits, price if price is not None else price_hint)
+    if wish is None:
+        waiting = "it takes no resting stop: watched" if held.is_open else "the market is closed"
+        return _standing(exits, entries, f"stop {stop}: {waiting}")
+    return _settle(wish, exits, entries)
+
+
+def _stop_level(held: Held, levels: Levels | None, exits: Sequence[Order], now: datetime) -> Decimal:
+    """The level's stop, or a fallback that stays where it is once it rests."""
+    if levels is not None and levels.stop is not None:
+        return levels.stop
+    # where it can't rest at the venue, a stop that followed the market would never be reached
+    follows = levels is None and not held.is_fraction
+    standing = [stop for order in exits if (stop := stop_of(order)) is not None]
+    if follows and standing:
+        return standing[0]
+    quote = held.quote if follows else None
+    stop = fallback_levels(held.position, quote, held.policy, held.instrument, now).stop
+    assert stop is not None  # a fallback always has one
+    return stop
+
+
+def _resting_order(
+    held: Held, target: Decimal | None, stop: Decimal, exits: Sequence[Order], price: Decimal | None
+) -> ExitWish | None:
+    if held.is_fraction:
+        return target_order(held, target) if target is not None and held.is_open else None
+    if not held.is_crypto:
+        return oco_order(held, target, stop) if target is not None else stop_order(held, stop)
+    if target is not None and _rests(held, target, stop, exits, price) is Purpose.TARGET:
+        return target_order(held, target)
+    return stop_order(held, stop)
+
+
+def _rests(held: Held, target: Decimal, stop: Decimal, exits: Sequence[Order], price: Decimal | None) -> Purpose:
+    """Which of the two owns the quantity."""
+    if price is not None and price * held.side.sign >= target * held.side.sign:
+        return Purpose.TARGET  # reached: to be taken now, whatever rests by preference
+    if held.policy.exit_rests is not ExitRests.NEAREST:
+        return Purpose.TARGET if held.policy.exit_rests is ExitRests.TARGET else Purpose.STOP
+    now = next((purpose for order in exits if (purpose := purpose_of(order)) in (Purpose.TARGET, Purpose.STOP)), None)
+    if price is None or price <= 0:
+        return now or Purpose.STOP
+    to_target, to_stop = abs(target - price) / price * BPS, abs(price - stop) / price * BPS
+    margin = held.policy.hysteresis_bps
+    if now is Purpose.TARGET:
+        return Purpose.STOP if to_stop + margin < to_target else Purpose.TARGET
+    if now is Purpose.STOP:
+        return Purpose.TARGET if to_target + margin < to_stop else Purpose.STOP
+    return Purpose.TARGET if to_target < to_stop else Purpose.STOP
+
+
+def _settle(wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) -> ProtectAction:
+    """The wish against what rests: keep it if it is there, else everything of ours makes room for it."""
+    under_way = next((order for order in exits if _is_leaving(order)), None)
+    keep = next((order for order in exits if _is(order, wish)), under_way)
+    cancel = tuple(order.id for order in (*exits, *entries) if order is not keep)
+    if keep is None:
+        return ProtectAction(cancel=cancel, place=wish, reason=wish.reason)
+    return ProtectAction(keep=keep.id, cancel=cancel, reason="under way" if keep is under_way else wish.reason)
+
+
+def _is(order: Order, wish: ExitWish) -> bool:
+    same_stop = stop_of(order) == wish.stop_price or (order.order_class is OrderClass.OCO and not order.legs)
+    return (
+        purpose_of(order) is wish.purpose
+        and order.status is not OrderStatus.PENDING_CANCEL
+        and order.order_class is wish.order_class
+        and order.type is wish.type
+        and order.remaining == wish.qty
+        and order.limit_price == wish.limit_price
+        and same_stop
+    )
+
+
+# ---- the stop is reached ----
+
+
+def _stopped(held: Held, stop: Decimal, resting: Sequence[Order]) -> ProtectAction:
+    """A stop at the venue that still can fill does its work; where there is none, or it was jumped over: out now."""
+    exits, entries = own_exits(resting), _own_entries(resting)
+    working = next((order for order in exits if _works(held, order, stop)), None)
+    if working is not None:
+        others = (order.id for order in (*exits, *entries) if order is not working)
+        return ProtectAction(keep=working.id, cancel=tuple(others), reason=f"stop {stop}: reached, at the venue")
+    return _leave(held, resting, Purpose.STOP, f"stop {stop} reached")
+
+
+def _works(held: Held, order: Order, stop: Decimal) -> bool:
+    if order.status is OrderStatus.PENDING_CANCEL or _is_gapped(held, order) or order.remaining != held.qty:
+        return False
+    level = stop_of(order)
+    if level is None:
+        return order.order_class is OrderClass.OCO
+    return held.beyond(stop, level)
+
+
+def _is_gapped(held: Held, order: Order) -> bool:
+    """A stop-limit whose limit the market has left behind: it can't fill any more."""
+    price = held.exit_price
+    if order.type is not OrderType.STOP_LIMIT or order.limit_price is None or price is None:
+        return False
+    return price * held.side.sign < order.limit_price * held.side.sign
+
+
+def stop_of(order: Order) -> Decimal | None:
+    """Its stop price, or that of its stop leg."""
+    stops = (order.stop_price, *(leg.stop_price for leg in order.legs if leg.is_open))
+    return next((stop for stop in stops if stop is not None), None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from trader.core.types import Execution, Order, Portfolio, Symbol
+from trader.core.types import ZERO, Execution, Order, Portfolio, Symbol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ class Correction:
     kind: CorrectionKind
     symbol: Symbol | None
     detail: str
+    qty: Decimal = ZERO  # units by which the books change beyond the executions
+    cash: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

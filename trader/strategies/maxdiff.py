@@ -114,6 +114,8 @@ def _entry(symbol: Symbol, forecast: Forecast, quote: Quote | None, instrument: 
     if quote is None:
         return Signal(symbol=symbol, entry_side=None, reason="no usable quote")
     entry = _resting(chosen, quote, instrument)
+    if entry <= 0:
+        return Signal(symbol=symbol, entry_side=None, reason=f"{chosen.entry:.10g} is less than a tick")
     target, stop = _exit_prices(chosen, entry, instrument)
     return Signal(
         symbol=symbol,
@@ -122,7 +124,7 @@ def _entry(symbol: Symbol, forecast: Forecast, quote: Quote | None, instrument: 
         target=target,
         stop=stop,
         edge=(target / entry - 1) * chosen.side.sign,
-        reason=f"{chosen.side}: low and high {chosen.entry:.10g} to {chosen.target:.10g} (close {forecast.last_close:.10g})",
+        reason=f"{chosen.side}: {chosen.entry:.10g} to {chosen.target:.10g}, last close {forecast.last_close:.10g}",
     )
 
 

@@ -1,0 +1,233 @@
+"""`trader service install`: the systemd units of one account, written with this installation's own paths.
+
+The units in `systemd/` are complete for /opt/trader; here that path is replaced. Everything is planned first, as steps
+that can be shown, so that a dry run and a real one cannot differ.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trader.errors import ConfigurationError
+
+MODES = ("paper", "live")
+_SHIPPED_ROOT = "/opt/trader"  # where the shipped units say that the checkout is
+_UNITS = ("trader@.service", "trader-forecaster@.service", "trader-forecaster@.socket")
+_UNUSABLE = frozenset(" \t\n%\"'\\;:$")  # would mean something else in a unit file
+
+_WRAPPER = """\
+#!/bin/sh
+# The command line with the settings and keys of the {mode} account, as root: `trader-{mode} status`.
+set -a
+. /etc/trader/{mode}.env
+[ ! -r /etc/trader/.env.compile ] || . /etc/trader/.env.compile
+set +a
+export CREDENTIALS_DIRECTORY=/etc/trader/credentials/{mode}
+umask 077
+status=0
+{program} "$@" || status=$?
+# What root has made in there belongs to the daemon, whose user owns the folder.
+[ ! -d "$STATE_DIR/." ] || chown -hR --reference="$STATE_DIR/." "$STATE_DIR/."
+exit "$status"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where this installation lies."""
+
+    checkout: Path
+    environment: Path  # the virtual environment
+    interpreter: Path  # what the virtual environment was made from
+
+    @property
+    def program(self) -> Path:
+        return self.environment / "bin" / "trader"
+
+    def to_bind(self) -> list[Path]:
+        """What the services must be able to read, each folder once; /usr they see anyway."""
+        wanted = dict.fromkeys((self.checkout, self.environment, self.interpreter))
+        return [
+            path
+            for path in wanted
+            if not path.is_relative_to("/usr")
+            and not any(path != other and path.is_relative_to(other) for other in wanted)
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    path: Path
+    mode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    path: Path
+    text: str
+    mode: int
+    keep: bool = False  # one that is there already is a person's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    words: tuple[str, ...]
+
+
+Step = Directory | File | Command
+
+
+def install(
+    mode: str,
+    *,
+    dry_run: bool,
+    say: Callable[[str], None],
+    prefix: Path = Path("/"),
+    places: Places | None = None,
+) -> None:
+    """Write the units and the configuration of one account, and have systemd start it at boot. Starts nothing now.
+
+    dry_run  say each step and each file, touch nothing
+    prefix   another root folder, for an image or a test; the running systemd is then left alone
+    places   where this installation lies; found out by default
+    Raises ConfigurationError where it cannot be done here.
+    """
+    places = places or _own_places()
+    _check(mode, places, prefix, dry_run=dry_run)
+    for step in _plan(mode, places, prefix):
+        _do(step, dry_run=dry_run, say=say)
+    for line in _what_is_left(mode, places):
+        say(line)
+
+
+def _own_places() -> Places:
+    return Places(
+        checkout=Path(__file__).resolve().parents[1],
+        environment=Path(sys.prefix).absolute(),
+        interpreter=Path(sys.base_prefix).resolve(),
+    )
+
+
+def _check(mode: str, places: Places, prefix: Path, *, dry_run: bool) -> None:
+    if mode not in MODES:
+        raise ConfigurationError(f"no service for mode {mode!r}; right: {' or '.join(MODES)}")
+    if not (places.checkout / "systemd" / _UNITS[0]).is_file():
+        raise ConfigurationError(
+            f"the unit files are not in {places.checkout / 'systemd'}; install the service from a checkout"
+        )
+    for path in (places.checkout, places.environment, places.interpreter):
+        if _UNUSABLE & set(str(path)):
+            raise ConfigurationError(
+                f"a systemd unit cannot name {str(path)!r}; use a path without blanks or %\"'\\;:$"
+            )
+    if dry_run:
+        return
+    if shutil.which("systemctl") is None:
+        raise ConfigurationError("systemd is not installed here; --dry-run shows what would be done")
+    if prefix == Path("/") and os.geteuid() != 0:
+        raise ConfigurationError("installing a service needs root; run it with sudo, or see it first with --dry-run")
+    if prefix == Path("/") and not Path("/run/systemd/system").is_dir():
+        raise ConfigurationError("systemd does not run this machine; --dry-run shows what would be done")
+
+
+def _plan(mode: str, places: Places, prefix: Path) -> Iterator[Step]:
+    etc = prefix / "etc"
+    shipped = places.checkout / "systemd"
+    yield File(path=etc / "sysusers.d/trader.conf", text=_read(shipped / "sysusers.conf"), mode=0o644)
+    for name in _UNITS:
+        yield File(path=etc / "systemd/system" / name, text=unit_text(_read(shipped / name), places), mode=0o644)
+
+    yield Directory(path=etc / "trader", mode=0o755)
+    yield Directory(path=etc / "trader/credentials", mode=0o700)
+    yield Directory(path=etc / "trader/credentials" / mode, mode=0o700)
+    settings = _read(shipped / "environment.example").replace("paper", mode)
+    yield File(path=etc / f"trader/{mode}.env", text=settings, mode=0o600, keep=True)
+    compile_settings = places.checkout / ".env.compile"
+    if compile_settings.is_file():
+        yield File(path=etc / "trader/.env.compile", text=_read(compile_settings), mode=0o644, keep=True)
+    wrapper = _WRAPPER.format(mode=mode, program=places.program)
+    yield File(path=prefix / "usr/local/bin" / f"trader-{mode}", text=wrapper, mode=0o755)
+
+    elsewhere = () if prefix == Path("/") else (f"--root={prefix}",)
+    yield Command(words=("systemd-sysusers", *elsewhere, str(etc / "sysusers.d/trader.conf")))
+    if not elsewhere:
+        yield Command(words=("systemctl", "daemon-reload"))
+    yield Command(words=("systemctl", *elsewhere, "enable", f"trader@{mode}.service"))
+
+
+def unit_text(shipped: str, places: Places) -> str:
+    """A shipped unit with this installation's paths in place of /opt/trader."""
+    bound = "BindReadOnlyPaths=" + " ".join(str(path) for path in places.to_bind())
+    return (
+        shipped.replace(f"BindReadOnlyPaths={_SHIPPED_ROOT}\n", f"{bound}\n")
+        .replace(f"{_SHIPPED_ROOT}/.venv/", f"{places.environment}/")
+        .replace(f"{_SHIPPED_ROOT}/", f"{places.checkout}/")
+    )
+
+
+def _do(step: Step, *, dry_run: bool, say: Callable[[str], None]) -> None:
+    try:
+        if isinstance(step, Directory):
+            _make(step, dry_run=dry_run, say=say)
+        elif isinstance(step, File):
+            _write(step, dry_run=dry_run, say=say)
+        else:
+            _run(step, dry_run=dry_run, say=say)
+    except OSError as error:
+        raise ConfigurationError(f"the service could not be installed: {error.filename}: {error.strerror}") from error
+
+
+def _make(step: Directory, *, dry_run: bool, say: Callable[[str], None]) -> None:
+    say(f"folder {step.path} (mode {step.mode:04o})")
+    if not dry_run:
+        step.path.mkdir(parents=True, exist_ok=True)
+        step.path.chmod(step.mode)
+
+
+def _write(step: File, *, dry_run: bool, say: Callable[[str], None]) -> None:
+    if step.keep and step.path.exists():
+        say(f"keep {step.path}, it is there already")
+        return
+    say(f"write {step.path} (mode {step.mode:04o})")
+    if dry_run:
+        for line in step.text.splitlines():
+            say(f"    {line}".rstrip())
+        return
+    step.path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = step.path.with_name(f".{step.path.name}.new")  # never a half-written unit under its own name
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, step.mode), "w") as file:
+        file.write(step.text)
+    fresh.chmod(step.mode)  # whatever the umask is
+    fresh.replace(step.path)
+
+
+def _run(step: Command, *, dry_run: bool, say: Callable[[str], None]) -> None:
+    said = " ".join(step.words)
+    say(f"run {said}")
+    if dry_run:
+        return
+    done = subprocess.run(step.words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ConfigurationError(f"`{said}` failed: {' '.join(done.stderr.split())}")
+
+
+def _what_is_left(mode: str, places: Places) -> Iterator[str]:
+    unreadable = [path for path in places.to_bind() if path.exists() and path.stat().st_mode & 0o005 != 0o005]
+    if unreadable:
+        folders = " ".join(str(path) for path in unreadable)
+        yield f"attention: the service runs as a user of its own and could not read it; run: chmod -R go+rX {folders}"
+    yield f"next, put the account's keys, mode 0600 and owned by root, into /etc/trader/credentials/{mode}/:"
+    yield "    alpaca_api_key_id and alpaca_api_secret_key, one key a file (systemd/credentials.example shows how)"
+    yield f"then look over /etc/trader/{mode}.env" + (", LIVE_ACCOUNT above all" if mode == "live" else "")
+    yield f"then start it: systemctl start trader@{mode}; see it: trader-{mode} status, journalctl -fu trader@{mode}"
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

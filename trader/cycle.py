@@ -180,7 +180,7 @@ class Trader:
         return Context(symbol=str(symbol), times=bars.times, values=bars.values, future_times=future)
 
     def _quotes(self, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Quote], dict[Symbol, str]]:
-        """Fetched after the forecast, else they are stale. With ADD_LATEST off there are none, so nothing is entered."""
+        """Fetched after the forecast, else they are stale. With ADD_LATEST off there are none: no entry."""
         if not self.rules.add_latest:
             return {}, dict.fromkeys(symbols, "ADD_LATEST is off: no quote, no entry")
         try:

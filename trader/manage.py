@@ -69,6 +69,7 @@ class Manager:
     timeframe: Timeframe
     on_reload: Callable[[], str] = lambda: "nothing to reload"
     on_progress: Callable[[str], None] = lambda name: None
+    reload_asked: bool = False  # by SIGHUP
     _last_sync: datetime | None = None
     _nudged: bool = True
     _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
@@ -94,6 +95,9 @@ class Manager:
         self.on_progress("manage")
 
     def _run(self, now: datetime) -> None:
+        if self.reload_asked:
+            self.reload_asked = False
+            self.board.say("command", f"reload: {self.on_reload()}")
         commands = self.desk.journal.pending_commands()
         if not (commands or self._due(now)):
             return
@@ -104,7 +108,8 @@ class Manager:
             self._execute(command)
         if commands:
             portfolio = self.desk.sync()
-        self.protect_all(portfolio)
+        portfolio = self.protect_all(portfolio)
+        self._forget_levels(portfolio)
         self._finish_flatten()
         self.desk.journal.put_status(self.board.status(), now)
 
@@ -127,10 +132,13 @@ class Manager:
         quotes = self._quotes(portfolio)
         for symbol in sorted(portfolio.positions):
             portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
-        for symbol in set(levels) - set(portfolio.positions):
+        return portfolio
+
+    def _forget_levels(self, portfolio: Portfolio) -> None:
+        """Of symbols that are flat and wait for nothing. Not in a cycle: there the entry is still to be placed."""
+        for symbol in set(self.board.levels) - set(portfolio.positions):
             if not portfolio.orders_of(symbol):
                 self.desk.journal.drop_levels(symbol)
-        return portfolio
 
     def _quotes(self, portfolio: Portfolio) -> dict[Symbol, Quote]:
         """Quotes that can be prices at all; their age matters less on the way out than on the way in."""

@@ -1,0 +1,89 @@
+"""Settings to the core's own parameters. The only place where the two meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+from settings.schema import Settings
+from trader.core.decision import (
+    DecisionInputs,
+    ExitPolicy,
+    ExitRests,
+    Hold,
+    RiskLimits,
+    Signal,
+    Sizing,
+    SizingRule,
+)
+from trader.core.plan import view_of
+from trader.core.types import Symbol, Timeframe
+from trader.cycle import Rules
+from trader.errors import ConfigurationError
+from trader.strategies import find
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Raises ConfigurationError where the strategy or its parameters are wrong."""
+    trading = settings.trading
+    params = settings.strategies.get(trading.strategy, {})
+    decider(trading.strategy, params)
+    return Rules(
+        symbols=tuple(Symbol(text) for text in trading.symbols),
+        timeframe=Timeframe.parse(trading.timeframe),
+        context=trading.context,
+        horizon=trading.horizon,
+        strategy=trading.strategy,
+        params=params,
+        sizing=Sizing(rule=SizingRule(settings.sizing.rule), fraction=settings.sizing.fraction),
+        limits=limits_of(settings),
+        exits=exits_of(settings),
+        add_latest=trading.add_latest,
+        bar_deadline=timedelta(seconds=trading.bar_deadline_s),
+    )
+
+
+def limits_of(settings: Settings) -> RiskLimits:
+    """Only the simulation may trade on modelled quotes."""
+    risk = settings.risk
+    return RiskLimits(
+        max_symbol=risk.max_symbol,
+        max_gross=risk.max_gross,
+        max_net=risk.max_net,
+        max_open_entries=risk.max_open_entries,
+        max_order_notional=risk.max_order_notional,
+        collar_bps=risk.collar_bps,
+        max_spread_bps=risk.max_spread_bps,
+        max_quote_age=timedelta(seconds=risk.max_quote_age_s),
+        min_edge_bps=risk.min_edge_bps,
+        max_orders_per_minute=risk.max_orders_per_minute,
+        max_daily_loss=risk.max_daily_loss,
+        max_drawdown=risk.max_drawdown,
+        cooldown=timedelta(seconds=risk.cooldown_s),
+        max_level_distance=risk.max_level_distance,
+        allow_synthetic_quotes=settings.trading.trading_mode == "sim",
+    )
+
+
+def exits_of(settings: Settings) -> ExitPolicy:
+    exits = settings.exits
+    return ExitPolicy(
+        exit_rests=ExitRests(exits.exit_rests),
+        hysteresis_bps=exits.hysteresis_bps,
+        hold=Hold(exits.hold),
+        max_age=timedelta(seconds=exits.max_age_s),
+        chase_collar_bps=exits.chase_collar_bps,
+        stocks_overnight=exits.stocks_overnight,
+        flat_before_close=timedelta(seconds=exits.flat_before_close_s),
+        max_order_age=timedelta(seconds=exits.max_order_age_s),
+    )
+
+
+def decider(name: str, params: Mapping[str, str]) -> Callable[[DecisionInputs], Sequence[Signal]]:
+    """The strategy with its parameters bound, from inputs to signals."""
+    try:
+        strategy = find(name)
+        bound = strategy.params(params)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    return lambda inputs: strategy.decide(view_of(inputs), bound)

@@ -1,0 +1,93 @@
+"""The simulation's own exchange: its options from the settings, its folder, where the venue is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from settings.schema import Settings
+from trader.adapters.alpaca.clients import AlpacaEndpoints
+from trader.child import ExchangeChild
+
+
+@dataclass(frozen=True, slots=True)
+class SimFolder:
+    """The ledger and the journal of one simulated run.
+
+    A run that was cut off goes on where it was, if it is started with the same market; a finished one starts anew.
+    """
+
+    path: Path
+    arguments: Sequence[str]
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "exchange.db"
+
+    @property
+    def _marker(self) -> Path:
+        return self.path / "running.json"
+
+    def begin(self, journal: Path | None, *, fresh: bool) -> bool:
+        """True where an earlier run is resumed; otherwise what it left is removed."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        same = self._marker.exists() and self._marker.read_text() == json.dumps(list(self.arguments))
+        if same and not fresh:
+            return True
+        for database in (self.ledger, journal):
+            for suffix in ("", "-wal", "-shm"):
+                if database is not None:
+                    database.with_name(database.name + suffix).unlink(missing_ok=True)
+        self._marker.write_text(json.dumps(list(self.arguments)))
+        return False
+
+    def ended(self) -> None:
+        self._marker.unlink(missing_ok=True)
+
+
+def exchange_arguments(settings: Settings) -> list[str]:
+    """The command line of the exchange that these settings ask for."""
+    sim, trading = settings.sim, settings.trading
+    arguments = ["--speed", sim.speed, "--seed", str(sim.seed), "--cash", str(sim.cash)]
+    arguments += ["--spread-bps", str(sim.spread_bps), "--context", str(trading.context)]
+    for name, files in (("--data", sim.bars), ("--quotes", sim.quotes)):
+        for each in files:
+            arguments += [name, each]
+    if not sim.bars:
+        arguments += ["--timeframe", trading.timeframe]
+        for symbol in trading.symbols:
+            arguments += ["--symbol", symbol]
+    if sim.start is not None:
+        arguments += ["--start", sim.start.isoformat()]
+    if sim.faults:
+        arguments += ["--faults", sim.faults]
+    return arguments
+
+
+def start_exchange(
+    settings: Settings, key: str, secret: str, stack: ExitStack, *, fresh: bool, say: Callable[[str], None]
+) -> tuple[AlpacaEndpoints, SimFolder]:
+    """Start it, to be ended with `stack`. Raises ConfigurationError, VenueUnreachable."""
+    arguments = exchange_arguments(settings)
+    folder = SimFolder(settings.store.state_dir / "sim", arguments)
+    resumed = folder.begin(_sqlite_file(settings.database_url), fresh=fresh)
+    say("the last run was cut off: going on where it was" if resumed else "starting a simulated exchange")
+    child = stack.enter_context(ExchangeChild([*arguments, "--ledger", str(folder.ledger)]))
+    urls = child.urls or {}
+    endpoints = AlpacaEndpoints(
+        key=key,
+        secret=secret,
+        trading_url=urls["trading_url"],
+        data_url=urls["data_url"],
+        trade_stream_url=urls["trade_stream_url"],
+        feed=settings.venue.alpaca_feed,
+    )
+    return endpoints, folder
+
+
+def _sqlite_file(url: str) -> Path | None:
+    """The simulation may start a journal anew only where it is a file of its own."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None

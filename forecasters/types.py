@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -150,20 +151,15 @@ def interpolate_ordered(ordered: NDArray[np.floating], levels: NDArray[np.float6
 
 def _owned(array: ArrayLike, dtype: str) -> NDArray[np.generic]:
     """A read-only array that nobody else can write to: the same one where that already holds, else a copy."""
-    if (
-        isinstance(array, np.ndarray)
-        and array.dtype == dtype
-        and not array.flags.writeable
-        and (array.base is None or isinstance(array.base, bytes))
-    ):
+    if isinstance(array, np.ndarray) and array.dtype == dtype and not array.flags.writeable and array.base is None:
         return array
     copy: NDArray[np.generic] = np.array(array, dtype=dtype, order="C")
     copy.flags.writeable = False
     return copy
 
 
-def _increasing(times: NDArray[np.generic]) -> bool:
-    return bool((times[1:] > times[:-1]).all())
+def _increasing(values: NDArray[Any]) -> bool:
+    return bool((values[1:] > values[:-1]).all())
 
 
 def _context_problem(

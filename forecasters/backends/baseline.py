@@ -18,6 +18,7 @@ N series, T context, M = T - 1 bars with a predecessor, H horizon, S samples, Q 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Options(BaseModel):
     @classmethod
     def _levels_increase(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
         inside = bool(levels) and levels[0] > 0 and levels[-1] < 1
-        if not inside or any(b <= a for a, b in zip(levels, levels[1:], strict=False)):
+        if not inside or any(b <= a for a, b in itertools.pairwise(levels)):
             raise ValueError("levels must increase within (0, 1)")
         return levels
 
@@ -193,7 +194,8 @@ def _bar_variance(prices: Floats, gap: Floats) -> Floats:
     """[N, M] log variance of each bar: squared gap plus Garman and Klass (1980), which is never negative."""
     extent = prices[:, 1:, HIGH] - prices[:, 1:, LOW]
     body = prices[:, 1:, CLOSE] - prices[:, 1:, OPEN]
-    return gap**2 + np.maximum(0.5 * extent**2 - (2 * np.log(2) - 1) * body**2, 0.0)
+    variance: Floats = gap**2 + np.maximum(0.5 * extent**2 - (2 * np.log(2) - 1) * body**2, 0.0)
+    return variance
 
 
 def _cells(block: list[Context], bars: int) -> _Cells:
@@ -267,7 +269,8 @@ def _picks(block: list[Context], cells: _Cells, options: Options) -> Integers:
     bars = cells.past.shape[1]
     paused = cells.past == cells.pause  # [N, M]
     if not paused.any():
-        return bars - 1 - _rank(uniform, np.full((len(block), 1, 1), bars), bars, options)
+        oldest_first: Integers = bars - 1 - _rank(uniform, np.full((len(block), 1, 1), bars), bars, options)
+        return oldest_first
     newest = np.arange(bars)[::-1]
     enough = paused.sum(axis=1, keepdims=True) >= _ENOUGH_AFTER_PAUSE
     kind = np.where(enough, paused, False)  # [N, M]
@@ -288,7 +291,8 @@ def _rank(uniform: NDArray[np.float32], count: Integers, bars: int, options: Opt
     half_life = options.residual_half_life * count / bars
     kept = (1 - 0.5 ** (count / half_life)).astype(np.float32)
     age = np.log2(1 - uniform * kept) * (-half_life).astype(np.float32)
-    return np.minimum(age.astype(np.int64), count - 1)
+    rank: Integers = np.minimum(age.astype(np.int64), count - 1)
+    return rank
 
 
 def _uniform(context: Context, horizon: int, options: Options) -> NDArray[np.float32]:
@@ -317,7 +321,7 @@ def _bars(drawn: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     closed = np.cumsum(gap + body, axis=1)
     opened = closed - body
     logs = np.stack([opened, np.maximum(opened, closed) + upper, np.minimum(opened, closed) - lower, closed], axis=2)
-    bars = np.exp(np.clip(logs, -_LARGEST_LOG_MOVE, _LARGEST_LOG_MOVE))
+    bars: NDArray[np.float32] = np.exp(np.clip(logs, -_LARGEST_LOG_MOVE, _LARGEST_LOG_MOVE))
     # exp in single precision is not monotone to the last bit
     np.maximum(bars[:, :, HIGH], np.maximum(bars[:, :, OPEN], bars[:, :, CLOSE]), out=bars[:, :, HIGH])
     np.minimum(bars[:, :, LOW], np.minimum(bars[:, :, OPEN], bars[:, :, CLOSE]), out=bars[:, :, LOW])

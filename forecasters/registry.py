@@ -1,0 +1,212 @@
+"""Names to backends: the files of forecasters/backends/, and other packages' entry points `forecasters.backends`.
+
+A backend is a module, or any object, with
+
+    Options               a pydantic model: what may be set, with units and defaults
+    requires() -> list    what is missing on this machine (a package, a checkpoint), empty where it can run
+    build(options)        -> Forecaster; heavy imports belong in here, never at the module's top
+    DESCRIPTION           one line (optional)
+    ALIASES               other names, each with the options that it stands for (optional)
+
+A name taken twice is an error whoever takes it: an operator must know which code answers to a name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import logging
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from forecasters.base import Forecaster, ForecastError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+GROUP = "forecasters.backends"
+BUILT_IN = "built in"
+
+_log = logging.getLogger(__name__)
+
+
+class RegistryError(ForecastError):
+    """An unknown name, a name taken twice, impossible options, or a package that can't be loaded."""
+
+
+class BackendModule(Protocol):
+    Options: type[BaseModel]
+
+    def requires(self) -> Sequence[str]: ...
+
+    def build(self, options: Any) -> Forecaster: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendInfo:
+    """One line of the menu. It can run here where `missing` is empty."""
+
+    name: str
+    source: str  # "built in", or the distribution that brings it
+    missing: tuple[str, ...]
+    aliases: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What a name stands for: a backend and the options that its alias fixes."""
+
+    backend: str
+    fixed: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    name: str
+    source: str
+    target: str | EntryPoint
+
+    def load(self) -> BackendModule:
+        loaded = self.target.load() if isinstance(self.target, EntryPoint) else importlib.import_module(self.target)
+        lacking = [word for word in ("Options", "requires", "build") if not hasattr(loaded, word)]
+        if lacking:
+            raise RegistryError(f"backend {self.name!r} ({self.source}) has no {', no '.join(lacking)}")
+        return cast(BackendModule, loaded)
+
+
+def available() -> list[BackendInfo]:
+    """Every backend, by name, with what it lacks here. One that can't be loaded is listed with the reason."""
+    entries = _entries()
+    _aliases(entries)  # refuses an alias that another backend has as its name
+    return [_info(entry) for entry in entries.values()]
+
+
+def resolve(name: str) -> Resolved:
+    """The backend and the fixed options behind a name or an alias. RegistryError suggests the nearest name."""
+    entries = _entries()
+    if name in entries:
+        return Resolved(backend=name, fixed=MappingProxyType({}))
+    aliases = _aliases(entries)
+    if name in aliases:
+        return aliases[name]
+    known = [*entries, *aliases]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(known))}"
+    raise RegistryError(f"no backend is called {name!r}: {advice}")
+
+
+def build(name: str, options: Mapping[str, object]) -> Forecaster:
+    """The backend behind a name or an alias, ready for `warm_up`. RegistryError where it can't be.
+
+    options  checked by the backend's own Options model; a value that contradicts the alias is refused
+    """
+    resolved = resolve(name)
+    entry = _entries()[resolved.backend]
+    for key, value in resolved.fixed.items():
+        if key in options and options[key] != value:
+            raise RegistryError(f"{name} means {key}={value!r}, which contradicts {key}={options[key]!r}")
+    module = _loaded(entry)
+    missing = _missing(entry, module)
+    if missing:
+        raise RegistryError(f"backend {resolved.backend!r} can't run here: {'; '.join(missing)}")
+    return module.build(_validated(entry.name, module.Options, {**options, **resolved.fixed}))
+
+
+def _validated(name: str, model: type[BaseModel], options: Mapping[str, object]) -> BaseModel:
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(dict(options))
+    except ValidationError as error:
+        faults = []
+        for fault in error.errors(include_url=False):
+            option = ".".join(str(part) for part in fault["loc"]) or "options"
+            nearest = difflib.get_close_matches(option, model.model_fields, n=1)
+            hint = f", did you mean {nearest[0]!r}?" if fault["type"] == "extra_forbidden" and nearest else ""
+            faults.append(f"{option}: {fault['msg'].lower()}{hint}")
+        raise RegistryError(f"options of backend {name!r}: {'; '.join(faults)}") from error
+
+
+def _entries() -> dict[str, _Entry]:
+    """Sorted by name. Nothing is imported but the metadata of installed packages."""
+    folder = importlib.util.find_spec("forecasters.backends")
+    places = folder.submodule_search_locations if folder is not None else None
+    found = [
+        _Entry(name=module.name, source=BUILT_IN, target=f"forecasters.backends.{module.name}")
+        for module in pkgutil.iter_modules(places)
+        if not module.name.startswith("_")
+    ]
+    for point in entry_points(group=GROUP):
+        found.append(_Entry(name=point.name, source=point.dist.name if point.dist else "unknown", target=point))
+    entries: dict[str, _Entry] = {}
+    for entry in sorted(found, key=lambda item: item.name):
+        _refuse_twice(entry.name, entry.source, {name: other.source for name, other in entries.items()})
+        entries[entry.name] = entry
+    return entries
+
+
+def _aliases(entries: Mapping[str, _Entry]) -> dict[str, Resolved]:
+    taken = {name: entry.source for name, entry in entries.items()}
+    aliases: dict[str, Resolved] = {}
+    for entry in entries.values():
+        try:
+            module = _loaded(entry)
+        except RegistryError:
+            continue  # `available` shows it; the names of the others stay usable
+        for alias, fixed in _aliases_of(module).items():
+            _refuse_twice(alias, entry.source, taken)
+            taken[alias] = entry.source
+            aliases[alias] = Resolved(backend=entry.name, fixed=MappingProxyType(dict(fixed)))
+    return aliases
+
+
+def _aliases_of(module: BackendModule) -> Mapping[str, Mapping[str, object]]:
+    declared: Mapping[str, Mapping[str, object]] = getattr(module, "ALIASES", {})
+    return declared
+
+
+def _refuse_twice(name: str, source: str, taken: Mapping[str, str]) -> None:
+    if name in taken:
+        raise RegistryError(f"the backend name {name!r} is taken twice: by {taken[name]} and by {source}")
+
+
+def _loaded(entry: _Entry) -> BackendModule:
+    """RegistryError where another package's code fails: listing the menu must survive it."""
+    try:
+        return entry.load()
+    except RegistryError:
+        raise
+    except Exception as error:
+        _log.debug("backend %s", entry.name, exc_info=True)
+        raise RegistryError(f"backend {entry.name!r} ({entry.source}) can't be loaded: {error!r}") from error
+
+
+def _missing(entry: _Entry, module: BackendModule) -> tuple[str, ...]:
+    try:
+        return tuple(str(lack) for lack in module.requires())
+    except Exception as error:
+        _log.debug("backend %s", entry.name, exc_info=True)
+        raise RegistryError(f"backend {entry.name!r} ({entry.source}) can't say what it requires: {error!r}") from error
+
+
+def _info(entry: _Entry) -> BackendInfo:
+    try:
+        module = _loaded(entry)
+        missing = _missing(entry, module)
+    except RegistryError as error:
+        return BackendInfo(
+            name=entry.name, source=entry.source, missing=(error.reason,), aliases=(), description="can't be loaded"
+        )
+    return BackendInfo(
+        name=entry.name,
+        source=entry.source,
+        missing=missing,
+        aliases=tuple(_aliases_of(module)),
+        description=str(getattr(module, "DESCRIPTION", "")),
+    )

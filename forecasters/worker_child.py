@@ -1,0 +1,291 @@
+"""The worker's own side: one backend behind a socket. Started by `python -m forecasters.worker`.
+
+The main thread runs the backend, one job at a time (CUDA graphs belong to the thread that recorded them); one thread a
+connection reads requests, answers `ping` by itself and passes the rest on. A job that is still running after its
+limit ends the process from C, whatever the backend does: a restart is the parent's, or the service manager's, matter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import faulthandler
+import json
+import logging
+import math
+import os
+import queue
+import resource
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forecasters import registry, wire
+from forecasters.base import Forecaster, ForecastError
+from forecasters.progress import Progress, listening
+from forecasters.types import Context
+from forecasters.wire import Frame, Header, WireError
+from forecasters.worker_process import THREAD_VARIABLES
+
+_log = logging.getLogger("forecasters.worker")
+
+EXIT_CONFIGURATION = 78
+EXIT_OUT_OF_MEMORY = 71
+GRACE_S = 2.0  # after a job's limit: the caller has given up by then
+HEARTBEAT_S = 1.0
+_MAX_CONNECTIONS = 16
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class _Job:
+    kind: str
+    limit_s: float
+    contexts: Sequence[Context] = ()
+    replies: queue.SimpleQueue[Frame] = field(default_factory=queue.SimpleQueue)
+    sent: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
+class _Counters:
+    started_at: float = field(default_factory=time.monotonic)
+    forecasts: int = 0
+    failures: int = 0
+
+
+class Server:
+    """`create` makes the backend when it is first needed, in the main thread."""
+
+    def __init__(self, name: str, create: Callable[[], Forecaster], threads: int | None) -> None:
+        self._name = name
+        self._create = create
+        self._threads = threads
+        self._jobs: queue.Queue[_Job] = queue.Queue()
+        self._counters = _Counters()
+        self._forecaster: Forecaster | None = None
+        self._busy_since: float | None = None
+
+    def warm_up(self) -> None:
+        """Build and warm up, once. Raises ForecastError, or whatever the backend does."""
+        if self._forecaster is None:
+            forecaster = self._create()
+            if self._threads and "torch" in sys.modules:
+                sys.modules["torch"].set_num_threads(self._threads)
+            forecaster.warm_up()
+            self._forecaster = forecaster
+
+    def serve(self, listener: socket.socket) -> None:
+        """Until SystemExit. Runs jobs in the calling thread."""
+        threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
+        while True:
+            job = self._jobs.get()
+            faulthandler.dump_traceback_later(job.limit_s + GRACE_S, exit=True)
+            reply = self._reply_to(job)
+            faulthandler.cancel_dump_traceback_later()
+            job.replies.put(reply)
+            if reply.header.get("ends"):
+                job.sent.wait(GRACE_S)
+                raise SystemExit(EXIT_OUT_OF_MEMORY)
+
+    def close(self) -> None:
+        if self._forecaster is not None:
+            self._forecaster.close()
+
+    def _reply_to(self, job: _Job) -> Frame:
+        self._busy_since = time.monotonic()
+        try:
+            reply = self._run(job)
+        except MemoryError:
+            reply = _error("out of memory: the limit of the worker was reached", ends=True)
+        except registry.RegistryError as error:
+            reply = _error(error.reason, permanent=True)
+        except ForecastError as error:
+            reply = _error(error.reason)
+        except Exception as error:  # noqa: BLE001 - whatever a backend raises costs one forecast, not the process
+            _log.exception("the backend failed")
+            reply = _error(f"the backend raised {error!r}"[:2000])
+        self._busy_since = None
+        self._counters.forecasts += job.kind == "forecast"
+        self._counters.failures += reply.header["kind"] == "error"
+        return reply
+
+    def _run(self, job: _Job) -> Frame:
+        with listening(lambda progress: job.replies.put(_progress(progress))):
+            self.warm_up()
+        if job.kind == "warm_up" or self._forecaster is None:
+            return Frame({"kind": "ok"})
+        packed = wire.pack_forecasts(self._forecaster.forecast(job.contexts))
+        return Frame({**packed.header, "kind": "ok"}, packed.arrays)
+
+    def _accept(self, listener: socket.socket) -> None:
+        free = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        while True:
+            connection, _ = listener.accept()
+            if not free.acquire(blocking=False):
+                connection.close()
+                continue
+            threading.Thread(target=self._converse, args=(connection, free), name="connection", daemon=True).start()
+
+    def _converse(self, connection: socket.socket, free: threading.BoundedSemaphore) -> None:
+        with connection:
+            try:
+                while True:
+                    request = wire.receive(connection, math.inf)
+                    self._answer(connection, request)
+            except WireError as error:
+                _log.debug("connection ended: %s", error.reason)
+            finally:
+                free.release()
+
+    def _answer(self, connection: socket.socket, request: Frame) -> None:
+        number, kind = request.header.get("id"), request.header.get("kind")
+
+        def say(frame: Frame) -> None:
+            wire.send(connection, Frame({**frame.header, "id": number}, frame.arrays), time.monotonic() + 60)
+
+        if kind == "ping":
+            say(Frame({"kind": "ok", "health": self._health()}))
+        elif kind in ("warm_up", "forecast"):
+            try:
+                job = _Job(kind, _limit(request.header), wire.unpack_contexts(request) if kind == "forecast" else ())
+            except ForecastError as error:
+                say(_error(error.reason))
+                return
+            self._jobs.put(job)
+            _pass_on(job, say)
+        else:
+            say(_error(f"no request is called {str(kind)[:40]!r}"))
+
+    def _health(self) -> Header:
+        now, busy = time.monotonic(), self._busy_since
+        return {
+            "backend": self._name,
+            "pid": os.getpid(),
+            "rss_bytes": int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize(),
+            "uptime_s": now - self._counters.started_at,
+            "warm": self._forecaster is not None,
+            "busy_s": 0.0 if busy is None else now - busy,
+            "forecasts": self._counters.forecasts,
+            "failures": self._counters.failures,
+        }
+
+
+def _pass_on(job: _Job, say: Callable[[Frame], None]) -> None:
+    """Send the job's progress, a heartbeat each second, then its reply."""
+    while True:
+        try:
+            frame = job.replies.get(timeout=HEARTBEAT_S)
+        except queue.Empty:
+            frame = _progress(Progress(text=""))
+        try:
+            say(frame)
+        finally:
+            if frame.header["kind"] != "progress":
+                job.sent.set()
+        if frame.header["kind"] != "progress":
+            return
+
+
+def _progress(progress: Progress) -> Frame:
+    return Frame({"kind": "progress", "text": progress.text[:500], "share": progress.share})
+
+
+def _error(reason: str, *, permanent: bool = False, ends: bool = False) -> Frame:
+    return Frame({"kind": "error", "reason": reason, "permanent": permanent, "ends": ends})
+
+
+def _limit(header: Header) -> float:
+    limit = header.get("limit_s")
+    if not isinstance(limit, (int, float)) or not 0 < limit < 1e6:
+        raise WireError(f"a request with a limit of {limit!r} s")
+    return float(limit)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until SIGTERM. Without --parent, as a service: warm up first, then tell the service manager READY."""
+    parsed = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    _with_threads(parsed.threads, arguments)
+    if parsed.parent is not None:
+        _die_with(parsed.parent)
+    if parsed.memory_limit is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (parsed.memory_limit, parsed.memory_limit))
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    options = json.loads(parsed.options_file.read_text() if parsed.options_file else parsed.options_json)
+    server = Server(parsed.backend, lambda: registry.build(parsed.backend, options), parsed.threads)
+    try:
+        with _listening(parsed.socket, mode=0o600 if parsed.parent else 0o660) as listener:
+            if parsed.parent is None:
+                server.warm_up()
+                notify(f"READY=1\nSTATUS=backend {parsed.backend} is warm")
+            server.serve(listener)
+    except registry.RegistryError as error:
+        print(f"{parsed.backend}: {error.reason}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+    finally:
+        notify("STOPPING=1")
+        parsed.socket.unlink(missing_ok=True)
+        server.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m forecasters.worker", description=__doc__.partition("\n")[0])
+    parser.add_argument("--socket", type=Path, required=True, help="path of the AF_UNIX socket to listen on")
+    parser.add_argument("--backend", required=True, help="a name that `trader backends` lists")
+    parser.add_argument("--options-json", default="{}", help="the backend's options, a JSON object")
+    parser.add_argument("--options-file", type=Path, help="the same, from a file")
+    parser.add_argument("--threads", type=int, help="threads of numerical libraries")
+    parser.add_argument(
+        "--memory-limit", type=int, help="address space in bytes (not for CUDA, which reserves far more)"
+    )
+    parser.add_argument("--parent", type=int, help="process to die with")
+    return parser
+
+
+def _with_threads(threads: int | None, arguments: Sequence[str]) -> None:
+    """Numerical libraries read their thread counts when they are loaded, which has already happened: start over."""
+    if threads and os.environ.get(THREAD_VARIABLES[0]) != str(threads):
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+        os.execv(sys.executable, [sys.executable, "-m", "forecasters.worker", *arguments])
+
+
+def _die_with(parent: int) -> None:
+    """SIGKILL from the kernel when the parent ends, and at once where it already has."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        raise SystemExit("the parent is gone")
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(0)
+
+
+def _listening(path: Path, mode: int) -> socket.socket:
+    """Bind and listen. A socket left behind by one that was killed is removed; anything else at `path` is not."""
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    old = os.umask(0o777 & ~mode)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(old)
+    listener.listen(_MAX_CONNECTIONS)
+    return listener
+
+
+def notify(text: str) -> None:
+    """Tell the service manager, where there is one: a datagram to $NOTIFY_SOCKET."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as messenger:
+            messenger.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)
+            messenger.sendall(text.encode())

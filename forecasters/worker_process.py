@@ -1,0 +1,128 @@
+"""The operating-system side of a spawned worker: start it, watch it end, kill it with all that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO
+
+from forecasters.base import ForecastError
+
+_log = logging.getLogger(__name__)
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_NOT_FOR_BACKENDS = ("ALPACA_", "APCA_", "NOTIFY_SOCKET", "WATCHDOG_", "CREDENTIALS_DIRECTORY", "DATABASE_URL")
+_LONGEST_LINE = 8192
+
+
+class WorkerProcess:
+    """A child in its own process group.
+
+    It asks the kernel to be killed when the thread that started it ends, so that thread must outlive it.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str,
+        options: Mapping[str, object],
+        socket_path: Path,
+        threads: int | None,
+        memory_limit_bytes: int | None,
+        python: str,
+        on_log: Callable[[str], None] | None,
+        on_exit: Callable[[], None],
+    ) -> None:
+        """Raises ForecastError where it can't be started. `on_exit` is called from a thread, once."""
+        command = [python, "-m", "forecasters.worker", "--socket", str(socket_path), "--backend", backend]
+        command += ["--options-json", json.dumps(dict(options)), "--parent", str(os.getpid())]
+        command += ["--threads", str(threads)] if threads else []
+        command += ["--memory-limit", str(memory_limit_bytes)] if memory_limit_bytes else []
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if on_log else 2,  # the parent's standard output is not ours to write on
+                stderr=subprocess.STDOUT if on_log else None,
+                env=_environment(threads),
+                process_group=0,
+            )
+        except OSError as error:
+            raise ForecastError(f"the worker could not be started: {error}") from error
+        self._reaping = threading.Lock()
+        self._ended = threading.Event()
+        if on_log is not None and self._process.stdout is not None:
+            _background(_drain, self._process.stdout, on_log)
+        _background(self._watch, on_exit)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended.is_set()
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group. Returns at once; safe at any time and from any thread."""
+        self._signal_group(signal.SIGKILL)
+
+    def stop(self, patience_s: float) -> None:
+        """SIGTERM, then SIGKILL for what is still there."""
+        self._signal_group(signal.SIGTERM)
+        self._ended.wait(patience_s)
+        self.kill()
+        self._ended.wait(patience_s)
+
+    def exit_reason(self, patience_s: float) -> str | None:
+        """Why it ended, in words; None where it still runs after `patience_s`."""
+        if not self._ended.wait(patience_s):
+            return None
+        code = self._process.returncode
+        if code >= 0:
+            return f"the worker ended with status {code}"
+        cause = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return f"the worker was killed by {signal.Signals(-code).name}{cause}"
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with self._reaping:  # once it is reaped its number may belong to someone else
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, number)
+
+    def _watch(self, on_exit: Callable[[], None]) -> None:
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        self.kill()  # what it started goes with it
+        with self._reaping:
+            self._process.wait()
+        self._ended.set()
+        on_exit()
+
+
+def _environment(threads: int | None) -> dict[str, str]:
+    """Ours, without what a backend has no business with: keys, the journal, the service manager's sockets."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_FOR_BACKENDS)}
+    if threads:
+        kept |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+    return kept
+
+
+def _background(function: Callable[..., None], *arguments: object) -> None:
+    threading.Thread(target=function, args=arguments, name=f"worker {function.__name__}", daemon=True).start()
+
+
+def _drain(stream: IO[bytes], on_log: Callable[[str], None]) -> None:
+    """Read to the end whatever happens: a pipe that nobody empties stops the writer."""
+    with stream:
+        while line := stream.readline(_LONGEST_LINE):
+            try:
+                on_log(line.decode(errors="replace").rstrip())
+            except Exception:  # noqa: BLE001 - the pipe must be emptied whatever the callback does
+                _log.exception("the log callback failed")

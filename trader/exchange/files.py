@@ -24,7 +24,20 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 # what each column may be called, lower case, best name first
-_TIME = ("timestamp", "time", "datetime", "date", "open_time", "open time", "opentime", "start", "unix", "ts", "t")
+_TIME = (
+    "timestamp",
+    "time",
+    "datetime",
+    "date",
+    "open_time",
+    "open time",
+    "opentime",
+    "start",
+    "unix",
+    "ts",
+    "t",
+    "__index_level_0__",
+)
 _BAR_NAMES: Mapping[str, tuple[str, ...]] = {
     "open": ("open", "o"),
     "high": ("high", "h"),
@@ -168,13 +181,23 @@ def _times(path: Path, table: pa.Table) -> Micros:
         return _from_epoch(path, np.asarray(column.to_numpy(), dtype=np.float64), column)
     try:
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            column = column.cast(pa.timestamp("ns", "UTC"))
+            column = _parsed(column)
         stamps = column.cast(pa.timestamp("ns")) if pa.types.is_date(kind) else column
         nanos = stamps.to_numpy().astype("datetime64[ns]").astype(np.int64)
     except (pa.ArrowException, ValueError, TypeError) as problem:
         reason = str(problem).splitlines()[0]
         raise MarketError(f"{path}: times are neither ISO 8601 nor epoch numbers: {reason}") from problem
     return np.asarray(-(-nanos // 1000), dtype=np.int64)  # up: never known before it happened
+
+
+def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """ISO 8601 texts, with a zone or without."""
+    import pyarrow as pa
+
+    try:
+        return column.cast(pa.timestamp("ns", "UTC"))
+    except pa.ArrowInvalid:
+        return column.cast(pa.timestamp("ns"))
 
 
 def _from_epoch(path: Path, values: Floats, column: pa.ChunkedArray) -> Micros:

@@ -18,13 +18,17 @@ from trader.exchange.series import PHASES, Series
 
 # of a bar's volume: at the open, towards each extreme, and the rest towards the close
 _SHARES = (Decimal("0.1"), Decimal("0.3"), Decimal("0.3"))
-_DEPTH = Decimal("0.02")  # of a bar's volume, at the best price of each side
+_DEPTH = Decimal("0.02")  # of the volume of the bar before (its own is not known yet), at the best price of each side
 _TWO_SIDES_BPS = Decimal(20_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bar:
-    """One bar in the venue's decimals. half: half the modelled spread, as a fraction of the price."""
+    """One bar in the venue's decimals.
+
+    half  half the modelled spread, as a fraction of the price
+    size  modelled, units at the best price of each side
+    """
 
     start: datetime
     open: Decimal
@@ -33,6 +37,7 @@ class _Bar:
     close: Decimal
     volume: Decimal
     half: Decimal
+    size: Decimal
 
     def corners(self, low_first: bool) -> tuple[Decimal, Decimal, Decimal, Decimal]:
         """The price at each phase."""
@@ -125,9 +130,13 @@ class Reel:
             high=self._price(float(columns.high[index])),
             low=self._price(float(columns.low[index])),
             close=self._price(float(columns.close[index])),
-            volume=Decimal(repr(float(columns.volume[index]))).quantize(self._instrument.lot),
+            volume=self._units(index),
             half=half,
+            size=max(self._instrument.qty_down(self._units(max(index - 1, 0)) * _DEPTH), self._instrument.min_qty),
         )
+
+    def _units(self, index: int) -> Decimal:
+        return Decimal(repr(float(self.series.columns.volume[index]))).quantize(self._instrument.lot)
 
     def _price(self, value: float) -> Decimal:
         price = Decimal(repr(value))
@@ -141,8 +150,7 @@ class Reel:
 
     def _book(self, bar: _Bar, price: Decimal, at: datetime, at_us: int, *, recorded: bool) -> Quote | None:
         if self._quotes is None:
-            size = max(self._instrument.qty_down(bar.volume * _DEPTH), self._instrument.min_qty)
-            return self._modelled(price, bar.half, (size, size), at, self._source)
+            return self._modelled(price, bar.half, (bar.size, bar.size), at, self._source)
         seen = self._recorded(self._quotes, at_us)
         if seen is None or recorded:
             return seen

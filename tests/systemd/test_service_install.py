@@ -73,7 +73,6 @@ def test_an_installation_writes_what_systemd_needs_and_enables_it(places: Places
         "etc/sysusers.d/trader.conf",
         "etc/systemd/system/multi-user.target.wants/trader@live.service",
         "etc/systemd/system/trader-forecaster@.service",
-        "etc/systemd/system/trader-forecaster@.socket",
         "etc/systemd/system/trader@.service",
         "etc/trader/.env.compile",
         "etc/trader/live.env",

@@ -1,13 +1,23 @@
-"""What we believe against what the venue reports. Start-up, crash recovery and every cycle are this same step."""
+"""What we believe against what the venue reports. Start-up, crash recovery and every cycle are this same step.
+
+The venue's report is the truth unless it contradicts itself; what no execution and no fee explains is never booked in
+silence: it is asked for again, and then it is a reason to stop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from trader.core.types import ZERO, Execution, Order, Portfolio, Symbol
+from trader.core.portfolio import is_ours
+from trader.core.types import ZERO, AssetClass, Execution, Order, OrderSide, Portfolio, Symbol
+
+NEGLIGIBLE = Decimal("0.00000001")  # units; the venue keeps nine decimals
+FEE_SHARE = Decimal("0.003")  # no fill costs more of its value than this; a fee may be posted after its fill
+CASH_ROUNDING = Decimal(1)  # account currency: regulatory fees, cents
+CASH_SHARE = Decimal("0.0001")  # of equity: interest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +38,10 @@ class Believed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """From the venue. `looked_up`: answers by client order id, None where the venue does not know it."""
+    """From the venue. `looked_up`: answers by client order id, None where the venue does not know it.
+
+    Executions are to be read after the positions, so that they cover whatever the positions show.
+    """
 
     portfolio: Portfolio
     executions: tuple[Execution, ...] = ()
@@ -39,19 +52,19 @@ class CorrectionKind(StrEnum):
     ADOPTED = "adopted"  # a position that was there at the first start
     FEE = "fee"  # a difference that fees explain
     EXTERNAL_FILL = "external_fill"  # an execution of an order that is not ours
-    EXTERNAL_ORDER = "external_order"  # left alone, counted as exposure
-    OUR_ORDER = "our_order"  # open at the venue, ours by its id, and not in our books as live
-    ORDER_CLOSED = "order_closed"  # believed live, terminal at the venue
-    ORDER_ABSENT = "order_absent"  # believed live, and the venue does not know it
-    CASH = "cash"
+    OUR_ORDER = "our_order"  # open at the venue, ours by its id, and not live in our books
+    CASH = "cash"  # a small difference, or money that came in
+    UNEXPLAINED = "unexplained"  # with a halt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
+    """`qty` and `cash`: by how much the books change beyond the executions."""
+
     kind: CorrectionKind
     symbol: Symbol | None
     detail: str
-    qty: Decimal = ZERO  # units by which the books change beyond the executions
+    qty: Decimal = ZERO
     cash: Decimal = ZERO
 
 
@@ -59,9 +72,9 @@ class Correction:
 class Reconciliation:
     """What to book, what to say, and whether to go on.
 
-    positions, cash  to be believed from now on (unchanged where `suspect`)
-    executions       new ones, each once, oldest first
-    external         open orders that are not ours: never cancelled
+    positions, cash  to be believed from now on (as before where `suspect`)
+    executions       new ones, each once, oldest first (none where `suspect`)
+    external         open orders that are not ours: never cancelled, counted as exposure
     lost             client order ids to ask the venue for, then reconcile again with the answers
     suspect          the report may be wrong: ask again, trade nothing until it is resolved; "" if sound
     halts            reasons to stop for a person
@@ -80,6 +93,173 @@ class Reconciliation:
 def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False) -> Reconciliation:
     """`confirmed`: this is a second, separate report after a suspect one. An unexplained difference is suspect in
     the first (positions and fills are not read in one instant) and a halt in the second. An empty positions answer
-    that no execution explains stays suspect: it is never read as flat.
+    that no execution explains stays suspect: it is never read as flat. So do fills that the positions do not show yet.
     """
-    raise NotImplementedError
+    executions = new_executions(believed.execution_ids, reported.executions)
+    held = {symbol: p.qty for symbol, p in sorted(reported.portfolio.positions.items()) if p.qty}
+    cash = reported.portfolio.account.cash
+    external, corrections, lost = _orders(believed, reported, executions)
+    if believed.positions is None:
+        adopted = [_adopted(symbol, qty) for symbol, qty in held.items()]
+        return Reconciliation(
+            positions=held,
+            cash=cash,
+            executions=executions,
+            corrections=(*adopted, *corrections),
+            external=external,
+            lost=lost,
+        )
+    found, behind = _positions(believed.positions, held, executions)
+    found += _cash(believed.cash, reported.portfolio, executions)
+    unexplained = [each for each in found if each.kind is CorrectionKind.UNEXPLAINED]
+    suspect = _suspicion(held, unexplained, behind, confirmed)
+    if suspect:
+        return Reconciliation(
+            positions=believed.positions, cash=believed.cash, external=external, lost=lost, suspect=suspect
+        )
+    return Reconciliation(
+        positions=held,
+        cash=cash,
+        executions=executions,
+        corrections=(*found, *corrections),
+        external=external,
+        lost=lost,
+        halts=tuple(each.detail for each in unexplained),
+    )
+
+
+def new_executions(known: frozenset[str], executions: Sequence[Execution]) -> tuple[Execution, ...]:
+    """Each execution id once, those in `known` not at all; oldest first."""
+    unique = {execution.id: execution for execution in reversed(executions) if execution.id not in known}
+    return tuple(sorted(unique.values(), key=lambda execution: (execution.at, execution.id)))
+
+
+def units_of(execution: Execution) -> Decimal:
+    """By how much it changes the position: signed, net of a fee taken in the coin."""
+    fee = execution.fee if execution.fee_currency == execution.symbol.base else ZERO
+    return execution.side.sign * execution.qty - fee
+
+
+def cash_of(execution: Execution, currency: str) -> Decimal:
+    """By how much it changes the cash, net of a fee taken in `currency`."""
+    fee = execution.fee if execution.fee_currency == currency else ZERO
+    return -execution.side.sign * execution.qty * execution.price - fee
+
+
+# ---- orders ----
+
+
+def _orders(
+    believed: Believed, reported: Reported, executions: Sequence[Execution]
+) -> tuple[tuple[Order, ...], tuple[Correction, ...], tuple[str, ...]]:
+    account, orders = reported.portfolio.account.id, reported.portfolio.orders
+    external = tuple(order for order in orders if not is_ours(order, account))
+    surprises = [
+        Correction(
+            kind=CorrectionKind.OUR_ORDER,
+            symbol=order.symbol,
+            detail=f"{order.client_order_id} is open at the venue, and not live in the journal",
+        )
+        for order in orders
+        if is_ours(order, account) and order.client_order_id not in believed.live
+    ]
+    foreign = {order.id for order in external}
+    fills = [
+        Correction(
+            kind=CorrectionKind.EXTERNAL_FILL,
+            symbol=each.symbol,
+            detail=f"{each.side} {each.qty} at {each.price}, of an order that is not ours",
+        )
+        for each in executions
+        if each.order_id in foreign
+    ]
+    seen = {order.client_order_id for order in orders}
+    lost = tuple(sorted(believed.live - seen - set(reported.looked_up)))
+    return external, (*surprises, *fills), lost
+
+
+def _adopted(symbol: Symbol, qty: Decimal) -> Correction:
+    return Correction(kind=CorrectionKind.ADOPTED, symbol=symbol, detail=f"{qty} was held at the start", qty=qty)
+
+
+# ---- positions ----
+
+
+def _positions(
+    believed: Mapping[Symbol, Decimal], held: Mapping[Symbol, Decimal], executions: Sequence[Execution]
+) -> tuple[list[Correction], list[Symbol]]:
+    """Differences by symbol, and the symbols whose positions do not show the newest fills yet."""
+    corrections: list[Correction] = []
+    behind: list[Symbol] = []
+    for symbol in sorted({*believed, *held, *(execution.symbol for execution in executions)}):
+        before, now = believed.get(symbol, ZERO), held.get(symbol, ZERO)
+        fills = [execution for execution in executions if execution.symbol == symbol]
+        expected = before + sum((units_of(execution) for execution in fills), ZERO)
+        difference = now - expected
+        if abs(difference) <= NEGLIGIBLE:
+            continue
+        detail = f"{symbol}: {now} at the venue, {expected} by the books"
+        if abs(difference) <= _fee_room(symbol, before, fills):
+            kind = CorrectionKind.FEE
+        else:
+            kind = CorrectionKind.UNEXPLAINED
+            detail += f" ({len(fills)} new fills); no execution explains it"
+            if _lags(before, now, fills):
+                behind.append(symbol)
+        corrections.append(Correction(kind=kind, symbol=symbol, detail=detail, qty=difference))
+    return corrections, behind
+
+
+def _fee_room(symbol: Symbol, before: Decimal, fills: Sequence[Execution]) -> Decimal:
+    """Units that fees in the coin can explain: they may be posted after the fill, or differ from our estimate."""
+    if symbol.asset_class is AssetClass.STOCK:
+        return ZERO
+    bought = sum((execution.qty for execution in fills if execution.side is OrderSide.BUY), ZERO)
+    return FEE_SHARE * (abs(before) + bought)
+
+
+def _lags(before: Decimal, now: Decimal, fills: Sequence[Execution]) -> bool:
+    """Whether the position is what it was before the newest of the fills: it was read a moment too early."""
+    shown = before
+    for execution in fills:
+        room = max(NEGLIGIBLE, _fee_room(execution.symbol, before, fills))
+        if abs(now - shown) <= room:
+            return True
+        shown += units_of(execution)
+    return False
+
+
+# ---- cash ----
+
+
+def _cash(believed: Decimal | None, portfolio: Portfolio, executions: Sequence[Execution]) -> list[Correction]:
+    if believed is None:
+        return []
+    account = portfolio.account
+    expected = believed + sum((cash_of(execution, account.currency) for execution in executions), ZERO)
+    difference = account.cash - expected
+    if abs(difference) < Decimal("0.005"):
+        return []
+    traded = sum((execution.qty * execution.price for execution in executions), ZERO)
+    room = CASH_ROUNDING + CASH_SHARE * abs(account.equity) + FEE_SHARE * traded
+    detail = f"cash: {account.cash:.2f} at the venue, {expected:.2f} by the books"
+    if difference < -room:
+        detail += "; no execution explains it"
+        return [Correction(kind=CorrectionKind.UNEXPLAINED, symbol=None, detail=detail, cash=difference)]
+    return [Correction(kind=CorrectionKind.CASH, symbol=None, detail=detail, cash=difference)]
+
+
+# ---- judgement ----
+
+
+def _suspicion(
+    held: Mapping[Symbol, Decimal], unexplained: Sequence[Correction], behind: Sequence[Symbol], confirmed: bool
+) -> str:
+    lost = [each for each in unexplained if each.symbol is not None]
+    if lost and not held:
+        return f"no positions at all in the venue's answer, and no execution explains it ({lost[0].detail})"
+    if behind:
+        return f"fills that the positions do not show yet: {', '.join(str(symbol) for symbol in behind)}"
+    if unexplained and not confirmed:
+        return unexplained[0].detail
+    return ""

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exchange_market.support import BTC, ETH, HOUR, HOUR_US, at, played, quote_rows, random_bars, replay, write
 from trader.core.types import Symbol, Timeframe
 from trader.exchange.files import MarketError, load_bars
 from trader.exchange.market import MarketOptions, open_market
+
+from .support import BTC, ETH, HOUR, HOUR_US, at, played, quote_rows, random_bars, replay, write
 
 Bars = dict[str, np.ndarray]
 
@@ -99,7 +100,7 @@ def secondly(bars: Bars) -> Bars:
 
 
 def irregular(bars: Bars) -> Bars:
-    bars["timestamp"] = bars["timestamp"] + np.arange(10).astype("timedelta64[m]") ** 2
+    bars["timestamp"] = bars["timestamp"] + (np.arange(10) ** 2).astype("timedelta64[m]")
     return bars
 
 
@@ -158,7 +159,7 @@ def test_a_bad_file_is_refused_with_one_line_that_names_it(
         ("bars.parquet", b"not parquet", "can't be read as parquet"),
         ("empty.csv", b"", "can't be read as csv"),
         ("bars.csv", b"time,o,h,l,c,v\nyesterday,1,1,1,1,1\ntoday,1,1,1,1,1\n", "times are neither ISO 8601 nor epoch"),
-        ("blank.csv", b"time,o,h,l,c,v\n2024-01-01,1,1,1,1,1\n,1,1,1,1,1\n", "1 rows have no time"),
+        ("blank.csv", b"time,o,h,l,c,v\n2024-01-01,1,1,1,1,1\n,1,1,1,1,1\n", "1 of the rows have no time"),
     ],
 )
 def test_what_is_no_bar_file_is_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
@@ -190,7 +191,7 @@ def test_float_noise_in_the_extremes_is_forgiven(tmp_path: Path) -> None:
         ({"start": at("2024-03-01 10:00")}, r"must lie from"),
         ({"start": at("2024-03-01 05:00").replace(tzinfo=None)}, r"has no time zone"),
         ({"timeframe": Timeframe.parse("5Min")}, r"has 1Hour bars, of which no 5Min bars can be made"),
-        ({"timeframe": Timeframe.parse("1Day")}, r"has 1 bars of 1Day; a context of 2 needs at least 3"),
+        ({"timeframe": Timeframe.parse("1Day")}, r"has 0 bars of 1Day; a context of 2 needs at least 3"),
         ({"context": 0}, r"at least 1"),
         ({"spread_bps": Decimal(-1)}, r"below 0 bps"),
     ],

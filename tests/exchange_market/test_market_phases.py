@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange_market.support import BTC, ETH, HOUR, SPY, at, played, quote_rows, random_bars, replay, write
 from trader.core.types import Symbol
 from trader.exchange.assets import instrument_of
 from trader.exchange.events import Phase, Tape
@@ -18,6 +17,8 @@ from trader.exchange.files import Columns
 from trader.exchange.market import Market, MarketOptions, open_market
 from trader.exchange.replay import Reel
 from trader.exchange.series import Series, on_ticks
+
+from .support import BTC, ETH, HOUR, SPY, at, played, quote_rows, random_bars, real_data, replay, write
 
 prices = st.floats(min_value=1e-6, max_value=1e6)
 
@@ -218,3 +219,35 @@ def test_a_symbol_without_bars_exists_unquoted(tmp_path: Path) -> None:
     assert market.quoted == (BTC,)
     assert market.quote(ETH, market.start) is None
     assert market.bars(ETH, HOUR, start=None, end=market.start, limit=5) == []
+
+
+@pytest.mark.parametrize(
+    ("symbol", "stem", "quotes"),
+    [
+        (BTC, "BTCUSDT__bybit-spot-20221213__1m", "BTCUSDT__bybit-spot-20221213__1m"),
+        (BTC, "BTCUSD__coinbase-20170903-20170904__1m", "BTCUSD__coinbase-20170903-20170904__1m"),
+        (SPY, "SPY__lean-nbbo-20131004-20131009__1m", "SPY__lean-nbbo-20131004-20131009__1m"),
+        (SPY, "SPY__lean-nbbo-20131004-20131009__1m", "SPY__lean-nbbo-20131008-20131009__1s"),
+    ],
+)
+def test_recorded_pairs_of_bars_and_quotes_play(symbol: Symbol, stem: str, quotes: str) -> None:
+    path = real_data(f"bars/{stem}.parquet")
+    market = replay(path, symbol, quotes=real_data(f"quotes/{quotes}.parquet"), context=300)
+    shown = [tape for tape in played(market, 5000) if tape.quote is not None]
+    recorded = [tape for tape in shown if tape.quote is not None and not tape.quote.synthetic]
+    assert recorded
+    assert all(tape.quote.at <= tape.at for tape in recorded if tape.quote is not None)
+    assert {tape.phase for tape in recorded} == {Phase.OPEN}
+    near = [
+        abs(float(tape.quote.mid / tape.last) - 1) for tape in recorded if tape.quote is not None and tape.quote.bid
+    ]
+    assert np.median(near) < 0.001
+
+
+@pytest.mark.parametrize(("text", "tick"), [("BTC/USD", "0.01"), ("DOGE/USD", "0.00001"), ("ABC/USD", "0.000000001")])
+def test_guard_23_increments_come_from_the_asset(text: str, tick: str) -> None:
+    pair, stock = instrument_of(Symbol(text)), instrument_of(SPY)
+    assert pair.tick_at(Decimal(5)) == Decimal(tick)
+    assert (pair.min_notional, pair.shortable, pair.fees.taker_bps) == (10, False, 25)
+    assert (stock.tick_at(Decimal(5)), stock.tick_at(Decimal("0.5"))) == (Decimal("0.01"), Decimal("0.0001"))
+    assert (stock.min_notional, stock.shortable, stock.fees.taker_bps) == (1, True, 0)

@@ -175,7 +175,7 @@ def _times(path: Path, table: pa.Table) -> Micros:
 
     column = _column(path, table, "the time", _TIME)
     if column.null_count:
-        raise MarketError(f"{path}: {column.null_count} rows have no time")
+        raise MarketError(f"{path}: {column.null_count} of the rows have no time")
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _from_epoch(path, np.asarray(column.to_numpy(), dtype=np.float64), column)
@@ -203,7 +203,7 @@ def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _from_epoch(path: Path, values: Floats, column: pa.ChunkedArray) -> Micros:
     """Seconds, milli-, micro- or nanoseconds, told apart by their size: 2001 in seconds is 1970 in milliseconds."""
     if not np.isfinite(values).all():
-        raise MarketError(f"{path}: {int((~np.isfinite(values)).sum())} rows have no time")
+        raise MarketError(f"{path}: {int((~np.isfinite(values)).sum())} of the rows have no time")
     largest = float(np.abs(values).max())
     if largest < 1e11:
         return np.round(values * 1e6).astype(np.int64)

@@ -5,6 +5,7 @@ The calendar library is slow to import and to build, so it is asked a decade at 
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_right
 from datetime import datetime
 
@@ -84,7 +85,9 @@ def _decade_of(at_us: int) -> int:
 def _load(decade: int) -> tuple[list[int], list[int]]:
     import exchange_calendars
 
-    calendar = exchange_calendars.get_calendar("XNYS", start=f"{decade}0-01-01", end=f"{decade}9-12-31")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library uses what newer pandas deprecate: nothing that we could change
+        calendar = exchange_calendars.get_calendar("XNYS", start=f"{decade}0-01-01", end=f"{decade}9-12-31")
     opens, closes = (side.dt.tz_convert("UTC").dt.tz_localize(None) for side in (calendar.opens, calendar.closes))
     return _as_micros(opens.to_numpy()), _as_micros(closes.to_numpy())
 

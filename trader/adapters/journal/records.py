@@ -113,7 +113,11 @@ class Correction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """One round trip, booked when the closing fill happened. `pnl` is after fees, account currency."""
+    """One round trip, booked when the closing fill happened. Quote currency.
+
+    entry_price  what a unit in hand had cost: a fee taken in the coin is in it
+    fees         of entry and exit together; `pnl` is after them
+    """
 
     symbol: Symbol
     entry_order_side: OrderSide

@@ -1,0 +1,142 @@
+"""The database under the journal: opening, one writer at a time, and errors in our own words.
+
+SQLite runs with WAL and synchronous=FULL: a commit that returned survives a power loss. One connection writes, under
+a lock; readers take their own and see the last commit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from trader.errors import DatabaseUnusable, TraderError, Transient
+
+BUSY_MS = 5_000  # how long a commit waits for another process's
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    f"PRAGMA busy_timeout={BUSY_MS}",
+)
+_WRITER = {"trader_writer": True}
+_FULL = ("disk is full", "no space left", "diskfull", "could not extend file")
+_LOCKED = ("database is locked", "database table is locked", "lock timeout", "deadlock", "could not serialize")
+_LOST = ("server closed the connection", "connection refused", "terminating connection", "connection timeout")
+
+Row = Mapping[str, Any]
+
+
+class DiskFull(DatabaseUnusable):
+    """Nothing can be written for want of space. What was committed stands."""
+
+
+class Store:
+    """An open database. Thread-safe; `close` when done."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._lock = threading.RLock()
+        with told(engine.url):
+            self._writer = engine.connect().execution_options(**_WRITER)
+
+    def close(self) -> None:
+        with self._lock:
+            self._writer.close()
+            self._engine.dispose()
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        """One transaction: committed when the block ends, undone when it raises.
+
+        Raises Transient where the database stayed locked, DiskFull, DatabaseUnusable (74).
+        """
+        with self._lock, told(self._engine.url), self._writer.begin():
+            yield self._writer
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        """A snapshot of the last commit."""
+        with told(self._engine.url), self._engine.connect() as connection:
+            yield connection
+
+
+def make_engine(url: str) -> sa.Engine:
+    """Raises DatabaseUnusable on a URL that means nothing, or whose driver is not installed."""
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        options: dict[str, Any] = {} if parsed.get_backend_name() == "sqlite" else {"pool_pre_ping": True}
+        engine = sa.create_engine(parsed, **options)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise DatabaseUnusable(
+            "DATABASE_URL is not understood: write sqlite:///path/to/journal.db or postgresql://user@host/name"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise DatabaseUnusable(f"DATABASE_URL needs a driver that is not installed ({error.name})") from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextmanager
+def told(url: sa.URL) -> Iterator[None]:
+    """The driver's errors as ours. A broken constraint is a bug and passes as it is."""
+    try:
+        yield
+    except sa.exc.IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise _translated(url, error) from error
+    except OSError as error:
+        raise DatabaseUnusable(f"the journal at {_where(url)}: {error}") from error
+
+
+def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row], *, key: str) -> None:
+    """Insert, or replace all other columns of the row with that key."""
+    if not rows:
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table)
+    others = {name: statement.excluded[name] for name in rows[0] if name != key}
+    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=others), list(rows))
+
+
+def _translated(url: sa.URL, error: DBAPIError) -> TraderError:
+    told_by_driver = str(error.orig).strip().partition("\n")[0]
+    lower = told_by_driver.lower()
+    what = f"the journal at {_where(url)}: {told_by_driver}"
+    if any(sign in lower for sign in _FULL):
+        return DiskFull(f"{what}. Free some space on that disk")
+    if any(sign in lower for sign in _LOCKED):
+        return Transient(f"{what} (another process writes for more than {BUSY_MS / 1000:g} s)")
+    if any(sign in lower for sign in _LOST):
+        return Transient(what)
+    if "malformed" in lower or "not a database" in lower or "corrupt" in lower:
+        return DatabaseUnusable(
+            f"{what}. Move the file away and restore the last `trader db backup`; the venue knows the rest"
+        )
+    return DatabaseUnusable(f"{what}. See `trader db check`")
+
+
+def _where(url: sa.URL) -> str:
+    return url.database or "memory" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin or commit on its own
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    """A writer takes its lock at once: a read that turns into a write can't wait for one."""
+    writes = connection.get_execution_options().get("trader_writer")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,251 @@
+"""The journal's writes that trading stands on: cycles, plans, intents, and what each sync brought."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from types import TracebackType
+from typing import Any
+
+import sqlalchemy as sa
+
+from trader.adapters.journal import rows, schema
+from trader.adapters.journal.codec import encode
+from trader.adapters.journal.control import Control, put_levels
+from trader.adapters.journal.records import EquityPoint
+from trader.adapters.journal.schema import stamp, unstamp
+from trader.adapters.journal.store import upsert
+from trader.adapters.journal.upgrade import open_engine
+from trader.core.decision import DecisionInputs, Plan
+from trader.core.types import ZERO, Execution, Order, OrderIntent, OrderStatus, Portfolio, Symbol
+
+PLANNED = "planned"
+_TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
+
+
+class Journal(Control):
+    """The daemon's memory, and what every command reads. A call that returned is on disk.
+
+    Raises Transient where another process kept the database locked, DiskFull, DatabaseUnusable (74).
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine)
+        self._written: dict[str, str] = {}  # open orders' bodies as last written: an unchanged one costs nothing
+        self._point: EquityPoint | None = None
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = True) -> Journal:
+        """`create` makes, checks and migrates it; otherwise it must be there with the newest schema."""
+        return cls(open_engine(url, create=create))
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- cycles and decisions ----
+
+    def begin_cycle(self, cycle_id: str, kind: str, at: datetime) -> None:
+        row = {
+            "cycle_id": cycle_id,
+            "kind": kind,
+            "opened_at": stamp(at),
+            "outcome": "",
+            "note": "",
+            "timings": "{}",
+        }
+        with self._write() as connection:
+            connection.execute(sa.insert(schema.cycles), row)
+
+    def close_cycle(
+        self, cycle_id: str, at: datetime, outcome: str, note: str = "", timings: Mapping[str, float] | None = None
+    ) -> None:
+        table = schema.cycles
+        change = (
+            sa.update(table)
+            .where(table.c.cycle_id == cycle_id)
+            .values(closed_at=stamp(at), outcome=outcome, note=note, timings=json.dumps(dict(timings or {})))
+        )
+        with self._write() as connection:
+            _require_row(connection.execute(change), f"cycle {cycle_id}")
+
+    def save_plan(self, cycle_id: str, inputs: DecisionInputs, plan: Plan) -> None:
+        """In one transaction, before anything is sent: what went in, what came out, and the intents as planned."""
+        at = stamp(inputs.now)
+        kept = {"cycle_id": cycle_id, "strategy": inputs.strategy, "inputs": encode(inputs), "plan": encode(plan)}
+        intents = [rows.intent_row(cycle_id, intent, PLANNED, at) for intent in plan.intents]
+        verdicts = [rows.verdict_row(cycle_id, verdict) for verdict in plan.verdicts]
+        quotes = [rows.quote_row(cycle_id, quote) for quote in inputs.quotes.values()]
+        forecasts = [_forecast_row(cycle_id, forecast) for forecast in inputs.forecasts.values()]
+        with self._write() as connection:
+            connection.execute(sa.insert(schema.plans), kept)
+            _insert(connection, schema.intents, intents)
+            _insert(connection, schema.verdicts, verdicts)
+            _insert(connection, schema.quotes, quotes)
+            _insert(connection, schema.forecasts, forecasts)
+            put_levels(connection, plan.levels)
+
+    # ---- intents ----
+
+    def add_intents(self, cycle_id: str, intents: Sequence[OrderIntent], at: datetime) -> None:
+        """All or none. A client order id that is there already is a bug and raises IntegrityError."""
+        with self._write() as connection:
+            _insert(
+                connection, schema.intents, [rows.intent_row(cycle_id, each, PLANNED, stamp(at)) for each in intents]
+            )
+
+    def set_intent(
+        self, client_order_id: str, state: str, at: datetime, *, order_id: str | None = None, reason: str = ""
+    ) -> None:
+        """An order id and a reason, once known, stay. Raises KeyError for an intent that was never added."""
+        values = {"state": str(state), "updated_at": stamp(at)}
+        values |= {} if order_id is None else {"order_id": order_id}
+        values |= {"reason": reason} if reason else {}
+        change = sa.update(schema.intents).where(schema.intents.c.client_order_id == client_order_id).values(values)
+        with self._write() as connection:
+            _require_row(connection.execute(change), f"intent {client_order_id}")
+
+    # ---- what the venue says ----
+
+    def save_sync(
+        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
+    ) -> tuple[Execution, ...]:
+        """One transaction: orders put, executions added once each, sums moved, an equity point where it changed.
+
+        Returns the executions that were new. A posted fee replaces an estimated one; a terminal order stays terminal.
+        """
+        bodies = {order.id: rows.order_row(order) for order in (*portfolio.orders, *orders)}
+        changed = [row for row in bodies.values() if self._written.get(row["order_id"]) != row["body"]]
+        account = portfolio.account
+        point = EquityPoint(at=portfolio.at, equity=account.equity, cash=account.cash)
+        if not changed and not executions and self._same_equity(point):
+            return ()
+        with self._write() as connection:
+            _put_orders(connection, changed)
+            fresh = _put_executions(connection, executions)
+            self._put_equity(connection, point)
+        self._point = point
+        self._written.update({row["order_id"]: row["body"] for row in changed})
+        for row in changed:
+            if not row["is_open"]:
+                self._written.pop(row["order_id"])
+        return fresh
+
+    def correction(
+        self,
+        kind: str,
+        at: datetime,
+        *,
+        symbol: Symbol | None = None,
+        qty: Decimal = ZERO,
+        cash: Decimal = ZERO,
+        detail: str = "",
+    ) -> None:
+        """Moves the believed books by what no execution explains, and keeps why."""
+        row = {
+            "kind": kind,
+            "symbol": None if symbol is None else symbol.text,
+            "qty": str(qty),
+            "cash": str(cash),
+            "detail": detail,
+            "at": stamp(at),
+        }
+        changes = {rows.CASH: cash} | ({} if symbol is None else {symbol.text: qty})
+        with self._write() as connection:
+            connection.execute(sa.insert(schema.corrections), row)
+            _move_books(connection, [changes])
+
+    # ---- parts ----
+
+    def _same_equity(self, point: EquityPoint) -> bool:
+        last = self._point
+        return last is not None and (last.equity, last.cash) == (point.equity, point.cash)
+
+    def _put_equity(self, connection: sa.Connection, point: EquityPoint) -> None:
+        """Within a minute the last point is replaced: the curve keeps one a minute, and always the newest."""
+        table = schema.equity
+        last = connection.execute(sa.select(table).order_by(table.c.seq.desc()).limit(1)).mappings().first()
+        values = {"at": stamp(point.at), "equity": str(point.equity), "cash": str(point.cash)}
+        if last is None:
+            connection.execute(sa.insert(table), values)
+        elif Decimal(last["equity"]) == point.equity and Decimal(last["cash"]) == point.cash:
+            return
+        elif _minute(unstamp(last["at"])) == _minute(point.at):
+            connection.execute(sa.update(table).where(table.c.seq == last["seq"]).values(values))
+        else:
+            connection.execute(sa.insert(table), values)
+
+
+def _insert(connection: sa.Connection, table: sa.Table, values: list[dict[str, Any]]) -> None:
+    if values:
+        connection.execute(sa.insert(table), values)
+
+
+def _require_row(result: sa.CursorResult[Any], what: str) -> None:
+    if result.rowcount != 1:
+        raise KeyError(f"{what} is not in the journal")
+
+
+def _put_orders(connection: sa.Connection, changed: list[dict[str, Any]]) -> None:
+    table = schema.orders
+    reopening = [row["order_id"] for row in changed if row["is_open"]]
+    closed: set[str] = set()
+    if reopening:
+        query = sa.select(table.c.order_id).where(table.c.order_id.in_(reopening), table.c.status.in_(_TERMINAL))
+        closed = set(connection.execute(query).scalars())
+    upsert(connection, table, [row for row in changed if row["order_id"] not in closed], key="order_id")
+
+
+def _put_executions(connection: sa.Connection, executions: Sequence[Execution]) -> tuple[Execution, ...]:
+    if not executions:
+        return ()
+    table = schema.executions
+    by_id = {execution.id: execution for execution in executions}
+    query = sa.select(table).where(table.c.execution_id.in_(list(by_id)))
+    known = {row["execution_id"]: rows.execution_from(row) for row in connection.execute(query).mappings()}
+    fresh = tuple(each for each in by_id.values() if each.id not in known)
+    _insert(connection, table, [rows.execution_row(each) for each in fresh])
+    changes = [rows.book_changes(each) for each in fresh]
+    for before in known.values():
+        after = by_id[before.id]
+        if before.fee_estimated and not after.fee_estimated:
+            values = {"fee": str(after.fee), "fee_currency": after.fee_currency, "fee_estimated": False}
+            connection.execute(sa.update(table).where(table.c.execution_id == before.id).values(values))
+            undone = {name: -change for name, change in rows.book_changes(before).items()}
+            changes += [undone, rows.book_changes(after)]
+    _move_books(connection, changes)
+    return fresh
+
+
+def _move_books(connection: sa.Connection, changes: Iterable[Mapping[str, Decimal]]) -> None:
+    moved = {name: amount for name, amount in rows.total(changes).items() if amount}
+    if not moved:
+        return
+    table = schema.books
+    query = sa.select(table).where(table.c.name.in_(list(moved)))
+    before = {name: Decimal(amount) for name, amount in connection.execute(query).tuples()}
+    after = rows.total([{name: before.get(name, ZERO) for name in moved}, moved])
+    upsert(connection, table, [{"name": name, "amount": str(amount)} for name, amount in after.items()], key="name")
+
+
+def _forecast_row(cycle_id: str, forecast: Any) -> dict[str, Any]:
+    return {
+        "cycle_id": cycle_id,
+        "symbol": forecast.symbol,
+        "asof": stamp(forecast.asof),
+        "backend": forecast.backend,
+        "model": forecast.model,
+        "compile_mode": forecast.compile_mode,
+        "last_close": repr(forecast.last_close),
+        "latency_s": repr(forecast.latency_s),
+    }
+
+
+def _minute(at: datetime) -> int:
+    return int(at.timestamp() // 60)

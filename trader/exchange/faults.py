@@ -54,21 +54,10 @@ BEFORE = ("timeout_before", "reset_before")
 AFTER = ("timeout_after", "reset_after")
 _ON = frozenset(["method", "path", "symbol", "event", "after_n", "nth", "every", "probability", "from", "until"])
 _EXTRA = {"status": {"after"}, "html": {"status", "after"}, "quote": {"age_s"}}
-_ACTIONS = [
-    "delay_s",
-    "timeout_before",
-    "timeout_after",
-    "reset_before",
-    "reset_after",
-    "html",
-    "status",
-    "empty_positions",
-    "clock_skew_s",
-    "quote",
-    "halt",
-    "stream",
-    "partial_fill",
-]
+_ACTIONS = (
+    "delay_s", "timeout_before", "timeout_after", "reset_before", "reset_after", "html", "status", "empty_positions",
+    "clock_skew_s", "quote", "halt", "stream", "partial_fill",
+)  # fmt: skip
 
 
 class FaultError(ValueError):

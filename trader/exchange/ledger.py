@@ -122,10 +122,14 @@ class Ledger(LedgerReader):
         after: Books,
         events: Sequence[OrderEvent] = (),
         facts: Mapping[str, str] | None = None,
+        durable: bool = False,
     ) -> None:
-        """All that changed from `before` to `after` (None: everything is new), in one transaction."""
+        """All that changed from `before` to `after` (None: everything is new), in one transaction.
+
+        durable   sync it to the disk even where neither orders nor money changed
+        """
         changed = _changed_orders(before, after, events)
-        durable = bool(changed or events or facts) or before is None or _money_moved(before, after)
+        durable = durable or bool(changed or events) or before is None or _money_moved(before, after)
         self._sync(durable)
         self._db.execute("BEGIN IMMEDIATE")
         try:

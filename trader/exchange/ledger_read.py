@@ -69,6 +69,10 @@ class LedgerReader:
         names = ("orders", "order_events", "executions", "cash_movements", "activities")
         return {n: int(self._db.execute(f"SELECT count(*) FROM {n}").fetchone()[0]) for n in names}
 
+    def last_order_number(self) -> int:
+        """How many orders there have ever been, legs counted."""
+        return int(self._db.execute("SELECT coalesce(max(seq), 0) FROM orders").fetchone()[0])
+
     def knows_client_id(self, client_order_id: str) -> bool:
         found = self._db.execute("SELECT 1 FROM orders WHERE client_order_id = ?", (client_order_id,)).fetchone()
         return found is not None
@@ -142,6 +146,15 @@ class LedgerReader:
         )
         rows = self._db.execute(statement, (*values, query.limit)).fetchall()
         return [Activity(id=r[0], kind=r[1], at=moment_of(r[8]), row=_execution_row(r[2:])) for r in rows]
+
+    def deposit(self) -> Decimal:
+        """USD that the account was opened with."""
+        row = self._db.execute("SELECT amount FROM cash_movements WHERE kind = 'deposit'").fetchone()
+        return ZERO if row is None else Decimal(row[0])
+
+    def cash_moved(self) -> Decimal:
+        """The sum of all movements: equals the books' cash."""
+        return sum((Decimal(a) for (a,) in self._db.execute("SELECT amount FROM cash_movements")), ZERO)
 
     def crypto_volume_since(self, moment: datetime) -> Decimal:
         """USD that crypto executions turned over since `moment`: decides the fee tier."""

@@ -19,6 +19,11 @@ from trader.exchange.events import Phase, SimOrder, Tape
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+_DECIMALS = (
+    "qty", "filled_qty", "filled_notional", "notional", "limit_price", "stop_price",
+    "low", "high", "last", "volume", "bid", "ask", "bid_size", "ask_size",
+)  # fmt: skip
+_TIMES = ("submitted_at", "updated_at", "entered_bar", "filled_at", "canceled_at", "expired_at", "at", "bar_start")
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "symbol": Symbol,
     "side": OrderSide,
@@ -28,7 +33,9 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "order_class": OrderClass,
     "phase": lambda text: Phase(int(text)),
     "leg_ids": tuple,
-} | dict.fromkeys(("qty", "filled_qty", "filled_notional", "notional", "limit_price", "stop_price", "low", "high", "last", "volume", "bid", "ask", "bid_size", "ask_size"), Decimal) | dict.fromkeys(("submitted_at", "updated_at", "entered_bar", "filled_at", "canceled_at", "expired_at", "at", "bar_start"), datetime.fromisoformat)  # fmt: skip
+    **dict.fromkeys(_DECIMALS, Decimal),
+    **dict.fromkeys(_TIMES, datetime.fromisoformat),
+}
 
 
 def microseconds(moment: datetime) -> int:

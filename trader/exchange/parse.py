@@ -61,26 +61,12 @@ class Patch:
 
 
 _ORDER_FIELDS = frozenset(
-    [
-        "symbol",
-        "qty",
-        "notional",
-        "side",
-        "type",
-        "time_in_force",
-        "limit_price",
-        "stop_price",
-        "trail_price",
-        "trail_percent",
-        "extended_hours",
-        "client_order_id",
-        "order_class",
-        "take_profit",
-        "stop_loss",
-        "legs",
+    (
+        "symbol", "qty", "notional", "side", "type", "time_in_force", "limit_price", "stop_price", "trail_price",
+        "trail_percent", "extended_hours", "client_order_id", "order_class", "take_profit", "stop_loss", "legs",
         "position_intent",
-    ]
-)
+    )
+)  # fmt: skip
 _PATCH_FIELDS = frozenset(["qty", "time_in_force", "limit_price", "stop_price", "trail", "client_order_id"])
 
 

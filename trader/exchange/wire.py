@@ -174,6 +174,7 @@ class AccountView:
     long_value: Decimal
     short_value: Decimal
     created_at: datetime
+    multiplier: Decimal
     trading_blocked: bool
     shorting_enabled: bool
 
@@ -201,7 +202,7 @@ def account(view: AccountView) -> Json:
         "maintenance_margin": money(exposure * _MAINTENANCE),
         "last_maintenance_margin": "0",
         "sma": "0",
-        "multiplier": "1" if not view.shorting_enabled else "2",
+        "multiplier": number(view.multiplier),
         "accrued_fees": "0",
         "trading_blocked": view.trading_blocked,
         "transfers_blocked": False,

@@ -1,0 +1,150 @@
+"""`trader exchange`: the simulated Alpaca alone, for any Alpaca client."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from trader.core.types import Symbol, Timeframe
+
+CONFIGURATION_EXIT = 78
+
+
+class _OptionError(ValueError):
+    """One line: which option, what is wrong, what would be right."""
+
+
+@click.command("exchange")
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option("--data", multiple=True, metavar="SYMBOL=FILE", help="Bars to replay, Parquet or CSV. Repeatable.")
+@click.option("--quotes", multiple=True, metavar="SYMBOL=FILE", help="Recorded quotes for them. Repeatable.")
+@click.option("--symbols", default="", metavar="A,B", help="Instruments of a generated market, or further ones.")
+@click.option("--seed", default=1, show_default=True, help="Of the generated market.")
+@click.option("--speed", default="1", show_default=True, help="Market seconds a wall second, or max.")
+@click.option("--start", default=None, metavar="TIME", help="Where the clock starts; bars before it are history.")
+@click.option("--cash", default="100000", show_default=True, help="USD.")
+@click.option("--faults", default=None, type=click.Path(path_type=Path), help="A fault script (JSON).")
+@click.option("--ledger", default=None, type=click.Path(path_type=Path), help="SQLite file; without it: in memory.")
+@click.option("--key", default=None, envvar="EXCHANGE_KEY", help="Accept only this key id.")
+@click.option("--secret", default=None, envvar="EXCHANGE_SECRET", help="Accept only this secret.")
+@click.option("--spread-bps", default="20", show_default=True, help="Modelled spread of crypto, whole width.")
+@click.option("--timeframe", default=None, help="Of a generated market's bars, for example 1Hour.")
+@click.option("--context", default=600, show_default=True, type=click.IntRange(0), help="Bars before the start.")
+@click.option("--bars", default=None, type=click.IntRange(1), help="A generated market's length; default endless.")
+@click.option("--rate-limit", default=None, type=click.IntRange(0), help="Requests a market minute; 0 is off.")
+@click.option("--with-parent", is_flag=True, help="End when the process that started this one does.")
+def exchange_command(
+    port: int,
+    data: tuple[str, ...],
+    quotes: tuple[str, ...],
+    symbols: str,
+    seed: int,
+    speed: str,
+    start: str | None,
+    cash: str,
+    faults: Path | None,
+    ledger: Path | None,
+    key: str | None,
+    secret: str | None,
+    spread_bps: str,
+    timeframe: str | None,
+    context: int,
+    bars: int | None,
+    rate_limit: int | None,
+    with_parent: bool,
+) -> None:
+    """Run the simulated Alpaca. When it is ready it prints one line of JSON with its addresses."""
+    from trader.exchange.run import ExchangeError, ExchangeOptions, serve  # heavy: not for --help
+
+    try:
+        options = ExchangeOptions(
+            port=port,
+            data=_files("--data", data),
+            quotes=_files("--quotes", quotes),
+            symbols=tuple(_symbol("--symbols", part) for part in symbols.split(",") if part.strip()),
+            seed=seed,
+            speed=_speed(speed),
+            start=_moment(start),
+            cash=_amount("--cash", cash),
+            faults=faults,
+            ledger=ledger,
+            key=key,
+            secret=secret,
+            spread_bps=_amount("--spread-bps", spread_bps),
+            timeframe=_timeframe(timeframe),
+            context=context,
+            bars=bars,
+            rate_limit=rate_limit,
+            with_parent=with_parent,
+        )
+        code = serve(options)
+    except (_OptionError, ExchangeError) as problem:
+        click.echo(f"trader exchange: {' '.join(str(problem).split())}", err=True)
+        code = CONFIGURATION_EXIT
+    sys.exit(code)
+
+
+def _files(option: str, pairs: Iterable[str]) -> dict[Symbol, Path]:
+    found: dict[Symbol, Path] = {}
+    for pair in pairs:
+        name, equals, file = pair.partition("=")
+        if not equals or not file:
+            raise _OptionError(f"{option} {pair}: write SYMBOL=FILE, for example BTC/USD=bars.parquet")
+        symbol = _symbol(option, name)
+        if symbol in found:
+            raise _OptionError(f"{option}: {symbol} is given twice")
+        found[symbol] = Path(file)
+    return found
+
+
+def _symbol(option: str, text: str) -> Symbol:
+    try:
+        return Symbol(text.strip().upper())
+    except ValueError as problem:
+        raise _OptionError(f"{option}: {problem}") from problem
+
+
+def _speed(text: str) -> float | None:
+    if text.lower() == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= 1e7:
+        raise _OptionError(f"--speed {text}: a positive number of at most 10000000, or max")
+    return speed
+
+
+def _amount(option: str, text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not value.is_finite() or not 0 <= value < 10**12:
+        raise _OptionError(f"{option} {text}: a number of at least 0")
+    return value
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as problem:
+        raise _OptionError(f"--start {text}: a time such as 2024-03-01T12:00Z") from problem
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _timeframe(text: str | None) -> Timeframe | None:
+    if text is None:
+        return None
+    try:
+        return Timeframe.parse(text)
+    except ValueError as problem:
+        raise _OptionError(f"--timeframe: {problem}") from problem

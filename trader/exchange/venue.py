@@ -1,0 +1,394 @@
+"""The simulated venue without any HTTP: market, books, clock and ledger together, driven by calls.
+
+Every method that changes something has committed it to the ledger before it returns, and tells the listeners after
+that. One thread uses a venue.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from trader.core.fees import schedule_for
+from trader.core.types import ZERO, AssetClass, OrderSide, OrderType, Quote, Symbol, TimeInForce
+from trader.exchange.engine import AccountFigures, account_figures, apply, open_books
+from trader.exchange.events import (
+    Books,
+    Cancel,
+    Event,
+    Halted,
+    OrderEvent,
+    Refusal,
+    Replace,
+    SessionEnd,
+    SimOrder,
+    Submit,
+    Tape,
+)
+from trader.exchange.ledger import Ledger
+from trader.exchange.market import Market
+from trader.exchange.parse import NewOrder, Patch
+from trader.exchange.wire import DEFAULT_CONFIGURATION, NAMESPACE, asset_id
+
+STEPS_AT_ONCE = 512
+_MONTH = timedelta(days=30)
+Listener = Callable[[Sequence[OrderEvent]], None]
+
+
+class VenueRefusal(Exception):
+    """The venue's no."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """`reason`: time (the moment asked for), fill (stopped at the first one), end (the data are over)."""
+
+    now: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What became of closing one position: the order, or the refusal."""
+
+    symbol: Symbol
+    order: SimOrder | None
+    refusal: Refusal | None
+
+
+class Venue:
+    """Open one with `Venue.open`."""
+
+    def __init__(self, market: Market, ledger: Ledger, books: Books, now: datetime) -> None:
+        self.market = market
+        self.ledger = ledger
+        self.books = books
+        self.now = now
+        self.account_id = uuid.uuid5(NAMESPACE, f"account:{market.fingerprint}")
+        self.configuration: dict[str, Any] = dict(DEFAULT_CONFIGURATION)
+        self.last_equity = books.cash
+        self.fills = 0  # executions since this venue was opened
+        self.thin: Callable[[Tape], Tape] | None = None  # a fault: what is left of a phase's volume
+        self.halts: Callable[[datetime], frozenset[Symbol]] | None = None  # a fault: halted by the clock
+        self._halted_by_clock: frozenset[Symbol] = frozenset()
+        self._day = now.date()
+        self._listeners: list[Listener] = []
+        self._by_name = _names(market.instruments)
+        self._facts: dict[str, str] = {}  # to be written with the next commit
+
+    @classmethod
+    def open(cls, market: Market, *, cash: Decimal, ledger_path: Path | None = None) -> Venue:
+        """A venue at the ledger's moment, or a new one with `cash` USD at the market's start. Raises LedgerError."""
+        ledger = Ledger.open(ledger_path, market.fingerprint)
+        fresh = open_books(cash, market.instruments)
+        stored = ledger.restore(fresh)
+        if stored is None:
+            venue = cls(market, ledger, fresh, market.start)
+            outputs = venue._play(market.start)
+            ledger.commit(now=venue.now, before=None, after=venue.books, events=outputs)
+            return venue
+        books, now = stored
+        market.resume(books.tapes.values())
+        venue = cls(market, ledger, books, now)
+        venue.last_equity = Decimal(ledger.fact("last_equity") or cash)
+        venue.configuration |= json.loads(ledger.fact("configuration") or "{}")
+        return venue
+
+    def close(self) -> None:
+        self.ledger.close()
+
+    def listen(self, listener: Listener) -> None:
+        """It is called with what happened, once that is safe in the ledger."""
+        self._listeners.append(listener)
+
+    # ---- time ----
+
+    def advance(self, until: datetime) -> Advance:
+        """Play the market up to `until`, or to the first moment that brings a fill."""
+        while True:
+            done = self.advance_some(until, STEPS_AT_ONCE)
+            if done is not None:
+                return done
+
+    def advance_some(
+        self, until: datetime, steps: int, *, through_fills: bool = False, write_idle: bool = True
+    ) -> Advance | None:
+        """As `advance`, but at most `steps` moments: None where there is more to play. One commit.
+
+        through_fills   go on after a fill (a clock that runs by itself)
+        write_idle      commit also where nothing was played, so that the ledger has the clock exactly
+        """
+        before, before_fills, events = self.books, self.fills, list[OrderEvent]()
+        result: Advance | None = None
+        for _ in range(steps):
+            following = self.market.next_time(self.now)
+            if following is None or following > until:
+                result = self._rest(until, following)
+                break
+            events += self._play(following)
+            if self.fills != before_fills and not through_fills:
+                result = Advance(now=self.now, reason="fill")
+                break
+        if write_idle or events or self.books is not before:
+            self._commit(before, events)
+        return result
+
+    def _rest(self, until: datetime, following: datetime | None) -> Advance:
+        """Nothing happens between here and `until`."""
+        end = self.market.end
+        over = following is None and (end is None or until > end)
+        moment = until if not over else (end or self.now)
+        self.now = max(self.now, moment)
+        return Advance(now=self.now, reason="end" if over else "time")
+
+    def _play(self, at: datetime) -> list[OrderEvent]:
+        if at.date() != self._day:
+            self._new_day(at)
+        self.now = at
+        events = self._obey_halts(at)
+        for tape in self.market.tapes(at, self._low_first):
+            events += self._step(tape if self.thin is None else self.thin(tape))
+        if self._session_ends(at):
+            events += self._step(SessionEnd(at=at))
+        return events
+
+    def _step(self, event: Event) -> list[OrderEvent]:
+        """One event through the engine, uncommitted. Raises VenueRefusal, the books then unchanged."""
+        books, outputs = apply(self.books, event)
+        events = []
+        for output in outputs:
+            if isinstance(output, Refusal):
+                raise VenueRefusal(output)
+            events.append(output)
+            self.fills += output.execution is not None
+        self.books = books
+        return events
+
+    def _new_day(self, at: datetime) -> None:
+        """The equity that the day before ended with, and the fee tier of the last 30 days."""
+        self._day = at.date()
+        self.last_equity = account_figures(self.books).equity
+        self._facts["last_equity"] = str(self.last_equity)
+        volume = self.ledger.crypto_volume_since(at - _MONTH)
+        fees = schedule_for(AssetClass.CRYPTO, volume)
+        if fees != self.books.crypto_fees:
+            self.books = replace(self.books, crypto_fees=fees)
+
+    def _low_first(self, symbol: Symbol) -> bool:
+        """Which extreme of a bar is worse for the account when it comes first."""
+        holding = self.books.holdings.get(symbol)
+        if holding is not None and holding.qty:
+            return holding.qty > 0
+        sides = {o.side for o in self.books.orders.values() if o.symbol == symbol}
+        return OrderSide.BUY not in sides  # waiting to buy: the high first, so that the exit can't profit at once
+
+    def _session_ends(self, at: datetime) -> bool:
+        if not any(o.symbol.asset_class is AssetClass.STOCK for o in self.books.orders.values()):
+            return False
+        return any(closes == at for _, closes in self.market.sessions(at - timedelta(days=1), at))
+
+    def _obey_halts(self, at: datetime) -> list[OrderEvent]:
+        if self.halts is None:
+            return []
+        wanted, events = self.halts(at), list[OrderEvent]()
+        for symbol in sorted(wanted ^ self._halted_by_clock):
+            events += self._step(Halted(at=at, symbol=symbol, halted=symbol in wanted))
+        self._halted_by_clock = wanted
+        return events
+
+    # ---- orders ----
+
+    def submit(self, new: NewOrder) -> SimOrder:
+        """Raises VenueRefusal."""
+        symbol = self.find(new.symbol)
+        if symbol is None:
+            raise _refused(422, 42210000, f"asset {new.symbol!a} not found")
+        self._obey_configuration(new, symbol)
+        order_id = self._order_id()
+        client_id = new.client_order_id or str(uuid.uuid5(self.account_id, f"client:{order_id}"))
+        self._do(
+            Submit(
+                at=self.now,
+                order_id=order_id,
+                client_order_id=client_id,
+                symbol=symbol,
+                side=new.side,
+                type=new.type,
+                tif=new.tif,
+                qty=new.qty,
+                notional=new.notional,
+                limit_price=new.limit_price,
+                stop_price=new.stop_price,
+                order_class=new.order_class,
+                take_profit=new.take_profit,
+                stop_loss=new.stop_loss,
+                stop_loss_limit=new.stop_loss_limit,
+                extended_hours=new.extended_hours,
+                duplicate=self.ledger.knows_client_id(client_id),
+                market_open=self.market.is_open(symbol, self.now),
+            )
+        )
+        return self._must(order_id)
+
+    def cancel(self, order_id: str) -> None:
+        """Raises VenueRefusal: 404 for one that never was, 422 for one that can't be cancelled any more."""
+        known = None if order_id in self.books.orders else self.ledger.order(order_id)
+        self._do(Cancel(at=self.now, order_id=order_id, terminal=known.status if known else None))
+
+    def replace(self, order_id: str, patch: Patch) -> SimOrder:
+        """The new order. Raises VenueRefusal."""
+        known = None if order_id in self.books.orders else self.ledger.order(order_id)
+        new_id = self._order_id()
+        client_id = patch.client_order_id or str(uuid.uuid5(self.account_id, f"client:{new_id}"))
+        self._do(
+            Replace(
+                at=self.now,
+                order_id=order_id,
+                new_order_id=new_id,
+                client_order_id=client_id,
+                qty=patch.qty,
+                limit_price=patch.limit_price,
+                stop_price=patch.stop_price,
+                tif=patch.tif,
+                terminal=known.status if known else None,
+                duplicate=self.ledger.knows_client_id(client_id),
+            )
+        )
+        return self._must(new_id)
+
+    def cancel_all(self, symbols: Iterable[Symbol] | None = None) -> list[tuple[str, Refusal | None]]:
+        """(order id, refusal) of each that was open; legs go with their parents."""
+        wanted = None if symbols is None else set(symbols)
+        results: list[tuple[str, Refusal | None]] = []
+        for order in list(self.books.orders.values()):
+            if order.id not in self.books.orders or (wanted is not None and order.symbol not in wanted):
+                continue
+            try:
+                self.cancel(order.id)
+                results.append((order.id, None))
+            except VenueRefusal as no:
+                results.append((order.id, no.refusal))
+        return results
+
+    def close_position(
+        self, symbol: Symbol, *, qty: Decimal | None = None, percentage: Decimal | None = None
+    ) -> SimOrder:
+        """A market order against the position. Raises VenueRefusal."""
+        holding = self.books.holdings.get(symbol)
+        if holding is None or not holding.qty:
+            raise no_position(symbol)
+        units = qty if qty is not None else abs(holding.qty)
+        if percentage is not None and percentage != 100:
+            units = self.market.instruments[symbol].qty_down(units * percentage / 100)
+        crypto = symbol.asset_class is AssetClass.CRYPTO
+        if units <= 0:
+            raise _refused(422, 40010001, "qty must be > 0")
+        return self.submit(
+            NewOrder(
+                symbol=symbol.text,
+                side=OrderSide.SELL if holding.qty > 0 else OrderSide.BUY,
+                type=OrderType.MARKET,
+                tif=TimeInForce.GTC if crypto else TimeInForce.DAY,
+                qty=units,
+            )
+        )
+
+    def close_all(self, *, cancel_orders: bool) -> list[Closed]:
+        if cancel_orders:
+            self.cancel_all()
+        results = []
+        for symbol in list(self.books.holdings):
+            try:
+                results.append(Closed(symbol=symbol, order=self.close_position(symbol), refusal=None))
+            except VenueRefusal as no:
+                results.append(Closed(symbol=symbol, order=None, refusal=no.refusal))
+        return results
+
+    def halt(self, symbol: Symbol, halted: bool) -> None:
+        """Stop or resume trading in one symbol."""
+        self._do(Halted(at=self.now, symbol=symbol, halted=halted))
+
+    def configure(self, changes: Mapping[str, Any]) -> None:
+        """Change the account's configuration; the keys are known ones."""
+        self.configuration |= changes
+        facts = {"configuration": json.dumps(self.configuration)}
+        self.ledger.commit(now=self.now, before=self.books, after=self.books, facts=facts, durable=True)
+
+    def _obey_configuration(self, new: NewOrder, symbol: Symbol) -> None:
+        if self.configuration["suspend_trade"]:
+            raise _refused(403, 40310000, "new orders are rejected by user request")
+        holding = self.books.holdings.get(symbol)
+        held = holding.qty if holding is not None else ZERO
+        if self.configuration["no_shorting"] and new.side is OrderSide.SELL and held <= 0:
+            raise _refused(403, 40310000, "account is not allowed to short")
+
+    def _do(self, event: Event) -> None:
+        before = self.books
+        self._commit(before, self._step(event))
+
+    def _commit(self, before: Books, events: Sequence[OrderEvent]) -> None:
+        self.ledger.commit(now=self.now, before=before, after=self.books, events=events, facts=self._facts)
+        self._facts = {}
+        if events:
+            for listener in self._listeners:
+                listener(events)
+
+    def _order_id(self) -> str:
+        """Equal runs give equal ids, with a restart between or without."""
+        return str(uuid.uuid5(self.account_id, f"order:{self.ledger.last_order_number() + 1}"))
+
+    def _must(self, order_id: str) -> SimOrder:
+        found = self.books.orders.get(order_id) or self.ledger.order(order_id)
+        if found is None:
+            raise AssertionError(f"the engine neither refused nor kept order {order_id}")
+        return found
+
+    # ---- what there is ----
+
+    def find(self, text: str) -> Symbol | None:
+        """By any of the venue's spellings, or by asset id."""
+        return self._by_name.get(text.strip().upper())
+
+    def figures(self) -> AccountFigures:
+        return account_figures(self.books)
+
+    def order(self, order_id: str) -> SimOrder | None:
+        return self.books.orders.get(order_id) or self.ledger.order(order_id)
+
+    def quote(self, symbol: Symbol) -> Quote | None:
+        """The book that orders trade against now.
+
+        A modelled book has no updates that could be dated: it is of this moment while its market is open.
+        """
+        tape = self.books.tapes.get(symbol)
+        if tape is None:
+            return self.market.quote(symbol, self.now)
+        if tape.quote is not None and tape.quote.synthetic and self.market.is_open(symbol, self.now):
+            return replace(tape.quote, at=self.now)
+        return tape.quote
+
+
+def no_position(symbol: Symbol | str) -> VenueRefusal:
+    name = symbol.position_name if isinstance(symbol, Symbol) else symbol
+    return _refused(404, 40410000, f"position does not exist: {name!a}")
+
+
+def _refused(status: int, code: int, message: str) -> VenueRefusal:
+    return VenueRefusal(Refusal(status=status, code=code, message=message))
+
+
+def _names(instruments: Mapping[Symbol, Any]) -> dict[str, Symbol]:
+    spellings: dict[str, Symbol] = {}
+    for symbol in instruments:
+        spellings |= {symbol.position_name: symbol, asset_id(symbol).upper(): symbol}
+    return spellings | {symbol.text: symbol for symbol in instruments}

@@ -233,7 +233,7 @@ def test_a_symbol_without_bars_exists_unquoted(tmp_path: Path) -> None:
 def test_recorded_pairs_of_bars_and_quotes_play(symbol: Symbol, stem: str, quotes: str) -> None:
     path = real_data(f"bars/{stem}.parquet")
     market = replay(path, symbol, quotes=real_data(f"quotes/{quotes}.parquet"), context=300)
-    shown = [tape for tape in played(market, 5000) if tape.quote is not None]
+    shown = [tape for tape in played(market, 20_000) if tape.quote is not None]
     recorded = [tape for tape in shown if tape.quote is not None and not tape.quote.synthetic]
     assert recorded
     assert all(tape.quote.at <= tape.at for tape in recorded if tape.quote is not None)

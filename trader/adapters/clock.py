@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +17,6 @@ _LONGEST_NAP_S = 1.0  # a suspended machine's monotonic clock stands still: look
 _TIMEOUT_S = (3.05, 60.0)
 _PATIENCE_S = 10.0  # how long the exchange may be away, being restarted
 _RETRY_S = 0.2
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RealClock:
@@ -51,18 +52,19 @@ class SimClock:
     """
 
     def __init__(self, trading_url: str, *, key: str = "", secret: str = "") -> None:
-        self._url = trading_url.rstrip("/") + "/sim/advance"
+        self._url = trading_url.rstrip("/") + "/sim"
         self._session = requests.Session()
         self._session.trust_env = False  # always a loopback address: no proxy
         self._session.headers.update({"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret})
         self._lock = threading.Lock()
         self._asking = threading.Lock()  # one request at a time on the session
         self._woken = threading.Event()
-        self._now = _BEGINNING
-        self._heard_at = time.monotonic()
-        self._speed: float | None = None
         self._ended = False
-        self._advance(_BEGINNING)  # asks for the past: tells the time and moves nothing
+        body = self._ask("GET", "/clock", None)
+        with self._understood(body):
+            self._speed = None if body["speed"] == "max" else float(body["speed"])
+            self._now = datetime.fromisoformat(body["now"]).astimezone(UTC)
+        self._heard_at = time.monotonic()
 
     @property
     def ended(self) -> bool:
@@ -98,27 +100,22 @@ class SimClock:
         return self._now + timedelta(seconds=(time.monotonic() - self._heard_at) * self._speed)
 
     def _advance(self, moment: datetime) -> str:
-        with self._asking:
-            body = self._ask(moment)
-        try:
+        body = self._ask("POST", "/advance", {"until": moment.astimezone(UTC).isoformat()})
+        with self._understood(body):
             now, reason = datetime.fromisoformat(body["now"]).astimezone(UTC), str(body["reason"])
-            told = body.get("speed")
-            speed = None if told in (None, "max") else float(told)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise VenueUnreachable(f"{self._url} answers {str(body)[:80]!r}: not a simulated exchange?") from error
         with self._lock:
-            self._speed = speed
-            self._now = max(now, self._time()) if speed is not None and self._now > _BEGINNING else now
+            self._now = max(now, self._time())  # told time never runs back
             self._heard_at = time.monotonic()
             self._ended = reason == "end"
         return reason
 
-    def _ask(self, moment: datetime) -> Any:
+    def _ask(self, method: str, path: str, body: dict[str, str] | None) -> Any:
         """Retried for a while: asking twice for the same moment advances once."""
         give_up_at = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                answer = self._session.post(self._url, json={"until": moment.isoformat()}, timeout=_TIMEOUT_S)
+                with self._asking:
+                    answer = self._session.request(method, self._url + path, json=body, timeout=_TIMEOUT_S)
                 if answer.status_code == 200:
                     return answer.json()
                 trouble = f"{answer.status_code} {answer.text[:80]}"
@@ -127,3 +124,10 @@ class SimClock:
             if time.monotonic() > give_up_at:
                 raise VenueUnreachable(f"no time from {self._url}: {trouble}. Is the simulated exchange running?")
             time.sleep(_RETRY_S)
+
+    @contextmanager
+    def _understood(self, body: object) -> Iterator[None]:
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise VenueUnreachable(f"{self._url} answers {str(body)[:80]!r}: not a simulated exchange?") from error

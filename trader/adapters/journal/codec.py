@@ -45,7 +45,7 @@ def to_plain(value: Any) -> Any:
     writer = _WRITERS.get(kind)
     if writer is not None:
         return writer(value)
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(value):
         return {name: to_plain(getattr(value, name)) for name in _field_names(kind)}
     if isinstance(value, Enum):
         return value.value

@@ -11,15 +11,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from settings.kinds import (
+    COMPILABLE,
     BarFiles,
     BarLength,
     Bars,
     BasisPoints,
     DatabaseUrl,
     Dollars,
+    Group,
     HttpUrl,
     Key,
     Leverage,
@@ -27,7 +29,6 @@ from settings.kinds import (
     Place,
     PositiveSeconds,
     Right,
-    Samples,
     Seconds,
     Share,
     Speed,
@@ -53,22 +54,7 @@ Moment = Annotated[
     AfterValidator(_utc),
     Right("a time like 2025-06-01T00:00:00Z"),
 ]
-COMPILABLE = ("kronos", "toto")
 STRATEGIES = ("maxdiff", "edge", "flat")
-CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
-CompileBackend = Literal["inductor", "aot_eager", "cudagraphs", "eager"]
-Dtype = Literal["float32", "bfloat16"]
-Device = Literal["auto", "cpu", "cuda"]
-
-
-class Group(BaseModel):
-    """One family of settings. Its docstring heads its part of `.env.example`."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, validate_default=True
-    )
-    prefix: ClassVar[str] = ""
-    flat: ClassVar[frozenset[str]] = frozenset()  # fields whose name goes without the prefix
 
 
 class Trading(Group):
@@ -77,7 +63,7 @@ class Trading(Group):
     trading_mode: Literal["sim", "paper", "live"] = Field(
         default="sim", description="Where orders go: the simulated exchange, Alpaca's paper account, or real money."
     )
-    live_account: str = Field(
+    live_account: Annotated[str, Right("the account number as the venue shows it")] = Field(
         default="",
         max_length=40,
         pattern=r"^[A-Za-z0-9-]*$",
@@ -240,6 +226,10 @@ class Exits(Group):
     max_order_age_s: PositiveSeconds = Field(
         default=86400, description="An order of ours older than this is cancelled."
     )
+    fallback_stop_bps: Annotated[Decimal, Field(gt=0, le=5000), Unit("bps")] = Field(
+        default=Decimal(500),
+        description="Where the stop of a position goes whose levels are not known, from its entry.",
+    )
 
 
 class Sizing(Group):
@@ -249,71 +239,6 @@ class Sizing(Group):
 
     rule: Literal["fixed"] = Field(default="fixed", description="fixed: the same share of equity for each entry.")
     fraction: Share = Field(default=Decimal("0.10"), description="That share.")
-
-
-class Kronos(Group):
-    """The Kronos family of models."""
-
-    prefix: ClassVar[str] = "KRONOS_"
-
-    compile: bool = Field(default=False, description="Compile the model. The same as FORECASTER=kronos-compiled.")
-    compile_mode: CompileMode = Field(default="reduce-overhead", description="What the compiler aims at.")
-    compile_backend: CompileBackend = Field(default="inductor", description="Which compiler.")
-    sample_count: Samples = Field(default=30, description="Paths drawn a series; the quantiles are taken over them.")
-    model_id: str = Field(
-        default="NeoQuasar/Kronos-small",
-        min_length=1,
-        max_length=200,
-        description="A hub name or a folder with the weights.",
-    )
-    dtype: Dtype = Field(default="float32", description="Precision. bfloat16 is faster and slightly another model.")
-    device: Device = Field(default="auto", description="Where it runs; auto is cuda where there is one.")
-    temperature: Annotated[float, Field(gt=0, le=10), Unit("ratio")] = Field(
-        default=1.0, description="Spread of the sampling: below 1 narrower."
-    )
-    top_p: Annotated[float, Field(gt=0, le=1), Unit("probability")] = Field(
-        default=0.9, description="Sample from the likeliest tokens that make up this much."
-    )
-    top_k: Annotated[int, Field(ge=0, le=1024), Unit("tokens")] = Field(
-        default=0, description="Sample from this many of the likeliest tokens; 0 is no such limit."
-    )
-    clip: Annotated[float, Field(gt=0, le=100), Unit("standard deviations")] = Field(
-        default=5.0, description="Inputs further out than this are cut off."
-    )
-
-
-class Toto(Group):
-    """The Toto family of models."""
-
-    prefix: ClassVar[str] = "TOTO_"
-
-    compile: bool = Field(default=False, description="Compile the model. The same as FORECASTER=toto-compiled.")
-    disable_compile: bool = Field(default=False, description="An old name: true insists on uncompiled.")
-    compile_mode: CompileMode = Field(default="reduce-overhead", description="What the compiler aims at.")
-    compile_backend: CompileBackend = Field(default="inductor", description="Which compiler.")
-    model_id: str = Field(
-        default="Datadog/Toto-Open-Base-1.0",
-        min_length=1,
-        max_length=200,
-        description="A hub name or a folder with weights.",
-    )
-    num_samples: Samples = Field(default=256, description="Paths drawn a series, for models that sample.")
-    samples_per_batch: Samples = Field(default=256, description="How many of them at once: less takes less memory.")
-    dtype: Dtype = Field(default="float32", description="Precision. bfloat16 is faster and slightly another model.")
-    device: Device = Field(default="auto", description="Where it runs; auto is cuda where there is one.")
-
-
-class Compile(Group):
-    """Where compiled models are kept, so that a restart need not compile again."""
-
-    compiled_models_dir: Place = Field(
-        default_factory=lambda: Path.home() / ".cache/trader/compiled",
-        description="Folder of compiled models. Empty: systemd's CACHE_DIRECTORY, or the user's cache folder.",
-    )
-    torchinductor_cache_dir: Place = Field(
-        default_factory=lambda data: data.get("compiled_models_dir", Path.home()) / "inductor",
-        description="The compiler's own cache. Empty: inductor in COMPILED_MODELS_DIR.",
-    )
 
 
 class Store(Group):
@@ -347,7 +272,9 @@ class Sim(Group):
     start: Moment = Field(
         default=None, description="Where the replay starts; earlier bars are history. Empty: far enough in for CONTEXT."
     )
-    faults: str = Field(default="", max_length=1000, description="A file of scripted faults. Empty: none.")
+    faults: Annotated[str, Right("a file")] = Field(
+        default="", max_length=1000, description="A file of scripted faults. Empty: none."
+    )
 
     @property
     def factor(self) -> float:
@@ -373,7 +300,7 @@ class Worker(Group):
 
     prefix: ClassVar[str] = "WORKER_"
 
-    socket: str = Field(
+    socket: Annotated[str, Right("an absolute path")] = Field(
         default="",
         max_length=107,
         pattern=r"^(/.*)?$",

@@ -10,10 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+
+class Group(BaseModel):
+    """One family of settings. Its docstring heads its part of `.env.example`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, validate_default=True
+    )
+    prefix: ClassVar[str] = ""
+    flat: ClassVar[frozenset[str]] = frozenset()  # fields whose name goes without the prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,7 @@ class Right:
     text: str
 
 
+COMPILABLE = ("kronos", "toto")  # families whose name may end in -compiled
 _SYMBOL = re.compile(r"[A-Z0-9]{1,10}(\.[A-Z]{1,2})?|[A-Z0-9]{1,10}/(USD|USDT|USDC|BTC)")
 _GLUED_PAIR = re.compile(r"([A-Z0-9]{2,6}?)(USDT|USDC|USD)")
 _TIMEFRAME = re.compile(r"(\d{1,2})(Min|Hour|Day)")

@@ -18,7 +18,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from settings.errors import SettingsError
-from settings.groups import COMPILABLE
+from settings.kinds import COMPILABLE
 from settings.names import Entry, looks_secret, nearest, right, table
 from settings.schema import MASK, STRATEGIES, Settings, shown_url
 from settings.sources import PRECEDENCE, Given, Inputs, Source
@@ -110,7 +110,7 @@ def load(
     _fill_places(raw, inputs.environ)
     settings, problems = _validate(raw, given, strategies)
     if settings is None or problems:
-        raise SettingsError(problems)
+        raise SettingsError([_redact(problem, given) for problem in problems])
     return Loaded(settings=settings, origins=_origins(settings, given))
 
 
@@ -175,7 +175,7 @@ def _fill_places(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
             values[field] = environ[systemd].partition(":")[0]  # it may list several
         else:
             base = environ.get(xdg, "")
-            values[field] = (Path(base) if base.startswith("/") else Path(environ.get("HOME", "~")) / home) / below
+            values[field] = (Path(base) if base.startswith("/") else Path(environ.get("HOME") or "~") / home) / below
     if raw["compile"].get("torchinductor_cache_dir") == "":
         del raw["compile"]["torchinductor_cache_dir"]
 
@@ -209,13 +209,16 @@ def _problems(details: dict[str, Any], given: Mapping[str, Given]) -> list[str]:
     entry = next((e for e in table().values() if (e.group, e.field) == (group, field)), None)
     if entry is None:
         return [f"{group}.{field}: {details['msg']}"]
-    what = details["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    if entry.info.annotation is not None and details["type"].endswith(("_parsing", "_type")):
+    what = _WORDING.get(details["type"]) or details["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    if details["type"].endswith(("_parsing", "_type")):
         what = "is not what this setting holds"
     value = "" if entry.secret or entry.name not in given else f"={_quoted(given[entry.name].value, given)}"
     text = f"{_where(entry.name, given)}: {entry.name}{value}: {what}; right: {right(entry)}"
     guess = _guess(entry, given)
-    return [_redact(text + guess, given)]
+    return [text + guess]
+
+
+_WORDING = {"string_pattern_mismatch": "is not written so", "literal_error": "is not one of its choices"}
 
 
 def _guess(entry: Entry, given: Mapping[str, Given]) -> str:
@@ -228,7 +231,8 @@ def _guess(entry: Entry, given: Mapping[str, Given]) -> str:
 
 def _contradiction(names: tuple[str, ...], text: str, given: Mapping[str, Given]) -> str:
     others = [f"{name} from {given[name].origin}" for name in names[1:] if name in given]
-    return f"{_where(names[0], given)}: {names[0]} {text}" + (f" [{', '.join(others)}]" if others else "")
+    where = next((given[name].origin for name in names if name in given), "settings")
+    return f"{where}: {names[0]} {text}" + (f" [{', '.join(others)}]" if others else "")
 
 
 def _where(name: str, given: Mapping[str, Given]) -> str:

@@ -12,8 +12,7 @@ from typing import Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from settings.groups import Group
-from settings.kinds import Right, Unit
+from settings.kinds import Group, Right, Unit
 from settings.schema import SECRET_NAME, STRATEGIES, Settings
 
 OPTIONS = "OPTIONS"

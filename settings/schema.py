@@ -1,6 +1,6 @@
 """All settings as one frozen value, and the rules that hold between them.
 
-The single settings are in `groups.py`; `load.py` reads them. Nothing here looks at the environment.
+The single settings are in `groups.py` and `models.py`; `load.py` reads them. Nothing here looks at the environment.
 """
 
 from __future__ import annotations
@@ -13,22 +13,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, field_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
-from settings.groups import (
-    COMPILABLE,
-    Compile,
-    Exits,
-    Group,
-    Kronos,
-    Log,
-    Risk,
-    Sim,
-    Sizing,
-    Store,
-    Toto,
-    Trading,
-    Venue,
-    Worker,
-)
+from settings.groups import Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
+from settings.kinds import COMPILABLE, Group
+from settings.models import Compile, Kronos, Toto
 
 SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD", re.IGNORECASE)
 MASK = "**********"
@@ -151,9 +138,12 @@ def _mode_rules(settings: Settings) -> Iterator[Problem]:
         right = "PAPER=0 or none" if live else "PAPER=1 or none"
         yield ("PAPER", "TRADING_MODE"), f"contradicts TRADING_MODE={trading.trading_mode}; right: {right}"
     if live and not trading.live_account:
-        yield ("LIVE_ACCOUNT",), "is missing: live trading must be given the number of the account that it is meant for"
+        yield (
+            ("LIVE_ACCOUNT", "TRADING_MODE"),
+            "is missing: live trading must be given the number of the account that it is meant for",
+        )
     if live and not trading.add_latest:
-        yield ("ADD_LATEST",), "is off: live trading needs real quotes; right: ADD_LATEST=true"
+        yield ("ADD_LATEST", "TRADING_MODE"), "is off: live trading needs real quotes; right: ADD_LATEST=true"
 
 
 def _compile_rules(settings: Settings) -> Iterator[Problem]:

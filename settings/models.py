@@ -1,0 +1,81 @@
+"""The settings of the forecasting models and of their compilation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from settings.kinds import Group, Place, Right, Samples, Unit
+
+CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+CompileBackend = Literal["inductor", "aot_eager", "cudagraphs", "eager"]
+ModelId = Annotated[str, Right("owner/name on the hub, or a folder")]
+Dtype = Literal["float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Kronos(Group):
+    """The Kronos family of models."""
+
+    prefix: ClassVar[str] = "KRONOS_"
+
+    compile: bool = Field(default=False, description="Compile the model. The same as FORECASTER=kronos-compiled.")
+    compile_mode: CompileMode = Field(default="reduce-overhead", description="What the compiler aims at.")
+    compile_backend: CompileBackend = Field(default="inductor", description="Which compiler.")
+    sample_count: Samples = Field(default=30, description="Paths drawn a series; the quantiles are taken over them.")
+    model_id: ModelId = Field(
+        default="NeoQuasar/Kronos-small",
+        min_length=1,
+        max_length=200,
+        description="A hub name or a folder with the weights.",
+    )
+    dtype: Dtype = Field(default="float32", description="Precision. bfloat16 is faster and slightly another model.")
+    device: Device = Field(default="auto", description="Where it runs; auto is cuda where there is one.")
+    temperature: Annotated[float, Field(gt=0, le=10), Unit("ratio")] = Field(
+        default=1.0, description="Spread of the sampling: below 1 narrower."
+    )
+    top_p: Annotated[float, Field(gt=0, le=1), Unit("probability")] = Field(
+        default=0.9, description="Sample from the likeliest tokens that make up this much."
+    )
+    top_k: Annotated[int, Field(ge=0, le=1024), Unit("tokens")] = Field(
+        default=0, description="Sample from this many of the likeliest tokens; 0 is no such limit."
+    )
+    clip: Annotated[float, Field(gt=0, le=100), Unit("standard deviations")] = Field(
+        default=5.0, description="Inputs further out than this are cut off."
+    )
+
+
+class Toto(Group):
+    """The Toto family of models."""
+
+    prefix: ClassVar[str] = "TOTO_"
+
+    compile: bool = Field(default=False, description="Compile the model. The same as FORECASTER=toto-compiled.")
+    disable_compile: bool = Field(default=False, description="An old name: true insists on uncompiled.")
+    compile_mode: CompileMode = Field(default="reduce-overhead", description="What the compiler aims at.")
+    compile_backend: CompileBackend = Field(default="inductor", description="Which compiler.")
+    model_id: ModelId = Field(
+        default="Datadog/Toto-Open-Base-1.0",
+        min_length=1,
+        max_length=200,
+        description="A hub name or a folder with weights.",
+    )
+    num_samples: Samples = Field(default=256, description="Paths drawn a series, for models that sample.")
+    samples_per_batch: Samples = Field(default=256, description="How many of them at once: less takes less memory.")
+    dtype: Dtype = Field(default="float32", description="Precision. bfloat16 is faster and slightly another model.")
+    device: Device = Field(default="auto", description="Where it runs; auto is cuda where there is one.")
+
+
+class Compile(Group):
+    """Where compiled models are kept, so that a restart need not compile again."""
+
+    compiled_models_dir: Place = Field(
+        default_factory=lambda: Path.home() / ".cache/trader/compiled",
+        description="Folder of compiled models. Empty: systemd's CACHE_DIRECTORY, or the user's cache folder.",
+    )
+    torchinductor_cache_dir: Place = Field(
+        default_factory=lambda data: data.get("compiled_models_dir", Path()) / "inductor",
+        description="The compiler's own cache. Empty: inductor in COMPILED_MODELS_DIR.",
+    )

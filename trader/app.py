@@ -13,27 +13,24 @@ from typing import Any
 from loguru import logger
 
 from forecasters.base import Forecaster, ForecastError
-from settings.load import Loaded, SettingsError, load, require_keys
+from settings.load import Loaded, SettingsError, load
 from settings.schema import Settings
 from trader import failpoints
-from trader.adapters.alpaca.broker import AlpacaBroker
-from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients
-from trader.adapters.alpaca.data import AlpacaMarketData
+from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.alpaca.stream import TradeUpdates
 from trader.adapters.clock import RealClock, SimClock
-from trader.adapters.journal import Journal
-from trader.adapters.lock import AccountLock
 from trader.adapters.sdnotify import Notifier, ProgressWatchdog
 from trader.backend import open_backend
 from trader.board import Board
-from trader.core.types import Account, AssetClass, Instrument, Symbol, Timeframe
+from trader.core.types import AssetClass, Timeframe
 from trader.cycle import Trader
 from trader.desk import Desk
 from trader.errors import ConfigurationError, Halt, Transient, VenueUnreachable
-from trader.manage import Manager, Sessions
+from trader.hands import endpoints_of, noter, sim_keys, take_hands
+from trader.manage import Manager
 from trader.rules import decider, rules_of
 from trader.schedule import Timetable, run_scheduled, run_simulated
-from trader.simulation import SimFolder, start_exchange
+from trader.simulation import SimFolder, replayed, start_exchange, with_trading
 
 FIRST_SYNC_TRIES = 5
 
@@ -77,9 +74,8 @@ def run(
         failpoints.arm(name)
     stop = threading.Event()
     with ExitStack() as stack:
-        settings = loaded.settings
         notifier = Notifier()
-        endpoints, folder = _venue(settings, options, stack, say)
+        settings, endpoints, folder = _venue(loaded, options, stack, say)
         clock: RealClock | SimClock = RealClock()
         if settings.trading.trading_mode == "sim":
             clock = SimClock(endpoints.trading_url, key=endpoints.key, secret=endpoints.secret)
@@ -110,31 +106,18 @@ def run(
 
 
 def _venue(
-    settings: Settings, options: RunOptions, stack: ExitStack, say: Callable[[str], None]
-) -> tuple[AlpacaEndpoints, SimFolder | None]:
-    """Where the venue is. In the simulation without a URL, our own exchange is started first."""
-    if settings.trading.trading_mode != "sim":
-        key, secret = require_keys(settings)
-        return _endpoints(settings, key, secret, paper=settings.trading.trading_mode == "paper"), None
-    key = settings.venue.alpaca_api_key_id.get_secret_value() or "SIM"
-    secret = settings.venue.alpaca_api_secret_key.get_secret_value() or "SIM"
-    if settings.trading_url:
-        return _endpoints(settings, key, secret, paper=True), None
-    return start_exchange(settings, key, secret, stack, fresh=options.fresh, say=say)
-
-
-def _endpoints(settings: Settings, key: str, secret: str, *, paper: bool) -> AlpacaEndpoints:
-    data_url = settings.data_url or settings.trading_url
-    stream_url = settings.trade_stream_url or settings.trading_url.replace("http", "ws", 1) + "/stream"
-    return AlpacaEndpoints(
-        key=key,
-        secret=secret,
-        trading_url=settings.trading_url,
-        data_url=data_url,
-        trade_stream_url=stream_url,
-        feed=settings.venue.alpaca_feed,
-        paper=paper,
-    )
+    loaded: Loaded, options: RunOptions, stack: ExitStack, say: Callable[[str], None]
+) -> tuple[Settings, AlpacaEndpoints, SimFolder | None]:
+    """Where the venue is. In the simulation without a URL our own exchange is started first; it tells the timeframe."""
+    settings = loaded.settings
+    given = endpoints_of(settings)
+    if given is not None:
+        return settings, given, None
+    settings = replayed(loaded)
+    exchange = start_exchange(settings, *sim_keys(settings), stack, fresh=options.fresh, say=say)
+    if loaded.origins["TIMEFRAME"] == "default":
+        settings = with_trading(settings, timeframe=exchange.timeframe)
+    return settings, exchange.endpoints, exchange.folder
 
 
 def _build(
@@ -148,90 +131,46 @@ def _build(
     say: Callable[[str], None],
 ) -> Daemon:
     rules = rules_of(settings)
-    mode = settings.trading.trading_mode
-    board = Board(
-        mode=mode,
-        backend=settings.trading.backend,
-        strategy=rules.strategy,
-        timeframe=str(rules.timeframe),
-        symbols=rules.symbols,
-        speed=f"speed {settings.sim.speed}" if mode == "sim" else "",
-        market_time=clock.now(),
-    )
-    limiter = RequestLimiter(settings.venue.requests_per_minute, clock)
-    clients = build_clients(endpoints, pace=limiter)
-    note = _noter(board)
-    broker, market = AlpacaBroker(clients, clock, note), AlpacaMarketData(clients, note)
-    account = broker.validate()
-    _check_account(settings, account)
-    board.account_id = account.id
-    stack.enter_context(AccountLock(settings.store.state_dir / "locks", account.id))
-    journal = stack.enter_context(open_journal(settings, account.id))
-    desk = Desk(broker, journal, clock, board, account.id, _log_alert)
-    forecaster = _forecaster(settings, stack, say)
-    instruments = _instruments(broker, rules.symbols)
-    sessions = Sessions(broker.sessions)
     manage_every = _manage_every(settings, rules.timeframe)
+    hands = take_hands(settings, rules, endpoints, clock, stack)
+    board = hands.desk.board
+    bar_s = rules.timeframe.duration.total_seconds()
     watchdog = ProgressWatchdog(
         notifier,
-        {
-            "manage": 60 + 6 * manage_every.total_seconds(),
-            "trade": 1.5 * rules.timeframe.duration.total_seconds() + 300,
-        },
-        on_stuck=lambda names: desk.board.say("alert", f"no progress: {names}"),
+        {"manage": 60 + 6 * manage_every.total_seconds(), "trade": 1.5 * bar_s + 300},
+        on_stuck=lambda names: board.say("alert", f"no progress: {names}"),
     )
-    manager = Manager(
-        desk=desk,
-        market=market,
-        instruments=instruments,
-        policy=rules.exits,
-        sessions=sessions,
-        timeframe=rules.timeframe,
-        on_progress=watchdog.mark,
-    )
+    hands.manager.on_progress = watchdog.mark
     trader = Trader(
-        desk=desk,
-        manager=manager,
-        market=market,
-        forecaster=forecaster,
-        instruments=instruments,
-        sessions=sessions,
+        desk=hands.desk,
+        manager=hands.manager,
+        market=hands.market,
+        forecaster=_forecaster(settings, stack, say),
+        instruments=hands.manager.instruments,
+        sessions=hands.manager.sessions,
         rules=rules,
         decide=decider(rules.strategy, rules.params),
         on_progress=lambda name: _progress(name, watchdog, notifier, board),
     )
-    manager.on_reload = lambda: _reload(trader, options)
-    timetable = Timetable.of(rules.timeframe, timedelta(seconds=settings.trading.trade_delay_s), manage_every)
+    hands.manager.on_reload = lambda: _reload(trader, options)
     daemon = Daemon(
-        settings=settings, board=board, clock=clock, desk=desk, trader=trader, manager=manager, notifier=notifier,
-        watchdog=watchdog, timetable=timetable, stop=stop,
-    )  # fmt: skip
-    if mode != "sim" or settings.sim.speed != "max":  # at full speed the market stands still until it is asked to go on
-        stream = TradeUpdates(endpoints, lambda: _on_trade_update(daemon), note)
+        settings=settings,
+        board=board,
+        clock=clock,
+        desk=hands.desk,
+        trader=trader,
+        manager=hands.manager,
+        notifier=notifier,
+        watchdog=watchdog,
+        timetable=Timetable.of(rules.timeframe, timedelta(seconds=settings.trading.trade_delay_s), manage_every),
+        stop=stop,
+    )
+    if settings.trading.trading_mode != "sim" or settings.sim.speed != "max":
+        # not at full speed: there the market stands still until it is asked to go on, and says itself what filled
+        stream = TradeUpdates(endpoints, lambda: _on_trade_update(daemon), noter(board))
         stream.start()
         stack.callback(stream.stop)
     return daemon
-
-
-def open_journal(settings: Settings, account_id: str | None = None) -> Journal:
-    """The journal of this mode, which must be this account's. With no account given it must exist already."""
-    journal = Journal.open(settings.database_url, create=account_id is not None)
-    known = journal.get_meta("account")
-    if account_id is None or known == account_id:
-        return journal
-    if known is not None:
-        journal.close()
-        raise ConfigurationError(
-            f"the journal is of account {known}, the keys are of {account_id}: give another DATABASE_URL or STATE_DIR"
-        )
-    journal.set_meta("account", account_id)
-    return journal
-
-
-def _check_account(settings: Settings, account: Account) -> None:
-    wanted = settings.trading.live_account
-    if settings.trading.trading_mode == "live" and account.id != wanted:
-        raise ConfigurationError(f"LIVE_ACCOUNT={wanted}, but the keys belong to {account.id}: nothing was sent")
 
 
 def _forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Forecaster:
@@ -243,17 +182,6 @@ def _forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], None]
     except ForecastError as error:
         raise ConfigurationError(f"backend {settings.trading.backend}: {error}") from error
     return forecaster
-
-
-def _instruments(broker: AlpacaBroker, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:
-    try:
-        instruments = broker.instruments(symbols)
-    except Transient as error:
-        raise VenueUnreachable(f"no asset data: {error}") from error
-    missing = [str(symbol) for symbol in symbols if symbol not in instruments]
-    if missing:
-        raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}")
-    return instruments
 
 
 def _manage_every(settings: Settings, timeframe: Timeframe) -> timedelta:
@@ -347,18 +275,6 @@ def _on_trade_update(daemon: Daemon) -> None:
     daemon.manager.nudge()
     daemon.wake_manage()
     daemon.clock.wake()
-
-
-def _noter(board: Board) -> Callable[[str, str], None]:
-    def note(kind: str, detail: str) -> None:
-        board.say("venue", f"{kind}: {detail}")
-        logger.warning("venue: {}: {}", kind, detail)
-
-    return note
-
-
-def _log_alert(kind: str, severity: str, detail: str) -> None:
-    logger.log({"error": "ERROR", "warning": "WARNING"}.get(severity, "INFO"), "{}: {}", kind, detail)
 
 
 def _catch_signals(daemon: Daemon) -> dict[signal.Signals, Any]:

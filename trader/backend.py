@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from loguru import logger
 
 from settings.schema import Settings
 
 if TYPE_CHECKING:
+    from forecasters.progress import Progress
     from forecasters.worker import Worker
 
 
@@ -23,6 +27,22 @@ def backend_options(settings: Settings) -> dict[str, object]:
 
 def open_backend(settings: Settings, say: Callable[[str], None]) -> Worker:
     """A worker process of our own, or the connection to one that runs as its own unit. Not yet warm."""
-    from forecasters.worker import Worker
+    from forecasters.worker import Worker, WorkerSettings
 
-    raise NotImplementedError(Worker)
+    trading, worker = settings.trading, settings.worker
+    return Worker(
+        WorkerSettings(
+            backend=trading.backend,
+            options=backend_options(settings),
+            socket_path=Path(worker.socket) if worker.socket else None,
+            deadline_s=trading.forecast_deadline_s,
+            memory_limit_bytes=worker.memory_mb * 2**20 or None,
+        ),
+        on_log=lambda line: logger.info("worker: {}", line),
+        on_progress=lambda progress: say(_progress_line(progress)),
+    )
+
+
+def _progress_line(progress: Progress) -> str:
+    share = f" {progress.share:.0%}" if progress.share is not None else ""
+    return f"{progress.text}{share}"

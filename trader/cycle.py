@@ -118,7 +118,8 @@ class Trader:
             with self._timed("sync"):
                 failpoints.reach("before_last_sync")
                 self.desk.sync()
-        reasons = [f"{symbol}: {why}" for symbol, why in {**missing, **dropped, **misfits}.items()]
+        absent = {symbol: "no forecast" for symbol in bars if symbol not in forecasts}
+        reasons = [f"{symbol}: {why}" for symbol, why in {**absent, **missing, **dropped, **misfits}.items()]
         if trouble:
             reasons.append(f"forecast: {trouble}")
         return f"{placed} entries, {len(decided.intents)} planned", "; ".join(reasons)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from settings.load import Loaded
 from settings.schema import Settings
 from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.child import ExchangeChild
@@ -56,10 +58,9 @@ def exchange_arguments(settings: Settings) -> list[str]:
     for name, files in (("--data", sim.bars), ("--quotes", sim.quotes)):
         for each in files:
             arguments += [name, each]
+    arguments += ["--symbols", ",".join(trading.symbols)]
     if not sim.bars:
         arguments += ["--timeframe", trading.timeframe]
-        for symbol in trading.symbols:
-            arguments += ["--symbol", symbol]
     if sim.start is not None:
         arguments += ["--start", sim.start.isoformat()]
     if sim.faults:
@@ -67,15 +68,32 @@ def exchange_arguments(settings: Settings) -> list[str]:
     return arguments
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnExchange:
+    endpoints: AlpacaEndpoints
+    folder: SimFolder
+    timeframe: str  # of its bars
+
+
 def start_exchange(
     settings: Settings, key: str, secret: str, stack: ExitStack, *, fresh: bool, say: Callable[[str], None]
-) -> tuple[AlpacaEndpoints, SimFolder]:
+) -> OwnExchange:
     """Start it, to be ended with `stack`. Raises ConfigurationError, VenueUnreachable."""
-    arguments = exchange_arguments(settings)
-    folder = SimFolder(settings.store.state_dir / "sim", arguments)
+    folder = SimFolder(settings.store.state_dir / "sim", exchange_arguments(settings))
     resumed = folder.begin(_sqlite_file(settings.database_url), fresh=fresh)
     say("the last run was cut off: going on where it was" if resumed else "starting a simulated exchange")
-    child = stack.enter_context(ExchangeChild([*arguments, "--ledger", str(folder.ledger)]))
+    return _start(settings, key, secret, folder, stack)
+
+
+def start_once(settings: Settings, key: str, secret: str, stack: ExitStack) -> OwnExchange:
+    """One that leaves nothing behind, and whose clock stands still: for looking at its bars."""
+    temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="trader-"))
+    arguments = [text if text != settings.sim.speed else "max" for text in exchange_arguments(settings)]
+    return _start(settings, key, secret, SimFolder(Path(temporary), arguments), stack)
+
+
+def _start(settings: Settings, key: str, secret: str, folder: SimFolder, stack: ExitStack) -> OwnExchange:
+    child = stack.enter_context(ExchangeChild([*folder.arguments, "--ledger", str(folder.ledger)]))
     urls = child.urls or {}
     endpoints = AlpacaEndpoints(
         key=key,
@@ -85,7 +103,20 @@ def start_exchange(
         trade_stream_url=urls["trade_stream_url"],
         feed=settings.venue.alpaca_feed,
     )
-    return endpoints, folder
+    return OwnExchange(endpoints=endpoints, folder=folder, timeframe=urls["timeframe"])
+
+
+def replayed(loaded: Loaded) -> Settings:
+    """With files to replay and no SYMBOLS given, what is traded is what the files are of."""
+    settings = loaded.settings
+    if not settings.sim.bars or loaded.origins["SYMBOLS"] != "default":
+        return settings
+    return with_trading(settings, symbols=tuple(text.partition("=")[0] for text in settings.sim.bars))
+
+
+def with_trading(settings: Settings, **changes: object) -> Settings:
+    """The settings with some of the trading group replaced."""
+    return settings.model_copy(update={"trading": settings.trading.model_copy(update=changes)})
 
 
 def _sqlite_file(url: str) -> Path | None:

@@ -1,0 +1,100 @@
+"""Commands to the daemon: rows in the journal that `manage` executes. With no daemon running, done here and now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+from settings.load import Loaded
+from settings.schema import Settings
+from trader.adapters.alpaca.clients import AlpacaEndpoints
+from trader.adapters.clock import RealClock, SimClock
+from trader.adapters.journal import Journal
+from trader.adapters.lock import AccountLock
+from trader.errors import AccountLocked, DatabaseUnusable
+from trader.hands import endpoints_of, take_hands
+from trader.rules import rules_of
+
+ANSWER_S = 30.0
+POLL_S = 0.1
+TRIES = 30  # runs of the manage job, a second apart, to leave everything
+# what a latched flag alone expresses; the next start acts on it
+_LATCHES = {
+    "pause": {"paused": "paused by command"},
+    "kill": {"killed": "killed by command"},
+    "resume": {"paused": "", "halted": "", "killed": "", "flatten": ""},
+}
+
+
+def command(loaded: Loaded, kind: str, args: Mapping[str, str], say: Callable[[str], None]) -> int:
+    """Enqueue it and wait for the answer; 1 where it failed or none came."""
+    settings = loaded.settings
+    with Journal.open(settings.database_url, create=False) as journal:
+        account = journal.get_meta("account")
+        if account is None:
+            raise DatabaseUnusable("the journal belongs to no account yet: start the daemon once with `trader run`")
+        number = journal.enqueue(kind, args, datetime.now(UTC))
+        try:
+            with AccountLock(settings.store.state_dir / "locks", account):
+                pass  # nobody holds it: no daemon is running
+        except AccountLocked:
+            return _await(journal, number, say)
+        return _do_here(journal, loaded, number, kind, args, say)
+
+
+def _await(journal: Journal, number: int, say: Callable[[str], None]) -> int:
+    deadline = time.monotonic() + ANSWER_S
+    while time.monotonic() < deadline:
+        record = journal.command(number)
+        if record is not None and record.done_at is not None:
+            say(record.message)
+            return 0 if record.ok else 1
+        time.sleep(POLL_S)
+    say(f"no answer within {ANSWER_S:.0f} s; the daemon will do it when it can (command {number})")
+    return 1
+
+
+def _do_here(
+    journal: Journal, loaded: Loaded, number: int, kind: str, args: Mapping[str, str], say: Callable[[str], None]
+) -> int:
+    """No daemon: we hold the account, so we are the only writer."""
+    settings = loaded.settings
+    endpoints = endpoints_of(settings)
+    if endpoints is None or kind not in ("flatten", "kill"):
+        return _latch(journal, number, kind, args, say)
+    with ExitStack() as stack:
+        hands = take_hands(settings, rules_of(settings), endpoints, _clock(settings, endpoints, stack), stack)
+        for _ in range(TRIES):
+            hands.manager.nudge()
+            hands.manager.manage()
+            portfolio = hands.desk.board.portfolio
+            if portfolio is not None and not portfolio.positions and not portfolio.orders:
+                break
+            hands.desk.pause(1.0)
+        left = hands.desk.board.portfolio
+        say(f"{kind}: done" if left and not left.positions else f"{kind}: not finished, see `trader positions`")
+        return 0 if left and not left.positions else 1
+
+
+def _clock(settings: Settings, endpoints: AlpacaEndpoints, stack: ExitStack) -> RealClock | SimClock:
+    if settings.trading.trading_mode != "sim":
+        return RealClock()
+    clock = SimClock(endpoints.trading_url, key=endpoints.key, secret=endpoints.secret)
+    stack.callback(clock.close)
+    return clock
+
+
+def _latch(journal: Journal, number: int, kind: str, args: Mapping[str, str], say: Callable[[str], None]) -> int:
+    now = datetime.now(UTC)
+    for flag, reason in _LATCHES.get(kind, {}).items():
+        journal.set_flag(flag, args.get("reason") or reason, now)
+    if kind == "flatten":
+        journal.set_flag("flatten", args["symbol"], now)
+        if args["symbol"] == "all":
+            journal.set_flag("paused", "flattened by command", now)
+    message = "no daemon is running: latched, and carried out as soon as one starts"
+    journal.finish_command(number, now, True, message)
+    say(message)
+    return 0

@@ -1,0 +1,141 @@
+"""`trader check`: what a start would stumble over, each finding with what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from settings.load import Loaded
+from settings.schema import Settings
+from trader.errors import Fatal, TraderError
+
+LEAST_FREE = 500 * 2**20
+MOST_SKEW = timedelta(seconds=2)
+_MARKS = {True: "ok ", False: "BAD", None: "?? "}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """`ok` None: could not be looked at here, and why."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+def examine(loaded: Loaded) -> list[Finding]:
+    """Everything that can be looked at without trading."""
+    settings = loaded.settings
+    return [
+        Finding(name="settings", ok=True, detail=f"mode {settings.trading.trading_mode}, valid"),
+        *_rules(settings),
+        *_folders(settings),
+        *_database(settings),
+        *_backend(settings),
+        *_venue(settings),
+    ]
+
+
+def show(findings: list[Finding], as_json: bool) -> int:
+    """1 where something is wrong."""
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(
+                f"{'ok  ' if finding.ok else '??  ' if finding.ok is None else 'BAD '} {finding.name}: {finding.detail}"
+            )
+    return int(any(finding.ok is False for finding in findings))
+
+
+def _rules(settings: Settings) -> Iterator[Finding]:
+    from trader.rules import rules_of
+
+    try:
+        rules = rules_of(settings)
+    except TraderError as error:
+        yield Finding(name="strategy", ok=False, detail=str(error))
+    else:
+        yield Finding(name="strategy", ok=True, detail=f"{rules.strategy} on {rules.timeframe} bars")
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    places = {"state folder": settings.store.state_dir, "compile cache folder": settings.compile.compiled_models_dir}
+    for name, folder in places.items():
+        problem = _unwritable(folder)
+        if problem:
+            yield Finding(name=name, ok=False, detail=problem)
+            continue
+        free = shutil.disk_usage(folder).free
+        enough = free >= LEAST_FREE
+        advice = "" if enough else f": less than {LEAST_FREE // 2**20} MiB, make room"
+        yield Finding(name=name, ok=enough, detail=f"{folder}, {free // 2**20} MiB free{advice}")
+
+
+def _unwritable(folder: Path) -> str:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{folder} can't be made: {error.strerror}"
+    return "" if os.access(folder, os.W_OK) else f"{folder} can't be written: change its owner, or name another folder"
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    from trader.adapters.journal import check
+    from trader.errors import DatabaseUnusable
+
+    url = settings.database_url
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        yield Finding(name="journal", ok=True, detail="none yet: made at the first start")
+        return
+    try:
+        problems = check(url)
+    except DatabaseUnusable as error:
+        yield Finding(name="journal", ok=False, detail=str(error))
+    else:
+        yield Finding(name="journal", ok=not problems, detail="; ".join(problems) or "sound")
+
+
+def _backend(settings: Settings) -> Iterator[Finding]:
+    from forecasters.base import ForecastError
+    from forecasters.registry import available, resolve
+
+    name = settings.trading.backend
+    try:
+        backend = resolve(name).backend
+    except ForecastError as error:
+        yield Finding(name="forecaster", ok=False, detail=str(error))
+        return
+    missing = next((info.missing for info in available() if info.name == backend), ())
+    yield Finding(name="forecaster", ok=not missing, detail=f"{name}: " + ("; ".join(missing) or "can run here"))
+
+
+def _venue(settings: Settings) -> Iterator[Finding]:
+    from trader.adapters.alpaca.broker import AlpacaBroker
+    from trader.adapters.alpaca.clients import build_clients, no_pace
+    from trader.adapters.clock import RealClock
+    from trader.hands import endpoints_of
+
+    try:
+        endpoints = endpoints_of(settings)
+        if endpoints is None:
+            yield Finding(name="venue", ok=True, detail="our own simulated exchange, started with `trader run`")
+            return
+        broker = AlpacaBroker(build_clients(endpoints, pace=no_pace), RealClock())
+        account = broker.validate()
+        yield Finding(name="keys", ok=True, detail=f"account {account.id}, {account.status}, equity {account.equity}")
+        skew = broker.venue_time() - datetime.now(UTC)
+    except (Fatal, TraderError) as error:
+        yield Finding(name="venue", ok=False, detail=str(error))
+        return
+    if settings.trading.trading_mode == "sim":
+        yield Finding(name="clock", ok=None, detail="the simulation has its own")
+    else:
+        fine = abs(skew) <= MOST_SKEW
+        advice = "" if fine else ": set this machine's clock (timedatectl set-ntp true)"
+        yield Finding(name="clock", ok=fine, detail=f"{skew.total_seconds():+.1f} s from the venue's{advice}")

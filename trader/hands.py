@@ -1,0 +1,142 @@
+"""Hands on an account: everything that can move it, without what decides. The daemon's, and the command line's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from loguru import logger
+
+from settings.load import SettingsError, require_keys
+from settings.schema import Settings
+from trader.adapters.alpaca.broker import AlpacaBroker
+from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients
+from trader.adapters.alpaca.data import AlpacaMarketData
+from trader.adapters.clock import RealClock, SimClock
+from trader.adapters.journal import Journal
+from trader.adapters.lock import AccountLock
+from trader.board import Board
+from trader.core.types import Account, Instrument, Symbol
+from trader.cycle import Rules
+from trader.desk import Desk
+from trader.errors import ConfigurationError, Transient, VenueUnreachable
+from trader.manage import Manager, Sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    desk: Desk
+    manager: Manager
+    market: AlpacaMarketData
+
+
+def take_hands(
+    settings: Settings, rules: Rules, endpoints: AlpacaEndpoints, clock: RealClock | SimClock, stack: ExitStack
+) -> Hands:
+    """Check the account, lock it, open its journal. What is opened is closed with `stack`.
+
+    Raises CredentialsRefused, VenueUnreachable, ConfigurationError, AccountLocked, DatabaseUnusable.
+    """
+    mode = settings.trading.trading_mode
+    board = Board(
+        mode=mode,
+        backend=settings.trading.backend,
+        strategy=rules.strategy,
+        timeframe=str(rules.timeframe),
+        symbols=rules.symbols,
+        speed=f"speed {settings.sim.speed}" if mode == "sim" else "",
+        market_time=clock.now(),
+    )
+    clients = build_clients(endpoints, pace=RequestLimiter(settings.venue.requests_per_minute, clock))
+    broker, market = AlpacaBroker(clients, clock, noter(board)), AlpacaMarketData(clients, noter(board))
+    account = broker.validate()
+    _check_account(settings, account)
+    board.account_id = account.id
+    stack.enter_context(AccountLock(settings.store.state_dir / "locks", account.id))
+    journal = stack.enter_context(open_journal(settings, account.id))
+    desk = Desk(broker, journal, clock, board, account.id, log_alert)
+    manager = Manager(
+        desk=desk,
+        market=market,
+        instruments=_instruments(broker, rules.symbols),
+        policy=rules.exits,
+        sessions=Sessions(broker.sessions),
+        timeframe=rules.timeframe,
+    )
+    return Hands(desk=desk, manager=manager, market=market)
+
+
+def endpoints_of(settings: Settings) -> AlpacaEndpoints | None:
+    """Where the venue is and who we are; None in a simulation that starts its own. ConfigurationError without keys."""
+    mode = settings.trading.trading_mode
+    if mode == "sim":
+        if not settings.trading_url:
+            return None
+        key, secret = sim_keys(settings)
+    else:
+        try:
+            key, secret = require_keys(settings)
+        except SettingsError as error:
+            raise ConfigurationError(str(error)) from None
+    return AlpacaEndpoints(
+        key=key,
+        secret=secret,
+        trading_url=settings.trading_url,
+        data_url=settings.data_url or settings.trading_url,
+        trade_stream_url=settings.trade_stream_url or settings.trading_url.replace("http", "ws", 1) + "/stream",
+        feed=settings.venue.alpaca_feed,
+        paper=mode != "live",
+    )
+
+
+def sim_keys(settings: Settings) -> tuple[str, str]:
+    """The simulated exchange takes any keys."""
+    venue = settings.venue
+    return venue.alpaca_api_key_id.get_secret_value() or "SIM", venue.alpaca_api_secret_key.get_secret_value() or "SIM"
+
+
+def open_journal(settings: Settings, account_id: str | None = None) -> Journal:
+    """The journal of this mode, which must be this account's. With no account given it must exist already."""
+    journal = Journal.open(settings.database_url, create=account_id is not None)
+    known = journal.get_meta("account")
+    if account_id is None or known == account_id:
+        return journal
+    if known is not None:
+        journal.close()
+        raise ConfigurationError(
+            f"the journal is of account {known}, the keys are of {account_id}: give another DATABASE_URL or STATE_DIR"
+        )
+    journal.set_meta("account", account_id)
+    return journal
+
+
+def _check_account(settings: Settings, account: Account) -> None:
+    wanted = settings.trading.live_account
+    if settings.trading.trading_mode == "live" and account.id != wanted:
+        raise ConfigurationError(f"LIVE_ACCOUNT={wanted}, but the keys belong to {account.id}: nothing was sent")
+
+
+def _instruments(broker: AlpacaBroker, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:
+    try:
+        instruments = broker.instruments(symbols)
+    except Transient as error:
+        raise VenueUnreachable(f"no asset data: {error}") from error
+    missing = [str(symbol) for symbol in symbols if symbol not in instruments]
+    if missing:
+        raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}")
+    return instruments
+
+
+def noter(board: Board) -> Callable[[str, str], None]:
+    """Where the adapters report what they could not read."""
+
+    def note(kind: str, detail: str) -> None:
+        board.say("venue", f"{kind}: {detail}")
+        logger.warning("venue: {}: {}", kind, detail)
+
+    return note
+
+
+def log_alert(kind: str, severity: str, detail: str) -> None:
+    logger.log({"error": "ERROR", "warning": "WARNING"}.get(severity, "INFO"), "{}: {}", kind, detail)

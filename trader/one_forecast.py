@@ -1,0 +1,152 @@
+"""`trader forecast`: one forecast of one symbol, from the venue's bars or from a file, shown three ways."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from datetime import datetime
+
+import numpy as np
+
+from forecasters.base import ForecastError
+from forecasters.types import CHANNELS, CLOSE, Context, Forecast
+from settings.load import Loaded
+from settings.schema import Settings
+from trader.backend import open_backend
+from trader.core.market import Bars, to_datetime, to_datetime64
+from trader.core.types import Symbol, Timeframe
+from trader.errors import ConfigurationError, VenueUnreachable
+
+SHOWN = (0.1, 0.5, 0.9)
+HEIGHT, PAST = 18, 48
+
+
+def show(loaded: Loaded, *, plot: bool, as_json: bool) -> None:
+    """Raises ConfigurationError, VenueUnreachable."""
+    bars, settings = _bars(loaded)
+    try:
+        forecast = forecast_of(settings, bars)
+    except ForecastError as error:
+        raise ConfigurationError(f"no forecast: {error}") from error
+    if as_json:
+        print(json.dumps(as_plain(forecast)))
+    elif plot:
+        print(fan_chart(bars, forecast))
+    else:
+        print(table(forecast))
+
+
+def forecast_of(settings: Settings, bars: Bars) -> Forecast:
+    """By the configured backend, in its own process. Raises ForecastError."""
+    step = np.timedelta64(int(bars.timeframe.duration.total_seconds()), "s")
+    future = bars.times[-1] + step * np.arange(1, settings.trading.horizon + 1)
+    context = Context(symbol=str(bars.symbol), times=bars.times, values=bars.values, future_times=future)
+    worker = open_backend(settings, lambda line: None)
+    try:
+        worker.warm_up()
+        answer = worker.forecast([context])
+        if context.symbol not in answer:
+            raise ForecastError(worker.refusals.get(context.symbol, "the backend gave none (too few bars?)"))
+        return answer[context.symbol]
+    finally:
+        worker.close()
+
+
+def _bars(loaded: Loaded) -> tuple[Bars, Settings]:
+    """The newest CONTEXT bars: of the venue, or of the simulated exchange that is started for it."""
+    from trader.adapters.alpaca.broker import AlpacaBroker
+    from trader.adapters.alpaca.clients import build_clients, no_pace
+    from trader.adapters.alpaca.data import AlpacaMarketData
+    from trader.adapters.clock import RealClock, SimClock
+    from trader.errors import Transient
+    from trader.hands import endpoints_of, sim_keys
+    from trader.simulation import replayed, start_once, with_trading
+
+    settings = loaded.settings
+    symbol, timeframe = Symbol(settings.trading.symbols[0]), Timeframe.parse(settings.trading.timeframe)
+    with ExitStack() as stack:
+        endpoints = endpoints_of(settings)
+        if endpoints is None:
+            settings = replayed(loaded)
+            own = start_once(settings, *sim_keys(settings), stack)
+            endpoints = own.endpoints
+            if loaded.origins["TIMEFRAME"] == "default":
+                timeframe = Timeframe.parse(own.timeframe)
+                settings = with_trading(settings, timeframe=own.timeframe)
+        clients = build_clients(endpoints, pace=no_pace)
+        try:
+            if settings.trading.trading_mode == "sim":
+                sim_clock = SimClock(endpoints.trading_url, key=endpoints.key, secret=endpoints.secret)
+                stack.callback(sim_clock.close)
+                now: datetime = sim_clock.now()
+            else:
+                now = AlpacaBroker(clients, RealClock()).venue_time()
+            found = AlpacaMarketData(clients).bars([symbol], timeframe, end=now, count=settings.trading.context)
+        except Transient as error:
+            raise VenueUnreachable(f"no bars: {error}") from error
+    if symbol not in found:
+        raise ConfigurationError(f"the venue has no {timeframe} bars of {symbol}")
+    return found[symbol], settings
+
+
+def table(forecast: Forecast) -> str:
+    """One line a bar: the 10%, 50% and 90% levels of each channel, in the quote currency."""
+    lines = [
+        f"{forecast.symbol} by {forecast.backend} ({forecast.model}, {forecast.dtype}, {forecast.compile_mode}) "
+        f"as of {forecast.asof:%Y-%m-%d %H:%M} UTC, last close {forecast.last_close:g}, {forecast.latency_s:.3f} s",
+        f"{'bar':<17}" + "".join(f"{name + ' 10% / 50% / 90%':>36}" for name in CHANNELS),
+    ]
+    for step, moment in enumerate(forecast.times):
+        cells = (" / ".join(f"{forecast.quantile(q, step, c):.6g}" for q in SHOWN) for c in range(len(CHANNELS)))
+        lines.append(f"{to_datetime(moment):%Y-%m-%d %H:%M} " + "".join(f"{cell:>36}" for cell in cells))
+    return "\n".join(lines)
+
+
+def as_plain(forecast: Forecast) -> dict[str, object]:
+    """For JSON; quantiles [Q, H, C]."""
+    return {
+        "symbol": forecast.symbol,
+        "asof": forecast.asof.isoformat(),
+        "times": [to_datetime(moment).isoformat() for moment in forecast.times],
+        "last_close": forecast.last_close,
+        "channels": list(CHANNELS),
+        "levels": forecast.levels.tolist(),
+        "quantiles": forecast.quantiles.tolist(),
+        "paths": None if forecast.paths is None else len(forecast.paths),
+        "backend": forecast.backend,
+        "model": forecast.model,
+        "dtype": forecast.dtype,
+        "compile_mode": forecast.compile_mode,
+        "latency_s": forecast.latency_s,
+    }
+
+
+def fan_chart(bars: Bars, forecast: Forecast) -> str:
+    """The last closes, then the fan of the forecast closes: `█` 25-75%, `░` 10-90%, `─` the median."""
+    past = bars.values[-PAST:, CLOSE]
+    horizon = len(forecast.times)
+    width = max(1, 24 // horizon)
+    bands = [[forecast.quantile(q, h, CLOSE) for q in (0.1, 0.25, 0.5, 0.75, 0.9)] for h in range(horizon)]
+    low = min(float(past.min()), *(b[0] for b in bands))
+    high = max(float(past.max()), *(b[4] for b in bands))
+    span = (high - low) or 1.0
+
+    def row_of(price: float) -> int:
+        return round((high - price) / span * (HEIGHT - 1))
+
+    grid = [[" "] * (len(past) + horizon * width) for _ in range(HEIGHT)]
+    for column, price in enumerate(past):
+        grid[row_of(float(price))][column] = "•"
+    for step, band in enumerate(bands):
+        rows = [row_of(price) for price in band]
+        for offset in range(width):
+            column = len(past) + step * width + offset
+            for row in range(rows[4], rows[0] + 1):
+                grid[row][column] = "█" if rows[3] <= row <= rows[1] else "░"
+            grid[rows[2]][column] = "─"
+    lines = [f"{high - span * i / (HEIGHT - 1):>14.6g} │{''.join(line)}" for i, line in enumerate(grid)]
+    first = to_datetime64(forecast.asof)
+    return "\n".join(
+        [f"{forecast.symbol}, {bars.timeframe} closes and {forecast.backend}'s forecast of them", *lines,
+         f"{'':>14} └{'─' * len(grid[0])}", f"{'':>16}{str(first)[:16].replace('T', ' ') + ' UTC │':>{len(past)}}"]
+    )  # fmt: skip

@@ -1,0 +1,32 @@
+"""Decide a recorded cycle again, from what the journal kept of it. Equal inputs must give equal bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from settings.load import Loaded
+from trader.adapters.journal import Journal
+from trader.adapters.journal.codec import encode
+from trader.core.plan import plan
+from trader.errors import ConfigurationError
+from trader.rules import decider
+
+
+def replay_cycle(loaded: Loaded, cycle: str, as_json: bool, say: Callable[[str], None]) -> int:
+    """0 where the plan comes out the same, 1 where it does not."""
+    with Journal.open(loaded.settings.database_url, create=False) as journal:
+        name = journal.last_plan_cycle() if cycle == "last" else cycle
+        if name is None:
+            raise ConfigurationError("no cycle has been decided yet")
+        try:
+            inputs, recorded = journal.inputs(name), journal.plan_bytes(name)
+        except KeyError:
+            raise ConfigurationError(f"no decision of cycle {name!r} (ids are in `trader status`)") from None
+    again = encode(plan(inputs, decider(inputs.strategy, inputs.params)(inputs)))
+    same = again == recorded
+    if as_json:
+        say(json.dumps({"cycle": name, "same": same, "recorded": json.loads(recorded), "again": json.loads(again)}))
+    else:
+        say(f"{name}: {'the same' if same else 'DIFFERENT'}, {len(again)} bytes")
+    return 0 if same else 1

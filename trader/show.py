@@ -1,0 +1,179 @@
+"""What the reading commands print: a table for a person, JSON for a program. From the journal alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from settings.load import Loaded
+from trader.adapters.journal import Journal
+from trader.core.ids import parse_client_order_id
+from trader.core.performance import performance as measure
+from trader.core.types import Symbol, Timeframe
+
+
+def status(loaded: Loaded, as_json: bool) -> None:
+    with _journal(loaded) as journal:
+        facts = dict(journal.status())
+        facts["flags"] = {name: journal.flag(name) for name in ("paused", "halted", "killed", "flatten")}
+        facts["last_cycles"] = [
+            {"cycle": c.cycle_id, "outcome": c.outcome or "cut off", "note": c.note} for c in journal.cycles(5)
+        ]
+        facts["alerts"] = [{"at": a.at, "severity": a.severity, "detail": a.detail} for a in journal.alerts(5)]
+    facts["running"] = _is_running(loaded, str(facts.get("account", "")))
+    if as_json:
+        _json(facts)
+        return
+    rows: list[Sequence[object]] = [(name, _plain(value)) for name, value in facts.items() if _plain(value)]
+    _table(("", ""), rows)
+
+
+def positions(loaded: Loaded, as_json: bool) -> None:
+    with _journal(loaded) as journal:
+        books, levels, quotes = journal.believed(), journal.levels(), journal.last_quotes()
+    rows = []
+    for symbol, qty in sorted(books.positions.items()):
+        level, quote = levels.get(symbol), quotes.get(symbol)
+        mid = quote.quote.mid if quote else None
+        rows.append(
+            {
+                "symbol": symbol, "qty": qty, "mid": mid, "value": None if mid is None else qty * mid,
+                "target": level.target if level else None, "stop": level.stop if level else None,
+                "expires": level.expires_at if level else None,
+            }
+        )  # fmt: skip
+    _show(rows, as_json, "flat")
+
+
+def orders(loaded: Loaded, limit: int, open_only: bool, as_json: bool) -> None:
+    with _journal(loaded) as journal:
+        found = journal.orders(limit, open_only=open_only)
+    rows = []
+    for order in found:
+        ours = parse_client_order_id(order.client_order_id)
+        rows.append(
+            {
+                "submitted": order.submitted_at, "symbol": order.symbol,
+                "purpose": ours.purpose if ours else "external", "side": order.side,
+                "type": order.type, "qty": order.qty, "filled": order.filled_qty,
+                "price": order.limit_price or order.stop_price, "avg": order.filled_avg_price,
+                "status": order.status, "id": order.client_order_id,
+            }
+        )  # fmt: skip
+    _show(rows, as_json, "no orders")
+
+
+def trades(loaded: Loaded, limit: int, as_json: bool) -> None:
+    with _journal(loaded) as journal:
+        found = journal.trades(limit)
+    _show([asdict(trade) for trade in found], as_json, "no round trip yet")
+
+
+def performance(loaded: Loaded, as_json: bool) -> None:
+    with _journal(loaded) as journal:
+        points = [(point.at, point.equity) for point in journal.equity_points()]
+        executions = journal.executions()
+        status = journal.status()
+        first, last = marks(journal)
+    interval = Timeframe.parse(str(status.get("timeframe") or loaded.settings.trading.timeframe)).duration
+    result = measure(points, executions, first, last, interval)
+    if result is None:
+        _show([], as_json, "too short a history")
+        return
+    if as_json:
+        _json(asdict(result))
+        return
+    facts = {name: value for name, value in asdict(result).items() if name != "symbols"}
+    ratios = ("total_return", "max_drawdown", "buy_and_hold")
+    _table(("", ""), [(n, f"{v:+.2%}" if n in ratios and v is not None else _plain(v)) for n, v in facts.items()])
+    _show([asdict(each) for each in result.symbols], False, "no trades")
+
+
+def marks(journal: Journal) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
+    """The first and the last mids that decisions saw."""
+    last = {symbol: record.quote.mid for symbol, record in journal.last_quotes().items()}
+    first = {symbol: record.quote.mid for symbol, record in journal.first_quotes().items()}
+    return first, last
+
+
+def backends(as_json: bool) -> None:
+    from forecasters.registry import available
+
+    rows = [
+        {"name": b.name, "aliases": ", ".join(b.aliases), "source": b.source, "missing": "; ".join(b.missing) or "-",
+         "what": b.description}
+        for b in available()
+    ]  # fmt: skip
+    _show(rows, as_json, "none")
+
+
+def config(loaded: Loaded, as_json: bool) -> None:
+    rows = [{"name": row.name, "value": row.value, "unit": row.unit, "from": row.origin} for row in loaded.rows()]
+    _show(rows, as_json, "none")
+
+
+# ---- printing ----
+
+
+def _journal(loaded: Loaded) -> Journal:
+    return Journal.open(loaded.settings.database_url, create=False)
+
+
+def _is_running(loaded: Loaded, account: str) -> bool:
+    from trader.adapters.lock import AccountLock
+    from trader.errors import AccountLocked
+
+    try:
+        with AccountLock(loaded.settings.store.state_dir / "locks", account):
+            return False
+    except AccountLocked:
+        return True
+
+
+def _show(rows: Sequence[Mapping[str, Any]], as_json: bool, nothing: str) -> None:
+    if as_json:
+        _json(rows)
+    elif not rows:
+        print(nothing)
+    else:
+        _table(tuple(rows[0]), [[_plain(value) for value in row.values()] for row in rows])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns by width, plain text: rich would double the time that a small command takes."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(text) for text in column) for column in zip(head, *texts, strict=True)]
+    for line in ([list(head)] if any(head) else []) + texts:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}" if value == value.to_integral() else f"{value:.8f}".rstrip("0").rstrip(".")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k}: {_plain(v)}" for k, v in value.items() if v)
+    if isinstance(value, list):
+        return "\n".join(_plain(each) for each in value)
+    return str(value)
+
+
+def _json(value: object) -> None:
+    print(json.dumps(value, default=_jsonable, indent=2))
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return str(value) if isinstance(value, Symbol) else asdict(value)
+    return str(value)

@@ -24,7 +24,7 @@ needs_systemd = pytest.mark.skipif(
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     """An installation in a home folder: our own unit files, with stubs for the programs."""
-    checkout = tmp_path / "home/ann/trader"
+    checkout = tmp_path / "home/anna/trader"
     programs = checkout / ".venv/bin"
     programs.mkdir(parents=True)
     shutil.copytree(ROOT / "systemd", checkout / "systemd")
@@ -34,7 +34,7 @@ def places(tmp_path: Path) -> Places:
             '#!/bin/sh\necho "$TRADING_MODE $KRONOS_COMPILE $CREDENTIALS_DIRECTORY $*"\nexit 3\n'
         )
         (programs / name).chmod(0o755)
-    return Places(checkout=checkout, environment=checkout / ".venv", interpreter=tmp_path / "home/ann/python/3.11")
+    return Places(checkout=checkout, environment=checkout / ".venv", interpreter=tmp_path / "home/anna/python/3.11")
 
 
 @pytest.fixture

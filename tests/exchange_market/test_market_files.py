@@ -207,6 +207,9 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     later = write(tmp_path / "later.parquet", random_bars(10, start="2025-01-01"))
     with pytest.raises(MarketError, match=r"later.parquet: lies from 2025-01-01 .* but the clock .* runs from"):
         open_market(MarketOptions(data={BTC: bars, ETH: later}, context=2))
+    coarse = write(tmp_path / "coarse.parquet", random_bars(10, step_us=4 * HOUR_US))
+    with pytest.raises(MarketError, match=r"has 4Hour bars, of which no 1Hour bars can be made .*coarsest file first"):
+        open_market(MarketOptions(data={BTC: bars, ETH: coarse}, context=2))
     times = [f"2024-03-01 {hour:02}:00" for hour in range(5)]
     with pytest.raises(MarketError, match="quotes without bars for ETH/USD"):
         open_market(MarketOptions(data={BTC: bars}, quotes={ETH: bars}, context=2))

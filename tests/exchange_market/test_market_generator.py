@@ -178,6 +178,16 @@ def test_a_market_of_so_many_bars_ends_after_them(symbols: tuple[Symbol, ...]) -
     assert market.end == max(starts) + timedelta(hours=1)
 
 
+def test_a_stock_market_may_start_on_a_holiday() -> None:
+    labour_day = at("2024-09-02 15:00")
+    market = open_market(
+        MarketOptions(symbols=(SPY,), timeframe=Timeframe.parse("1Min"), start=labour_day, context=30, bars=10)
+    )
+    assert market.end == at("2024-09-03 13:40")
+    assert market.next_time(labour_day) == at("2024-09-03 13:30")
+    assert len(market.bars(SPY, market.timeframe, start=None, end=labour_day, limit=1000)) >= 30
+
+
 def test_the_start_may_be_chosen() -> None:
     start: datetime = at("2021-06-01 12:00")
     market = open_market(MarketOptions(start=start, context=700, timeframe=FIVE))

@@ -73,7 +73,7 @@ class Market:
     """All listed instruments, and the playing of those that have bars.
 
     symbols      all that are listed; those in `quoted` have bars, the rest exist without a price
-    timeframe    the length of the first symbol's bars; `bars` serves it and its multiples
+    timeframe    the length of the first symbol's bars; `bars` serves it and its multiples for every symbol
     start, end   where the clock starts, and where the first symbol's data end (None: never)
     fingerprint  of the options and the files' contents: a ledger belongs to one market
     notes        what was repaired in the files, one line each
@@ -203,6 +203,7 @@ def _replayed(options: MarketOptions) -> Market:
     clock = reels[first].series
     start_us = _start_in(path, clock, options)
     for symbol, reel in reels.items():
+        _refuse_coarser(options.data[symbol], reel.series, clock, path)
         _refuse_disjoint(options.data[symbol], reel.series, start_us, clock.end_us, path)
     return Market(
         reels,
@@ -288,6 +289,15 @@ def _context_length(path: Path, clock: Series, options: MarketOptions) -> Timefr
     return wanted
 
 
+def _refuse_coarser(path: Path, series: Series, clock: Series, first: Path) -> None:
+    """Every symbol has bars of the market's timeframe: the first file's, made of finer ones where need be."""
+    if clock.length_us % series.length_us:
+        raise MarketError(
+            f"{path}: has {series.timeframe} bars, of which no {clock.timeframe} bars can be made as {first} has them;"
+            " give the coarsest file first"
+        )
+
+
 def _refuse_disjoint(path: Path, series: Series, start_us: int, end_us: int, clock: Path) -> None:
     begin_us = int(series.columns.times[0])
     if begin_us >= end_us or series.end_us <= start_us:
@@ -357,6 +367,7 @@ def _grown(symbol: Symbol, timeframe: Timeframe, origin_us: int, options: Market
 
 def _end_after(clock: Series, start_us: int, bars: int) -> int:
     """When `bars` bars that start at or after the start have closed."""
+    clock.reach(start_us)
     first = int(clock.columns.times.searchsorted(start_us))
     while len(clock.columns) < first + bars:
         clock.reach(clock.end_us)

@@ -86,7 +86,8 @@ class Trading(Group):
         "nothing. Never another model: that would be another trade.",
     )
     strategy: Name = Field(
-        default="maxdiff", description="Which strategy turns forecasts into wishes: maxdiff, edge or flat."
+        default="maxdiff",
+        description="Which strategy turns forecasts into wishes: one of trader/strategies, like maxdiff or flat.",
     )
     symbols: Symbols = Field(
         default=("BTC/USD", "ETH/USD"), description="What is traded: BTC/USD for a crypto pair, AAPL for a stock."

@@ -90,6 +90,10 @@ class Settings(Group):
         given = self.store.database_url.get_secret_value()
         return given or f"sqlite:///{self.store.state_dir / f'journal-{self.trading.trading_mode}.db'}"
 
+    def options_of(self, backend: str) -> dict[str, str]:
+        """A third-party backend's own options. A variable's name can't hold the dash that a backend's may."""
+        return dict(self.backend_options.get(backend.lower().replace("-", "_"), {}))
+
     def secrets(self) -> tuple[str, ...]:
         """Every text that must never be shown, for the log's redaction."""
         keys = (self.venue.alpaca_api_key_id, self.venue.alpaca_api_secret_key)

@@ -108,13 +108,19 @@ def _writer(stream: TextIO, redact: Redactor, *, as_text: bool) -> Callable[[Mes
     def write(message: Message) -> None:
         line = str(message).rstrip("\n") if as_text else _json_line(message.record, redact)
         try:
-            stream.write(redact(line) + "\n")
+            stream.write(_writable(redact(line), stream) + "\n")
             stream.flush()
         except (OSError, ValueError):
             # The reader of our output is gone. Trading and its exits matter more than the log of them.
             return
 
     return write
+
+
+def _writable(line: str, stream: TextIO) -> str:
+    """The line in what the stream can encode: an odd character from the venue must not cost the whole line."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _json_line(record: Record, redact: Redactor) -> str:

@@ -173,6 +173,13 @@ def test_a_closed_output_does_not_stop_the_caller() -> None:
     logger.error("nobody hears this")
 
 
+def test_a_character_that_the_output_can_not_encode_costs_only_itself() -> None:
+    raw = io.BytesIO()
+    log.configure("INFO", "text", [SECRET], io.TextIOWrapper(raw, encoding="ascii"))
+    logger.info("price in € of \ud800 and {}", SECRET)
+    assert b"price in \\u20ac of \\ud800 and **********" in raw.getvalue()
+
+
 def test_a_threads_end_is_logged_without_secrets() -> None:
     output = configured()
 

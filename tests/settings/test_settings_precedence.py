@@ -129,6 +129,8 @@ def test_options_of_third_party_backends_are_passed_on(tmp_path: Path) -> None:
     loaded = read(tmp_path, {"forecaster": "my-model"})
     assert loaded.settings.backend_options == {"my_model": {"depth": "3"}}
     assert loaded.settings.trading.backend == "my-model"
+    assert loaded.settings.options_of("my-model") == {"depth": "3"}
+    assert loaded.settings.options_of("other") == {}
     assert loaded.origins["OPTIONS__MY_MODEL__DEPTH"] == f"{tmp_path}/.env:1"
 
 

@@ -172,33 +172,36 @@ def unit_text(shipped: str, places: Places) -> str:
 
 
 def _do(step: Step, *, dry_run: bool, say: Callable[[str], None]) -> None:
+    """Say the step, then take it."""
+    if isinstance(step, File) and step.keep and step.path.exists():
+        say(f"keep {step.path}, it is there already")
+        return
+    say(_said(step))
+    if dry_run and isinstance(step, File):
+        for line in step.text.splitlines():
+            say(f"    {line}".rstrip())
+    if dry_run:
+        return
     try:
         if isinstance(step, Directory):
-            _make(step, dry_run=dry_run, say=say)
+            step.path.mkdir(parents=True, exist_ok=True)
+            step.path.chmod(step.mode)
         elif isinstance(step, File):
-            _write(step, dry_run=dry_run, say=say)
+            _write(step)
         else:
-            _run(step, dry_run=dry_run, say=say)
+            _run(step)
     except OSError as error:
         raise ConfigurationError(f"the service could not be installed: {error.filename}: {error.strerror}") from error
 
 
-def _make(step: Directory, *, dry_run: bool, say: Callable[[str], None]) -> None:
-    say(f"folder {step.path} (mode {step.mode:04o})")
-    if not dry_run:
-        step.path.mkdir(parents=True, exist_ok=True)
-        step.path.chmod(step.mode)
+def _said(step: Step) -> str:
+    if isinstance(step, Command):
+        return f"run {' '.join(step.words)}"
+    verb = "folder" if isinstance(step, Directory) else "write"
+    return f"{verb} {step.path} (mode {step.mode:04o})"
 
 
-def _write(step: File, *, dry_run: bool, say: Callable[[str], None]) -> None:
-    if step.keep and step.path.exists():
-        say(f"keep {step.path}, it is there already")
-        return
-    say(f"write {step.path} (mode {step.mode:04o})")
-    if dry_run:
-        for line in step.text.splitlines():
-            say(f"    {line}".rstrip())
-        return
+def _write(step: File) -> None:
     step.path.parent.mkdir(parents=True, exist_ok=True)
     fresh = step.path.with_name(f".{step.path.name}.new")  # never a half-written unit under its own name
     fresh.unlink(missing_ok=True)
@@ -208,14 +211,10 @@ def _write(step: File, *, dry_run: bool, say: Callable[[str], None]) -> None:
     fresh.replace(step.path)
 
 
-def _run(step: Command, *, dry_run: bool, say: Callable[[str], None]) -> None:
-    said = " ".join(step.words)
-    say(f"run {said}")
-    if dry_run:
-        return
+def _run(step: Command) -> None:
     done = subprocess.run(step.words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ConfigurationError(f"`{said}` failed: {' '.join(done.stderr.split())}")
+        raise ConfigurationError(f"`{' '.join(step.words)}` failed: {' '.join(done.stderr.split())}")
 
 
 def _what_is_left(mode: str, places: Places) -> Iterator[str]:

@@ -66,7 +66,7 @@ class Server:
         self._name = name
         self._create = create
         self._threads = threads
-        self._jobs: queue.Queue[_Job] = queue.Queue()
+        self._jobs: queue.Queue[_Job | None] = queue.Queue()
         self._counters = _Counters()
         self._forecaster: Forecaster | None = None
         self._busy_since: float | None = None
@@ -85,6 +85,8 @@ class Server:
         threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
         while True:
             job = self._jobs.get()
+            if job is None:
+                continue
             faulthandler.dump_traceback_later(job.limit_s + GRACE_S, exit=True)
             reply = self._reply_to(job)
             faulthandler.cancel_dump_traceback_later()
@@ -92,6 +94,18 @@ class Server:
             if reply.header.get("ends"):
                 job.sent.wait(GRACE_S)
                 raise SystemExit(EXIT_OUT_OF_MEMORY)
+
+    def wake_on_signals(self) -> None:
+        """A signal that comes just before the main thread waits would not be handled until the next job: make one."""
+        ours, kernels = socket.socketpair()
+        kernels.setblocking(False)
+        signal.set_wakeup_fd(kernels.detach(), warn_on_full_buffer=False)
+
+        def wake() -> None:
+            while ours.recv(1):
+                self._jobs.put(None)
+
+        threading.Thread(target=wake, name="signals", daemon=True).start()
 
     def close(self) -> None:
         if self._forecaster is not None:
@@ -220,6 +234,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, _end)
     options = json.loads(parsed.options_file.read_text() if parsed.options_file else parsed.options_json)
     server = Server(parsed.backend, lambda: registry.build(parsed.backend, options), parsed.threads)
+    server.wake_on_signals()
     try:
         with _listening(parsed.socket, mode=0o600 if parsed.parent else 0o660) as listener:
             if parsed.parent is None:

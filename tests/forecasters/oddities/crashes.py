@@ -1,0 +1,13 @@
+"""Aborts in the middle of a forecast."""
+
+from __future__ import annotations
+
+import os
+
+from ._common import Flat, Options, once, requires
+
+__all__ = ["Options", "build", "requires"]
+
+
+def build(options: Options) -> Flat:
+    return Flat(at_forecast=once(options.marker, os.abort))

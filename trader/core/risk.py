@@ -162,7 +162,7 @@ def _unknown_state(_: Proposal, ground: Ground) -> str | None:
     state = ground.inputs.risk
     if state.day_start_equity is None or state.peak_equity is None or state.last_stop_at is None:
         return "the day's first equity, the peak or the last stops are not known"
-    if not (state.day_start_equity > 0 and state.peak_equity > 0):
+    if any(not (equity.is_finite() and equity > 0) for equity in (state.day_start_equity, state.peak_equity)):
         return f"day start {state.day_start_equity}, peak {state.peak_equity}: not equity"
     return None
 
@@ -296,25 +296,19 @@ def _open_entries(_: Proposal, ground: Ground) -> str | None:
 
 
 def _daily_loss(_: Proposal, ground: Ground) -> str | None:
-    start, equity = ground.inputs.risk.day_start_equity, ground.inputs.portfolio.account.equity
-    limit = ground.inputs.limits.max_daily_loss
-    if start is None or start <= 0:
-        return None  # said already
-    lost = 1 - equity / start
-    return (
-        f"{lost:.2%} lost since the day's start ({start:.2f} to {equity:.2f}), limit {limit:.2%}"
-        if lost >= limit
-        else None
-    )
+    return _fall("the day's start", ground.inputs.risk.day_start_equity, ground, ground.inputs.limits.max_daily_loss)
 
 
 def _drawdown(_: Proposal, ground: Ground) -> str | None:
-    peak, equity = ground.inputs.risk.peak_equity, ground.inputs.portfolio.account.equity
-    limit = ground.inputs.limits.max_drawdown
-    if peak is None or peak <= 0:
-        return None  # said already
-    down = 1 - equity / peak
-    return f"{down:.2%} below the peak ({peak:.2f} to {equity:.2f}), limit {limit:.2%}" if down >= limit else None
+    return _fall("the peak", ground.inputs.risk.peak_equity, ground, ground.inputs.limits.max_drawdown)
+
+
+def _fall(since: str, before: Decimal | None, ground: Ground, limit: Decimal) -> str | None:
+    equity = ground.inputs.portfolio.account.equity
+    if before is None or not before.is_finite() or before <= 0 or not equity.is_finite():
+        return None  # said already, by unknown_state and account
+    lost = 1 - equity / before
+    return f"{lost:.2%} below {since} ({before:.2f} to {equity:.2f}), limit {limit:.2%}" if lost >= limit else None
 
 
 def _cooldown(proposal: Proposal, ground: Ground) -> str | None:

@@ -22,7 +22,7 @@ def backend_options(settings: Settings) -> dict[str, object]:
         return settings.kronos.model_dump(mode="json")
     if family == "toto":
         return settings.toto.model_dump(mode="json")
-    return dict(settings.backend_options.get(family, {}))
+    return dict(settings.options_of(family))
 
 
 def open_backend(settings: Settings, say: Callable[[str], None]) -> Worker:

@@ -327,13 +327,23 @@ def db_backup(mode: str | None, path: Path) -> None:
 @db.command("check")
 @mode_option
 def db_check(mode: str | None) -> int:
-    """Look for damage and contradictions. Exit 74 where there are any."""
+    """Look for damage, and whether executions and fees add up to the venue's figures. Exit 74 where not."""
+    from trader.adapters.journal import Journal
     from trader.adapters.journal import check as examine
+    from trader.audit import audit
 
-    problems = examine(loaded_settings(mode).settings.database_url)
-    for problem in problems:
+    url = loaded_settings(mode).settings.database_url
+    problems = examine(url)
+    looked = 0
+    if not problems:
+        with Journal.open(url, create=False) as journal:
+            looked, differences = audit(journal)
+        problems = [
+            f"{d.cycle_id}: {d.what} is {d.computed} by our executions, {d.reported} at the venue" for d in differences
+        ]
+    for problem in problems[:20]:
         click.echo(problem)
-    click.echo("the journal is sound" if not problems else f"{len(problems)} problems")
+    click.echo(f"{len(problems)} problems" if problems else f"sound: {looked} decisions agree with the venue")
     return 74 if problems else 0
 
 

@@ -168,13 +168,21 @@ class Manager:
                 return portfolio
             if self._held_back(symbol):
                 return portfolio
-            now = self.desk.clock.now()
-            order = self.desk.place(self.desk.intent_for(action.place, cycle_id(self.timeframe.floor(now), "manage")))
+            order = self.desk.place(self.desk.intent_for(action.place, self._bar()))
             self._note(symbol, order)
             portfolio = self.desk.sync()
             if order is None:
                 return portfolio
         return portfolio
+
+    def _bar(self) -> str:
+        """The record that this bar's exits belong to, opened with the first of them."""
+        now = self.desk.clock.now()
+        name = cycle_id(self.timeframe.floor(now), "manage")
+        if self.desk.journal.cycle(name) is None:
+            self.desk.journal.begin_cycle(name, "manage", now)
+            self.desk.journal.close_cycle(name, now, "exits between bars")
+        return name
 
     def _action(
         self, position: Position, portfolio: Portfolio, quote: Quote | None, levels: Levels | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -20,16 +20,18 @@ def status(loaded: Loaded, as_json: bool) -> None:
     with _journal(loaded) as journal:
         facts = dict(journal.status())
         facts["flags"] = {name: journal.flag(name) for name in ("paused", "halted", "killed", "flatten")}
-        facts["last_cycles"] = [
-            {"cycle": c.cycle_id, "outcome": c.outcome or "cut off", "note": c.note} for c in journal.cycles(5)
-        ]
-        facts["alerts"] = [{"at": a.at, "severity": a.severity, "detail": a.detail} for a in journal.alerts(5)]
+        cycles = [{"cycle": c.cycle_id, "outcome": c.outcome or "cut off", "note": c.note} for c in journal.cycles(5)]
+        alerts = [{"at": a.at, "severity": a.severity, "detail": a.detail} for a in journal.alerts(5)]
     facts["running"] = _is_running(loaded, str(facts.get("account", "")))
     if as_json:
-        _json(facts)
+        _json({**facts, "last_cycles": cycles, "alerts": alerts})
         return
-    rows: list[Sequence[object]] = [(name, _plain(value)) for name, value in facts.items() if _plain(value)]
-    _table(("", ""), rows)
+    _table(("", ""), [(name, _plain(value)) for name, value in facts.items() if value not in (None, "", [], {})])
+    print()
+    _show(cycles, False, "no cycle yet")
+    if alerts:
+        print()
+        _show(alerts, False, "")
 
 
 def positions(loaded: Loaded, as_json: bool) -> None:
@@ -70,7 +72,7 @@ def orders(loaded: Loaded, limit: int, open_only: bool, as_json: bool) -> None:
 def trades(loaded: Loaded, limit: int, as_json: bool) -> None:
     with _journal(loaded) as journal:
         found = journal.trades(limit)
-    _show([asdict(trade) for trade in found], as_json, "no round trip yet")
+    _show([_fields(trade) for trade in found], as_json, "no round trip yet")
 
 
 def performance(loaded: Loaded, as_json: bool) -> None:
@@ -85,12 +87,12 @@ def performance(loaded: Loaded, as_json: bool) -> None:
         _show([], as_json, "too short a history")
         return
     if as_json:
-        _json(asdict(result))
+        _json(_fields(result))
         return
-    facts = {name: value for name, value in asdict(result).items() if name != "symbols"}
+    facts = {name: value for name, value in _fields(result).items() if name != "symbols"}
     ratios = ("total_return", "max_drawdown", "buy_and_hold")
     _table(("", ""), [(n, f"{v:+.2%}" if n in ratios and v is not None else _plain(v)) for n, v in facts.items()])
-    _show([asdict(each) for each in result.symbols], False, "no trades")
+    _show([_fields(each) for each in result.symbols], False, "no trades")
 
 
 def marks(journal: Journal) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:
@@ -117,6 +119,11 @@ def config(loaded: Loaded, as_json: bool) -> None:
 
 
 # ---- printing ----
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """A dataclass one level deep: a Symbol inside stays a Symbol."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _journal(loaded: Loaded) -> Journal:
@@ -163,7 +170,7 @@ def _plain(value: object) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{k}: {_plain(v)}" for k, v in value.items() if v)
     if isinstance(value, list):
-        return "\n".join(_plain(each) for each in value)
+        return ", ".join(_plain(each) for each in value)
     return str(value)
 
 
@@ -175,5 +182,5 @@ def _jsonable(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     if is_dataclass(value) and not isinstance(value, type):
-        return str(value) if isinstance(value, Symbol) else asdict(value)
+        return str(value) if isinstance(value, Symbol) else _fields(value)
     return str(value)

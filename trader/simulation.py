@@ -58,7 +58,8 @@ def exchange_arguments(settings: Settings) -> list[str]:
     for name, files in (("--data", sim.bars), ("--quotes", sim.quotes)):
         for each in files:
             arguments += [name, each]
-    arguments += ["--symbols", ",".join(trading.symbols)]
+    for symbol in trading.symbols:
+        arguments += ["--symbol", symbol]
     if not sim.bars:
         arguments += ["--timeframe", trading.timeframe]
     if sim.start is not None:

@@ -60,6 +60,12 @@ class Reader(Store):
         found = self._all(query)
         return None if not found else str(found[0]["cycle_id"])
 
+    def plan_cycles(self) -> list[str]:
+        """Ids of all cycles that decided, oldest first."""
+        joined = sa.join(schema.plans, schema.cycles, schema.plans.c.cycle_id == schema.cycles.c.cycle_id)
+        query = sa.select(schema.plans.c.cycle_id).select_from(joined).order_by(schema.cycles.c.seq)
+        return [str(row["cycle_id"]) for row in self._all(query)]
+
     def forecasts(self, cycle_id: str) -> dict[Symbol, Forecast]:
         """The distributions that the cycle used."""
         return dict(self.inputs(cycle_id).forecasts)
@@ -71,8 +77,15 @@ class Reader(Store):
 
     def last_quotes(self) -> dict[Symbol, QuoteRecord]:
         """The newest used quote of each symbol."""
-        newest = sa.select(sa.func.max(schema.quotes.c.seq)).group_by(schema.quotes.c.symbol)
-        found = self._all(sa.select(schema.quotes).where(schema.quotes.c.seq.in_(newest)))
+        return self._quotes(sa.func.max(schema.quotes.c.seq))
+
+    def first_quotes(self) -> dict[Symbol, QuoteRecord]:
+        """The oldest used quote of each symbol."""
+        return self._quotes(sa.func.min(schema.quotes.c.seq))
+
+    def _quotes(self, which: sa.Function[int]) -> dict[Symbol, QuoteRecord]:
+        chosen = sa.select(which).group_by(schema.quotes.c.symbol)
+        found = self._all(sa.select(schema.quotes).where(schema.quotes.c.seq.in_(chosen)))
         records = [rows.quote_from(row) for row in found]
         return {record.quote.symbol: record for record in records}
 

@@ -162,6 +162,25 @@ def test_a_stop_that_the_path_passed_fills_at_the_worse_of_stop_and_bid() -> Non
     assert prices(scene)[1:] == [95]  # the market came back: the stop got no better than its price
 
 
+@pytest.mark.parametrize(("slip", "price"), [("0", "98"), ("0.5", "97.25"), ("1", "96.5")])
+def test_how_far_a_passed_stop_slips_is_a_setting(slip: str, price: str) -> None:
+    scene = Scene(stop_slip=Decimal(slip))
+    scene.open(100, symbol=SPY)
+    scene.submit(BUY, MARKET, 1, symbol=SPY)
+    scene.submit(SELL, STOP, 1, stop=98, symbol=SPY)
+    scene.tape(FIRST, 97, 100, 97, symbol=SPY)
+    assert prices(scene)[1:] == [Decimal(price)]
+
+
+def test_an_order_that_takes_waits_while_there_is_no_quote_to_take() -> None:
+    scene = Scene(volume_share=Decimal("0.25"))
+    scene.open(100, volume=4)
+    scene.submit(BUY, LIMIT, 2, limit=105)
+    scene.tape(FIRST, 100, quoted=False)
+    scene.tape(SECOND, 99)
+    assert prices(scene) == [Decimal("100.5"), Decimal("99.5")]
+
+
 def test_a_stop_gapped_over_at_the_open_fills_at_the_bid() -> None:
     scene = holding(1)
     scene.submit(SELL, STOP, 1, stop=98, symbol=SPY)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -200,6 +202,18 @@ def test_books_with_shorts_hold_every_law(played: list[Choice]) -> None:
     scene = Checked((SPY,))
     for choice in played:
         scene.play(choice)
+
+
+@pytest.mark.parametrize("symbols", [(BTC, AAPL), (SPY,), (BTC, SPY)], ids=["long only", "shorts", "both"])
+def test_long_random_runs_hold_every_law(symbols: tuple[Symbol, ...]) -> None:
+    fills = 0
+    for seed in range(60):
+        dice = random.Random(seed)
+        scene = Checked(symbols)
+        for _ in range(150):
+            scene.play((dice.choice(_KINDS), *(dice.randint(0, 50) for _ in range(5))))  # type: ignore[arg-type]
+        fills += len(scene.fills)
+    assert fills > 100  # or the laws were held over nothing
 
 
 @settings(QUICK, max_examples=20)

@@ -1,9 +1,10 @@
 """Which orders trade, at what price and how much of them: on arrival, and on each tape.
 
 Prices. An order that takes fills at the quote of its tape (a buy at the ask, a sell at the bid), never between.
-A stop that the path passed fills at the quote or at the stop, whichever is worse; where the market gapped over it at
-a bar's open, at the quote. A resting limit fills at its limit when the market traded through it or the quote crossed
-it, and at the better quote only where a bar's open jumped over it.
+A stop that the path passed fills at the quote or at the stop, whichever is worse (`stop_slip` can move it from the
+quote towards the stop); where the market gapped over it at a bar's open, at the quote. A resting limit fills at its
+limit when the market traded through it or the quote crossed it, and at the better quote only where a bar's open
+jumped over it.
 
 Within one bar nobody knows which extreme came first, so a limit that came to rest after the bar's open waits for the
 next bar's open; a stop may fire. An order placed while the bar had shown only its open counts as resting from it,
@@ -53,7 +54,7 @@ def on_arrival(desk: Desk, order_id: str, books: Books) -> None:
         if order.type in _STOPS and _reached(order, tape.last, tape.last):
             order = desk.elect(order)
         asleep = order.type in _STOPS and not order.triggered
-        offer = None if asleep else _taking(order, sound(tape.quote), tape, on_path=False)
+        offer = None if asleep else _taking(order, sound(tape.quote))
         if offer is not None:
             _execute(desk, order, offer, books)
     _end_immediate(desk, order_id)
@@ -95,7 +96,7 @@ def _play(desk: Desk, orders: list[SimOrder], tape: Tape, before: Tape | None, b
         current = desk.orders.get(queued.id)  # an earlier fill may have cancelled or shrunk it
         if current is None:
             continue
-        offer = _offer(desk, current, tape, before, fired, books.rules)
+        offer = _offer(desk, current, tape, before, fired, books)
         if offer is not None:
             _execute(desk, current, offer, books)
         if current.type not in _STOPS or current.triggered:
@@ -120,33 +121,43 @@ def _priority(order: SimOrder, tape: Tape) -> tuple[int, Decimal]:
 # ---- at what price ----
 
 
-def _offer(
-    desk: Desk, order: SimOrder, tape: Tape, before: Tape | None, fired: set[str], rules: MatchingRules
-) -> Offer | None:
+def _offer(desk: Desk, order: SimOrder, tape: Tape, before: Tape | None, fired: set[str], books: Books) -> Offer | None:
     if order.type in _STOPS and not order.triggered:
         return None
     quote = sound(tape.quote)
     if order.id in fired or order.taker or order.limit_price is None:
-        offer = _taking(order, quote, tape, on_path=order.id in fired)
-        if offer is not None or order.id in fired or order.limit_price is None:
+        on_path = order.id in fired and tape.phase is not Phase.OPEN
+        offer = _taking(order, quote, books if on_path else None)
+        if offer is not None or quote is None or order.id in fired or order.limit_price is None:
             return offer
         order = desk.put(replace(order, taker=False))  # the market left it behind: from here on it rests
     if order.entered_bar == tape.bar_start and not order.triggered:
         return None
-    return _resting(order, quote, tape, before, rules)
+    return _resting(order, quote, tape, before, books.rules)
 
 
-def _taking(order: SimOrder, quote: Quote | None, tape: Tape, *, on_path: bool) -> Offer | None:
-    """At the quote, where the order's limit allows it. `on_path`: a stop fired somewhere on this tape's way."""
+def _taking(order: SimOrder, quote: Quote | None, passed: Books | None = None) -> Offer | None:
+    """At the quote, where the order's limit allows it. `passed`: the books, where its stop lay on this tape's way."""
     if quote is None:
         return None
     buying = order.side is OrderSide.BUY
     price, size = (quote.ask, quote.ask_size) if buying else (quote.bid, quote.bid_size)
-    if on_path and tape.phase is not Phase.OPEN and order.stop_price is not None:
-        price = max(price, order.stop_price) if buying else min(price, order.stop_price)
+    if passed is not None and order.stop_price is not None:
+        price = _passed_at(order, order.stop_price, price, passed)
     if order.limit_price is not None and (price - order.limit_price) * order.side.sign > 0:
         return None
     return Offer(price, size, maker=False)
+
+
+def _passed_at(order: SimOrder, stop: Decimal, quoted: Decimal, books: Books) -> Decimal:
+    """Never better than the stop; towards the quote as far as the rules say, on the tick, rounded to the worse."""
+    if (quoted - stop) * order.side.sign <= 0:
+        return stop
+    between = stop + (quoted - stop) * books.rules.stop_slip
+    instrument = books.instruments[order.symbol]
+    if order.side is OrderSide.BUY:
+        return min(quoted, instrument.price_up(between))
+    return max(quoted, instrument.price_down(between))
 
 
 def _resting(

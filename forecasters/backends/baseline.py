@@ -36,9 +36,12 @@ MODEL = "baseline@1"
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_BLOCK = 64  # series worked on at once: keeps the samples of a block inside the processor's cache
+_BLOCK = 256  # series whose volatility is estimated at once
+_CACHED_SAMPLES = 1 << 17  # bars sampled at once: larger arrays leave the processor's cache
 _DAY_US = 86_400_000_000
 _HOUR_US = 3_600_000_000
+_AFTER_PAUSE = 24  # the cell after those of the hours
+_CELLS = 25
 _PROFILE_DAYS = 7  # an hour-of-day profile from fewer days would be a memory of those days
 _PRIOR_BARS = 4.0  # a cell of the profile starts with this many bars at factor 1
 _ENOUGH_AFTER_PAUSE = 20  # fewer bars after a pause are not resampled on their own
@@ -143,15 +146,10 @@ def _blocks(contexts: Sequence[Context], options: Options) -> Iterator[list[Cont
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cells:
-    """Which bars are alike. `past` [N, M] and `future` [N, H] number the cells; the last one is `after a pause`."""
+    """Which bars are alike: `past` [N, M] and `future` [N, H] are an hour of the day, or _AFTER_PAUSE."""
 
     past: Integers
     future: Integers
-    count: int
-
-    @property
-    def pause(self) -> int:
-        return self.count - 1
 
 
 def _forecast_block(block: list[Context], options: Options) -> Iterator[tuple[Context, Floats, Floats]]:
@@ -166,10 +164,22 @@ def _forecast_block(block: list[Context], options: Options) -> Iterator[tuple[Co
     expected, ahead = _volatility(variance / past_factor**2, cells.future.shape[1], options)
     residuals = _centred(parts / (expected * past_factor), options.residual_half_life).astype(np.float32)
     scale = (ahead * np.take_along_axis(profile, cells.future, axis=1)).astype(np.float32)  # [N, H]
-    drawn = _draw(residuals, _picks(block, cells, options), scale)  # 4 x [N, H, S]
-    relative = _bars(drawn)  # [N, H, C, S]
-    levels = np.array(options.levels)
-    quantiles = interpolate_ordered(np.sort(relative, axis=-1), levels)  # [N, H, C, Q]
+    together = max(1, _CACHED_SAMPLES // (options.samples * scale.shape[1]))
+    for first in range(0, len(block), together):
+        rows = slice(first, first + together)
+        picks = _picks(block[rows], cells.past[rows], cells.future[rows], options)
+        yield from _sampled(block[rows], residuals[:, rows], picks, scale[rows], options)
+
+
+def _sampled(
+    block: list[Context],
+    residuals: NDArray[np.float32],
+    picks: Integers,
+    scale: NDArray[np.float32],
+    options: Options,
+) -> Iterator[tuple[Context, Floats, Floats]]:
+    relative = _bars(_draw(residuals, picks, scale))  # [N, H, C, S]
+    quantiles = interpolate_ordered(np.sort(relative, axis=-1), np.array(options.levels))  # [N, H, C, Q]
     for context, paths, marks in zip(block, relative, quantiles, strict=True):
         yield context, _priced(paths, context.last_close), _priced(marks, context.last_close)
 
@@ -209,8 +219,8 @@ def _cells(block: list[Context], bars: int) -> _Cells:
     starts = np.concatenate([past, future], axis=1)
     hour = np.where(has_profile, starts % _DAY_US // width, 0)[:, 1:]
     paused = np.diff(starts, axis=1) > step
-    cell = np.where(paused, 24, hour)
-    return _Cells(past=cell[:, : bars - 1], future=cell[:, bars - 1 :], count=25)
+    cell = np.where(paused, _AFTER_PAUSE, hour)
+    return _Cells(past=cell[:, : bars - 1], future=cell[:, bars - 1 :])
 
 
 def _profile(variance: Floats, cells: _Cells) -> Floats:
@@ -218,13 +228,13 @@ def _profile(variance: Floats, cells: _Cells) -> Floats:
     volatility = np.sqrt(variance)
     mean = volatility.mean(axis=1, keepdims=True)
     ratio = np.divide(volatility, mean, out=np.ones_like(volatility), where=mean > 0)
-    series = np.arange(len(variance))[:, None] * cells.count
+    series = np.arange(len(variance))[:, None] * _CELLS
     flat = (series + cells.past).ravel()
-    size = len(variance) * cells.count
+    size = len(variance) * _CELLS
     total = np.bincount(flat, weights=ratio.ravel(), minlength=size)
     count = np.bincount(flat, minlength=size)
     factor = (total + _PRIOR_BARS) / (count + _PRIOR_BARS)
-    return factor.reshape(len(variance), cells.count)
+    return factor.reshape(len(variance), _CELLS)
 
 
 def _volatility(variance: Floats, horizon: int, options: Options) -> tuple[Floats, Floats]:
@@ -260,21 +270,21 @@ def _centred(residuals: Floats, half_life: float) -> Floats:
     return residuals
 
 
-def _picks(block: list[Context], cells: _Cells, options: Options) -> Integers:
-    """[N, H, S] which past bar each sample copies, newer ones more often.
+def _picks(block: list[Context], past: Integers, future: Integers, options: Options) -> Integers:
+    """[N, H, S] which past bar each sample copies, newer ones more often. `past` and `future` are the cells.
 
     Bars after a pause copy only such bars where there are enough of them, and the others never do.
     """
-    uniform = np.stack([_uniform(context, cells.future.shape[1], options) for context in block])  # [N, H, S]
-    bars = cells.past.shape[1]
-    paused = cells.past == cells.pause  # [N, M]
+    uniform = np.stack([_uniform(context, future.shape[1], options) for context in block])  # [N, H, S]
+    bars = past.shape[1]
+    paused = past == _AFTER_PAUSE  # [N, M]
     if not paused.any():
         oldest_first: Integers = bars - 1 - _rank(uniform, np.full((len(block), 1, 1), bars), bars, options)
         return oldest_first
     newest = np.arange(bars)[::-1]
     enough = paused.sum(axis=1, keepdims=True) >= _ENOUGH_AFTER_PAUSE
     kind = np.where(enough, paused, False)  # [N, M]
-    wanted = (cells.future == cells.pause) & enough  # [N, H]
+    wanted = (future == _AFTER_PAUSE) & enough  # [N, H]
     picks = np.empty(uniform.shape, dtype=np.int64)
     for after_pause in (False, True):
         members = kind == after_pause

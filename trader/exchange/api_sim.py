@@ -1,7 +1,7 @@
 """What Alpaca does not have: the simulation's clock, its ledger for tests, and its fault script. Under /sim.
 
 GET  /sim/clock    {"now", "speed" (a number or "max"), "start", "end", "timeframe", "symbols", "fingerprint"}
-POST /sim/advance  {"until": time} -> {"now", "reason": time | fill | end}. At a finite speed the market runs by
+POST /sim/advance  {"until": time} -> {"now", "reason": time | fill | end, "speed"}. At a finite speed the market runs by
                    itself: the answer comes at `until`, at the next fill, or after 2 s of wall time ("wait").
 GET  /sim/ledger   the truth: counts, cash, holdings, executions, orders by client id
 GET, POST /sim/faults   how often each rule has fired; replace the script
@@ -49,10 +49,10 @@ class SimApi:
 
     async def clock(self, _: Request) -> Any:
         self._exchange.pace.catch_up()
-        venue, market, speed = self._exchange.venue, self._exchange.venue.market, self._exchange.pace.speed
+        venue, market = self._exchange.venue, self._exchange.venue.market
         return {
             "now": wire.stamp(venue.now),
-            "speed": "max" if speed is None else speed,
+            "speed": self._speed(),
             "start": wire.stamp(market.start),
             "end": wire.maybe_stamp(market.end),
             "timeframe": str(market.timeframe),
@@ -66,7 +66,11 @@ class SimApi:
             raise BadRequest("until must be an RFC 3339 time")
         until = parse.to_moment(raw, "until")
         now, reason = await (self._play(until) if self._exchange.pace.speed is None else self._wait(until))
-        return {"now": wire.stamp(now), "reason": reason}
+        return {"now": wire.stamp(now), "reason": reason, "speed": self._speed()}
+
+    def _speed(self) -> float | str:
+        speed = self._exchange.pace.speed
+        return "max" if speed is None else speed
 
     async def _play(self, until: datetime) -> tuple[datetime, str]:
         async with self._turn:

@@ -23,7 +23,7 @@ class _OptionError(ValueError):
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @click.option("--data", multiple=True, metavar="SYMBOL=FILE", help="Bars to replay, Parquet or CSV. Repeatable.")
 @click.option("--quotes", multiple=True, metavar="SYMBOL=FILE", help="Recorded quotes for them. Repeatable.")
-@click.option("--symbols", default="", metavar="A,B", help="Instruments of a generated market, or further ones.")
+@click.option("--symbol", "symbols", multiple=True, help="Of a generated market, or a further one. Repeatable.")
 @click.option("--seed", default=1, show_default=True, help="Of the generated market.")
 @click.option("--speed", default="1", show_default=True, help="Market seconds a wall second, or max.")
 @click.option("--start", default=None, metavar="TIME", help="Where the clock starts; bars before it are history.")
@@ -42,7 +42,7 @@ def exchange_command(
     port: int,
     data: tuple[str, ...],
     quotes: tuple[str, ...],
-    symbols: str,
+    symbols: tuple[str, ...],
     seed: int,
     speed: str,
     start: str | None,
@@ -66,7 +66,7 @@ def exchange_command(
             port=port,
             data=_files("--data", data),
             quotes=_files("--quotes", quotes),
-            symbols=tuple(_symbol("--symbols", part) for part in symbols.split(",") if part.strip()),
+            symbols=tuple(_symbol("--symbol", part) for text in symbols for part in text.split(",") if part.strip()),
             seed=seed,
             speed=_speed(speed),
             start=_moment(start),

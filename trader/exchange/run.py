@@ -127,7 +127,6 @@ def _listen(port: int) -> socket.socket:
 def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socket.socket) -> None:
     # here, not at the top: they cost a third of a second that a mistyped option should not
     import uvicorn
-
     import uvloop
 
     from trader.exchange.server import Exchange, Keys, Protocol, application
@@ -203,5 +202,5 @@ def _die_with_parent() -> None:
     parent = os.getppid()
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent or parent == 1:
+    if os.getppid() != parent:
         raise ExchangeError("--with-parent: the parent is gone already")

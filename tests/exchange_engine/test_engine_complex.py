@@ -61,6 +61,14 @@ def test_the_stop_comes_before_the_target_when_one_tape_covers_both() -> None:
     assert [(f.order_id, f.price) for f in scene.fills] == [(stop, 90)]
 
 
+def test_a_stop_that_fires_without_volume_has_cancelled_its_target_and_goes_on() -> None:
+    scene, target, stop = protected()
+    scene.tape(FIRST, 89, 100, 89, symbol=SPY, volume=0)
+    assert scene.orders[target].status is OrderStatus.CANCELED
+    scene.tape(SECOND, 89, 120, 120, symbol=SPY)
+    assert [(f.order_id, f.price) for f in scene.fills] == [(stop, Decimal("119.5"))]
+
+
 def test_a_partial_fill_of_the_target_reduces_the_stop() -> None:
     scene, target, stop = protected()
     scene.tape(FIRST, 100, 111, 100, symbol=SPY, volume=1)

@@ -290,6 +290,15 @@ def test_orders_share_one_volume_by_price_then_time() -> None:
     assert worse in scene.books.orders
 
 
+def test_a_fired_stop_goes_before_a_resting_limit_where_volume_is_scarce() -> None:
+    scene = holding(4)
+    scene.submit(SELL, LIMIT, 2, limit=102, symbol=SPY)
+    stop = scene.submit(SELL, STOP, 2, stop=98, symbol=SPY)
+    scene.open(100, symbol=SPY)
+    scene.tape(FIRST, 97, 103, 97, symbol=SPY, volume=2)
+    assert [f.order_id for f in scene.fills] == [stop]
+
+
 def test_the_volume_of_a_tape_is_spent_once_for_arrivals_too() -> None:
     scene = Scene(volume_share=Decimal("0.5"))
     scene.open(100, volume=4)

@@ -11,7 +11,7 @@ from trader.core.types import OrderStatus
 from trader.exchange.engine import account_figures, apply
 from trader.exchange.events import Phase, Refusal, Replace
 
-from .scene import BTC, BUY, GTC, IOC, LIMIT, MARKET, SELL, SPY, STOP_LIMIT, Scene
+from .scene import AAPL, BTC, BUY, DAY, GTC, IOC, LIMIT, MARKET, SELL, SPY, STOP_LIMIT, Scene
 
 
 def resting(limit: int = 90, qty: int = 4) -> tuple[Scene, str]:
@@ -144,3 +144,46 @@ def test_a_tape_with_two_resting_orders_is_quick(others: int) -> None:
     tape, books = scene.books.tapes[BTC], scene.books
     best = min(timeit.repeat(lambda: apply(books, tape), number=100, repeat=10)) / 100
     assert best < 500e-6, f"{best * 1e6:.0f} us"  # about 10 us here; the bound is for machines under load
+
+
+def both_open() -> Scene:
+    scene = Scene()
+    scene.open(100)
+    for symbol in (SPY, AAPL):
+        scene.tape(Phase.OPEN, 100, symbol=symbol)
+    return scene
+
+
+def test_open_buys_and_shorts_reserve_buying_power_and_pending_sells_do_not_restore_it() -> None:
+    scene = both_open()
+    scene.submit(BUY, LIMIT, 50, limit=100)
+    scene.submit(SELL, LIMIT, 40, limit=110, symbol=SPY)  # reserves 4,400
+    scene.submit(BUY, LIMIT, 7, limit=90, symbol=AAPL)
+    assert scene.refusal.extra == {"buying_power": "600", "cost_basis": "630"}
+
+
+def test_margin_applies_to_stocks_and_never_to_crypto() -> None:
+    scene = Scene(margin_multiplier=Decimal(2))
+    scene.open(100)
+    scene.tape(Phase.OPEN, 100, symbol=SPY)
+    scene.submit(BUY, LIMIT, 101, limit=100)
+    assert scene.refusal.status == 403
+    scene.submit(BUY, LIMIT, 199, limit=100, symbol=SPY)
+    assert scene.words == ["new"]
+
+
+def test_an_order_by_value_is_sized_at_the_quote_and_rounded_down() -> None:
+    scene = both_open()
+    order_id = scene.submit(BUY, MARKET, None, notional=10)
+    assert scene.orders[order_id].qty == Decimal("0.099502487")
+    assert scene.orders[order_id].notional == 10
+
+
+def test_the_smallest_orders_pass() -> None:
+    scene = both_open()
+    scene.submit(BUY, LIMIT, "0.1", limit=100, tif=GTC)
+    assert scene.words == ["new"]
+    scene.submit(BUY, LIMIT, 1, limit="0.9999", symbol=SPY)
+    assert scene.words == ["new"]
+    scene.submit(BUY, MARKET, "0.000000001", symbol=SPY, tif=DAY)
+    assert scene.words == ["new", "fill"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 
 import pytest
 
@@ -11,7 +10,7 @@ from trader.core.types import OrderClass, OrderStatus, Symbol
 from trader.exchange.engine import apply
 from trader.exchange.events import Cancel, Phase, Replace
 
-from .scene import AAPL, BTC, BUY, DAY, GTC, IOC, LIMIT, MARKET, SELL, SPY, STOP, STOP_LIMIT, Scene
+from .scene import AAPL, BTC, BUY, DAY, IOC, LIMIT, MARKET, SELL, SPY, STOP, STOP_LIMIT, Scene
 
 OCO, BRACKET = OrderClass.OCO, OrderClass.BRACKET
 UNIQUE = "client_order_id must be unique"
@@ -20,6 +19,7 @@ OPPOSITE = "opposite side market/stop order exists"
 PENNY = "sub-penny increment does not fulfill minimum pricing criteria"
 
 Act = Callable[[Scene], object]
+Case = tuple[str, Act, str]  # a name, what is done, words of the answer
 
 
 def both_open(cash: int = 10_000) -> Scene:
@@ -40,332 +40,113 @@ def long_spy(scene: Scene) -> Scene:
     return scene
 
 
-def after(setup: Act, act: Act) -> Act:
+def after(*acts: Act) -> Act:
     def run(scene: Scene) -> None:
-        setup(scene)
-        act(scene)
+        for act in acts:
+            act(scene)
 
     return run
 
 
-CASES: list[tuple[str, Act, int, int, str]] = [
-    # form
-    ("duplicate known to the ledger", lambda s: s.submit(BUY, MARKET, 1, duplicate=True), 422, 40010001, UNIQUE),
+DUPLICATE: list[Case] = [
+    ("duplicate known to the ledger", lambda s: s.submit(BUY, MARKET, 1, duplicate=True), UNIQUE),
     (
         "duplicate of an open order",
         after(
             lambda s: s.submit(BUY, LIMIT, 1, limit=90, client_id="x"),
             lambda s: s.submit(BUY, LIMIT, 1, limit=90, client_id="x"),
         ),
-        422,
-        40010001,
         UNIQUE,
     ),
-    ("client id too long", lambda s: s.submit(BUY, MARKET, 1, client_id="x" * 129), 422, 42210000, "at most 128"),
-    ("unknown asset", lambda s: s.submit(BUY, MARKET, 1, symbol=Symbol("NOPE")), 422, 42210000, '"NOPE" not found'),
-    ("neither qty nor notional", lambda s: s.submit(BUY, MARKET, None), 422, 42210000, "exactly one of qty"),
-    ("both qty and notional", lambda s: s.submit(BUY, MARKET, 1, notional=50), 422, 42210000, "exactly one of qty"),
-    ("zero qty", lambda s: s.submit(BUY, MARKET, 0), 422, 42210000, "qty must be a positive"),
-    ("nan qty", lambda s: s.submit(BUY, MARKET, "NaN"), 422, 42210000, "qty must be a positive"),
-    ("endless qty", lambda s: s.submit(BUY, MARKET, "1e900"), 422, 42210000, "qty must be a positive"),
-    ("negative price", lambda s: s.submit(BUY, LIMIT, 1, limit=-1), 422, 42210000, "limit_price must be a positive"),
-    ("limit without its price", lambda s: s.submit(BUY, LIMIT, 1), 422, 42210000, "require a limit price"),
-    ("market with a price", lambda s: s.submit(BUY, MARKET, 1, limit=9), 422, 42210000, "take no limit price"),
-    ("stop without its price", lambda s: s.submit(SELL, STOP, 1, symbol=SPY), 422, 42210000, "require a stop price"),
+]
+INVALID: list[Case] = [
+    ("client id too long", lambda s: s.submit(BUY, MARKET, 1, client_id="x" * 129), "at most 128"),
+    ("unknown asset", lambda s: s.submit(BUY, MARKET, 1, symbol=Symbol("NOPE")), '"NOPE" not found'),
+    ("neither qty nor notional", lambda s: s.submit(BUY, MARKET, None), "exactly one of qty"),
+    ("both qty and notional", lambda s: s.submit(BUY, MARKET, 1, notional=50), "exactly one of qty"),
+    ("zero qty", lambda s: s.submit(BUY, MARKET, 0), "qty must be a positive"),
+    ("nan qty", lambda s: s.submit(BUY, MARKET, "NaN"), "qty must be a positive"),
+    ("endless qty", lambda s: s.submit(BUY, MARKET, "1e900"), "qty must be a positive"),
+    ("negative price", lambda s: s.submit(BUY, LIMIT, 1, limit=-1), "limit_price must be a positive"),
+    ("limit without its price", lambda s: s.submit(BUY, LIMIT, 1), "require a limit price"),
+    ("market with a price", lambda s: s.submit(BUY, MARKET, 1, limit=9), "take no limit price"),
+    ("stop without its price", lambda s: s.submit(SELL, STOP, 1, symbol=SPY), "require a stop price"),
     (
         "simple with a target",
         lambda s: s.submit(BUY, MARKET, 1, symbol=SPY, take_profit=110),
-        422,
-        42210000,
         "simple orders take neither",
     ),
-    # crypto
-    ("crypto stop", lambda s: s.submit(SELL, STOP, 1, stop=90), 422, 42210000, "invalid order type for crypto order"),
-    ("crypto day", lambda s: s.submit(BUY, MARKET, 1, tif=DAY), 422, 42210000, "invalid crypto time_in_force"),
+    ("crypto stop", lambda s: s.submit(SELL, STOP, 1, stop=90), "invalid order type for crypto order"),
+    ("crypto day", lambda s: s.submit(BUY, MARKET, 1, tif=DAY), "invalid crypto time_in_force"),
     (
         "crypto bracket",
         lambda s: s.submit(BUY, MARKET, 1, order_class=BRACKET, take_profit=110, stop_loss=90),
-        422,
-        42210000,
         "crypto orders not allowed for advanced order_class",
     ),
     (
         "crypto oco",
         lambda s: s.submit(SELL, LIMIT, 1, order_class=OCO, take_profit=110, stop_loss=90),
-        422,
-        42210000,
         "crypto orders not allowed for advanced order_class",
     ),
-    ("crypto below min_qty", lambda s: s.submit(BUY, MARKET, "0.00001"), 422, 42210000, "qty must be >= 0.0001"),
+    ("crypto below min_qty", lambda s: s.submit(BUY, MARKET, "0.00001"), "qty must be >= 0.0001"),
     (
         "crypto off the lot",
         lambda s: s.submit(BUY, MARKET, "1.0000000001"),
-        422,
-        42210000,
         "qty 1.0000000001 must be a multiple of 0.000000001",
     ),
     (
         "crypto off the tick",
         lambda s: s.submit(BUY, LIMIT, 1, limit="99.001"),
-        422,
-        42210000,
         "limit_price 99.001 must be a multiple of 0.01",
     ),
-    (
-        "crypto below ten dollars",
-        lambda s: s.submit(BUY, LIMIT, "0.09", limit=100),
-        403,
-        40310000,
-        "cost basis must be >= minimal amount of order 10",
-    ),
-    (
-        "crypto notional below ten dollars",
-        lambda s: s.submit(BUY, MARKET, None, notional="9.99"),
-        403,
-        40310000,
-        "cost basis must be >= minimal amount of order 10",
-    ),
-    (
-        "crypto short",
-        lambda s: s.submit(SELL, MARKET, 1),
-        403,
-        40310000,
-        "insufficient balance for BTC (requested: 1, available: 0)",
-    ),
-    (
-        "crypto beyond the cash",
-        lambda s: s.submit(BUY, LIMIT, 101, limit=100),
-        403,
-        40310000,
-        "insufficient balance for USD (requested: 10100, available: 10000)",
-    ),
-    (
-        "the fee is gone from what can be sold",
-        after(long_btc, lambda s: s.submit(SELL, LIMIT, 1, limit=110)),
-        403,
-        40310000,
-        "insufficient balance for BTC (requested: 1, available: 0.9975)",
-    ),
-    (
-        "unquoted",
-        lambda s: s.submit(BUY, MARKET, 1, symbol=Symbol("ETH/USD")),
-        422,
-        42210000,
-        "a market order cannot be valued",
-    ),
+    ("unquoted", lambda s: s.submit(BUY, MARKET, 1, symbol=Symbol("ETH/USD")), "a market order cannot be valued"),
     (
         "unquoted by value",
         lambda s: s.submit(BUY, MARKET, None, notional=50, symbol=Symbol("ETH/USD")),
-        422,
-        42210000,
         "cannot be sized",
     ),
-    # stocks
-    ("stock sub-penny", lambda s: s.submit(BUY, LIMIT, 1, limit="99.001", symbol=SPY), 422, 42210000, PENNY),
-    ("stock sub-dollar", lambda s: s.submit(BUY, LIMIT, 1, limit="0.99001", symbol=SPY), 422, 42210000, PENNY),
-    ("fraction gtc", lambda s: s.submit(BUY, MARKET, "0.5", symbol=SPY), 422, 42210000, "must be DAY orders"),
+    ("stock sub-penny", lambda s: s.submit(BUY, LIMIT, 1, limit="99.001", symbol=SPY), PENNY),
+    ("stock sub-dollar", lambda s: s.submit(BUY, LIMIT, 1, limit="0.99001", symbol=SPY), PENNY),
+    ("fraction gtc", lambda s: s.submit(BUY, MARKET, "0.5", symbol=SPY), "must be DAY orders"),
     (
         "fraction too fine",
         lambda s: s.submit(BUY, MARKET, "0.5000000001", symbol=SPY, tif=DAY),
-        422,
-        42210000,
         "must be a multiple of 0.000000001",
-    ),
-    (
-        "fraction of what has none",
-        lambda s: s.submit(BUY, MARKET, "0.5", symbol=AAPL, tif=DAY),
-        403,
-        40310000,
-        '"AAPL" is not fractionable',
     ),
     (
         "fraction short",
         lambda s: s.submit(SELL, MARKET, "0.5", symbol=SPY, tif=DAY),
-        422,
-        42210000,
         "fractional orders cannot be sold short",
     ),
     (
         "fraction in a bracket",
-        lambda s: s.submit(
-            BUY, MARKET, "0.5", symbol=SPY, tif=DAY, order_class=BRACKET, take_profit=110, stop_loss=90
-        ),
-        422,
-        42210000,
+        lambda s: s.submit(BUY, MARKET, "0.5", symbol=SPY, tif=DAY, order_class=BRACKET, take_profit=110, stop_loss=90),
         "fractional orders must be simple orders",
-    ),
-    (
-        "notional below a dollar",
-        lambda s: s.submit(BUY, MARKET, None, notional="0.99", symbol=SPY, tif=DAY),
-        403,
-        40310000,
-        "cost basis must be >= minimal amount of order 1",
     ),
     (
         "extended hours at the market",
         lambda s: s.submit(BUY, MARKET, 1, symbol=SPY, tif=DAY, extended_hours=True),
-        422,
-        42210000,
         "extended hours order must be DAY limit orders",
     ),
     (
         "ioc outside the session",
         lambda s: s.submit(BUY, MARKET, 1, symbol=SPY, tif=IOC, market_open=False),
-        422,
-        42210000,
         "only while the market is open",
     ),
-    (
-        "stock beyond the power",
-        lambda s: s.submit(BUY, LIMIT, 101, limit=100, symbol=SPY),
-        403,
-        40310000,
-        "insufficient buying power",
-    ),
-    ("not shortable", lambda s: s.submit(SELL, MARKET, 1, symbol=AAPL), 422, 42210000, '"AAPL" cannot be sold short'),
-    (
-        "short beyond the power, at 1.03 of the ask",
-        lambda s: s.submit(SELL, LIMIT, 97, limit=99, symbol=SPY),  # 97 x 1.03 x 100.5 > 10,000
-        403,
-        40310000,
-        "insufficient buying power",
-    ),
-    (
-        "more than held",
-        after(long_spy, lambda s: s.submit(SELL, MARKET, 11, symbol=SPY)),
-        403,
-        40310000,
-        "insufficient qty available for order (requested: 11, available: 10)",
-    ),
-    (
-        "held by a resting sell",
-        after(
-            long_spy,
-            after(
-                lambda s: s.submit(SELL, LIMIT, 8, symbol=SPY, limit=120),
-                lambda s: s.submit(SELL, LIMIT, 3, symbol=SPY, limit=120),
-            ),
-        ),
-        403,
-        40310000,
-        "insufficient qty available for order (requested: 3, available: 2)",
-    ),
-    (
-        "cover more than is short",
-        after(
-            lambda s: s.submit(SELL, MARKET, 5, symbol=SPY),
-            lambda s: s.submit(BUY, MARKET, 6, symbol=SPY),
-        ),
-        403,
-        40310000,
-        "insufficient qty available for order (requested: 6, available: 5)",
-    ),
-    # both sides at once
-    (
-        "crossing limits",
-        after(
-            long_btc,
-            after(
-                lambda s: s.submit(SELL, LIMIT, "0.5", limit=110),
-                lambda s: s.submit(BUY, LIMIT, 1, limit=110),
-            ),
-        ),
-        403,
-        40310000,
-        WASH,
-    ),
-    (
-        "market against a resting limit",
-        after(
-            long_btc,
-            after(
-                lambda s: s.submit(BUY, LIMIT, 1, limit=90),
-                lambda s: s.submit(SELL, MARKET, "0.5"),
-            ),
-        ),
-        403,
-        40310000,
-        WASH,
-    ),
-    (
-        "limit against a resting stop",
-        after(
-            long_btc,
-            after(
-                lambda s: s.submit(SELL, STOP_LIMIT, "0.5", stop=90, limit=89),
-                lambda s: s.submit(BUY, LIMIT, 1, limit=80),
-            ),
-        ),
-        403,
-        40310000,
-        OPPOSITE,
-    ),
-    (
-        "the unfilled rest of a buy blocks its own stop",
-        after(
-            long_btc,
-            after(
-                lambda s: s.submit(BUY, LIMIT, 1, limit=90),
-                lambda s: s.submit(SELL, STOP_LIMIT, "0.5", stop=80, limit=79),
-            ),
-        ),
-        403,
-        40310000,
-        OPPOSITE,
-    ),
-    (
-        "short while a buy is open",
-        after(
-            lambda s: s.submit(BUY, LIMIT, 1, symbol=SPY, limit=90),
-            lambda s: s.submit(SELL, LIMIT, 1, symbol=SPY, limit=110),
-        ),
-        403,
-        40310000,
-        "cannot open a short sell while a long buy order is open",
-    ),
-    (
-        "buy while a short is open",
-        after(
-            lambda s: s.submit(SELL, LIMIT, 1, symbol=SPY, limit=110),
-            lambda s: s.submit(BUY, LIMIT, 1, symbol=SPY, limit=90),
-        ),
-        403,
-        40310000,
-        "cannot open a long buy while a short sell order is open",
-    ),
-    # bracket and oco
+    ("not shortable", lambda s: s.submit(SELL, MARKET, 1, symbol=AAPL), '"AAPL" cannot be sold short'),
     (
         "oco without a position",
         lambda s: s.submit(SELL, LIMIT, 1, symbol=SPY, order_class=OCO, take_profit=110, stop_loss=90),
-        422,
-        42210000,
         "oco orders must be exit orders",
-    ),
-    (
-        "oco beyond the position",
-        after(
-            long_spy,
-            lambda s: s.submit(SELL, LIMIT, 11, symbol=SPY, order_class=OCO, take_profit=110, stop_loss=90),
-        ),
-        403,
-        40310000,
-        "insufficient qty available",
     ),
     (
         "oco of type market",
         lambda s: s.submit(SELL, MARKET, 1, symbol=SPY, order_class=OCO, take_profit=110, stop_loss=90),
-        422,
-        42210000,
         "oco orders must be of type limit",
     ),
     (
         "oco upside down",
-        after(
-            long_spy,
-            lambda s: s.submit(SELL, LIMIT, 1, symbol=SPY, order_class=OCO, take_profit=90, stop_loss=110),
-        ),
-        422,
-        42210000,
+        after(long_spy, lambda s: s.submit(SELL, LIMIT, 1, symbol=SPY, order_class=OCO, take_profit=90, stop_loss=110)),
         "wrong way round",
     ),
     (
@@ -374,31 +155,21 @@ CASES: list[tuple[str, Act, int, int, str]] = [
             long_spy,
             lambda s: s.submit(SELL, MARKET, 1, symbol=SPY, order_class=BRACKET, take_profit=90, stop_loss=110),
         ),
-        422,
-        42210000,
         "bracket orders must be entry orders",
     ),
     (
         "bracket without a stop",
         lambda s: s.submit(BUY, MARKET, 1, symbol=SPY, order_class=BRACKET, take_profit=110),
-        422,
-        42210000,
         "bracket orders require stop_loss.stop_price",
     ),
     (
         "bracket around nothing",
         lambda s: s.submit(BUY, LIMIT, 1, symbol=SPY, limit=120, order_class=BRACKET, take_profit=110, stop_loss=90),
-        422,
-        42210000,
         "must be on the profit side of base_price",
     ),
-    # cancel and replace
-    ("cancel the unknown", lambda s: s.cancel("nobody"), 404, 40410000, "order not found for nobody"),
     (
         "cancel the filled",
         lambda s: s.send(Cancel(at=s.at, order_id="gone", terminal=OrderStatus.FILLED)),
-        422,
-        42210000,
         'order is already in "filled" state',
     ),
     (
@@ -406,22 +177,142 @@ CASES: list[tuple[str, Act, int, int, str]] = [
         lambda s: s.send(
             Replace(at=s.at, order_id="a", new_order_id="b", client_order_id="b", terminal=OrderStatus.FILLED)
         ),
-        422,
-        42210000,
         'order is already in "filled" state',
     ),
+]
+FORBIDDEN: list[Case] = [
+    (
+        "crypto below ten dollars",
+        lambda s: s.submit(BUY, LIMIT, "0.09", limit=100),
+        "cost basis must be >= minimal amount of order 10",
+    ),
+    (
+        "crypto notional below ten dollars",
+        lambda s: s.submit(BUY, MARKET, None, notional="9.99"),
+        "cost basis must be >= minimal amount of order 10",
+    ),
+    ("crypto short", lambda s: s.submit(SELL, MARKET, 1), "insufficient balance for BTC (requested: 1, available: 0)"),
+    (
+        "crypto beyond the cash",
+        lambda s: s.submit(BUY, LIMIT, 101, limit=100),
+        "insufficient balance for USD (requested: 10100, available: 10000)",
+    ),
+    (
+        "the fee is gone from what can be sold",
+        after(long_btc, lambda s: s.submit(SELL, LIMIT, 1, limit=110)),
+        "insufficient balance for BTC (requested: 1, available: 0.9975)",
+    ),
+    (
+        "fraction of what has none",
+        lambda s: s.submit(BUY, MARKET, "0.5", symbol=AAPL, tif=DAY),
+        '"AAPL" is not fractionable',
+    ),
+    (
+        "notional below a dollar",
+        lambda s: s.submit(BUY, MARKET, None, notional="0.99", symbol=SPY, tif=DAY),
+        "cost basis must be >= minimal amount of order 1",
+    ),
+    ("stock beyond the power", lambda s: s.submit(BUY, LIMIT, 101, limit=100, symbol=SPY), "insufficient buying power"),
+    (
+        "short beyond the power, at 1.03 of the ask",
+        lambda s: s.submit(SELL, LIMIT, 97, limit=99, symbol=SPY),
+        "insufficient buying power",
+    ),
+    (
+        "more than held",
+        after(long_spy, lambda s: s.submit(SELL, MARKET, 11, symbol=SPY)),
+        "insufficient qty available for order (requested: 11, available: 10)",
+    ),
+    (
+        "held by a resting sell",
+        after(
+            long_spy,
+            lambda s: s.submit(SELL, LIMIT, 8, symbol=SPY, limit=120),
+            lambda s: s.submit(SELL, LIMIT, 3, symbol=SPY, limit=120),
+        ),
+        "insufficient qty available for order (requested: 3, available: 2)",
+    ),
+    (
+        "cover more than is short",
+        after(lambda s: s.submit(SELL, MARKET, 5, symbol=SPY), lambda s: s.submit(BUY, MARKET, 6, symbol=SPY)),
+        "insufficient qty available for order (requested: 6, available: 5)",
+    ),
+    (
+        "crossing limits",
+        after(
+            long_btc, lambda s: s.submit(SELL, LIMIT, "0.5", limit=110), lambda s: s.submit(BUY, LIMIT, 1, limit=110)
+        ),
+        WASH,
+    ),
+    (
+        "market against a resting limit",
+        after(long_btc, lambda s: s.submit(BUY, LIMIT, 1, limit=90), lambda s: s.submit(SELL, MARKET, "0.5")),
+        WASH,
+    ),
+    (
+        "limit against a resting stop",
+        after(
+            long_btc,
+            lambda s: s.submit(SELL, STOP_LIMIT, "0.5", stop=90, limit=89),
+            lambda s: s.submit(BUY, LIMIT, 1, limit=80),
+        ),
+        OPPOSITE,
+    ),
+    (
+        "the unfilled rest of a buy blocks its own stop",
+        after(
+            long_btc,
+            lambda s: s.submit(BUY, LIMIT, 1, limit=90),
+            lambda s: s.submit(SELL, STOP_LIMIT, "0.5", stop=80, limit=79),
+        ),
+        OPPOSITE,
+    ),
+    (
+        "short while a buy is open",
+        after(
+            lambda s: s.submit(BUY, LIMIT, 1, symbol=SPY, limit=90),
+            lambda s: s.submit(SELL, LIMIT, 1, symbol=SPY, limit=110),
+        ),
+        "cannot open a short sell while a long buy order is open",
+    ),
+    (
+        "buy while a short is open",
+        after(
+            lambda s: s.submit(SELL, LIMIT, 1, symbol=SPY, limit=110),
+            lambda s: s.submit(BUY, LIMIT, 1, symbol=SPY, limit=90),
+        ),
+        "cannot open a long buy while a short sell order is open",
+    ),
+    (
+        "oco beyond the position",
+        after(
+            long_spy, lambda s: s.submit(SELL, LIMIT, 11, symbol=SPY, order_class=OCO, take_profit=110, stop_loss=90)
+        ),
+        "insufficient qty available",
+    ),
+]
+NOT_FOUND: list[Case] = [
+    ("cancel the unknown", lambda s: s.cancel("nobody"), "order not found for nobody"),
     (
         "replace the unknown",
         lambda s: s.send(Replace(at=s.at, order_id="a", new_order_id="b", client_order_id="b")),
-        404,
-        40410000,
         "order not found for a",
     ),
-]  # fmt: skip
+]
+CASES = [
+    (*case, status, code)
+    for cases, status, code in (
+        (DUPLICATE, 422, 40010001),
+        (INVALID, 422, 42210000),
+        (FORBIDDEN, 403, 40310000),
+        (NOT_FOUND, 404, 40410000),
+    )
+    for case in cases
+]
 
 
-@pytest.mark.parametrize(("name", "act", "status", "code", "words"), CASES, ids=[case[0] for case in CASES])
-def test_refusal(name: str, act: Act, status: int, code: int, words: str) -> None:
+@pytest.mark.parametrize(("name", "act", "words", "status", "code"), CASES, ids=[case[0] for case in CASES])
+def test_refusal(name: str, act: Act, words: str, status: int, code: int) -> None:
     scene = both_open()
     act(scene)
     assert (scene.refusal.status, scene.refusal.code) == (status, code)
@@ -472,41 +363,6 @@ def test_shorts_need_two_thousand_of_equity() -> None:
     scene = both_open(cash=1_999)
     scene.submit(SELL, MARKET, 1, symbol=SPY)
     assert (scene.refusal.status, scene.refusal.message) == (403, "account is not allowed to short")
-
-
-def test_open_buys_and_shorts_reserve_buying_power_and_pending_sells_do_not_restore_it() -> None:
-    scene = both_open()
-    scene.submit(BUY, LIMIT, 50, limit=100)
-    scene.submit(SELL, LIMIT, 40, limit=110, symbol=SPY)  # reserves 4,400
-    scene.submit(BUY, LIMIT, 7, limit=90, symbol=AAPL)
-    assert scene.refusal.extra == {"buying_power": "600", "cost_basis": "630"}
-
-
-def test_margin_applies_to_stocks_and_never_to_crypto() -> None:
-    scene = Scene(margin_multiplier=Decimal(2))
-    scene.open(100)
-    scene.tape(Phase.OPEN, 100, symbol=SPY)
-    scene.submit(BUY, LIMIT, 101, limit=100)
-    assert scene.refusal.status == 403
-    scene.submit(BUY, LIMIT, 199, limit=100, symbol=SPY)
-    assert scene.words == ["new"]
-
-
-def test_an_order_by_value_is_sized_at_the_quote_and_rounded_down() -> None:
-    scene = both_open()
-    order_id = scene.submit(BUY, MARKET, None, notional=10)
-    assert scene.orders[order_id].qty == Decimal("0.099502487")
-    assert scene.orders[order_id].notional == 10
-
-
-def test_the_smallest_orders_pass() -> None:
-    scene = both_open()
-    scene.submit(BUY, LIMIT, "0.1", limit=100, tif=GTC)
-    assert scene.words == ["new"]
-    scene.submit(BUY, LIMIT, 1, limit="0.9999", symbol=SPY)
-    assert scene.words == ["new"]
-    scene.submit(BUY, MARKET, "0.000000001", symbol=SPY, tif=DAY)
-    assert scene.words == ["new", "fill"]
 
 
 def test_an_event_for_an_unlisted_symbol_or_without_sense_changes_nothing() -> None:

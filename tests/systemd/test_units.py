@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from settings.load import load
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "systemd"
 SERVICES = ("trader@.service", "trader-forecaster@.service")
@@ -135,6 +137,19 @@ def test_the_daemon_can_reach_the_folder_and_the_socket_of_its_forecaster_by_the
     assert worker["RuntimeDirectoryMode"] == ["0750"]
     folder = worker["RuntimeDirectory"][0].replace("%i", "paper")
     assert f"WORKER_SOCKET=/run/{folder}/worker.sock\n" in (SHIPPED / "environment.example").read_text()
+
+
+@pytest.mark.parametrize("commented", [False, True])
+def test_the_environment_example_is_what_the_settings_understand(tmp_path: Path, commented: bool) -> None:
+    """As shipped, and with every line that it offers in a comment switched on."""
+    text = (SHIPPED / "environment.example").read_text()
+    if commented:
+        text = re.sub(r"^# ([A-Z_]+=)", r"\1", text, flags=re.MULTILINE)
+    environment = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"[A-Z_]+=", line))
+    loaded = load(environ=environment, folder=tmp_path)
+    assert loaded.settings.trading.trading_mode == "paper"
+    assert loaded.settings.worker.socket == "/run/trader-forecaster/paper/worker.sock"
+    assert str(loaded.settings.store.state_dir) == "/var/lib/trader/paper"
 
 
 def test_the_environment_example_is_plain_assignments() -> None:

@@ -132,6 +132,17 @@ def test_a_gap_follows_a_pause_and_only_a_pause() -> None:
     assert 0.02 < overnight < 0.09  # 80% of a 2% gap is 5.1% wide
 
 
+def test_a_series_with_pauses_beside_it_changes_nothing_and_neither_does_a_large_batch() -> None:
+    days = np.concatenate([hours(8) + np.timedelta64(day, "D") for day in range(25)])
+    paused = Context(symbol="SPY", times=days, values=bars(200), future_times=days[-1:] + np.timedelta64(1, "D"))
+    steady = [context(f"S{index}", count=200, seed=index) for index in range(300)]
+    backend = build(Options(samples=64))
+    together = backend.forecast([*steady, paused])
+    for each in (steady[0], steady[255], steady[256], steady[-1], paused):
+        alone = backend.forecast([each])[each.symbol]
+        assert np.array_equal(alone.quantiles, together[each.symbol].quantiles)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(30, 120), st.integers(1, 5), st.integers(0, 2**31), st.floats(1e-6, 0.03), st.floats(1e-8, 1e9))
 def test_any_series_gives_proper_bars(count: int, horizon: int, seed: int, volatility: float, price: float) -> None:

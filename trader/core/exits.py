@@ -145,6 +145,7 @@ def away(price: Decimal, side: EntrySide, instrument: Instrument) -> Decimal:
 
 
 def target_order(held: Held, target: Decimal) -> ExitWish:
+    """A limit at the target, for all that can be sold; a stock's lasts for the day."""
     tif = TimeInForce.GTC if held.is_crypto else TimeInForce.DAY
     return _wish(held, Purpose.TARGET, OrderType.LIMIT, tif, limit=target, reason=f"target {target}")
 

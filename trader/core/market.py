@@ -40,6 +40,7 @@ class Bars:
 
 
 def to_datetime(moment: np.datetime64) -> datetime:
+    """Aware UTC, to the microsecond."""
     stamp: datetime = moment.astype("datetime64[us]").astype(datetime)
     return stamp.replace(tzinfo=UTC)
 

@@ -44,6 +44,7 @@ def is_held(position: Position | None, instrument: Instrument | None) -> bool:
 
 
 def is_ours(order: Order, account_id: str) -> bool:
+    """Whether this daemon made it for this account, by the name that it gave it."""
     parsed = parse_client_order_id(order.client_order_id)
     return parsed is not None and parsed.account == account_tag(account_id)
 

@@ -134,6 +134,7 @@ def net_edge_bps(proposal: Proposal, ground: Ground) -> Decimal | None:
 
 
 def crosses(proposal: Proposal, quote: Quote) -> bool:
+    """Whether the entry takes what is on offer instead of waiting for it, and so pays the spread."""
     if proposal.side is EntrySide.LONG:
         return proposal.entry >= quote.ask
     return proposal.entry <= quote.bid

@@ -1,0 +1,203 @@
+"""The books against the venue: each fill once, nothing explained away, silence never read as flat."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.make import ACCOUNT, BTC, ETH, NOW, SPY, account, execution, order, portfolio, position
+from trader.core.ids import client_order_id, cycle_id
+from trader.core.reconcile import (
+    Believed,
+    CorrectionKind,
+    Reconciliation,
+    Reported,
+    cash_of,
+    new_executions,
+    reconcile,
+    units_of,
+)
+from trader.core.types import Execution, OrderSide, Position, Purpose, Symbol
+
+D = Decimal
+START = D(100_000)
+
+
+def believed(positions: dict[Symbol, Decimal] | None = None, cash: Decimal | None = START, **more: object) -> Believed:
+    return Believed(positions=positions or {}, cash=cash, **more)  # type: ignore[arg-type]
+
+
+def reported(*held: Position, executions: tuple[Execution, ...] = (), cash: str = "100000", **more: object) -> Reported:
+    orders = more.pop("orders", ())
+    book = portfolio(held, orders, account(cash=D(cash)))  # type: ignore[arg-type]
+    return Reported(portfolio=book, executions=executions, **more)  # type: ignore[arg-type]
+
+
+def kinds(result: Reconciliation) -> list[CorrectionKind]:
+    return [correction.kind for correction in result.corrections]
+
+
+def test_what_agrees_needs_no_correction() -> None:
+    result = reconcile(believed({BTC: D(1)}), reported(position()))
+    assert (result.corrections, result.halts, result.suspect, result.executions) == ((), (), "", ())
+    assert result.positions == {BTC: D(1)}
+
+
+def test_a_first_start_adopts_what_is_there() -> None:
+    result = reconcile(Believed(positions=None), reported(position(), position(SPY, "-5")))
+    assert kinds(result) == [CorrectionKind.ADOPTED] * 2
+    assert result.positions == {BTC: D(1), SPY: D(-5)}
+    assert result.cash == START
+    assert not result.halts
+
+
+def test_a_fill_explains_position_and_cash() -> None:
+    bought = execution(fee=D("0.0015"), fee_currency="BTC")
+    result = reconcile(believed(), reported(position(qty="0.9985"), executions=(bought,), cash="99900"))
+    assert (result.executions, result.corrections, result.halts) == ((bought,), (), ())
+    assert result.cash == 99_900
+
+
+def test_guard_27_only_fills_change_the_books() -> None:
+    """An exit that was sent, accepted, even reported filled, has changed nothing until its execution is there."""
+    name = client_order_id(ACCOUNT, cycle_id(NOW, "manage"), BTC, Purpose.TARGET, 0)
+    sent = order(Purpose.TARGET, side=OrderSide.SELL)
+    result = reconcile(believed({BTC: D(1)}, live=frozenset({name})), reported(position(), looked_up={name: sent}))
+    assert result.positions == {BTC: D(1)}
+    assert result.cash == START
+
+
+def test_executions_are_counted_once() -> None:
+    one, two = execution("e1"), execution("e2", qty="2")
+    result = reconcile(
+        believed({BTC: D(1)}, execution_ids=frozenset({"e1"})),
+        reported(position(qty="3"), executions=(one, two, two, one), cash="99800"),
+    )
+    assert result.executions == (two,)
+    assert not result.halts
+    assert not result.corrections
+
+
+def test_an_empty_answer_is_never_read_as_flat() -> None:
+    for confirmed in (False, True):
+        result = reconcile(believed({BTC: D(1), ETH: D(2)}), reported(), confirmed=confirmed)
+        assert "no positions at all" in result.suspect
+        assert result.positions == {BTC: D(1), ETH: D(2)}
+        assert (result.executions, result.halts) == ((), ())
+
+
+def test_an_empty_answer_that_fills_explain_is_flat() -> None:
+    sold = execution(side=OrderSide.SELL)
+    result = reconcile(believed({BTC: D(1)}), reported(executions=(sold,), cash="100100"))
+    assert (result.suspect, result.positions, result.executions) == ("", {}, (sold,))
+
+
+def test_guard_07_a_position_that_nothing_explains_is_asked_for_again_and_then_halts() -> None:
+    first = reconcile(believed({BTC: D(1)}), reported(position(qty="1.5")))
+    assert "no execution explains it" in first.suspect
+    assert not first.halts
+    second = reconcile(believed({BTC: D(1)}), reported(position(qty="1.5")), confirmed=True)
+    assert second.suspect == ""
+    assert "1.5 at the venue, 1 by the books" in second.halts[0]
+    assert second.positions == {BTC: D("1.5")}
+
+
+def test_guard_32_money_that_vanishes_unexplained_halts() -> None:
+    missing = reported(cash="91121")
+    assert "cash" in reconcile(believed(), missing).suspect
+    result = reconcile(believed(), missing, confirmed=True)
+    assert "91121.00 at the venue, 100000.00 by the books" in result.halts[0]
+
+
+def test_small_change_and_money_that_comes_in_are_booked_with_a_word() -> None:
+    for cash in ("99995", "100000.02", "150000"):
+        result = reconcile(believed(), reported(cash=cash))
+        assert kinds(result) == [CorrectionKind.CASH]
+        assert result.corrections[0].cash == D(cash) - START
+        assert not result.halts
+
+
+def test_a_difference_the_size_of_a_fee_is_a_fee_for_coins_only() -> None:
+    result = reconcile(believed({BTC: D(1)}), reported(position(qty="0.9975")))
+    assert kinds(result) == [CorrectionKind.FEE]
+    assert result.corrections[0].qty == D("-0.0025")
+    assert reconcile(believed({SPY: D(1000)}), reported(position(SPY, "999"))).suspect
+
+
+def test_fills_that_the_positions_do_not_show_yet_are_waited_for() -> None:
+    bought = execution(qty="1")
+    late = reported(position(qty="1"), executions=(bought,), cash="99900")
+    for confirmed in (False, True):
+        result = reconcile(believed({BTC: D(1)}), late, confirmed=confirmed)
+        assert "do not show yet" in result.suspect
+        assert not result.halts
+
+
+def test_an_order_by_hand_is_left_alone() -> None:
+    hand = order(None, side=OrderSide.SELL, name="hand")
+    filled = execution(order_id="hand", side=OrderSide.SELL, qty="0.4")
+    result = reconcile(
+        believed({BTC: D(1)}),
+        reported(position(qty="0.6"), executions=(filled,), orders=(hand,), cash="100040"),
+    )
+    assert result.external == (hand,)
+    assert kinds(result) == [CorrectionKind.EXTERNAL_FILL]
+    assert result.positions == {BTC: D("0.6")}
+    assert not result.halts
+
+
+def test_orders_that_were_live_and_are_not_open_are_to_be_asked_for() -> None:
+    mine = order()
+    result = reconcile(
+        believed(live=frozenset({mine.client_order_id, "trd-gone", "trd-answered"})),
+        reported(orders=(mine,), looked_up={"trd-answered": None}),
+    )
+    assert result.lost == ("trd-gone",)
+
+
+def test_an_order_of_ours_that_the_journal_does_not_know_is_named() -> None:
+    assert kinds(reconcile(believed(), reported(orders=(order(),)))) == [CorrectionKind.OUR_ORDER]
+
+
+FILLS = st.lists(
+    st.tuples(st.sampled_from([BTC, ETH, SPY]), st.sampled_from(OrderSide), st.integers(1, 50), st.integers(1, 500)),
+    max_size=8,
+)
+
+
+@given(FILLS, st.lists(st.integers(0, 7), max_size=12), st.integers(0, 8))
+def test_any_fills_repeated_in_any_order_end_in_the_same_books(
+    raw: list[tuple[Symbol, OrderSide, int, int]], repeats: list[int], known: int
+) -> None:
+    fills = [execution(f"e{i}", s, side, str(qty), str(price)) for i, (s, side, qty, price) in enumerate(raw)]
+    before: dict[Symbol, Decimal] = {}
+    cash = START
+    for fill in fills[:known]:
+        before[fill.symbol] = before.get(fill.symbol, D(0)) + units_of(fill)
+        cash += cash_of(fill, "USD")
+    after, cash_after = dict(before), cash
+    for fill in fills[known:]:
+        after[fill.symbol] = after.get(fill.symbol, D(0)) + units_of(fill)
+        cash_after += cash_of(fill, "USD")
+    told = tuple([fills[i] for i in repeats if i < len(fills)] + fills)
+    result = reconcile(
+        believed(before, cash, execution_ids=frozenset(fill.id for fill in fills[:known])),
+        reported(*(position(s, str(q)) for s, q in after.items()), executions=told, cash=str(cash_after)),
+    )
+    assert (result.suspect, result.halts, result.corrections) == ("", (), ())
+    assert {fill.id for fill in result.executions} == {fill.id for fill in fills[known:]}
+    assert result.positions == {symbol: qty for symbol, qty in after.items() if qty}
+    again = reconcile(
+        believed(dict(result.positions), result.cash, execution_ids=frozenset(fill.id for fill in fills)),
+        reported(*(position(s, str(q)) for s, q in after.items()), executions=told, cash=str(cash_after)),
+    )
+    assert (again.executions, again.corrections, again.suspect) == ((), (), "")
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_new_executions_are_oldest_first(count: int) -> None:
+    fills = [execution(f"e{i}") for i in range(count)]
+    assert new_executions(frozenset(), list(reversed(fills))) == tuple(fills)

@@ -135,10 +135,10 @@ def test_quantiles_of_agree_with_numpy_and_always_make_a_forecast(samples: int, 
 def test_a_hundred_forecasts_are_checked_in_milliseconds() -> None:
     best = math.inf
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(100):
             Forecast(**GOOD)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     assert best < 0.020
 
 

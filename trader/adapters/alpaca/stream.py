@@ -1,24 +1,36 @@
 """The trade-update stream, as a hint only: each update says "look now", and REST tells what happened.
 
-alpaca-py's stream reconnects by itself with jittered backoff. It runs on a thread of its own; a message that can't
-be read is reported and dropped.
+The library's own stream pulls in pandas, half the memory of a daemon that should idle below 150 MB; the protocol is
+four messages. It runs on a thread of its own and reconnects with jittered backoff; a message that can't be read is
+reported and dropped.
 """
 
 from __future__ import annotations
 
+import json
+import random
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from urllib.parse import urlsplit
 
-from alpaca.trading.stream import TradingStream
+from loguru import logger
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.sync.client import ClientConnection, connect
 
 from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.alpaca.convert import Malformed, mapping, shown, text
 
-_PINGS = {"ping_interval": 10, "ping_timeout": 20, "max_queue": 1024}  # a dead peer is noticed within 30 s
-_STOP_S = 7.0  # the library looks at its stop queue every 5 s
+_OPEN_S, _ANSWER_S = 10.0, 10.0
+_PING_EVERY_S, _PONG_WITHIN_S = 10.0, 20.0  # a dead peer is noticed within 30 s
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 1.0, 30.0
+_STOP_S = 7.0
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class _Refused(Exception):
+    """The venue did not take the keys, or did not answer in its own words."""
 
 
 class TradeUpdates:
@@ -33,29 +45,34 @@ class TradeUpdates:
         on_event: Callable[[], None],
         on_problem: Callable[[str, str], None] | None = None,
     ) -> None:
+        self._endpoints = endpoints
         self._on_event = on_event
         self._on_problem = on_problem or (lambda kind, detail: None)
-        self._stream = _Stream(endpoints, self._connected)
-        self._stream.subscribe_trade_updates(self._received)
+        self._stopping = threading.Event()
+        self._socket: ClientConnection | None = None
+        self._listening = False
         self._thread: threading.Thread | None = None
         self._owed_since: float | None = None
         self.last_event_at: datetime | None = None
 
     @property
     def connected(self) -> bool:
-        return self._stream._running and self._thread is not None and self._thread.is_alive()
+        return self._listening and self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Validate the keys over REST first: with wrong ones the library retries for ever and says nothing."""
+        """Validate the keys over REST first: with wrong ones this keeps trying."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._stream.run, name="trade-updates", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="trade-updates", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Takes up to some seconds; harmless before start, and twice."""
+        """Harmless before start, and twice."""
         if self._thread is None:
             return
-        self._stream.stop_soon()
+        self._stopping.set()
+        socket = self._socket
+        if socket is not None:
+            socket.close()
         self._thread.join(_STOP_S)
         self._thread = None
 
@@ -69,61 +86,78 @@ class TradeUpdates:
         owed = self._owed_since
         return self.connected and owed is not None and time.monotonic() - owed > after.total_seconds()
 
-    def _connected(self) -> None:
-        self._owed_since = None
-        self._on_event()
+    # ---- the stream's thread ----
 
-    async def _received(self, message: object) -> None:
-        self._owed_since = None
-        self.last_event_at = datetime.now(UTC)
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            heard = self.last_event_at
+            try:
+                self._listen()
+            except (OSError, WebSocketException, _Refused) as error:
+                logger.debug("trade updates: {}", error)
+            self._listening = False
+            failures = 1 if self.last_event_at is not heard else failures + 1
+            self._stopping.wait(_backoff_s(failures))
+
+    def _listen(self) -> None:
+        """One connection, until it ends. Raises OSError, WebSocketException, _Refused."""
+        loopback = urlsplit(self._endpoints.trade_stream_url).hostname in _LOOPBACK
+        with connect(
+            self._endpoints.trade_stream_url,
+            open_timeout=_OPEN_S,
+            close_timeout=2,
+            ping_interval=_PING_EVERY_S,
+            ping_timeout=_PONG_WITHIN_S,
+            proxy=None if loopback else True,
+        ) as socket:
+            self._socket = socket
+            if self._stopping.is_set():
+                return
+            self._sign_in(socket)
+            self._listening, self._owed_since = True, None
+            self._on_event()  # what happened while nobody listened
+            try:
+                for frame in socket:
+                    self._received(frame)
+            except ConnectionClosed as error:
+                logger.debug("trade updates: {}", error)
+            finally:
+                self._socket = None
+
+    def _sign_in(self, socket: ClientConnection) -> None:
+        keys = {"key_id": self._endpoints.key, "secret_key": self._endpoints.secret}
+        socket.send(json.dumps({"action": "authenticate", "data": keys}))
         try:
+            answer = mapping(mapping(_parsed(socket.recv(timeout=_ANSWER_S)), "answer").get("data"), "data")
+        except (Malformed, TimeoutError) as error:
+            raise _Refused(f"no sensible answer to the keys: {error}") from None
+        if answer.get("status") != "authorized":
+            raise _Refused("the keys were refused")
+        socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
+
+    def _received(self, frame: str | bytes) -> None:
+        self._owed_since = None
+        try:
+            message = _parsed(frame)
+            if isinstance(message, dict) and message.get("stream") not in (None, "trade_updates"):
+                return  # the answer to `listen`, and what else the venue may say
+            self.last_event_at = datetime.now(UTC)
             text(mapping(mapping(message, "message").get("data"), "data"), "event")
         except Malformed as error:
-            self._on_problem("trade update", f"{error} in {shown(message)}")
+            self._on_problem("trade update", f"{error} in {shown(frame)}")
         self._on_event()
 
 
-class _Stream(TradingStream):
-    """The library's stream, with word of each connection and a stop that works at any time."""
+def _parsed(frame: str | bytes) -> object:
+    """Raises Malformed."""
+    try:
+        parsed: object = json.loads(frame)
+    except ValueError:
+        raise Malformed("not JSON") from None
+    return parsed
 
-    def __init__(self, endpoints: AlpacaEndpoints, on_connect: Callable[[], None]) -> None:
-        super().__init__(
-            endpoints.key,
-            endpoints.secret,
-            paper=endpoints.paper,
-            raw_data=True,
-            url_override=endpoints.trade_stream_url,
-            websocket_params=dict(_PINGS),
-        )
-        self._on_connect = on_connect
-        self._stopping = False
 
-    def stop_soon(self) -> None:
-        """`stop` itself raises before the loop runs, and waits on it."""
-        self._stopping = True
-        loop: Any = self._loop  # None until the thread runs it
-        if loop is not None and loop.is_running():
-            loop.call_soon_threadsafe(lambda: loop.create_task(self._stop_now()))
-
-    async def _start_ws(self) -> None:
-        if self._stopping:
-            await self.stop_ws()
-            return
-        await super()._start_ws()  # type: ignore[no-untyped-call]
-        self._on_connect()
-
-    async def _stop_now(self) -> None:
-        await self.stop_ws()
-        await self.close()
-
-    async def _consume(self) -> None:
-        socket: Any = self._ws  # None where it was stopped while connecting
-        if socket is not None:
-            await super()._consume()  # type: ignore[no-untyped-call]
-
-    async def _dispatch(self, msg: Any) -> None:
-        if isinstance(msg, dict):
-            await super()._dispatch(msg)
-            return
-        handler: Any = self._trade_updates_handler
-        await handler(msg)
+def _backoff_s(failures: int) -> float:
+    longest: float = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 10))
+    return random.uniform(0.5, 1.0) * longest

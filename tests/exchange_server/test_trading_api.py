@@ -39,12 +39,17 @@ def resting_buy(exchange: Running, client_id: str | None = None) -> str:
     return answer.json()["id"]
 
 
-def test_account_opens_with_the_cash_it_was_given(exchange: Running) -> None:
+def test_account_opens_with_its_cash_and_can_suspend_itself() -> None:
     with running(["--cash", "50000"]) as fresh:
         account = fresh.trading.get_account()
-    assert Decimal(account.cash) == Decimal(account.equity) == Decimal(account.buying_power) == 50000
-    assert account.status.value == "ACTIVE"
-    assert account.pattern_day_trader is None
+        assert Decimal(account.cash) == Decimal(account.equity) == Decimal(account.buying_power) == 50000
+        assert account.status.value == "ACTIVE"
+        assert account.pattern_day_trader is None
+        configuration = fresh.trading.get_account_configurations()
+        configuration.suspend_trade = True
+        assert fresh.trading.set_account_configurations(configuration).suspend_trade is True
+        assert fresh.trading.get_account().trading_blocked is True
+        assert fresh.order().status_code == 403
 
 
 def test_market_buy_fills_at_the_ask_and_its_fee_is_taken_in_coin(exchange: Running) -> None:
@@ -206,15 +211,6 @@ def test_clock_and_calendar_follow_new_york(exchange: Running) -> None:
     days = exchange.trading.get_calendar(GetCalendarRequest(start=date(2024, 2, 16), end=date(2024, 2, 20)))
     assert [d.date for d in days] == [date(2024, 2, 16), date(2024, 2, 20)]  # a weekend, then Presidents' Day
     assert (days[0].open.hour, days[0].open.minute, days[0].close.hour) == (9, 30, 16)
-
-
-def test_configuration_is_kept_and_suspends_trading() -> None:
-    with running() as fresh:
-        configuration = fresh.trading.get_account_configurations()
-        configuration.suspend_trade = True
-        assert fresh.trading.set_account_configurations(configuration).suspend_trade is True
-        assert fresh.trading.get_account().trading_blocked is True
-        assert fresh.order().status_code == 403
 
 
 def test_activities_page_through_fills_and_fees(exchange: Running) -> None:

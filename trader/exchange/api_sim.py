@@ -1,8 +1,8 @@
 """What Alpaca does not have: the simulation's clock, its ledger for tests, and its fault script. Under /sim.
 
 GET  /sim/clock    {"now", "speed" (a number or "max"), "start", "end", "timeframe", "symbols", "fingerprint"}
-POST /sim/advance  {"until": time} -> {"now", "reason": time | fill | end, "speed"}. At a finite speed the market runs by
-                   itself: the answer comes at `until`, at the next fill, or after 2 s of wall time ("wait").
+POST /sim/advance  {"until": time} -> {"now", "reason": time | fill | end, "speed"}. At a finite speed the market
+                   runs by itself: the answer comes at `until`, at the next fill, or after 2 s of wall time ("wait").
 GET  /sim/ledger   the truth: counts, cash, holdings, executions, orders by client id
 GET, POST /sim/faults   how often each rule has fired; replace the script
 """

@@ -70,11 +70,11 @@ class Ledger(LedgerReader):
     @classmethod
     def open(cls, path: Path | None, fingerprint: str) -> Ledger:
         """The ledger at `path`, made if absent; None keeps it in memory. Raises LedgerError."""
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, timeout=5)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"{path}: can't be opened: {error}") from error
         try:
             connection.execute("PRAGMA journal_mode=WAL")

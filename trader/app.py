@@ -141,6 +141,7 @@ def _build(
         on_stuck=lambda names: board.say("alert", f"no progress: {names}"),
     )
     hands.manager.on_progress = watchdog.mark
+    hands.manager.hears_of_fills = settings.trading.trading_mode == "sim" and settings.sim.speed == "max"
     trader = Trader(
         desk=hands.desk,
         manager=hands.manager,

@@ -70,6 +70,9 @@ class Trader:
     def manage(self) -> None:
         self.manager.manage()
 
+    def nudge(self) -> None:
+        self.manager.nudge()
+
     def trade(self, bar_close: datetime) -> bool:
         """The cycle of the bars that closed at `bar_close`. False where there was nothing to do, or it ran already."""
         name = cycle_id(bar_close, "trade")
@@ -100,7 +103,7 @@ class Trader:
             forecasts, trouble = self._forecast(bars, bar_close)
         with self.desk.lock:
             with self._timed("sync"):
-                portfolio = self.desk.sync()
+                portfolio = self.desk.refresh()
             with self._timed("quotes"):
                 quotes, missing = self._quotes(symbols)
             quoted = time.perf_counter()
@@ -117,7 +120,7 @@ class Trader:
             placed = self._carry_out(decided, quoted)
             with self._timed("sync"):
                 failpoints.reach("before_last_sync")
-                self.desk.sync()
+                self.desk.refresh()
         absent = {symbol: "no forecast" for symbol in bars if symbol not in forecasts}
         reasons = [f"{symbol}: {why}" for symbol, why in {**absent, **missing, **dropped, **misfits}.items()]
         if trouble:
@@ -236,7 +239,7 @@ class Trader:
         if decided.cancels:
             with self._timed("cancel"):
                 confirmed = self.desk.cancel(decided.cancels)
-            portfolio = self.desk.sync()
+            portfolio = self.desk.refresh()
             if not confirmed:
                 for intent in decided.intents:
                     self.desk.drop(intent, "an earlier order's cancel is unconfirmed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -37,6 +37,10 @@ class _Memory:
     """What must outlive one call but not the process: the journal can give all of it back."""
 
     portfolio: Portfolio | None = None
+    synced_at: datetime | None = None
+    touched: bool = True  # we have sent something to the venue since
+    opened: datetime | None = None  # when the books were opened; None before the first sync
+    flags: dict[str, str] = field(default_factory=dict)
     execution_ids: frozenset[str] = frozenset()
     last_execution_at: datetime | None = None
     submitted: deque[datetime] | None = None
@@ -67,10 +71,19 @@ class Desk:
 
     # ---- sync ----
 
+    def refresh(self) -> Portfolio:
+        """`sync`, unless the market's time has stood still since the last one and we sent nothing: only a simulated
+        clock stands still, and then nothing can have happened."""
+        memory = self._memory
+        if memory.portfolio is None or memory.touched or memory.synced_at != self.clock.now():
+            return self.sync()
+        return memory.portfolio
+
     def sync(self) -> Portfolio:
         """The venue's truth, reconciled with the journal and booked. Raises Transient where it can't be trusted."""
+        self._memory.touched = False
         live = self.journal.intents(LIVE)
-        books = self.journal.believed() if self.journal.get_meta("opened") else None
+        books = self.journal.believed() if self._memory.opened else None
         believed = Believed(
             positions=books.positions if books else None,
             cash=books.cash if books else None,
@@ -84,7 +97,7 @@ class Desk:
         self._settle(live, reported)
         for reason in result.halts:
             self.halt(reason)
-        self._memory.portfolio = reported.portfolio
+        self._memory.portfolio, self._memory.synced_at = reported.portfolio, self.clock.now()
         self.board.saw_portfolio(reported.portfolio)
         return reported.portfolio
 
@@ -107,9 +120,11 @@ class Desk:
         orders = tuple(self.broker.open_orders())
         positions = {position.symbol: position for position in self.broker.positions()}
         account = self.broker.account()
-        since = (self._memory.last_execution_at or self._opened_at(account.at)) - OVERLAP
-        executions = tuple(self.broker.executions(since))
         portfolio = Portfolio(account=account, positions=positions, orders=orders, at=account.at)
+        executions: tuple[Execution, ...] = ()
+        if _moved(self._memory.portfolio, portfolio) or answers:
+            since = (self._memory.last_execution_at or self._memory.opened or account.at) - OVERLAP
+            executions = tuple(self.broker.executions(since))
         return Reported(portfolio=portfolio, executions=executions, looked_up=dict(answers))
 
     def _book(self, reported: Reported, result: Reconciliation) -> None:
@@ -123,7 +138,7 @@ class Desk:
             ):
                 self._saw(execution, reported)
         failpoints.reach("after_book")
-        if not self.journal.get_meta("opened") or result.corrections:
+        if self._memory.opened is None or result.corrections:
             self._correct(result, now)
         if result.executions:
             self._memory.last_execution_at = max(execution.at for execution in result.executions)
@@ -134,7 +149,7 @@ class Desk:
         """Book what no execution explains: the opening balance, adopted positions, fees, deposits."""
         books = self.journal.believed()
         reasons: dict[Symbol | None, Correction] = {c.symbol: c for c in result.corrections}
-        opening = not self.journal.get_meta("opened")
+        opening = self._memory.opened is None
         for symbol in sorted({*books.positions, *result.positions}):
             difference = result.positions.get(symbol, Decimal(0)) - books.positions.get(symbol, Decimal(0))
             if difference:
@@ -148,6 +163,7 @@ class Desk:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
         if opening:
             self.journal.set_meta("opened", now.isoformat())
+            self._memory.opened = now
 
     def _settle(self, live: Sequence[KnownIntent], reported: Reported) -> None:
         """Bring the live intents' states up to what the venue shows of them."""
@@ -185,6 +201,7 @@ class Desk:
     def place(self, intent: OrderIntent) -> Order | None:
         """Send one journaled intent. None where it was refused, or where the venue has still not said."""
         name = intent.client_order_id
+        self._memory.touched = True
         assert self._memory.submitted is not None
         self._memory.submitted.append(self.clock.now())
         for wait in (*ASK_AGAIN_S, None):
@@ -254,6 +271,7 @@ class Desk:
     def cancel(self, order_ids: Iterable[str]) -> bool:
         """Ask for all, then wait until each is terminal. False, with an alert, where that took too long."""
         pending = set(order_ids)
+        self._memory.touched = True
         for order_id in sorted(pending):
             try:
                 self.broker.cancel(order_id)
@@ -306,16 +324,17 @@ class Desk:
         )
 
     def flags(self) -> dict[str, str]:
-        """Latched switches and their reasons; "" is off."""
-        return {name: self.journal.flag(name) for name in FLAGS}
+        """Latched switches and their reasons; "" is off. Only this process sets them while it holds the account."""
+        return dict(self._memory.flags)
 
     def set_flag(self, name: str, reason: str) -> None:
         self.journal.set_flag(name, reason, self.clock.now())
+        self._memory.flags[name] = reason
         self.board.flags = self.flags()
 
     def halt(self, reason: str) -> None:
         """No new entries until a person resumes; exits go on."""
-        if not self.journal.flag("halted"):
+        if not self._memory.flags["halted"]:
             self.set_flag("halted", reason)
             self.alert("halt", "error", reason)
 
@@ -334,6 +353,9 @@ class Desk:
 
     def _recall(self) -> None:
         journal, memory = self.journal, self._memory
+        memory.flags = {name: journal.flag(name) for name in FLAGS}
+        opened = journal.get_meta("opened")
+        memory.opened = datetime.fromisoformat(opened).astimezone(UTC) if opened else None
         memory.last_execution_at = journal.last_execution_at()
         if memory.last_execution_at is not None:
             recent = memory.last_execution_at - 2 * OVERLAP
@@ -351,9 +373,12 @@ class Desk:
                 memory.last_stops[symbol] = datetime.fromisoformat(stopped)
         self.board.flags = self.flags()
 
-    def _opened_at(self, now: datetime) -> datetime:
-        opened = self.journal.get_meta("opened")
-        return datetime.fromisoformat(opened).astimezone(UTC) if opened else now
+
+def _moved(before: Portfolio | None, after: Portfolio) -> bool:
+    """Whether there can be a new execution: each changes cash or what is held."""
+    if before is None or before.account.cash != after.account.cash:
+        return True
+    return {s: p.qty for s, p in before.positions.items()} != {s: p.qty for s, p in after.positions.items()}
 
 
 def _changed(before: Portfolio | None, after: Portfolio) -> bool:

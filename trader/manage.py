@@ -5,6 +5,7 @@ Sync, commands, protect every position, age orders out. No forecast, and it neve
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from trader.desk import Desk
 from trader.errors import Transient
 from trader.ports import MarketData, PendingCommand, Session
 
+STATUS_S = 1.0  # the status row is written no oftener, in wall time
 IDLE_SYNC = timedelta(seconds=60)  # with nothing at risk, the venue is asked this often
 PASSES = 3  # cancel, confirm, place: looked at anew after each step
 RETRY_S = (5, 10, 20, 40, 60)  # after the venue refused an exit: no tight loop
@@ -69,7 +71,9 @@ class Manager:
     timeframe: Timeframe
     on_reload: Callable[[], str] = lambda: "nothing to reload"
     on_progress: Callable[[str], None] = lambda name: None
+    hears_of_fills: bool = False  # the clock surely tells of every fill: a simulated one, at full speed
     reload_asked: bool = False  # by SIGHUP
+    _status_at: float = float("-inf")
     _last_sync: datetime | None = None
     _nudged: bool = True
     _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
@@ -101,23 +105,32 @@ class Manager:
         commands = self.desk.journal.pending_commands()
         if not (commands or self._due(now)):
             return
-        self._nudged = False
-        portfolio = self.desk.sync()
-        self._last_sync = now
+        nudged, self._nudged = self._nudged, False
+        portfolio = self.board.portfolio
+        if portfolio is None or nudged or not self.hears_of_fills or self._is_old(now):
+            portfolio = self.desk.refresh()
+            self._last_sync = now
         for command in commands:
             self._execute(command)
         if commands:
-            portfolio = self.desk.sync()
+            portfolio = self.desk.refresh()
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self._finish_flatten()
-        self.desk.journal.put_status(self.board.status(), now)
+        if time.monotonic() - self._status_at >= STATUS_S:
+            self._status_at = time.monotonic()
+            self.desk.journal.put_status(self.board.status(), now)
 
     def _due(self, now: datetime) -> bool:
+        """Whether anything could want doing."""
         portfolio = self.board.portfolio
-        if self._nudged or portfolio is None or self._last_sync is None or any(self.board.flags.values()):
+        if self._nudged or portfolio is None or any(self.board.flags.values()) or self._is_old(now):
             return True
-        return bool(portfolio.positions or portfolio.orders) or now - self._last_sync >= IDLE_SYNC
+        return bool(portfolio.positions) or (bool(portfolio.orders) and not self.hears_of_fills)
+
+    def _is_old(self, now: datetime) -> bool:
+        """With nothing else to go by the venue is asked once in a while. A simulated market asks at each bar."""
+        return self._last_sync is None or (now - self._last_sync >= IDLE_SYNC and not self.hears_of_fills)
 
     # ---- exits ----
 
@@ -128,7 +141,7 @@ class Manager:
         aged = [order.id for order in portfolio.orders if self._too_old(order)]
         if aged:
             self.desk.cancel(aged)
-            portfolio = self.desk.sync()
+            portfolio = self.desk.refresh()
         quotes = self._quotes(portfolio)
         for symbol in sorted(portfolio.positions):
             portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
@@ -160,7 +173,7 @@ class Manager:
             action = self._action(position, portfolio, quote, levels)
             if action.cancel:
                 confirmed = self.desk.cancel(action.cancel)
-                portfolio = self.desk.sync()
+                portfolio = self.desk.refresh()
                 if not confirmed:
                     return portfolio
                 continue
@@ -170,7 +183,7 @@ class Manager:
                 return portfolio
             order = self.desk.place(self.desk.intent_for(action.place, self._bar()))
             self._note(symbol, order)
-            portfolio = self.desk.sync()
+            portfolio = self.desk.refresh()
             if order is None:
                 return portfolio
         return portfolio
@@ -271,11 +284,11 @@ class Manager:
         """Before the daemon goes: nobody will watch, so entries are cancelled and the stop is what rests."""
         with self.desk.lock:
             try:
-                portfolio = self.desk.sync()
+                portfolio = self.desk.refresh()
                 entries = [order.id for order in portfolio.orders if purpose_of(order) is Purpose.ENTRY]
                 if entries:
                     self.desk.cancel(entries)
-                    portfolio = self.desk.sync()
+                    portfolio = self.desk.refresh()
                 self.policy = replace(self.policy, exit_rests=ExitRests.STOP)
                 self.protect_all(portfolio)
             except Transient as error:

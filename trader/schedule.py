@@ -29,6 +29,9 @@ class Jobs(Protocol):
 
     def manage(self) -> None: ...
 
+    def nudge(self) -> None:
+        """Something happened at the venue: `manage` must not take its next run lightly."""
+
 
 class EndingClock(Clock, Protocol):
     """A clock whose market can run out of data."""
@@ -93,6 +96,8 @@ def run_simulated(
         now = clock.wait_until(due)
         if stop.is_set() or clock.ended:
             break
+        if now < due:
+            jobs.nudge()  # a fill, before anything was due
         if now >= next_trade:
             done += jobs.trade(timetable.timeframe.floor(now))
             next_trade = skip_to(timetable.next_trade(clock.now()))

@@ -10,7 +10,8 @@ from decimal import Decimal
 import numpy as np
 
 from forecasters.types import Forecast
-from trader.core.decision import DecisionInputs, ExitPolicy, RiskLimits, RiskState, Signal, Sizing
+from trader.core.decision import DecisionInputs, ExitPolicy, Levels, RiskLimits, RiskState, Signal, Sizing
+from trader.core.exits import ExitWish
 from trader.core.fees import schedule_for
 from trader.core.ids import client_order_id, cycle_id
 from trader.core.market import Bars, to_datetime64
@@ -21,6 +22,7 @@ from trader.core.types import (
     Execution,
     Instrument,
     Order,
+    OrderClass,
     OrderSide,
     OrderStatus,
     OrderType,
@@ -195,6 +197,46 @@ def inputs(symbols: Sequence[Symbol] = (BTC,), **changes: object) -> DecisionInp
         levels={},
         open_symbols=frozenset(symbols),
         risk=RiskState(day_start_equity=D(100_000), peak_equity=D(100_000), last_stop_at={}),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def levels(symbol: Symbol = BTC, target: str | None = "105", stop: str | None = "95", **changes: object) -> Levels:
+    made = Levels(
+        symbol=symbol,
+        entry_side=EntrySide.LONG,
+        target=D(target) if target else None,
+        stop=D(stop) if stop else None,
+        set_at=NOW,
+        expires_at=NOW + timedelta(days=2),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def resting(wish: ExitWish, name: str = "x1", **changes: object) -> Order:
+    """The wish as the venue shows it once it rests."""
+    legs: tuple[Order, ...] = ()
+    if wish.order_class is OrderClass.OCO:
+        leg = order(None, wish.symbol, wish.entry_side.closing, str(wish.qty), name=f"{name}-leg")
+        legs = (
+            replace(leg, type=OrderType.STOP, limit_price=None, stop_price=wish.stop_price, status=OrderStatus.HELD),
+        )
+    made = Order(
+        id=name,
+        client_order_id=client_order_id(ACCOUNT, cycle_id(NOW, "manage"), wish.symbol, wish.purpose, 0),
+        symbol=wish.symbol,
+        side=wish.entry_side.closing,
+        type=wish.type,
+        tif=wish.tif,
+        qty=wish.qty,
+        filled_qty=D(0),
+        status=OrderStatus.NEW,
+        submitted_at=NOW,
+        updated_at=NOW,
+        limit_price=wish.limit_price,
+        stop_price=None if legs else wish.stop_price,
+        order_class=wish.order_class,
+        legs=legs,
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 

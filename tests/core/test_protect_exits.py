@@ -10,11 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.make import BTC, CLOSE, NOW, SPY, ago, instrument, levels, order, portfolio, position, quote, resting
+from tests.core.make import (
+    BTC,
+    CLOSE,
+    NOW,
+    SPY,
+    ago,
+    inputs,
+    instrument,
+    levels,
+    order,
+    portfolio,
+    position,
+    quote,
+    resting,
+    signal,
+)
 from trader.core.decision import ExitPolicy, ExitRests, Levels
 from trader.core.exits import ExitWish, break_even, fallback_levels
 from trader.core.fees import fee_of
-from trader.core.protect import ProtectAction, close_now, orphans, protect
+from trader.core.plan import plan
+from trader.core.portfolio import orphans
+from trader.core.protect import ProtectAction, close_now, protect
 from trader.core.types import (
     EntrySide,
     Order,
@@ -331,8 +348,11 @@ def test_flatten_waits_for_the_stock_market_to_open() -> None:
 def test_exits_without_a_position_are_orphans() -> None:
     left = resting(placed(crypto()))
     book = portfolio(orders=[left, order(None, name="hand"), order(name="entry")])
-    assert orphans(book) == ("x1",)
+    assert orphans(book) == (left,)
     assert orphans(portfolio([position()], [left])) == ()
+    made = plan(inputs(portfolio=portfolio(orders=[left])), [signal()])
+    assert made.cancels == ("x1",)
+    assert made.intents
     flat = protect(position(qty="0"), quote(), levels(), POLICY, instrument(), NOW, [left], session_close=None)
     assert (flat.cancel, flat.place) == (("x1",), None)
 

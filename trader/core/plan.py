@@ -14,7 +14,7 @@ from forecasters.types import Forecast
 from trader.core.decision import DecisionInputs, Denial, Hold, Levels, MarketView, Plan, Signal, Verdict
 from trader.core.ids import client_order_id
 from trader.core.market import to_datetime
-from trader.core.portfolio import Exposure, exposure_of, is_held, own_entries, unpriced_orders
+from trader.core.portfolio import Exposure, exposure_of, is_held, orphans, own_entries, unpriced_orders
 from trader.core.quotes import quote_problem
 from trader.core.risk import Ground, Proposal, assess, cost_ratio, net_edge_bps
 from trader.core.sizing import size
@@ -51,13 +51,14 @@ def view_of(inputs: DecisionInputs) -> MarketView:
 
 
 def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
-    """`cancels` are venue ids of our open entries from earlier cycles: to be confirmed terminal before `intents` go.
+    """`cancels` are venue ids of our open entries from earlier cycles, and of exits whose position is gone: to be
+    confirmed terminal before `intents` go.
 
     An intent whose symbol filled while being cancelled must be dropped by the caller (one position a symbol).
     The order of `signals` does not matter: the best net edge is served first, so that what is left of the shared
     limits goes to it.
     """
-    stale = own_entries(inputs.portfolio)
+    stale = (*own_entries(inputs.portfolio), *orphans(inputs.portfolio))
     ground = _ground(inputs, stale)
     proposals, verdicts = _proposals(inputs, signals, ground)
     intents: dict[Symbol, OrderIntent] = {}
@@ -145,16 +146,17 @@ def _ground(inputs: DecisionInputs, stale: Sequence[Order]) -> Ground:
     return Ground(
         inputs=inputs,
         exposure=exposure_of(portfolio, inputs.instruments, inputs.quotes, gone),
-        spendable={kind: _spendable(inputs, kind, stale) for kind in AssetClass},
+        spendable={kind: _spendable(inputs, kind) for kind in AssetClass},
         blocked=frozenset(order.symbol for order in portfolio.orders if order.is_open and order.id not in gone),
         unpriced=frozenset(order.symbol for order in unpriced_orders(portfolio, inputs.quotes, gone)),
     )
 
 
-def _spendable(inputs: DecisionInputs, kind: AssetClass, stale: Sequence[Order]) -> Decimal:
+def _spendable(inputs: DecisionInputs, kind: AssetClass) -> Decimal:
     """Buying power with what our stale entries hold of it given back; crypto is bought with cash only."""
     account = inputs.portfolio.account
-    held = (order.remaining * order.limit_price for order in stale if order.limit_price and order.side is OrderSide.BUY)
+    entries = own_entries(inputs.portfolio)
+    held = (o.remaining * o.limit_price for o in entries if o.limit_price and o.side is OrderSide.BUY)
     if not (account.buying_power.is_finite() and account.cash.is_finite()):
         return ZERO
     power = account.buying_power + sum(held, ZERO)

@@ -59,6 +59,17 @@ def own_entries(portfolio: Portfolio) -> tuple[Order, ...]:
     return tuple(entries)
 
 
+def orphans(portfolio: Portfolio) -> tuple[Order, ...]:
+    """Our open exits in symbols without a position: to be cancelled, they could only open something."""
+    left = []
+    for order in portfolio.orders:
+        parsed, position = parse_client_order_id(order.client_order_id), portfolio.position(order.symbol)
+        flat = position is None or position.qty == 0
+        if flat and parsed is not None and parsed.purpose.reduces and is_ours(order, portfolio.account.id):
+            left.append(order)
+    return tuple(left)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
     """What is committed, account currency. Every entry that is allowed takes its share before the next is judged.

@@ -24,7 +24,7 @@ from trader.core.exits import (
     usable,
 )
 from trader.core.ids import purpose_of
-from trader.core.portfolio import is_dust
+from trader.core.portfolio import is_dust, orphans
 from trader.core.types import (
     ZERO,
     AssetClass,
@@ -33,14 +33,13 @@ from trader.core.types import (
     OrderClass,
     OrderStatus,
     OrderType,
-    Portfolio,
     Position,
     Purpose,
     Quote,
     TimeInForce,
 )
 
-__all__ = ["ExitWish", "ProtectAction", "close_now", "fallback_levels", "orphans", "protect"]
+__all__ = ["ExitWish", "ProtectAction", "close_now", "fallback_levels", "orphans", "own_exits", "protect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +110,6 @@ def close_now(
     return _leave(held, resting, purpose, purpose.value)
 
 
-def orphans(portfolio: Portfolio) -> tuple[str, ...]:
-    """Venue ids of our exits in symbols without a position: to be cancelled, they could only open something."""
-    flat = (order for order in portfolio.orders if _qty(portfolio, order) == 0)
-    return tuple(order.id for order in own_exits(tuple(flat)))
-
-
 def own_exits(resting: Sequence[Order]) -> tuple[Order, ...]:
     """Our open orders that reduce, oldest first."""
     ours = (order for order in resting if order.is_open and (purpose := purpose_of(order)) and purpose.reduces)
@@ -126,11 +119,6 @@ def own_exits(resting: Sequence[Order]) -> tuple[Order, ...]:
 def _own_entries(resting: Sequence[Order]) -> tuple[Order, ...]:
     """The rest of an entry that has begun to fill: it goes, for it blocks its own protective stop at the venue."""
     return tuple(order for order in resting if order.is_open and purpose_of(order) is Purpose.ENTRY)
-
-
-def _qty(portfolio: Portfolio, order: Order) -> Decimal:
-    position = portfolio.position(order.symbol)
-    return position.qty if position is not None else ZERO
 
 
 def _held(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasters.base import Forecaster, ForecastError
 from forecasters.types import Context, Forecast
@@ -167,9 +168,8 @@ class Trader:
         """One batched call. A symbol without a forecast is absent; nothing stands in for it."""
         if not bars:
             return {}, "no symbol has bars"
-        contexts = [self._context(symbol, each, bar_close) for symbol, each in bars.items()]
         try:
-            answer = self.forecaster.forecast(contexts)
+            answer = self.forecaster.forecast([self._context(s, each, bar_close) for s, each in bars.items()])
         except ForecastError as error:
             self.board.errors += 1
             self.desk.alert("forecast", "warning", str(error))
@@ -179,9 +179,21 @@ class Trader:
         return forecasts, ""
 
     def _context(self, symbol: Symbol, bars: Bars, bar_close: datetime) -> Context:
-        step = np.timedelta64(int(self.rules.timeframe.duration.total_seconds()), "s")
-        future = to_datetime64(bar_close) + step * np.arange(self.rules.horizon)
-        return Context(symbol=str(symbol), times=bars.times, values=bars.values, future_times=future)
+        return Context(
+            symbol=str(symbol), times=bars.times, values=bars.values, future_times=self._future(symbol, bar_close)
+        )
+
+    def _future(self, symbol: Symbol, bar_close: datetime) -> NDArray[np.datetime64]:
+        """Starts of the bars to forecast [H]: a stock's go on at the next session's open."""
+        step, moment, found = self.rules.timeframe.duration, bar_close, []
+        sessions = () if symbol.asset_class is AssetClass.CRYPTO else self.sessions.around(bar_close)
+        while len(found) < self.rules.horizon:
+            following = next((session for session in sessions if moment < session.close), None)
+            if following is not None:
+                moment = max(moment, following.open)
+            found.append(to_datetime64(moment))
+            moment += step
+        return np.array(found)
 
     def _quotes(self, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Quote], dict[Symbol, str]]:
         """Fetched after the forecast, else they are stale. With ADD_LATEST off there are none: no entry."""
@@ -280,7 +292,7 @@ class Trader:
         if self.board.portfolio is not None:
             self.board.equity.append(float(self.board.portfolio.account.equity))
         self.desk.journal.close_cycle(name, now, outcome, note, self.timings)
-        self.desk.journal.put_status(self.board.status(), now)
+        self.manager.publish()
         self.on_progress("trade")
 
     @contextmanager

@@ -117,9 +117,13 @@ class Manager:
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self._finish_flatten()
+        self.publish()
+
+    def publish(self) -> None:
+        """The row that `trader status` reads."""
         if time.monotonic() - self._status_at >= STATUS_S:
             self._status_at = time.monotonic()
-            self.desk.journal.put_status(self.board.status(), now)
+            self.desk.journal.put_status(self.board.status(), self.desk.clock.now())
 
     def _due(self, now: datetime) -> bool:
         """Whether anything could want doing."""

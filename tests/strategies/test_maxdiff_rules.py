@@ -18,7 +18,7 @@ from trader.strategies import find, names
 from trader.strategies.maxdiff import Params, SideRule, decide
 
 D = Decimal
-PLAIN = Params(entry_quantile=0.5, target_quantile=0.5)
+PLAIN = Params(entry_quantile=0.5, target_quantile=0.5, steps=1)
 
 
 def view(

@@ -38,11 +38,11 @@ class Params:
     side_rule         formula or both
     """
 
-    entry_quantile: float = 0.35
-    target_quantile: float = 0.65
+    entry_quantile: float = 0.5
+    target_quantile: float = 0.5
     stop_quantile: float = 0.05
     stop_margin_bps: Decimal = Decimal(25)
-    steps: int = 1
+    steps: int = 4
     side_rule: SideRule = SideRule.FORMULA
 
     def __post_init__(self) -> None:

@@ -100,6 +100,7 @@ class Trader:
             self.desk.sync()
         with self._timed("bars"):
             bars, dropped = self._bars(bar_close, symbols)
+        at_hand = time.perf_counter()
         with self._timed("forecast"):
             forecasts, trouble = self._forecast(bars, bar_close)
         with self.desk.lock:
@@ -116,7 +117,7 @@ class Trader:
                 failpoints.reach("before_plan")
                 self.desk.journal.save_plan(name, inputs, decided)
                 failpoints.reach("after_plan")
-            self.timings["quote_to_plan"] = time.perf_counter() - quoted
+            self.timings["bars_to_plan"] = time.perf_counter() - at_hand - self.timings["forecast"]
             self.board.saw_plan(decided)
             placed = self._carry_out(decided, quoted)
             with self._timed("sync"):
@@ -185,7 +186,7 @@ class Trader:
 
     def _future(self, symbol: Symbol, bar_close: datetime) -> NDArray[np.datetime64]:
         """Starts of the bars to forecast [H]: a stock's go on at the next session's open."""
-        step, moment, found = self.rules.timeframe.duration, bar_close, []
+        step, moment, found = self.rules.timeframe.duration, bar_close, list[np.datetime64]()
         sessions = () if symbol.asset_class is AssetClass.CRYPTO else self.sessions.around(bar_close)
         while len(found) < self.rules.horizon:
             following = next((session for session in sessions if moment < session.close), None)

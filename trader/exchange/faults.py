@@ -30,7 +30,8 @@ fires does its thing (a request can meet several). Equal scripts and equal reque
                                 instead of sending it; sends nothing any more on the connections of that moment; sends
                                 it twice; sends it after the next one; sends junk before it
   partial_fill: 0.25            only so much of each phase's volume is there to fill orders in `symbol`
-`halt` and `partial_fill` need `on.symbol`; without method and path they fire as market time enters [from, until).
+`halt` and `partial_fill` need `on.symbol`. partial_fill, and a halt without method and path, take nothing else but
+from and until, and hold for as long as market time is in between.
 """
 
 from __future__ import annotations
@@ -212,6 +213,9 @@ def _rule(raw: Any, number: int) -> Rule:
     rule = replace(_action(do, where), **_conditions(on, where))
     if rule.action in ("halt", "partial_fill") and rule.symbol is None:
         raise FaultError(f"{where}: {rule.action} needs on.symbol")
+    by_clock = rule.action == "partial_fill" or _follows_clock(rule)
+    if by_clock and set(on) - {"symbol", "from", "until"}:
+        raise FaultError(f"{where}: here `on` takes symbol, from and until alone")
     return rule
 
 

@@ -66,6 +66,7 @@ class Ledger(LedgerReader):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self._synced = True
+        self.synced_commits = 0  # since it was opened
 
     @classmethod
     def open(cls, path: Path | None, fingerprint: str) -> Ledger:
@@ -131,6 +132,7 @@ class Ledger(LedgerReader):
         changed = _changed_orders(before, after, events)
         durable = durable or bool(changed or events) or before is None or _money_moved(before, after)
         self._sync(durable)
+        self.synced_commits += durable
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._write_orders(changed)
@@ -277,7 +279,7 @@ def _changed_orders(before: Books | None, after: Books, events: Sequence[OrderEv
 def _money_moved(before: Books, after: Books) -> bool:
     return (
         before.cash != after.cash
-        or before.holdings is not after.holdings
+        or (before.holdings is not after.holdings and before.holdings != after.holdings)
         or before.halted != after.halted
         or before.crypto_fees != after.crypto_fees
     )

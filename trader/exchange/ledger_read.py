@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from trader.core.types import ZERO, AssetClass, Execution, OrderSide, Symbol
+from trader.core.types import ZERO, Execution, OrderSide, Symbol
 from trader.exchange.events import SimOrder
 from trader.exchange.ledger_rows import microseconds, moment_of, order_of
 
@@ -158,8 +158,9 @@ class LedgerReader:
 
     def crypto_volume_since(self, moment: datetime) -> Decimal:
         """USD that crypto executions turned over since `moment`: decides the fee tier."""
-        rows = (row.execution for row in self.executions(moment))
-        return sum((e.qty * e.price for e in rows if e.symbol.asset_class is AssetClass.CRYPTO), ZERO)
+        statement = "SELECT qty, price FROM executions WHERE at >= ? AND symbol LIKE '%/%'"
+        rows = self._db.execute(statement, (microseconds(moment),))
+        return sum((Decimal(qty) * Decimal(price) for qty, price in rows), ZERO)
 
 
 _EXECUTION = (

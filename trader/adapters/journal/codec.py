@@ -41,17 +41,10 @@ def decode(kind: type[Value], data: bytes) -> Value:
 
 def to_plain(value: Any) -> Any:
     """What json can write."""
-    kind: Any = type(value)
-    writer = _WRITERS.get(kind)
-    if writer is not None:
-        return writer(value)
-    if dataclasses.is_dataclass(value):
-        return {name: to_plain(getattr(value, name)) for name in _field_names(kind)}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {_key(key): to_plain(item) for key, item in value.items()}
-    raise TypeError(f"the journal can't write a {type(value).__name__}")
+    writer = _WRITERS.get(type(value))
+    if writer is None:
+        writer = _WRITERS[type(value)] = _writer(value)
+    return writer(value)
 
 
 def from_plain(kind: Any, plain: Any) -> Any:
@@ -59,6 +52,22 @@ def from_plain(kind: Any, plain: Any) -> Any:
 
 
 # ---- writing ----
+
+
+def _writer(value: Any) -> Callable[[Any], Any]:
+    """For a kind seen the first time, by an example of it."""
+    if isinstance(value, Enum):
+        return lambda each: each.value
+    if dataclasses.is_dataclass(value):
+        names = tuple(field.name for field in dataclasses.fields(value))
+        return lambda each: {name: to_plain(getattr(each, name)) for name in names}
+    if isinstance(value, Mapping):
+        return _mapping
+    raise TypeError(f"the journal can't write a {type(value).__name__}")
+
+
+def _mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return {_key(key): to_plain(item) for key, item in value.items()}
 
 
 def _same(value: Any) -> Any:
@@ -97,17 +106,12 @@ _WRITERS: dict[type, Callable[[Any], Any]] = {
     timedelta: lambda value: value // _MICROSECOND,
     Symbol: lambda value: value.text,
     Timeframe: str,
-    dict: lambda value: {_key(key): to_plain(item) for key, item in value.items()},
+    dict: _mapping,
     tuple: _list,
     list: _list,
     frozenset: lambda value: sorted(to_plain(item) for item in value),
     np.ndarray: _array,
 }
-
-
-@cache
-def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 # ---- reading ----

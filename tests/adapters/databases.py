@@ -1,0 +1,69 @@
+"""A fresh database for a test: SQLite always, PostgreSQL where a server can be started here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class NoServer(Exception):
+    """Why there is no PostgreSQL to test on."""
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """A private server on loopback, gone afterwards. Yields its URL; raises NoServer."""
+    if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
+        raise NoServer("no initdb and pg_ctl on this machine")
+    with contextlib.suppress(ImportError):
+        import psycopg
+
+        assert psycopg
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+            yield from _served(Path(folder))
+        return
+    raise NoServer("psycopg is not installed (the postgres extra)")
+
+
+def _served(folder: Path) -> Iterator[str]:
+    user = _unprivileged(folder)
+    port = free_port()
+    data = folder / "data"
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    _run(["initdb", "-D", str(data), "-U", "trader", "-A", "trust", "--no-sync"], folder, user)
+    _run(["pg_ctl", "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start"], folder, user)
+    try:
+        yield f"postgresql://trader@127.0.0.1:{port}/postgres"
+    finally:
+        _run(["pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop"], folder, user)
+
+
+def _unprivileged(folder: Path) -> str | None:
+    """PostgreSQL refuses to run as root: give the folder to nobody."""
+    if os.geteuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return nobody.pw_name
+
+
+def _run(command: list[str], folder: Path, user: str | None) -> None:
+    done = subprocess.run(
+        command, cwd=folder, user=user, env={**os.environ, "HOME": str(folder)}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise NoServer(f"{command[0]}: {(done.stderr or done.stdout).strip()[-200:]}")

@@ -84,6 +84,7 @@ class Trader:
             return False
         self.timings = {}
         self.desk.journal.begin_cycle(name, "trade", now)
+        failpoints.reach("after_begin")
         started = time.perf_counter()
         try:
             outcome, note = self._run(name, bar_close, symbols)
@@ -292,6 +293,7 @@ class Trader:
         self.board.last_cycle, self.board.last_outcome = name, outcome
         if self.board.portfolio is not None:
             self.board.equity.append(float(self.board.portfolio.account.equity))
+        failpoints.reach("before_close")
         self.desk.journal.close_cycle(name, now, outcome, note, self.timings)
         self.manager.publish()
         self.on_progress("trade")

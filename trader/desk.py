@@ -93,10 +93,11 @@ class Desk:
         reported, result = self._ask(believed)
         if result.suspect:
             raise Transient(f"the venue's report is doubtful: {result.suspect}")
+        for reason in result.halts:
+            self.halt(reason)  # before the difference is booked: after that nothing would show it any more
         self._book(reported, result)
         self._settle(live, reported)
-        for reason in result.halts:
-            self.halt(reason)
+        failpoints.reach("after_settle")
         self._memory.portfolio, self._memory.synced_at = reported.portfolio, self.clock.now()
         self.board.saw_portfolio(reported.portfolio)
         return reported.portfolio
@@ -156,9 +157,11 @@ class Desk:
                 why = reasons.get(symbol)
                 kind = why.kind.value if why else "opening"
                 self.journal.correction(kind, now, symbol=symbol, qty=difference, detail=why.detail if why else "")
+                failpoints.reach("amid_corrections")
         if result.cash is not None and result.cash != books.cash:
             kind = "opening" if opening else "cash"
             self.journal.correction(kind, now, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
+        failpoints.reach("after_corrections")
         for correction in result.corrections:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
         if opening:
@@ -234,6 +237,7 @@ class Desk:
         # a fill on arrival is booked by the next sync, which must still look this order up
         kept = IntentState.ACCEPTED if state is IntentState.DONE else state
         self.journal.set_intent(intent.client_order_id, kept.value, self.clock.now(), order_id=order.id)
+        failpoints.reach("after_accepted")
         price = f" at {intent.price}" if intent.price is not None else ""
         self.board.say("order", f"{intent.purpose}: {intent.order_side} {intent.qty} {intent.symbol}{price}")
         return order

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from trader import failpoints
 from trader.board import Board
 from trader.core.decision import ExitPolicy, ExitRests, Levels
 from trader.core.ids import cycle_id, purpose_of
@@ -188,6 +189,7 @@ class Manager:
             order = self.desk.place(self.desk.intent_for(action.place, self._bar()))
             self._note(symbol, order)
             portfolio = self.desk.refresh()
+            failpoints.reach("after_exit")
             if order is None:
                 return portfolio
         return portfolio
@@ -251,6 +253,7 @@ class Manager:
             self.desk.journal.finish_command(command.id, now, False, f"unknown command {command.kind!r}")
             return
         message = done(command.args)
+        failpoints.reach("amid_command")
         self.board.say("command", f"{command.kind}: {message}")
         self.desk.journal.finish_command(command.id, now, True, message)
 

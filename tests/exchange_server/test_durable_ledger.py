@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.exchange_server.running import Running, running
 from trader.core.types import OrderSide, OrderType, Symbol, TimeInForce
@@ -137,6 +139,28 @@ def test_killed_between_requests_it_comes_back_whole(tmp_path: Path) -> None:
         assert exchange.order(client_order_id="before").status_code == 422
         assert exchange.order(client_order_id="after").status_code == 200
         assert set(truth["orders"]) | {"after"} == set(exchange.ledger()["orders"])
+
+
+def test_killed_amid_requests_every_answered_order_is_there(tmp_path: Path) -> None:
+    ledger = tmp_path / "exchange.db"
+    answered: list[str] = []
+    with running(ledger=ledger) as exchange:
+        for number in range(1000):
+            if number == 60:
+                threading.Timer(0.02, exchange.process.kill).start()  # somewhere among the next requests
+            try:
+                if exchange.order(qty=0.001, client_order_id=f"n{number}").status_code == 200:
+                    answered.append(f"n{number}")
+            except requests.ConnectionError:
+                break
+        exchange.process.wait()
+    assert 60 <= len(answered) < 1000
+    with running(ledger=ledger) as exchange:
+        truth = exchange.ledger()
+    assert set(answered) <= set(truth["orders"])
+    assert len(truth["orders"]) - len(answered) <= 1  # the one whose answer was cut off
+    assert Decimal(truth["cash"]) == Decimal(truth["cash_movements"])
+    assert truth["counts"]["executions"] == len(truth["executions"]) == len(truth["orders"])
 
 
 def snapshot(exchange: Running) -> tuple[dict[str, object], object, object]:

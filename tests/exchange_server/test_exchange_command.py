@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from tests.exchange_server.running import running
 from trader.exchange.command import exchange_command
+from trader.exchange.run import ExchangeOptions
 
 COMMAND = [sys.executable, "-m", "trader.exchange", "--port", "0"]
 
@@ -57,6 +58,13 @@ def test_wrong_option_exits_78_with_one_line(arguments: list[str], word: str) ->
     assert done.stdout == ""
     assert word in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("speed", "given", "limit"), [(1.0, None, 200), (60.0, None, 0), (None, None, 0), (1.0, 0, 0), (None, 50, 50)]
+)
+def test_rate_limit_is_the_venues_at_real_speed_only(speed: float | None, given: int | None, limit: int) -> None:
+    assert ExchangeOptions(speed=speed, rate_limit=given).requests_a_minute == limit
 
 
 def test_it_ends_with_its_parent() -> None:

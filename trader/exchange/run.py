@@ -63,6 +63,13 @@ class ExchangeOptions:
     rate_limit: int | None = None
     with_parent: bool = False
 
+    @property
+    def requests_a_minute(self) -> int:
+        """What the rate limit comes to; 0 is none."""
+        if self.rate_limit is not None:
+            return self.rate_limit
+        return REQUESTS_PER_MINUTE if self.speed == 1 else 0
+
 
 def serve(options: ExchangeOptions) -> int:
     """Run until SIGTERM or SIGINT; the exit code. Prints one JSON line on stdout when ready. Raises ExchangeError."""
@@ -131,10 +138,6 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
 
     from trader.exchange.server import Exchange, Keys, Protocol, application
 
-    limit = options.rate_limit
-    if limit is None:
-        limit = REQUESTS_PER_MINUTE if options.speed == 1 else 0
-
     class _Server(uvicorn.Server):
         """Ends on our signals alone: uvicorn's own handler would raise the signal again after the orderly end."""
 
@@ -147,7 +150,7 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
 
     async def main() -> None:
         keys = Keys(key=options.key, secret=options.secret)
-        exchange = Exchange(venue, speed=options.speed, keys=keys, faults=faults, rate_limit=limit)
+        exchange = Exchange(venue, speed=options.speed, keys=keys, faults=faults, rate_limit=options.requests_a_minute)
         config = uvicorn.Config(
             application(exchange),
             http=Protocol,

@@ -81,7 +81,6 @@ class Desk:
 
     def sync(self) -> Portfolio:
         """The venue's truth, reconciled with the journal and booked. Raises Transient where it can't be trusted."""
-        self._memory.touched = False
         live = self.journal.intents(LIVE)
         books = self.journal.believed() if self._memory.opened else None
         believed = Believed(
@@ -99,6 +98,7 @@ class Desk:
         self._settle(live, reported)
         failpoints.reach("after_settle")
         self._memory.portfolio, self._memory.synced_at = reported.portfolio, self.clock.now()
+        self._memory.touched = False
         self.board.saw_portfolio(reported.portfolio)
         return reported.portfolio
 
@@ -276,6 +276,7 @@ class Desk:
         """Ask for all, then wait until each is terminal. False, with an alert, where that took too long."""
         pending = set(order_ids)
         self._memory.touched = True
+        failpoints.reach("before_cancel")
         for order_id in sorted(pending):
             try:
                 self.broker.cancel(order_id)

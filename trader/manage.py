@@ -95,6 +95,7 @@ class Manager:
             try:
                 self._run(now)
             except Transient as error:
+                self._nudged = True  # nothing of it is done
                 self.board.errors += 1
                 self.board.say("venue", str(error))
         self.on_progress("manage")
@@ -106,15 +107,13 @@ class Manager:
         commands = self.desk.journal.pending_commands()
         if not (commands or self._due(now)):
             return
-        nudged, self._nudged = self._nudged, False
+        for command in commands:
+            self._execute(command)  # what it switches is latched, whether or not the venue can be reached
+        nudged, self._nudged = self._nudged or bool(commands), False
         portfolio = self.board.portfolio
         if portfolio is None or nudged or not self.hears_of_fills or self._is_old(now):
             portfolio = self.desk.refresh()
             self._last_sync = now
-        for command in commands:
-            self._execute(command)
-        if commands:
-            portfolio = self.desk.refresh()
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self._finish_flatten()

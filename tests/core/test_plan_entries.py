@@ -64,14 +64,18 @@ def scenes(draw: st.DrawFn) -> tuple[DecisionInputs, list[Signal]]:
         if draw(st.booleans()):
             made = replace(made, entry=draw(PRICES), target=draw(PRICES), stop=draw(PRICES))
         signals.append(made)
-    share = st.integers(0, 10).map(lambda n: D(n) / 10)
+    share = st.sampled_from([D(n) for n in ("1", "0.8", "0.3", "0.12", "0.05", "0")])
     limits = RiskLimits(
         max_symbol=draw(share),
         max_gross=draw(share),
         max_net=draw(share),
-        max_order_notional=D(draw(st.integers(0, 30_000))),
+        max_order_notional=D(draw(st.sampled_from([50_000, 8_000, 0]))),
     )
-    base = inputs(EVERY, limits=limits, portfolio=portfolio(held, orders, account(str(draw(st.integers(1, 200_000))))))
+    base = inputs(
+        EVERY,
+        limits=limits,
+        portfolio=portfolio(held, orders, account(str(draw(st.sampled_from([100_000, 30_000, 250_000, 900]))))),
+    )
     return base, signals
 
 
@@ -88,7 +92,8 @@ def test_guard_19_caps_hold_over_any_set_of_signals(scene: tuple[DecisionInputs,
     if made.intents:
         assert allowed_notional(made) + held + waiting <= limits.max_gross * equity
     if longs:
-        assert longs + held + waiting <= limits.max_net * equity
+        net = sum((p.notional for p in book.positions.values()), D(0))
+        assert longs + net + waiting <= limits.max_net * equity
     assert allowed_notional(made) <= book.account.buying_power + sum(
         (o.remaining * (o.limit_price or D(0)) for o in book.orders if o.id in made.cancels), D(0)
     )
@@ -198,6 +203,20 @@ def test_guard_28_a_position_of_any_symbol_counts() -> None:
     made = plan(inputs(portfolio=portfolio([stranger])), [signal()])
     assert made.intents[0].qty * D("99.5") <= 1_000
     assert view_of(inputs(portfolio=portfolio([stranger]))).portfolio.positions == {SPY: stranger}
+
+
+def test_net_is_capped_apart_from_gross_and_only_what_is_held_offsets() -> None:
+    limits = RiskLimits(max_net=D("0.25"), max_gross=D(1))
+    book = portfolio([position(STOCKS[0], "200"), position(STOCKS[1], "-100")])
+    base = inputs((BTC, *STOCKS), limits=limits, portfolio=book)
+    (verdict,) = plan(base, [signal()]).verdicts
+    assert verdict.allowed == verdict.wanted  # 10,000 more than the net 10,000
+    waiting = replace(
+        base, portfolio=portfolio([position(STOCKS[0], "200")], [order(None, STOCKS[1], OrderSide.SELL, "100")])
+    )
+    (verdict,) = plan(waiting, [signal()]).verdicts
+    assert [denial.rule for denial in verdict.denials] == ["max_net"]
+    assert verdict.allowed * D("99.5") <= 5_000
 
 
 # ---- exits of what is held ----

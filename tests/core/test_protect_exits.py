@@ -198,6 +198,11 @@ def test_what_anothers_order_holds_is_not_ours_to_sell() -> None:
     assert "another" in nothing.reason
 
 
+def test_an_exit_is_never_larger_than_the_position_even_where_the_venue_counts_twice() -> None:
+    old = resting(placed(crypto(at=levels(stop="94"))))
+    assert placed(crypto("99", [old], held=position(available="1"))).qty == 1
+
+
 def test_a_fee_in_the_coin_leaves_less_to_sell() -> None:
     assert placed(crypto(held=position(qty="0.9985"))).qty == D("0.9985")
 

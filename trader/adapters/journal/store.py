@@ -9,13 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from trader.errors import DatabaseUnusable, TraderError, Transient
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 BUSY_MS = 5_000  # how long a commit waits for another process's
 _PRAGMAS = (
@@ -103,10 +106,17 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row], *, k
     """Insert, or replace all other columns of the row with that key."""
     if not rows:
         return
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table)
+    statement = _insert(connection.dialect.name, table)
     others = {name: statement.excluded[name] for name in rows[0] if name != key}
     connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=others), list(rows))
+
+
+def _insert(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    if dialect != "postgresql":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # a tenth of a second of `trader status`, for those who don't use it
+
+    return postgresql.insert(table)
 
 
 def _translated(url: sa.URL, error: DBAPIError) -> TraderError:

@@ -29,7 +29,6 @@ from trader.ports import Clock
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 BUSINESS_REFUSAL = 40310000  # a 403 of this code is about the order, not about the keys
 _ATTEMPTS = 4
-_FIRST_BACKOFF_S = 0.25
 _LONGEST_BACKOFF_S = 5.0
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -135,10 +134,13 @@ class _PerThread:
 class AlpacaClients(threading.local):
     """The clients of the calling thread, made on its first use. One instance serves all threads."""
 
-    def __init__(self, endpoints: AlpacaEndpoints, pace: Callable[[], None], deadline_s: float) -> None:
+    def __init__(
+        self, endpoints: AlpacaEndpoints, pace: Callable[[], None], deadline_s: float, first_backoff_s: float
+    ) -> None:
         self.endpoints = endpoints
         self._pace = pace
         self._deadline_s = deadline_s
+        self._first_backoff_s = first_backoff_s
         trading, data = endpoints.trading_url, endpoints.data_url
         self._mine = _PerThread(
             reads=_client(endpoints, trading, "v2", deadline_s),
@@ -197,7 +199,7 @@ class AlpacaClients(threading.local):
             except requests.RequestException as error:
                 retry_after = 0.0
                 trouble = Transient(f"{method} {path}: {_describe(error)}")
-            pause = max(retry_after, _FIRST_BACKOFF_S * 2**attempt) * random.uniform(0.75, 1.25)
+            pause = max(retry_after, self._first_backoff_s * 2**attempt) * random.uniform(0.75, 1.25)
             pause = min(pause, _LONGEST_BACKOFF_S)
             if attempt == _ATTEMPTS - 1 or time.monotonic() + pause > give_up_at:
                 raise trouble
@@ -206,10 +208,16 @@ class AlpacaClients(threading.local):
 
 
 def build_clients(
-    endpoints: AlpacaEndpoints, *, pace: Callable[[], None] = no_pace, deadline_s: float = 30.0
+    endpoints: AlpacaEndpoints,
+    *,
+    pace: Callable[[], None] = no_pace,
+    deadline_s: float = 30.0,
+    first_backoff_s: float = 0.25,
 ) -> AlpacaClients:
-    """`pace` is called before each trading request; `deadline_s` bounds a read with its retries, on the wall."""
-    return AlpacaClients(endpoints, pace, deadline_s)
+    """`pace` is called before each trading request; `deadline_s` bounds a read with its retries, on the wall.
+    A failed read is tried again after `first_backoff_s`, then twice that, and so on.
+    """
+    return AlpacaClients(endpoints, pace, deadline_s, first_backoff_s)
 
 
 def _client(endpoints: AlpacaEndpoints, url: str, version: str, deadline_s: float) -> RESTClient:

@@ -151,7 +151,7 @@ def quote_of(symbol: Symbol, raw: object, source: str) -> Quote:
 def instrument_of(symbol: Symbol, raw: object) -> Instrument:
     """The account's 30-day volume is not told by the venue, so the fees are those of its first tier."""
     body = mapping(raw, "asset")
-    listed = truth(body, "tradable", missing=False) and str(body.get("status", "active")) == "active"
+    listed = truth(body, "tradable", missing=None) and str(body.get("status", "active")) == "active"
     fees = schedule_for(symbol.asset_class)
     if symbol.asset_class is AssetClass.CRYPTO:
         return Instrument(
@@ -237,9 +237,10 @@ def maybe_number(body: Json, name: str) -> Decimal | None:
     return None if body.get(name) in (None, "") else number(body, name)
 
 
-def truth(body: Json, name: str, *, missing: bool) -> bool:
+def truth(body: Json, name: str, *, missing: bool | None) -> bool:
+    """`missing` is what an absent flag means; None: it must be there."""
     value = body.get(name)
-    if value is None:
+    if value is None and missing is not None:
         return missing
     if not isinstance(value, bool):
         raise Malformed(f"{name}: {shown(value)}")

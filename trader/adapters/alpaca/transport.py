@@ -25,6 +25,7 @@ class DeadlineAdapter(HTTPAdapter):
 
     def __init__(self, deadline_s: float) -> None:
         self._deadline_s = deadline_s
+        self._timeout_s = (min(TIMEOUT_S[0], deadline_s), min(TIMEOUT_S[1], deadline_s))
         super().__init__(pool_connections=2, pool_maxsize=2)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
@@ -42,7 +43,7 @@ class DeadlineAdapter(HTTPAdapter):
     ) -> requests.Response:
         started = time.monotonic()
         response = super().send(
-            request, stream=True, timeout=timeout or TIMEOUT_S, verify=verify, cert=cert, proxies=proxies
+            request, stream=True, timeout=timeout or self._timeout_s, verify=verify, cert=cert, proxies=proxies
         )
         response._content = self._body(response, started)
         response._content_consumed = True  # type: ignore[attr-defined]

@@ -296,6 +296,16 @@ class Log(Group):
     )
 
 
+class Alerts(Group):
+    """Where alerts go besides the log and the journal."""
+
+    prefix: ClassVar[str] = "ALERT_"
+
+    webhook_url: Key = Field(
+        SecretStr(""), description="Alerts are posted here as JSON, with a `text` that chat services show. Empty: none."
+    )
+
+
 class Worker(Group):
     """The process that runs the forecaster."""
 

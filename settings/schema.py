@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, field_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
-from settings.groups import Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
+from settings.groups import Alerts, Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
 from settings.kinds import COMPILABLE, Group
 from settings.models import Compile, Kronos, Toto
 
@@ -36,7 +36,8 @@ class Settings(Group):
     """Everything that was configured. `trading.forecaster` and the COMPILE switches agree: two spellings, one truth."""
 
     groups: ClassVar[tuple[str, ...]] = (
-        "trading", "venue", "risk", "exits", "sizing", "kronos", "toto", "compile", "store", "sim", "log", "worker",
+        "trading", "venue", "risk", "exits", "sizing", "kronos", "toto", "compile", "store", "sim", "log", "alerts",
+        "worker",
     )  # fmt: skip
 
     trading: Trading = Field(default_factory=Trading)
@@ -50,6 +51,7 @@ class Settings(Group):
     store: Store = Field(default_factory=Store)
     sim: Sim = Field(default_factory=Sim)
     log: Log = Field(default_factory=Log)
+    alerts: Alerts = Field(default_factory=Alerts)
     worker: Worker = Field(default_factory=Worker)
     strategies: Free = Field(default_factory=dict, description="Parameters by strategy; the strategy validates them.")
     backend_options: Free = Field(
@@ -97,7 +99,7 @@ class Settings(Group):
     def secrets(self) -> tuple[str, ...]:
         """Every text that must never be shown, for the log's redaction."""
         keys = (self.venue.alpaca_api_key_id, self.venue.alpaca_api_secret_key)
-        found = [key.get_secret_value() for key in keys]
+        found = [key.get_secret_value() for key in (*keys, self.alerts.webhook_url)]
         found += [v for o in self.backend_options.values() for n, v in o.items() if SECRET_NAME.search(n)]
         found += _passwords(self.store.database_url.get_secret_value())
         return tuple(sorted({text for text in found if text}, key=len, reverse=True))

@@ -12,7 +12,8 @@ from typing import Any
 
 from loguru import logger
 
-from forecasters.base import Forecaster, ForecastError
+from forecasters.base import ForecastError
+from forecasters.worker import Worker, WorkerState
 from settings.load import Loaded, SettingsError, load
 from settings.schema import Settings
 from trader import failpoints
@@ -80,11 +81,14 @@ def run(
         if settings.trading.trading_mode == "sim":
             clock = SimClock(endpoints.trading_url, key=endpoints.key, secret=endpoints.secret)
             stack.callback(clock.close)
-        daemon = _build(settings, options, endpoints, clock, notifier, stop, stack, say)
+        worker = open_backend(settings, say)
+        stack.callback(worker.close)
+        daemon = _build(settings, options, endpoints, clock, notifier, worker, stop, stack)
         previous = _catch_signals(daemon)
         stack.callback(_restore_signals, previous)
         _first_sync(daemon)
         say(f"account {daemon.desk.account_id}: books agree with the venue")
+        _warm_up(daemon, worker, say)
         notifier.ready(f"{daemon.board.mode}: ready, next cycle {daemon.timetable.next_trade(clock.now()):%H:%M:%S}")
         daemon.watchdog.start()
         stack.callback(daemon.watchdog.stop)
@@ -126,9 +130,9 @@ def _build(
     endpoints: AlpacaEndpoints,
     clock: RealClock | SimClock,
     notifier: Notifier,
+    worker: Worker,
     stop: threading.Event,
     stack: ExitStack,
-    say: Callable[[str], None],
 ) -> Daemon:
     rules = rules_of(settings)
     manage_every = _manage_every(settings, rules.timeframe)
@@ -146,7 +150,7 @@ def _build(
         desk=hands.desk,
         manager=hands.manager,
         market=hands.market,
-        forecaster=_forecaster(settings, stack, say),
+        forecaster=worker,
         instruments=hands.manager.instruments,
         sessions=hands.manager.sessions,
         rules=rules,
@@ -174,17 +178,6 @@ def _build(
     return daemon
 
 
-def _forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Forecaster:
-    forecaster = open_backend(settings, say)
-    stack.callback(forecaster.close)
-    say(f"warming up {settings.trading.backend}")
-    try:
-        forecaster.warm_up()
-    except ForecastError as error:
-        raise ConfigurationError(f"backend {settings.trading.backend}: {error}") from error
-    return forecaster
-
-
 def _manage_every(settings: Settings, timeframe: Timeframe) -> timedelta:
     """In the simulation a quarter of a bar: its prices move no oftener."""
     if settings.trading.trading_mode == "sim":
@@ -208,6 +201,32 @@ def _first_sync(daemon: Daemon) -> None:
             if attempt == FIRST_SYNC_TRIES - 1:
                 raise VenueUnreachable(f"the books could not be read: {error}") from error
             daemon.desk.pause(1.0)
+
+
+def _warm_up(daemon: Daemon, worker: Worker, say: Callable[[str], None]) -> None:
+    """Load and compile the model, which may take minutes: positions are looked after meanwhile.
+
+    A worker that fails is started again in the background and costs forecasts, not the daemon; only wrong options
+    are final: ConfigurationError.
+    """
+    say(f"warming up {worker.name}")
+    failures: list[ForecastError] = []
+
+    def work() -> None:
+        try:
+            worker.warm_up()
+        except ForecastError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name="warm-up", daemon=True)
+    thread.start()
+    while thread.is_alive() and not daemon.stop.is_set():
+        thread.join(daemon.settings.trading.manage_interval_s)
+        daemon.manager.manage()
+    if failures and worker.state is WorkerState.FAILED:
+        raise ConfigurationError(f"backend {worker.name}: {failures[0]}")
+    if failures:
+        daemon.desk.alert("forecast", "error", f"{worker.name} did not warm up: {failures[0]}; nothing new is entered")
 
 
 def _loop(daemon: Daemon, cycles: int | None) -> int:

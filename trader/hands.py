@@ -16,12 +16,14 @@ from trader.adapters.alpaca.data import AlpacaMarketData
 from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
+from trader.adapters.notify import AlertSink
 from trader.board import Board
 from trader.core.types import Account, Instrument, Symbol
 from trader.cycle import Rules
 from trader.desk import Desk
 from trader.errors import ConfigurationError, Transient, VenueUnreachable
 from trader.manage import Manager, Sessions
+from trader.ports import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,13 @@ def take_hands(
     board.account_id = account.id
     stack.enter_context(AccountLock(settings.store.state_dir / "locks", account.id))
     journal = stack.enter_context(open_journal(settings, account.id))
-    desk = Desk(broker, journal, clock, board, account.id, log_alert)
+    sink = AlertSink(
+        settings.alerts.webhook_url.get_secret_value() or None,
+        source=f"trader {mode}",
+        on_failure=lambda why: logger.warning(why),
+    )
+    stack.callback(sink.close)
+    desk = Desk(broker, journal, clock, board, account.id, lambda *alert: _pass_on(sink, clock, *alert))
     manager = Manager(
         desk=desk,
         market=market,
@@ -138,5 +146,7 @@ def noter(board: Board) -> Callable[[str, str], None]:
     return note
 
 
-def log_alert(kind: str, severity: str, detail: str) -> None:
+def _pass_on(sink: AlertSink, clock: Clock, kind: str, severity: str, detail: str) -> None:
+    """An alert goes to the log, and out of the machine where a webhook is set."""
     logger.log({"error": "ERROR", "warning": "WARNING"}.get(severity, "INFO"), "{}: {}", kind, detail)
+    sink.post(kind, severity, detail, clock.now())

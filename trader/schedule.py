@@ -143,9 +143,8 @@ def run_scheduled(
         if cycles is not None and done >= cycles:
             stop.set()
 
-    scheduler = BackgroundScheduler(
-        timezone=UTC, executors={"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
-    )
+    executors = {"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
+    scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
     grace = timetable.timeframe.duration.total_seconds() / 2
     common = {"coalesce": True, "max_instances": 1}
     scheduler.add_job(
@@ -165,8 +164,8 @@ def run_scheduled(
     finally:
         clock.wake()
         scheduler.shutdown(wait=True)
-    if fatal:
-        raise fatal[0]
+    for error in fatal:
+        raise error
     return done
 
 

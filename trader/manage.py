@@ -291,6 +291,7 @@ class Manager:
         with self.desk.lock:
             try:
                 portfolio = self.desk.refresh()
+                failpoints.reach("amid_leaving")
                 entries = [order.id for order in portfolio.orders if purpose_of(order) is Purpose.ENTRY]
                 if entries:
                     self.desk.cancel(entries)

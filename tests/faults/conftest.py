@@ -1,0 +1,59 @@
+"""One zygote and one forecasting worker for all; an exchange for each test that asks for one."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import HERE, ROOT, Scene, Zygote, open_scene
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    found = Zygote()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def worker() -> Iterator[Path]:
+    """A forecasting worker that runs as a service, as under a service manager, and outlives every daemon."""
+    with tempfile.TemporaryDirectory(prefix="worker-") as folder:
+        path = Path(folder) / "worker.sock"
+        command = [sys.executable, "-m", "forecasters.worker", "--backend", "bold", "--socket", str(path)]
+        environment = {"PYTHONPATH": f"{ROOT}:{HERE / 'installed'}", "OPENBLAS_NUM_THREADS": "1"}
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 30
+        while not _listens(path):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield path
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+@pytest.fixture
+def scene(zygote: Zygote, worker: Path) -> Iterator[Callable[..., Scene]]:
+    """`scene(...)` is an exchange with a folder for its daemons; ended with the test."""
+    opened: list[Scene] = []
+
+    def make(**options: object) -> Scene:
+        opened.append(open_scene(zygote, worker, **options))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.close()

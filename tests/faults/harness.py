@@ -1,0 +1,409 @@
+"""The real daemon against the real simulated exchange, each a process of its own, and the truth about both.
+
+The exchange outlives the daemon and keeps its own durable ledger: what is in it happened. The journal is what the
+daemon believes. `Scene.assert_universal` holds the two against each other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from trader.adapters.journal import Journal
+from trader.core.ids import parse_client_order_id
+from trader.core.orders import IntentState
+from trader.core.types import Purpose, Symbol
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CASH = 100_000
+MAX_SYMBOL = Decimal("0.12")  # of equity; an entry is 0.10 of it, so that one too many breaks it
+DUST = Decimal("1")  # USD: no sell is that small
+QUICK_S = 40.0
+START = "2024-03-05T12:00:00Z"
+
+
+class Zygote:
+    """See zygote.py."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment,
+        )
+        assert self._answer() == {"ready": True}
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        output: Path,
+        limits: Mapping[str, int] | None = None,
+    ) -> Program:
+        request = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "output": str(output),
+            "errors": str(output.with_suffix(".err")),
+            "limits": dict(limits or {}),
+        }
+        return Program(self, self._ask({"start": request})["pid"], output)
+
+    def poll(self, pid: int) -> int | None:
+        code: int | None = self._ask({"poll": pid})["code"]
+        return code
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=10)
+        self._process.stdout.close()
+
+    def _ask(self, request: object) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the zygote has ended"
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+@dataclass
+class Program:
+    """One process that the zygote started. `code` is negative where a signal ended it."""
+
+    zygote: Zygote
+    pid: int
+    output: Path
+    code: int | None = None
+
+    def poll(self) -> int | None:
+        if self.code is None:
+            self.code = self.zygote.poll(self.pid)
+        return self.code
+
+    def wait(self, timeout_s: float = QUICK_S) -> int:
+        deadline = time.monotonic() + timeout_s
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"still running after {timeout_s} s: {self.said()[-3000:]}")
+            time.sleep(0.01)
+        assert self.code is not None
+        return self.code
+
+    def send(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Leaves nothing of its process group."""
+        if self.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            while self.poll() is None:
+                time.sleep(0.005)
+
+    def said(self) -> str:
+        return self.output.read_text() + self.output.with_suffix(".err").read_text()
+
+
+@dataclass
+class Scene:
+    """An exchange that runs, a state folder, and daemons one after another."""
+
+    zygote: Zygote
+    folder: Path
+    environment: dict[str, str]
+    exchange: Program
+    url: str
+    session: requests.Session = field(default_factory=requests.Session)
+    programs: list[Program] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.session.trust_env = False
+        self.session.headers.update({"APCA-API-KEY-ID": "SIM", "APCA-API-SECRET-KEY": "SIM"})
+
+    # ---- programs ----
+
+    def trader(
+        self, *arguments: str, limits: Mapping[str, int] | None = None, **environment: str
+    ) -> Program:
+        """`trader ARGUMENTS`, started."""
+        output = self.folder / f"out-{len(self.programs)}.txt"
+        output.touch()
+        output.with_suffix(".err").touch()
+        program = self.zygote.start(arguments, {**self.environment, **environment}, output, limits)
+        self.programs.append(program)
+        return program
+
+    def start(self, cycles: int | None = None, *failpoints: str, **environment: str) -> Program:
+        """The daemon, not waited for."""
+        arguments = ["run", "--plain"]
+        arguments += ["--cycles", str(cycles)] if cycles is not None else []
+        for each in failpoints:
+            arguments += ["--failpoint", each]
+        return self.trader(*arguments, **environment)
+
+    def run(self, cycles: int, *failpoints: str, expect: int | None = 0, **environment: str) -> Program:
+        """The daemon until it ends. `expect`: its exit code; -9 where a failpoint is to be met, None for any."""
+        program = self.start(cycles, *failpoints, **environment)
+        code = program.wait()
+        assert expect is None or code == expect, f"exit {code}, not {expect}: {program.said()[-4000:]}"
+        said = program.said()
+        assert "Traceback" not in said, said[-4000:]
+        return program
+
+    # ---- the venue ----
+
+    def faults(self, *rules: Mapping[str, Any], seed: int = 1) -> None:
+        """Replace the script; none: the trouble is over."""
+        answer = self.session.post(f"{self.url}/sim/faults", json={"seed": seed, "rules": list(rules)}, timeout=20)
+        assert answer.status_code == 200, answer.text
+
+    def fired(self) -> list[int]:
+        found: list[int] = self.session.get(f"{self.url}/sim/faults", timeout=20).json()["fired"]
+        return found
+
+    def ledger(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.session.get(f"{self.url}/sim/ledger", timeout=20).json()
+        return found
+
+    def advance(self, hours: float) -> None:
+        """Let market time pass with nobody watching."""
+        from datetime import datetime, timedelta
+
+        now = datetime.fromisoformat(self.session.get(f"{self.url}/sim/clock", timeout=20).json()["now"])
+        until = now + timedelta(hours=hours)
+        while now < until:
+            body = {"until": until.isoformat()}
+            now = datetime.fromisoformat(self.session.post(f"{self.url}/sim/advance", json=body, timeout=20).json()["now"])
+
+    def order(self, **fields: object) -> requests.Response:
+        """One placed by hand at the venue."""
+        body = {"symbol": "BTC/USD", "qty": "0.01", "side": "buy", "type": "market", "time_in_force": "gtc"} | fields
+        return self.session.post(f"{self.url}/v2/orders", json=body, timeout=20)
+
+    def ours(self) -> dict[str, dict[str, Any]]:
+        """Orders at the venue by our ids."""
+        return {name: order for name, order in self.ledger()["orders"].items() if parse_client_order_id(name)}
+
+    def entries(self) -> list[dict[str, Any]]:
+        return [order for name, order in self.ours().items() if _purpose(name) is Purpose.ENTRY]
+
+    # ---- the daemon's mind ----
+
+    @contextmanager
+    def journal(self) -> Iterator[Journal]:
+        with Journal.open(f"sqlite:///{self.database}", create=False) as journal:
+            yield journal
+
+    @property
+    def database(self) -> Path:
+        mode = self.environment["TRADING_MODE"]
+        return self.folder / f"journal-{mode}.db"
+
+    def alerts(self) -> str:
+        with self.journal() as journal:
+            return "\n".join(f"{alert.kind}: {alert.detail}" for alert in journal.alerts(500))
+
+    def flag(self, name: str) -> str:
+        with self.journal() as journal:
+            return journal.flag(name)
+
+    def until(self, what: Callable[[], object], timeout_s: float = 20.0, message: str = "") -> None:
+        """Wait until `what` holds."""
+        deadline = time.monotonic() + timeout_s
+        while not what():
+            assert time.monotonic() < deadline, message or f"not within {timeout_s} s; {self.programs[-1].said()[-3000:]}"
+            time.sleep(0.02)
+
+    # ---- the universal pass ----
+
+    def assert_universal(self, *, halted: bool = False, external: bool = False) -> None:
+        """To be called after a daemon has ended in good order. `external`: there were orders of others."""
+        ledger = self.ledger()
+        with self.journal() as journal:
+            _positions_agree(ledger, journal)
+            _each_fill_once(ledger, journal)
+            if not external:
+                _one_order_an_intent(ledger, journal)
+            assert bool(journal.flag("halted")) == halted, journal.flag("halted")
+        _one_entry_a_cycle(ledger)
+        _caps_hold(ledger)
+        _nothing_unmanaged(ledger)
+        check = self.trader("db", "check")
+        assert check.wait() == 0, check.said()
+
+    def close(self) -> None:
+        for program in self.programs:
+            program.kill()
+        self.session.close()
+        self.exchange.kill()
+        complaints = self.exchange.said()
+        assert "Traceback" not in complaints, complaints
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def open_scene(
+    zygote: Zygote,
+    worker: Path,
+    *,
+    symbols: str = "BTC/USD",
+    seed: int = 3,
+    speed: str = "max",
+    mode: str = "sim",
+    exchange: Sequence[str] = (),
+    rules: Sequence[Mapping[str, Any]] = (),
+    **environment: str,
+) -> Scene:
+    """Start the exchange; the daemon is the caller's to start."""
+    folder = Path(tempfile.mkdtemp(prefix="faults-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    base = {
+        **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ},
+        "PYTHONPATH": str(HERE / "installed"),
+        "OPENBLAS_NUM_THREADS": "1",
+        "STATE_DIR": str(folder),
+        "TRADING_MODE": mode,
+        "SYMBOLS": symbols,
+        "TIMEFRAME": "1Hour",
+        "CONTEXT": "40",
+        "FORECASTER": "bold",
+        "WORKER_SOCKET": str(worker),
+        "SIM__SPEED": speed,
+        "RISK__MAX_SYMBOL": str(MAX_SYMBOL),
+        "RISK__COOLDOWN_S": "0",
+        "RISK__MAX_DAILY_LOSS": "0.9",
+        "RISK__MAX_DRAWDOWN": "0.9",
+        "LOG_FORMAT": "text",
+    }
+    arguments = ["exchange", "--port", "0", "--speed", speed, "--seed", str(seed), "--cash", str(CASH)]
+    arguments += ["--symbol", symbols, "--context", "60", "--spread-bps", "4", "--ledger", str(folder / "exchange.db")]
+    arguments += [*(() if "--start" in exchange else ("--start", START)), *exchange]
+    if "--timeframe" not in exchange:
+        arguments += ["--timeframe", "1Hour"]
+    if rules:
+        script = folder / "faults.json"
+        script.write_text(json.dumps({"seed": 1, "rules": list(rules)}))
+        arguments += ["--faults", str(script)]
+    output = folder / "exchange.txt"
+    output.touch()
+    output.with_suffix(".err").touch()
+    program = zygote.start(arguments, base, output)
+    deadline = time.monotonic() + 30
+    while "\n" not in output.read_text():
+        assert program.poll() is None, program.said()
+        assert time.monotonic() < deadline, program.said()
+        time.sleep(0.005)
+    ready = json.loads(output.read_text().partition("\n")[0])
+    base |= {
+        "ALPACA_TRADING_URL": ready["trading_url"],
+        "ALPACA_DATA_URL": ready["data_url"],
+        "ALPACA_TRADE_STREAM_URL": ready["trade_stream_url"],
+    }
+    return Scene(zygote, folder, base | environment, program, ready["trading_url"])
+
+
+# ---- what must hold, whatever happened ----
+
+
+def _purpose(name: str) -> Purpose | None:
+    parsed = parse_client_order_id(name)
+    return parsed.purpose if parsed else None
+
+
+def _positions_agree(ledger: Mapping[str, Any], journal: Journal) -> None:
+    books = journal.believed()
+    held = {Symbol(name): Decimal(qty) for name, qty in ledger["holdings"].items() if Decimal(qty)}
+    assert books.positions == held, f"the journal has {books.positions}, the venue {held}"
+    assert abs(books.cash - Decimal(ledger["cash"])) < Decimal("0.01"), (books.cash, ledger["cash"])
+
+
+def _each_fill_once(ledger: Mapping[str, Any], journal: Journal) -> None:
+    at_venue = sorted(each["id"] for each in ledger["executions"])
+    booked = sorted(each.id for each in journal.executions())
+    assert booked == at_venue, f"fills: {len(booked)} in the journal, {len(at_venue)} at the venue"
+    units: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for each in journal.executions():
+        units[each.symbol.text] += each.side.sign * each.qty - (
+            each.fee if each.fee_currency == each.symbol.base else Decimal(0)
+        )
+    held = {name: Decimal(qty) for name, qty in ledger["holdings"].items() if Decimal(qty)}
+    for name, qty in units.items():
+        assert abs(qty - held.get(name, Decimal(0))) < Decimal("0.00001"), f"{name}: fills make {qty}, held {held}"
+
+
+def _one_order_an_intent(ledger: Mapping[str, Any], journal: Journal) -> None:
+    orders = ledger["orders"]
+    assert ledger["counts"]["orders"] == len(orders), "two orders with one client id"
+    intents = {record.intent.client_order_id: record for record in journal.intents()}
+    for name, order in orders.items():
+        assert name in intents, f"{name} is at the venue, and was never journaled"
+        intent = intents[name].intent
+        told = (order["symbol"], Decimal(order["qty"]), order["side"])
+        assert told == (intent.symbol.text, intent.qty, intent.order_side.value), (told, intent)
+    for name, record in intents.items():
+        state = IntentState(record.state)
+        if state is IntentState.DONE or state is IntentState.ACCEPTED:
+            assert name in orders, f"{name} is {state} in the journal, and not at the venue"
+        if state is IntentState.REJECTED:
+            assert name not in orders, f"{name} was given up, and is at the venue"
+
+
+def _one_entry_a_cycle(ledger: Mapping[str, Any]) -> None:
+    parsed = [found for name in ledger["orders"] if (found := parse_client_order_id(name))]
+    entries = Counter((each.cycle_id, each.symbol) for each in parsed if each.purpose is Purpose.ENTRY)
+    double = {key: count for key, count in entries.items() if count > 1}
+    assert not double, f"several entries in one cycle: {double}"
+
+
+def _caps_hold(ledger: Mapping[str, Any]) -> None:
+    """The fills played again: never more in a symbol than the cap (and what prices moved since it was judged)."""
+    units: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for each in ledger["executions"]:
+        units[each["symbol"]] += Decimal(each["qty"]) * (1 if each["side"] == "buy" else -1)
+        value = units[each["symbol"]] * Decimal(each["price"])
+        assert value <= MAX_SYMBOL * CASH * Decimal("1.2"), f"{each['symbol']}: {value:.0f} held at {each['at']}"
+        assert value > -DUST, f"{each['symbol']}: sold short, {value:.2f} at {each['at']}"
+
+
+def _nothing_unmanaged(ledger: Mapping[str, Any]) -> None:
+    prices = {each["symbol"]: Decimal(each["price"]) for each in ledger["executions"]}
+    live = [order for order in ledger["orders"].values() if order["status"] in ("new", "partially_filled", "accepted")]
+    for name, text in ledger["holdings"].items():
+        qty = Decimal(text)
+        if qty * prices.get(name, Decimal(0)) < DUST:
+            continue
+        resting = sum(
+            (
+                Decimal(order["qty"]) - Decimal(order["filled_qty"])
+                for order in live
+                if order["symbol"] == name and order["side"] == "sell"
+            ),
+            Decimal(0),
+        )
+        assert abs(resting - qty) <= qty / 1000, f"{name}: {qty} held, exits for {resting} rest"

@@ -1,0 +1,1 @@
+"""A third party's backends, of which `bold` makes trades certain and the rest make trouble."""

@@ -1,0 +1,128 @@
+"""Answers that don't come, come twice or say something else: the order exists once, the books say what happened."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.faults.harness import Scene
+
+Scenes = Callable[..., Scene]
+
+
+def posts(do: dict[str, Any], **on: object) -> dict[str, Any]:
+    return {"on": {"method": "POST", "path": "^/v2/orders$", **on}, "do": do}
+
+
+def gets(path: str, do: dict[str, Any], **on: object) -> dict[str, Any]:
+    return {"on": {"method": "GET", "path": path, **on}, "do": do}
+
+
+def test_row_05_a_timeout_after_the_venue_accepted_gives_one_order(scene: Scenes) -> None:
+    one = scene(seed=2, rules=[posts({"timeout_after": 0.4}, nth=[1, 2, 4])])
+    one.run(4)
+    assert one.fired() == [3]
+    one.assert_universal()
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_row_06_a_server_error_after_the_venue_accepted_gives_one_order(scene: Scenes, status: int) -> None:
+    page = {"html": True, "status": status, "after": True} if status == 502 else {"status": status, "after": True}
+    one = scene(seed=2, rules=[posts(page, nth=[1, 2, 5])])
+    one.run(4)
+    assert one.fired() == [3]
+    one.assert_universal()
+
+
+def test_row_06_an_order_whose_fate_stays_hidden_is_found_by_a_later_sync(scene: Scenes) -> None:
+    """Accepted, and for a while neither the answer nor any look at it gets through; the daemon is killed meanwhile."""
+    one = scene(seed=2, rules=[posts({"reset_after": True}), gets("by_client_order_id", {"status": 503})])
+    one.run(2, "after_post:2", expect=-signal.SIGKILL)
+    one.faults()
+    one.run(3)
+    one.assert_universal()
+
+
+def test_row_07_a_reset_before_the_venue_looked_is_sent_again_under_the_same_id(scene: Scenes) -> None:
+    one = scene(seed=2, rules=[posts({"reset_before": True}, nth=[1, 3]), posts({"status": 429}, nth=6)])
+    one.run(4)
+    assert one.fired() == [2, 1]
+    one.assert_universal()
+    with one.journal() as journal:
+        assert not [record for record in journal.intents() if record.state == "rejected"]
+
+
+def test_row_08_a_refused_duplicate_id_means_that_the_order_is_adopted(scene: Scenes) -> None:
+    """The answer is lost, and the first look finds nothing yet: the same id is sent again, and refused."""
+    hidden = gets("by_client_order_id", {"status": 503}, nth=[1, 2, 3, 4])
+    one = scene(seed=2, rules=[posts({"reset_after": True}, nth=1), hidden])
+    one.run(3)
+    assert one.fired()[0] == 1
+    assert one.fired()[1] >= 1
+    one.assert_universal()
+
+
+def test_row_09_fills_that_are_reported_again_are_counted_once(scene: Scenes) -> None:
+    """Each sync asks for a stretch that overlaps the last one, so every restart is told old fills again."""
+    one = scene(seed=2)
+    for _ in range(4):
+        one.run(2)
+    one.assert_universal()
+    assert len(one.ledger()["executions"]) >= 4
+
+
+def test_row_12_a_cancel_that_a_fill_overtook_is_a_fill(scene: Scenes) -> None:
+    """Cancels are answered late, while the market goes on and fills what they were meant for."""
+    late = {"method": "DELETE", "path": "/v2/orders", "nth": [1, 2, 3, 5, 6]}
+    one = scene(seed=2, speed="3600", rules=[{"on": late, "do": {"timeout_before": 0.6}}])
+    one.run(6)
+    assert one.fired()[0] >= 3
+    one.faults()
+    one.run(1)
+    one.assert_universal()
+
+
+def test_row_32_an_order_placed_by_hand_is_neither_cancelled_nor_counted_as_ours(scene: Scenes) -> None:
+    one = scene(seed=2, symbols="BTC/USD,ETH/USD")
+    one.run(1)
+    by_hand = one.order(symbol="ETH/USD", type="limit", limit_price="100", qty="1", client_order_id="by-hand")
+    assert by_hand.status_code == 200, by_hand.text
+    one.run(4)
+    assert one.ledger()["orders"]["by-hand"]["status"] == "new"
+    one.advance(0.1)  # a fill at the very moment of a decision would be booked as before it
+    bought = one.order(symbol="BTC/USD", type="market", qty="0.01", client_order_id="by-hand-too")
+    assert bought.status_code == 200, bought.text
+    one.run(3)
+    one.assert_universal(external=True)
+    assert one.ledger()["orders"]["by-hand"]["status"] == "new"
+
+
+def test_row_33_a_moment_without_positions_neither_sells_nor_buys(scene: Scenes) -> None:
+    one = scene(seed=2)
+    one.run(2)
+    held, entries = one.ledger()["holdings"], len(one.entries())
+    assert held
+    one.faults(gets("^/v2/positions$", {"empty_positions": True}))
+    one.run(1, expect=69)  # the books can't be read
+    assert one.ledger()["holdings"] == held
+    one.faults(gets("^/v2/positions$", {"empty_positions": True}, after_n=3, nth=[1, 2, 3, 4, 5, 6, 7, 8]))
+    one.run(2)
+    assert len(one.entries()) <= entries + 2
+    one.faults()
+    one.run(1)
+    one.assert_universal()
+
+
+def test_row_35_an_order_that_the_venue_can_not_pay_is_refused_once_and_not_tried_again(scene: Scenes) -> None:
+    """By hand nearly all cash is spoken for, behind the daemon's back."""
+    one = scene(seed=2)
+    one.faults(posts({"status": 403}, nth=[1]))
+    grab = one.order(symbol="BTC/USD", type="limit", limit_price="20000", qty="4.9", client_order_id="by-hand")
+    assert grab.status_code == 403, grab.text
+    one.faults()
+    one.run(1, "after_plan", expect=-signal.SIGKILL)
+    one.run(3)
+    one.assert_universal()

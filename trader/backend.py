@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from settings.schema import Settings
+from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from forecasters.progress import Progress
@@ -23,6 +24,26 @@ def backend_options(settings: Settings) -> dict[str, object]:
     if family == "toto":
         return settings.toto.model_dump(mode="json")
     return dict(settings.options_of(family))
+
+
+def check_backend(settings: Settings) -> None:
+    """Before anything is started for it. Raises ConfigurationError where the name is unknown or it can't run here.
+
+    A worker that runs as its own unit is asked when it is connected: what it lacks is not for us to see.
+    """
+    from forecasters.base import ForecastError
+    from forecasters.registry import available, resolve
+
+    name = settings.trading.backend
+    if settings.worker.socket:
+        return
+    try:
+        backend = resolve(name).backend
+        missing = next((info.missing for info in available() if info.name == backend), ())
+    except ForecastError as error:
+        raise ConfigurationError(f"FORECASTER={name}: {error}; see `trader backends`") from error
+    if missing:
+        raise ConfigurationError(f"FORECASTER={name} can't run here: {'; '.join(missing)}; see `trader backends`")
 
 
 def open_backend(settings: Settings, say: Callable[[str], None]) -> Worker:

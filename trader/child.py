@@ -6,13 +6,19 @@ import json
 import selectors
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
+
+from loguru import logger
 
 from trader.errors import ConfigurationError, VenueUnreachable
 
 READY_S = 60.0
+LINES_KEPT = 20
+_PREFIX = "trader exchange: "
 
 
 @dataclass(slots=True)
@@ -22,14 +28,22 @@ class ExchangeChild:
     arguments: Sequence[str]
     urls: Mapping[str, str] | None = None
     _process: subprocess.Popen[str] | None = None
+    _complaints: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
+    _reader: threading.Thread | None = None
 
     def __enter__(self) -> ExchangeChild:
         command = [sys.executable, "-m", "trader.exchange", "--port", "0", "--with-parent", *self.arguments]
-        # stderr is inherited: what the exchange has to say reaches the same place as what we say
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        line = self._first_line(self._process)
+        # a session of its own: Ctrl-C at the terminal is ours to pass on, when everything is tidy
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+        )
+        self._process = process
+        # what it has to say goes to the log, read all the time: a full pipe would stop it
+        self._reader = threading.Thread(target=self._listen, args=(process,), name="exchange-log", daemon=True)
+        self._reader.start()
+        line = self._first_line(process)
         if not line:
-            self._fail(self._process)
+            self._fail(process)
         self.urls = json.loads(line)
         return self
 
@@ -43,8 +57,16 @@ class ExchangeChild:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout:
-            process.stdout.close()
+        self._close(process)
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            text = line.strip().removeprefix(_PREFIX)
+            if text:
+                self._complaints.append(text)
+                if self.urls is not None:  # before that the last line becomes the error's own
+                    logger.warning("exchange: {}", text)
 
     def _first_line(self, process: subprocess.Popen[str]) -> str:
         assert process.stdout is not None
@@ -56,6 +78,15 @@ class ExchangeChild:
         code = process.poll()
         process.kill()
         code = process.wait() if code is None else code
+        self._close(process)
+        why = self._complaints[-1] if self._complaints else f"it ended with exit code {code}"
         if code == ConfigurationError.exit_code:
-            raise ConfigurationError("the simulated exchange refused its options (its own line above says which)")
-        raise VenueUnreachable(f"the simulated exchange did not start (exit code {code})")
+            raise ConfigurationError(f"the simulated exchange: {why}")
+        raise VenueUnreachable(f"the simulated exchange did not start: {why}")
+
+    def _close(self, process: subprocess.Popen[str]) -> None:
+        if self._reader is not None:
+            self._reader.join(timeout=2)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()

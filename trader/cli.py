@@ -247,7 +247,12 @@ def backends(as_json: bool) -> None:
 @click.option("--forecaster", "--backend", help="Default: FORECASTER.")
 @click.option("--timeframe", help="Default: TIMEFRAME.")
 @click.option("--horizon", type=click.IntRange(1, 256), help="Bars ahead (default: HORIZON).")
-@click.option("--data", metavar="FILE", help="Forecast the bars after the last one of this file.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Forecast the bars after the last one of this file.",
+)
 @click.option("--plot", is_flag=True, help="A fan chart in the terminal.")
 @json_option
 def forecast(
@@ -256,18 +261,15 @@ def forecast(
     forecaster: str | None,
     timeframe: str | None,
     horizon: int | None,
-    data: str | None,
+    data: Path | None,
     plot: bool,
     as_json: bool,
 ) -> None:
     """One forecast of SYMBOL, as a table, JSON or a fan chart."""
     from trader import one_forecast
 
-    loaded = loaded_settings(
-        mode, symbols=symbol, forecaster=forecaster, timeframe=timeframe, horizon=horizon,
-        sim__bars=(f"{symbol}={data}",) if data else None,
-    )  # fmt: skip
-    one_forecast.show(loaded, plot=plot, as_json=as_json)
+    loaded = loaded_settings(mode, symbols=symbol, forecaster=forecaster, timeframe=timeframe, horizon=horizon)
+    one_forecast.show(loaded, file=data, plot=plot, as_json=as_json)
 
 
 # ---- tools ----

@@ -3,43 +3,56 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import datetime
-
-import numpy as np
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 
 from forecasters.base import ForecastError
-from forecasters.types import CHANNELS, CLOSE, Context, Forecast
+from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast
 from settings.load import Loaded
 from settings.schema import Settings
-from trader.backend import open_backend
-from trader.core.market import Bars, to_datetime, to_datetime64
-from trader.core.types import Symbol, Timeframe
+from trader.backend import check_backend, open_backend
+from trader.core.market import Bars, future_times, to_datetime
+from trader.core.types import AssetClass, Symbol, Timeframe
 from trader.errors import ConfigurationError, VenueUnreachable
+from trader.ports import Broker
 
 SHOWN = (0.1, 0.5, 0.9)
 HEIGHT, PAST = 18, 48
+SESSIONS_AHEAD = timedelta(days=30)
 
 
-def show(loaded: Loaded, *, plot: bool, as_json: bool) -> None:
+def show(loaded: Loaded, *, file: Path | None, plot: bool, as_json: bool) -> None:
     """Raises ConfigurationError, VenueUnreachable."""
-    bars, settings = _bars(loaded)
+    check_backend(loaded.settings)
+    seen = _of_file(loaded.settings, file) if file is not None else _of_venue(loaded)
     try:
-        forecast = forecast_of(settings, bars)
+        forecast = forecast_of(loaded.settings, seen)
     except ForecastError as error:
         raise ConfigurationError(f"no forecast: {error}") from error
     if as_json:
         print(json.dumps(as_plain(forecast)))
     elif plot:
-        print(fan_chart(bars, forecast))
+        print(fan_chart(seen.bars, forecast))
     else:
         print(table(forecast))
 
 
-def forecast_of(settings: Settings, bars: Bars) -> Forecast:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What is forecast: the newest bars, and when a stock trades after them (open, close)."""
+
+    bars: Bars
+    sessions: Sequence[tuple[datetime, datetime]] = ()
+
+
+def forecast_of(settings: Settings, seen: Seen) -> Forecast:
     """By the configured backend, in its own process. Raises ForecastError."""
-    step = np.timedelta64(int(bars.timeframe.duration.total_seconds()), "s")
-    future = bars.times[-1] + step * np.arange(1, settings.trading.horizon + 1)
+    bars = seen.bars
+    after = bars.last_start + bars.timeframe.duration
+    future = future_times(after, bars.timeframe, settings.trading.horizon, seen.sessions)
     context = Context(symbol=str(bars.symbol), times=bars.times, values=bars.values, future_times=future)
     worker = open_backend(settings, lambda line: None)
     try:
@@ -52,7 +65,14 @@ def forecast_of(settings: Settings, bars: Bars) -> Forecast:
         worker.close()
 
 
-def _bars(loaded: Loaded) -> tuple[Bars, Settings]:
+def _of_file(settings: Settings, file: Path) -> Seen:
+    from trader.bar_files import newest_bars
+
+    bars, sessions = newest_bars(Symbol(settings.trading.symbols[0]), file, settings.trading.context)
+    return Seen(bars=bars, sessions=sessions)
+
+
+def _of_venue(loaded: Loaded) -> Seen:
     """The newest CONTEXT bars: of the venue, or of the simulated exchange that is started for it."""
     from trader.adapters.alpaca.broker import AlpacaBroker
     from trader.adapters.alpaca.clients import build_clients, no_pace
@@ -60,19 +80,12 @@ def _bars(loaded: Loaded) -> tuple[Bars, Settings]:
     from trader.adapters.clock import RealClock, SimClock
     from trader.errors import Transient
     from trader.hands import endpoints_of, sim_keys
-    from trader.simulation import replayed, start_once, with_trading
+    from trader.simulation import start_once
 
     settings = loaded.settings
     symbol, timeframe = Symbol(settings.trading.symbols[0]), Timeframe.parse(settings.trading.timeframe)
     with ExitStack() as stack:
-        endpoints = endpoints_of(settings)
-        if endpoints is None:
-            settings = replayed(loaded)
-            own = start_once(settings, *sim_keys(settings), stack)
-            endpoints = own.endpoints
-            if loaded.origins["TIMEFRAME"] == "default":
-                timeframe = Timeframe.parse(own.timeframe)
-                settings = with_trading(settings, timeframe=own.timeframe)
+        endpoints = endpoints_of(settings) or start_once(settings, *sim_keys(settings), stack).endpoints
         clients = build_clients(endpoints, pace=no_pace)
         try:
             if settings.trading.trading_mode == "sim":
@@ -82,23 +95,32 @@ def _bars(loaded: Loaded) -> tuple[Bars, Settings]:
             else:
                 now = AlpacaBroker(clients, RealClock()).venue_time()
             found = AlpacaMarketData(clients).bars([symbol], timeframe, end=now, count=settings.trading.context)
+            sessions = (
+                [] if symbol.asset_class is AssetClass.CRYPTO else _sessions(AlpacaBroker(clients, RealClock()), now)
+            )
         except Transient as error:
             raise VenueUnreachable(f"no bars: {error}") from error
     if symbol not in found:
         raise ConfigurationError(f"the venue has no {timeframe} bars of {symbol}")
-    return found[symbol], settings
+    return Seen(bars=found[symbol], sessions=sessions)
+
+
+def _sessions(broker: Broker, now: datetime) -> list[tuple[datetime, datetime]]:
+    return [(each.open, each.close) for each in broker.sessions(now, now + SESSIONS_AHEAD)]
 
 
 def table(forecast: Forecast) -> str:
-    """One line a bar: the 10%, 50% and 90% levels of each channel, in the quote currency."""
+    """One line a bar: the median open, and 10%, 50% and 90% of the other channels, in the quote currency."""
+    shown = (LOW, CLOSE, HIGH)
     lines = [
         f"{forecast.symbol} by {forecast.backend} ({forecast.model}, {forecast.dtype}, {forecast.compile_mode}) "
         f"as of {forecast.asof:%Y-%m-%d %H:%M} UTC, last close {forecast.last_close:g}, {forecast.latency_s:.3f} s",
-        f"{'bar':<17}" + "".join(f"{name + ' 10% / 50% / 90%':>36}" for name in CHANNELS),
+        f"{'bar, UTC':<16}{'open 50%':>11}" + "".join(f"{CHANNELS[c] + ' 10% / 50% / 90%':>30}" for c in shown),
     ]
     for step, moment in enumerate(forecast.times):
-        cells = (" / ".join(f"{forecast.quantile(q, step, c):.6g}" for q in SHOWN) for c in range(len(CHANNELS)))
-        lines.append(f"{to_datetime(moment):%Y-%m-%d %H:%M} " + "".join(f"{cell:>36}" for cell in cells))
+        cells = (" / ".join(f"{forecast.quantile(q, step, c):.6g}" for q in SHOWN) for c in shown)
+        opening = f"{forecast.quantile(0.5, step, OPEN):>11.6g}"
+        lines.append(f"{to_datetime(moment):%Y-%m-%d %H:%M}{opening}" + "".join(f"{cell:>30}" for cell in cells))
     return "\n".join(lines)
 
 
@@ -145,8 +167,8 @@ def fan_chart(bars: Bars, forecast: Forecast) -> str:
                 grid[row][column] = "█" if rows[3] <= row <= rows[1] else "░"
             grid[rows[2]][column] = "─"
     lines = [f"{high - span * i / (HEIGHT - 1):>14.6g} │{''.join(line)}" for i, line in enumerate(grid)]
-    first = to_datetime64(forecast.asof)
+    asof = f"{forecast.asof:%Y-%m-%d %H:%M} UTC │"
     return "\n".join(
         [f"{forecast.symbol}, {bars.timeframe} closes and {forecast.backend}'s forecast of them", *lines,
-         f"{'':>14} └{'─' * len(grid[0])}", f"{'':>16}{str(first)[:16].replace('T', ' ') + ' UTC │':>{len(past)}}"]
+         f"{'':>14} └{'─' * len(grid[0])}", f"{'':>16}{asof:>{len(past)}}"]
     )  # fmt: skip

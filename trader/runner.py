@@ -13,6 +13,7 @@ from rich.console import Console
 from settings.load import Loaded
 from trader import log
 from trader.app import RunOptions, run
+from trader.backend import check_backend
 from trader.board import Board
 from trader.view import LiveView
 
@@ -34,8 +35,8 @@ def run_daemon(
     live = console.is_terminal and not plain
     # with the live view only trouble is logged, above it; the news panel shows the rest
     log.configure("ERROR" if live else settings.log.level, settings.log.format, settings.secrets())
-    mode = settings.trading.trading_mode
-    if mode == "live":
+    check_backend(settings)
+    if settings.trading.trading_mode == "live":
         _announce_live(loaded, console)
 
     def say(line: str) -> None:

@@ -37,7 +37,7 @@ class SimFolder:
         """True where an earlier run is resumed; otherwise what it left is removed."""
         self.path.mkdir(parents=True, exist_ok=True)
         same = self._marker.exists() and self._marker.read_text() == json.dumps(list(self.arguments))
-        if same and not fresh:
+        if same and not fresh and self.ledger.exists():
             return True
         for database in (self.ledger, journal):
             for suffix in ("", "-wal", "-shm"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -47,3 +48,20 @@ def to_datetime(moment: np.datetime64) -> datetime:
 
 def to_datetime64(moment: datetime) -> np.datetime64:
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def future_times(
+    start: datetime, timeframe: Timeframe, horizon: int, sessions: Sequence[tuple[datetime, datetime]] = ()
+) -> NDArray[np.datetime64]:
+    """Starts of the bars to forecast [H], the first at or after `start`.
+
+    sessions  (open, close), oldest first: a stock's bars go on at the next open; empty for crypto
+    """
+    moment, found = start, list[np.datetime64]()
+    while len(found) < horizon:
+        following = next((session for session in sessions if moment < session[1]), None)
+        if following is not None:
+            moment = max(moment, following[0])
+        found.append(to_datetime64(moment))
+        moment += timeframe.duration
+    return np.array(found)

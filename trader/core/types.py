@@ -179,6 +179,14 @@ class Timeframe:
             raise ValueError(f"not a timeframe: {text!r} (for example 5Min, 1Hour or 1Day)")
         return cls(int(digits or 1), names[unit])
 
+    @classmethod
+    def of(cls, duration: timedelta) -> Timeframe:
+        """The one of that length. ValueError where there is none."""
+        for unit in ("Day", "Hour", "Min"):
+            if duration >= _UNIT[unit] and not duration % _UNIT[unit]:
+                return cls(duration // _UNIT[unit], unit)
+        raise ValueError(f"no bars are {duration} long (1Min to 59Min, 1Hour to 23Hour, or 1Day)")
+
     @property
     def duration(self) -> timedelta:
         return _UNIT[self.unit] * self.amount

@@ -97,7 +97,7 @@ class Trading(Group):
     )
     context: Bars = Field(default=360, description="How many closed bars the forecaster sees.")
     horizon: Annotated[int, Field(ge=1, le=256), Unit("bars")] = Field(
-        default=1, description="How many bars are forecast."
+        default=4, description="How many bars are forecast. A level must be reached within them."
     )
     add_latest: bool = Field(
         default=True,
@@ -302,7 +302,8 @@ class Alerts(Group):
     prefix: ClassVar[str] = "ALERT_"
 
     webhook_url: Key = Field(
-        SecretStr(""), description="Alerts are posted here as JSON, with a `text` that chat services show. Empty: none."
+        default=SecretStr(""),
+        description="Alerts are posted here as JSON, with a `text` that chat services show. Empty: none.",
     )
 
 

@@ -107,6 +107,7 @@ def load(
     if problems:
         raise SettingsError(problems)
     given = {name: source.given[name] for source in reversed(sources) for name in source.given}
+    _outrank(sources, raw, given)
     _fill_places(raw, inputs.environ)
     settings, problems = _validate(raw, given, strategies)
     if settings is None or problems:
@@ -159,6 +160,25 @@ def _merge(inputs: Inputs) -> tuple[tuple[Source, ...], dict[str, Any]]:
 
     merged = Merged().model_extra or {}
     return sources, dict(merged)
+
+
+def _outrank(sources: tuple[Source, ...], raw: dict[str, Any], given: dict[str, Given]) -> None:
+    """`FORECASTER=kronos-compiled` in the environment overrides KRONOS_COMPILE=0 of a file, as any setting would.
+
+    On one and the same level the two contradict each other, which is an error.
+    """
+    for family in COMPILABLE:
+        name = f"{family.upper()}_COMPILE"
+        if name not in given or given.get("FORECASTER") is None:
+            continue
+        outranks = _rank(sources, "FORECASTER") < _rank(sources, name)
+        if outranks and given["FORECASTER"].value == f"{family}-compiled":
+            del raw[family]["compile"], given[name]
+
+
+def _rank(sources: tuple[Source, ...], name: str) -> int:
+    """0 is the highest source that gives it."""
+    return next(index for index, source in enumerate(sources) if name in source.given)
 
 
 def _fill_places(raw: dict[str, Any], environ: Mapping[str, str]) -> None:

@@ -172,10 +172,17 @@ def test_contradictions_are_refused(environ: dict[str, str], expected: str, tmp_
 
 
 def test_a_contradiction_names_both_places(tmp_path: Path) -> None:
-    (tmp_path / ".env.compile").write_text("KRONOS_COMPILE=0\n")
-    text = refusal(tmp_path, {"forecaster": "kronos-compiled"})
+    (tmp_path / ".env.compile").write_text("KRONOS_COMPILE=0\nFORECASTER=kronos-compiled\n")
+    text = refusal(tmp_path)
     assert text.startswith(f"{tmp_path}/.env.compile:1: KRONOS_COMPILE is 0")
-    assert "[FORECASTER from flag --forecaster]" in text
+    assert f"[FORECASTER from {tmp_path}/.env.compile:2]" in text
+
+
+def test_a_forecaster_asked_for_higher_up_overrides_the_shipped_switch(tmp_path: Path) -> None:
+    (tmp_path / ".env.compile").write_text("KRONOS_COMPILE=0\n")
+    settings = load({"forecaster": "kronos-compiled"}, environ=HOME, folder=tmp_path).settings
+    assert settings.trading.backend == "kronos-compiled"
+    assert settings.kronos.compile
 
 
 def test_our_own_exchange_may_stand_in_for_the_venue_on_this_machine(tmp_path: Path) -> None:

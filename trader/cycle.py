@@ -78,12 +78,16 @@ class Trader:
         """The cycle of the bars that closed at `bar_close`. False where there was nothing to do, or it ran already."""
         name = cycle_id(bar_close, "trade")
         self.board.market_time = now = self.desk.clock.now()
-        symbols = [symbol for symbol in self.rules.symbols if self._tradable(symbol, now)]
+        symbols = [symbol for symbol in self.rules.symbols if self._tradable(symbol, bar_close)]
         if not symbols or self.desk.journal.cycle(name) is not None:
             self.on_progress("trade")
             return False
         self.timings = {}
-        self.desk.journal.begin_cycle(name, "trade", now)
+        try:
+            self.desk.journal.begin_cycle(name, "trade", now)
+        except Transient as error:
+            self.desk.alert("journal", "error", f"no cycle: {error}")  # without a record there is no order
+            return False
         failpoints.reach("after_begin")
         started = time.perf_counter()
         try:
@@ -275,8 +279,14 @@ class Trader:
     def _still_wanted(self, intent: OrderIntent, portfolio: Portfolio) -> bool:
         return intent.symbol not in portfolio.positions and not portfolio.orders_of(intent.symbol)
 
-    def _tradable(self, symbol: Symbol, now: datetime) -> bool:
-        return symbol in self.instruments and self.sessions.is_open(symbol, now)
+    def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
+        """Known, its market open, and one of its bars closed since it opened."""
+        if symbol not in self.instruments:
+            return False
+        if symbol.asset_class is AssetClass.CRYPTO:
+            return True
+        now = self.desk.clock.now()
+        return any(s.open < bar_close and s.open <= now < s.close for s in self.sessions.around(now))
 
     def _may_enter(self, symbol: Symbol, now: datetime) -> bool:
         """Open, and far enough from the close that a position could still be left again."""
@@ -294,8 +304,11 @@ class Trader:
         if self.board.portfolio is not None:
             self.board.equity.append(float(self.board.portfolio.account.equity))
         failpoints.reach("before_close")
-        self.desk.journal.close_cycle(name, now, outcome, note, self.timings)
-        self.manager.publish()
+        try:
+            self.desk.journal.close_cycle(name, now, outcome, note, self.timings)
+            self.manager.publish()
+        except Transient as error:
+            self.desk.alert("journal", "error", f"{name} stays open: {error}")
         self.on_progress("trade")
 
     @contextmanager

@@ -24,7 +24,7 @@ from trader.core.types import Execution, Order, OrderIntent, Portfolio, Purpose,
 from trader.errors import Transient
 from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
 
-ASK_AGAIN_S = (0.2, 0.5, 1.0)  # waits before a doubtful report is asked for again
+ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a doubtful report is asked for again
 CONFIRM_S = 10.0  # how long a cancel may stay unconfirmed
 OVERLAP = timedelta(minutes=2)  # executions this far before the last one are asked for again: clocks differ
 ABANDON_AFTER = timedelta(seconds=60)  # an intent that the venue does not know by then never reached it
@@ -66,6 +66,8 @@ class Desk:
         self.broker, self.journal, self.clock, self.board = broker, journal, clock, board
         self.account_id = account_id
         self._on_alert = on_alert
+        self.on_fill: Callable[[Execution], None] = lambda execution: None
+        self.doubt = ""  # why no entry is to be made for now, though nobody has said so
         self._memory = _Memory(submitted=deque(), last_stops={})
         self._recall()
 
@@ -113,7 +115,8 @@ class Desk:
                 self.pause(wait)
             answers |= {name: self.broker.order_by_client_id(name) for name in result.lost}
             reported = self._report(answers)
-            result = reconcile(believed, reported, confirmed=bool(result.suspect))
+            # a fill may reach the activities later than the positions: only the last report is held against the venue
+            result = reconcile(believed, reported, confirmed=bool(result.suspect) and wait == ASK_AGAIN_S[-1])
         return reported, result
 
     def _report(self, answers: Mapping[str, Order | None]) -> Reported:
@@ -191,6 +194,7 @@ class Desk:
 
     def _saw(self, execution: Execution, reported: Reported) -> None:
         self.board.saw_fill(execution)
+        self.on_fill(execution)
         orders = (*reported.portfolio.orders, *(o for o in reported.looked_up.values() if o is not None))
         for order in orders:
             parsed = parse_client_order_id(order.client_order_id)
@@ -323,7 +327,7 @@ class Desk:
             peak_equity=memory.peak,
             orders_last_minute=len(memory.submitted),
             last_stop_at=dict(memory.last_stops or {}),
-            paused=flags["paused"] or flags["flatten"],
+            paused=flags["paused"] or flags["flatten"] or self.doubt,
             halted=flags["halted"],
             killed=flags["killed"],
         )
@@ -345,8 +349,11 @@ class Desk:
 
     def alert(self, kind: str, severity: str, detail: str) -> None:
         self.board.say("alert", detail)
-        self.journal.alert(kind, severity, detail, self.clock.now())
         self._on_alert(kind, severity, detail)
+        try:
+            self.journal.alert(kind, severity, detail, self.clock.now())
+        except Transient as error:
+            self.board.say("journal", str(error))  # it was said all the same
 
     def pause(self, seconds: float) -> None:
         """Let market time pass, whatever wakes the clock meanwhile."""

@@ -14,6 +14,7 @@ from trader import failpoints
 from trader.board import Board
 from trader.core.decision import ExitPolicy, ExitRests, Levels
 from trader.core.ids import cycle_id, purpose_of
+from trader.core.portfolio import is_held
 from trader.core.protect import ProtectAction, close_now, protect
 from trader.core.quotes import price_problem
 from trader.core.types import AssetClass, Instrument, Order, Portfolio, Position, Purpose, Quote, Symbol, Timeframe
@@ -73,6 +74,7 @@ class Manager:
     on_reload: Callable[[], str] = lambda: "nothing to reload"
     on_progress: Callable[[str], None] = lambda name: None
     hears_of_fills: bool = False  # the clock surely tells of every fill: a simulated one, at full speed
+    doubt: Callable[[], str] = lambda: ""  # asked each time: why no entry is to be made, "" for none
     reload_asked: bool = False  # by SIGHUP
     _status_at: float = float("-inf")
     _last_sync: datetime | None = None
@@ -104,6 +106,7 @@ class Manager:
         if self.reload_asked:
             self.reload_asked = False
             self.board.say("command", f"reload: {self.on_reload()}")
+        self._ask_doubt()
         commands = self.desk.journal.pending_commands()
         if not (commands or self._due(now)):
             return
@@ -118,6 +121,12 @@ class Manager:
         self._forget_levels(portfolio)
         self._finish_flatten()
         self.publish()
+
+    def _ask_doubt(self) -> None:
+        doubt, before = self.doubt(), self.desk.doubt
+        self.desk.doubt = doubt
+        if doubt and not before:
+            self.desk.alert("stream", "error", f"no entries: {doubt}")
 
     def publish(self) -> None:
         """The row that `trader status` reads."""
@@ -281,7 +290,10 @@ class Manager:
 
     def _finish_flatten(self) -> None:
         wanted, portfolio = self.board.flags.get("flatten", ""), self.board.portfolio
-        if wanted and portfolio and not any(_names(wanted, symbol) for symbol in portfolio.positions):
+        if not wanted or portfolio is None:
+            return
+        held = (s for s, p in portfolio.positions.items() if is_held(p, self.instruments.get(s)))
+        if not any(_names(wanted, symbol) for symbol in held):
             self.desk.set_flag("flatten", "")
 
     # ---- the end ----

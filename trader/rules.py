@@ -76,6 +76,7 @@ def exits_of(settings: Settings) -> ExitPolicy:
         stocks_overnight=exits.stocks_overnight,
         flat_before_close=timedelta(seconds=exits.flat_before_close_s),
         max_order_age=timedelta(seconds=exits.max_order_age_s),
+        fallback_stop_bps=exits.fallback_stop_bps,
     )
 
 

@@ -34,6 +34,7 @@ from trader.schedule import Timetable, run_scheduled, run_simulated
 from trader.simulation import SimFolder, replayed, start_exchange, with_trading
 
 FIRST_SYNC_TRIES = 5
+MUTE_AFTER = timedelta(seconds=5)  # a stream that is silent about a fill for so long is dead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ class Daemon:
     timetable: Timetable
     stop: threading.Event
     wake_manage: Callable[[], None] = field(default=lambda: None)  # runs the manage job now
+    stream: TradeUpdates | None = None
 
 
 def run(
@@ -87,6 +89,7 @@ def run(
         previous = _catch_signals(daemon)
         stack.callback(_restore_signals, previous)
         _first_sync(daemon)
+        _doubt_a_mute_stream(daemon)
         say(f"account {daemon.desk.account_id}: books agree with the venue")
         _warm_up(daemon, worker, say)
         notifier.ready(f"{daemon.board.mode}: ready, next cycle {daemon.timetable.next_trade(clock.now()):%H:%M:%S}")
@@ -175,6 +178,7 @@ def _build(
         stream = TradeUpdates(endpoints, lambda: _on_trade_update(daemon), noter(board))
         stream.start()
         stack.callback(stream.stop)
+        daemon.stream = stream
     return daemon
 
 
@@ -295,6 +299,22 @@ def _on_trade_update(daemon: Daemon) -> None:
     daemon.manager.nudge()
     daemon.wake_manage()
     daemon.clock.wake()
+
+
+def _doubt_a_mute_stream(daemon: Daemon) -> None:
+    """A connection that lives and says nothing of fills that REST shows: no entries until another one is made."""
+    stream = daemon.stream
+    if stream is None:
+        return
+
+    def doubt() -> str:
+        if not stream.mute(MUTE_AFTER):
+            return ""
+        stream.reconnect()
+        return "the trade updates are silent about fills; connecting again"
+
+    daemon.desk.on_fill = lambda execution: stream.filled_elsewhere(execution.at)
+    daemon.manager.doubt = doubt
 
 
 def _catch_signals(daemon: Daemon) -> dict[signal.Signals, Any]:

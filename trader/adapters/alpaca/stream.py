@@ -25,6 +25,7 @@ from trader.adapters.alpaca.convert import Malformed, mapping, shown, text
 _OPEN_S, _ANSWER_S = 10.0, 10.0
 _PING_EVERY_S, _PONG_WITHIN_S = 10.0, 20.0  # a dead peer is noticed within 30 s
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 1.0, 30.0
+_SKEW = timedelta(seconds=2)  # between the venue's clock and ours
 _STOP_S = 7.0
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -53,6 +54,7 @@ class TradeUpdates:
         self._listening = False
         self._thread: threading.Thread | None = None
         self._owed_since: float | None = None
+        self._connected_at: datetime | None = None
         self.last_event_at: datetime | None = None
 
     @property
@@ -76,15 +78,24 @@ class TradeUpdates:
         self._thread.join(_STOP_S)
         self._thread = None
 
-    def filled_elsewhere(self) -> None:
-        """REST showed a fill: the stream owes an update, unless one came just now."""
-        if self._owed_since is None and self.connected:
+    def filled_elsewhere(self, at: datetime) -> None:
+        """REST showed a fill of that moment: the stream owes an update, unless one came since shortly before it."""
+        since = self._connected_at
+        told = self.last_event_at is not None and self.last_event_at >= at - _SKEW
+        if self._owed_since is None and self.connected and since is not None and at > since and not told:
             self._owed_since = time.monotonic()
 
     def mute(self, after: timedelta) -> bool:
         """Connected, yet silent: it has owed an update for longer than `after`. Any message settles the debt."""
         owed = self._owed_since
         return self.connected and owed is not None and time.monotonic() - owed > after.total_seconds()
+
+    def reconnect(self) -> None:
+        """Drop the connection and make another: for one that is mute."""
+        socket = self._socket
+        self._listening = False
+        if socket is not None:
+            threading.Thread(target=socket.close, name="trade-updates-end", daemon=True).start()  # may take seconds
 
     # ---- the stream's thread ----
 
@@ -115,7 +126,7 @@ class TradeUpdates:
             if self._stopping.is_set():
                 return
             self._sign_in(socket)
-            self._listening, self._owed_since = True, None
+            self._listening, self._owed_since, self._connected_at = True, None, datetime.now(UTC)
             self._on_event()  # what happened while nobody listened
             try:
                 for frame in socket:

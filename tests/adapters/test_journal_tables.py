@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -223,3 +225,18 @@ def test_two_threads_write_in_turn(journal: Journal) -> None:
     for thread in threads:
         thread.join(20)
     assert len(journal.intents()) == 40
+
+
+def test_saving_a_plan_costs_little(tmp_path: Path) -> None:
+    """Processor time, not the disk's: the bounds are wide, for a machine that does other things too."""
+    with Journal.open(f"sqlite:///{tmp_path}/journal.db") as journal:
+        for count, limit_s in ((1, 0.012), (100, 0.2)):
+            names, spent = samples.symbols(count), []
+            for number in range(5):
+                cycle_id = f"{count}-{number}"
+                inputs, plan = samples.inputs(names, cycle_id), samples.plan(names, cycle_id)
+                journal.begin_cycle(cycle_id, "trade", NOW)
+                started = time.thread_time()
+                journal.save_plan(cycle_id, inputs, plan)
+                spent.append(time.thread_time() - started)
+            assert min(spent) < limit_s, f"{count} symbols: {spent}"

@@ -65,6 +65,7 @@ class Zygote:
             "environment": dict(environment),
             "output": str(output),
             "errors": str(output.with_suffix(".err")),
+            "folder": str(output.parent),
             "limits": dict(limits or {}),
         }
         return Program(self, self._ask({"start": request})["pid"], output)
@@ -224,6 +225,9 @@ class Scene:
 
     @property
     def database(self) -> Path:
+        given = self.environment.get("DATABASE_URL", "")
+        if given:
+            return Path(given.removeprefix("sqlite:///"))
         mode = self.environment["TRADING_MODE"]
         return self.folder / f"journal-{mode}.db"
 

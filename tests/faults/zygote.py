@@ -58,6 +58,7 @@ def _become(options: dict[str, Any]) -> NoReturn:
             os.dup2(descriptor, number)
             os.close(descriptor)
         sys.stdout, sys.stderr = os.fdopen(1, "w", 1), os.fdopen(2, "w", 1)
+        os.chdir(options["folder"])
         os.environ.clear()
         os.environ.update(options["environment"])
         for name, value in options.get("limits", {}).items():

@@ -1,0 +1,90 @@
+"""What people do: wrong settings, reloads, kill while the venue is away."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.harness import Scene
+
+Scenes = Callable[..., Scene]
+OUTAGE = {"on": {"path": "^/v2/"}, "do": {"status": 503}}
+
+
+def test_row_37_a_reload_with_bad_settings_goes_on_with_the_old_ones(scene: Scenes) -> None:
+    one = scene(seed=2, speed="3600")
+    (one.folder / ".env").write_text("RISK__MIN_EDGE_BPS=6\n")
+    daemon = one.start()
+    one.until(lambda: "agree" in daemon.said())
+    (one.folder / ".env").write_text("RISK__MIN_EDGE_BPS=a lot\n")
+    daemon.send(signal.SIGHUP)
+    one.until(lambda: "not reloaded" in one.alerts())
+    told = one.trader("reload")
+    assert told.wait() == 0, told.said()
+    assert "kept the old settings" in told.said()
+    cycles = _trades(one)
+    one.until(lambda: _trades(one) > cycles + 1)
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait(10) == 0, daemon.said()
+    one.assert_universal()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"ALPACA_TRADING_URL": "https://api.alpaca.markets"},
+        {"ALPACA_API_KEY_ID": "AKLIVE", "ALPACA_API_SECRET_KEY": "secret"},
+        {"ALPACA_TRADE_STREAM_URL": "wss://api.alpaca.markets/stream"},
+    ],
+)
+def test_row_38_paper_with_a_live_address_or_key_is_refused(scene: Scenes, environment: dict[str, str]) -> None:
+    one = scene(mode="paper", **{"ALPACA_API_KEY_ID": "PKTEST", "ALPACA_API_SECRET_KEY": "secret"} | environment)
+    refused = one.run(1, expect=78)
+    assert "paper" in refused.said()
+    assert not one.ledger()["orders"]
+
+
+def test_row_39_a_kill_during_an_outage_is_latched_across_restarts_and_done_when_the_venue_is_back(
+    scene: Scenes,
+) -> None:
+    one = scene(seed=2, speed="3600")
+    daemon = one.start()
+    one.until(lambda: one.ledger()["holdings"])
+    one.faults(OUTAGE)
+    killed = one.trader("kill", "--reason", "enough")
+    one.until(lambda: one.flag("killed") == "enough", 30)
+    daemon.kill()
+    killed.kill()
+    one.run(1, expect=69)  # still away
+    assert one.flag("killed") == "enough"
+    one.faults()
+    entries = len(one.entries())
+    one.run(2)
+    ledger = one.ledger()
+    assert not [qty for qty in ledger["holdings"].values() if float(qty) > 0.0001]
+    assert not [order for order in ledger["orders"].values() if order["status"] == "new"]
+    assert len(one.entries()) == entries
+    assert one.flag("killed") == "enough"
+    one.assert_universal()
+
+
+def test_row_39_a_kill_command_survives_the_death_of_the_daemon_that_obeys_it(scene: Scenes) -> None:
+    one = scene(seed=2)
+    one.run(2)
+    assert one.ledger()["holdings"]
+    with one.journal() as journal:
+        from datetime import UTC, datetime
+
+        journal.enqueue("kill", {"reason": "enough"}, datetime.now(UTC))
+    one.run(1, "amid_command", expect=-signal.SIGKILL)
+    one.run(1)
+    assert not [qty for qty in one.ledger()["holdings"].values() if float(qty) > 0.0001]
+    assert one.flag("killed") == "enough"
+    one.assert_universal()
+
+
+def _trades(one: Scene) -> int:
+    with one.journal() as journal:
+        return len([cycle for cycle in journal.cycles(500) if cycle.kind == "trade"])

@@ -1,0 +1,134 @@
+"""The trade-update stream is a hint: whatever becomes of it, REST tells what happened, soon.
+
+On the paper path: real time, APScheduler, both jobs on threads of their own. What fills is bought by hand at the
+venue, so that no bar has to be waited for; its exit shows that the daemon has noticed.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.faults.harness import Program, Scene
+
+Scenes = Callable[..., Scene]
+
+
+def stream(kind: str, **on: object) -> dict[str, Any]:
+    return {"on": on, "do": {"stream": kind}}
+
+
+def paper(scene: Scenes, **environment: str) -> Scene:
+    now = datetime.now(UTC) - timedelta(minutes=1)
+    keys = {"ALPACA_API_KEY_ID": "PKTEST", "ALPACA_API_SECRET_KEY": "secret", "MANAGE_INTERVAL_S": "2"}
+    start = ["--start", now.strftime("%Y-%m-%dT%H:%M:%SZ"), "--rate-limit", "200"]
+    return scene(seed=2, mode="paper", speed="1", exchange=start, **keys | environment)
+
+
+@contextmanager
+def running(one: Scene) -> Iterator[Program]:
+    daemon = one.start(SIM__SPEED="720")
+    one.until(lambda: one.ledger()["stream_listeners"] == 1)
+    one.until(lambda: daemon.poll() is not None or "ready" in daemon.said() or "agree" in daemon.said())
+    yield daemon
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait(10) == 0, daemon.said()
+    assert "Traceback" not in daemon.said(), daemon.said()
+
+
+def buy(one: Scene, qty: str = "0.01") -> None:
+    answer = one.order(qty=qty)
+    assert answer.status_code == 200, answer.text
+
+
+def is_protected(one: Scene) -> bool:
+    ledger = one.ledger()
+    held = float(ledger["holdings"].get("BTC/USD", 0))
+    live = [o for o in ledger["orders"].values() if o["status"] == "new" and o["side"] == "sell"]
+    return held > 0 and bool(live) and abs(sum(float(o["qty"]) for o in live) - held) < held / 1000
+
+
+def test_row_15_fills_while_the_stream_is_down_are_found_over_rest_within_5_s(scene: Scenes) -> None:
+    one = paper(scene)
+    with running(one):
+        one.faults(stream("disconnect"))
+        buy(one)
+        one.until(lambda: is_protected(one), 5.0)
+        one.faults()
+        one.until(lambda: one.ledger()["stream_listeners"] == 1)
+    one.assert_universal(external=True)
+
+
+def test_row_16_a_mute_stream_is_noticed_entries_are_blocked_and_another_connection_is_made(scene: Scenes) -> None:
+    one = paper(scene)
+    with running(one):
+        one.faults(stream("mute"))
+        buy(one)
+        one.until(lambda: is_protected(one), 5.0)
+        one.until(lambda: "silent about fills" in one.alerts(), 12.0)
+        one.faults()
+        buy(one)  # the new connection tells of it
+        one.until(lambda: is_protected(one), 5.0)
+    one.assert_universal(external=True)
+
+
+def test_row_17_reconnecting_again_and_again_keeps_within_the_venues_limits(scene: Scenes) -> None:
+    one = paper(scene)
+    with running(one):
+        one.faults(stream("disconnect"), {"on": {"path": "/v2/orders"}, "do": {"status": 429}})
+        for _ in range(3):
+            buy(one)
+        one.until(lambda: one.fired()[0] >= 1)
+        asked = one.fired()[1]
+        one.until(lambda: one.fired()[1] > asked, 10.0)
+        assert one.fired()[1] - asked < 20  # refused, it does not hammer
+        one.faults()
+        one.until(lambda: is_protected(one), 15.0)
+    one.assert_universal(external=True)
+
+
+def test_row_18_rubbish_and_unknown_events_are_put_aside_and_told(scene: Scenes) -> None:
+    one = paper(scene)
+    with running(one) as daemon:
+        one.faults(stream("garbage"), stream("duplicate"))
+        buy(one)
+        one.until(lambda: is_protected(one), 5.0)
+        one.until(lambda: "trade update" in daemon.said())
+    one.assert_universal(external=True)
+
+
+def test_row_40_with_nobody_taking_the_alerts_trading_goes_on(scene: Scenes) -> None:
+    one = paper(scene, ALERT_WEBHOOK_URL="http://127.0.0.1:9/nobody")
+    with running(one):
+        one.faults(stream("mute"), {"on": {"method": "POST", "path": "/v2/orders", "nth": 2}, "do": {"status": 500}})
+        buy(one)
+        one.until(lambda: is_protected(one), 8.0)
+    one.assert_universal(external=True)
+
+
+# ---- at the simulation's own pace ----
+
+
+def test_row_10_a_fill_before_the_acknowledgement_is_booked(scene: Scenes) -> None:
+    """The answers to orders come so late that the market has filled them by then, or not at all."""
+    late = {"method": "POST", "path": "/v2/orders", "nth": [1, 2]}
+    one = scene(seed=2, speed="3600", rules=[{"on": late, "do": {"timeout_after": 0.7}}])
+    one.run(4)
+    assert one.fired() == [2]
+    one.faults()
+    one.run(1)
+    one.assert_universal()
+
+
+def test_row_11_partial_fills_told_twice_and_out_of_order_add_up_exactly(scene: Scenes) -> None:
+    thin = {"on": {"symbol": "BTC/USD"}, "do": {"partial_fill": 0.00002}}
+    one = scene(seed=2, speed="3600", rules=[thin, stream("reorder", every=2), stream("duplicate", every=3)])
+    one.run(4)
+    one.faults()
+    one.run(2)
+    one.assert_universal()
+    by_order = [each["order_id"] for each in one.ledger()["executions"]]
+    assert len(by_order) > len(set(by_order))  # some order was filled in parts

@@ -50,7 +50,7 @@ def test_an_oco_target_cancels_the_stop() -> None:
 def test_an_oco_stop_cancels_the_target() -> None:
     scene, target, stop = protected()
     scene.tape(FIRST, 89, 100, 89, symbol=SPY)
-    assert [(f.order_id, f.price) for f in scene.fills] == [(stop, Decimal("88.5"))]
+    assert [(f.order_id, f.price) for f in scene.fills] == [(stop, Decimal("89.5"))]
     assert scene.orders[target].status is OrderStatus.CANCELED
     assert scene.orders[target].leg_ids == (stop,)
 
@@ -58,7 +58,7 @@ def test_an_oco_stop_cancels_the_target() -> None:
 def test_the_stop_comes_before_the_target_when_one_tape_covers_both() -> None:
     scene, _, stop = protected()
     scene.tape(FIRST, 85, 115, 112, symbol=SPY)
-    assert [(f.order_id, f.price) for f in scene.fills] == [(stop, 90)]
+    assert [(f.order_id, f.price) for f in scene.fills] == [(stop, Decimal("89.5"))]
 
 
 def test_a_stop_that_fires_without_volume_has_cancelled_its_target_and_goes_on() -> None:
@@ -140,7 +140,7 @@ def test_a_short_bracket_mirrors_a_long_one() -> None:
     entry = scene.submit(SELL, MARKET, 4, symbol=SPY, order_class=BRACKET, take_profit=90, stop_loss=110)
     assert (scene.qty(SPY), scene.fills[0].price) == (-4, Decimal("99.5"))
     scene.tape(FIRST, 100, 111, 111, symbol=SPY)
-    assert [f.price for f in scene.fills[1:]] == [Decimal("111.5")]
+    assert [f.price for f in scene.fills[1:]] == [Decimal("110.5")]
     assert (scene.qty(SPY), scene.orders[entry].status) == (0, OrderStatus.FILLED)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +19,7 @@ from trader.exchange.events import (
     Event,
     Halted,
     OrderEvent,
+    Output,
     Phase,
     Refusal,
     Replace,
@@ -55,11 +56,14 @@ class Checked(Scene):
         self.symbols = symbols
         self.phases = dict.fromkeys(symbols, 3)
         self.long_only = SPY not in symbols
-        self.known: dict[str, SimOrder] = {}
+        self.before, self.on_tape = self.books, False
+        self.passed = 0  # fills of stops that fired inside a bar
         self.count = 0
+        self.ledger = Ledger()
 
     def play(self, choice: Choice) -> None:
         kind, a, b, c, d, e = choice
+        self.before, self.on_tape = self.books, kind == "tape"
         symbol = self.symbols[a % len(self.symbols)]
         if kind == "tape":
             self._play_tape(symbol, b, c, d, e)
@@ -81,7 +85,7 @@ class Checked(Scene):
             symbol=symbol,
             volume=e,
             quoted=e % 11 != 0,
-            spread="0.5" if e % 7 else -1,
+            spread=("0.5", "0.06")[d % 2] if e % 7 else -1,
         )
 
     def _play_submit(self, symbol: Symbol, b: int, c: int, d: int, e: int) -> None:
@@ -136,7 +140,8 @@ class Checked(Scene):
 
     def _hold_laws(self) -> None:
         self._fills_are_fair()
-        assert_conserved(self)
+        self.ledger.book(self.last)
+        self.ledger.agrees_with(self.books)
         for symbol in self.symbols:
             held, qty = held_for_orders(self.books, symbol), self.qty(symbol)
             assert ZERO <= held <= abs(qty), (symbol, held, qty)
@@ -163,29 +168,60 @@ class Checked(Scene):
             assert order.symbol not in self.books.halted
             assert fill.qty > 0
             assert order.filled_qty <= order.qty
-            allowed = {order.limit_price, order.stop_price}
+            allowed = {order.limit_price}
             if tape.quote is not None and tape.quote.bid <= tape.quote.ask:
                 allowed.add(tape.quote.ask if fill.side is BUY else tape.quote.bid)
+            if self._fired_inside_a_bar(order, tape):
+                self.passed += 1
+                beyond = _half_a_spread_beyond(order, tape)
+                assert (fill.price - beyond) * fill.side.sign >= 0  # never better than the book as it passed there
+                allowed.add(beyond)
             assert fill.price in allowed
             if order.limit_price is not None:
                 assert (fill.price - order.limit_price) * fill.side.sign <= 0
 
+    def _fired_inside_a_bar(self, order: SimOrder, tape: Tape) -> bool:
+        if order.stop_price is None or not self.on_tape or tape.phase is Phase.OPEN:
+            return False
+        return not self.before.orders[order.id].triggered
 
-def assert_conserved(scene: Scene) -> None:
-    """Cash and holdings are exactly what the executions and their fees say, by arithmetic of its own."""
-    cash, units = Decimal(5_000), dict.fromkeys((BTC, SPY, AAPL), ZERO)
-    for fill in scene.fills:
-        signed = fill.qty if fill.side is BUY else -fill.qty
-        cash -= signed * fill.price
-        units[fill.symbol] += signed
-        if fill.fee_currency == "USD":
-            cash -= fill.fee
-        else:
-            units[fill.symbol] -= fill.fee
-    assert scene.books.cash == cash
-    assert {s: q for s, q in units.items() if q} == {s: h.qty for s, h in scene.books.holdings.items()}
-    ids = [fill.id for fill in scene.fills]
-    assert len(set(ids)) == len(ids) == scene.books.executions
+
+def _half_a_spread_beyond(order: SimOrder, tape: Tape) -> Decimal:
+    """A stop's price on the far side of the tape's book, were its middle at the stop: on the cent, to the worse."""
+    assert tape.quote is not None
+    assert order.stop_price is not None
+    half = (tape.quote.ask - tape.quote.bid) / 2
+    if order.side is BUY:
+        return (order.stop_price + half).quantize(Decimal("0.01"), ROUND_CEILING)
+    return (order.stop_price - half).quantize(Decimal("0.01"), ROUND_FLOOR)
+
+
+class Ledger:
+    """Cash and holdings as the executions and their fees say, by arithmetic of its own."""
+
+    def __init__(self) -> None:
+        self.cash, self.units = Decimal(5_000), dict.fromkeys((BTC, SPY, AAPL), ZERO)
+        self.ids: set[str] = set()
+
+    def book(self, outputs: Sequence[Output]) -> None:
+        for output in outputs:
+            fill = output.execution if isinstance(output, OrderEvent) else None
+            if fill is None:
+                continue
+            signed = fill.qty if fill.side is BUY else -fill.qty
+            self.cash -= signed * fill.price
+            self.units[fill.symbol] += signed
+            if fill.fee_currency == "USD":
+                self.cash -= fill.fee
+            else:
+                self.units[fill.symbol] -= fill.fee
+            assert fill.id not in self.ids
+            self.ids.add(fill.id)
+
+    def agrees_with(self, books: Books) -> None:
+        assert books.cash == self.cash
+        assert {s: q for s, q in self.units.items() if q} == {s: h.qty for s, h in books.holdings.items()}
+        assert len(self.ids) == books.executions
 
 
 @QUICK
@@ -204,16 +240,30 @@ def test_books_with_shorts_hold_every_law(played: list[Choice]) -> None:
         scene.play(choice)
 
 
-@pytest.mark.parametrize("symbols", [(BTC, AAPL), (SPY,), (BTC, SPY)], ids=["long only", "shorts", "both"])
+_BOTH = pytest.mark.parametrize("symbols", [(BTC, AAPL), (SPY,), (BTC, SPY)], ids=["long only", "shorts", "both"])
+
+
+@_BOTH
 def test_long_random_runs_hold_every_law(symbols: tuple[Symbol, ...]) -> None:
-    fills = 0
-    for seed in range(60):
+    _run_at_random(symbols, seeds=range(60), steps=150)
+
+
+@pytest.mark.slow
+@_BOTH
+def test_much_longer_random_runs_hold_every_law(symbols: tuple[Symbol, ...]) -> None:
+    _run_at_random(symbols, seeds=range(1_000, 1_400), steps=600)
+
+
+def _run_at_random(symbols: tuple[Symbol, ...], *, seeds: range, steps: int) -> None:
+    fills = passed = 0
+    for seed in seeds:
         dice = random.Random(seed)
         scene = Checked(symbols)
-        for _ in range(150):
+        for _ in range(steps):
             scene.play((dice.choice(_KINDS), *(dice.randint(0, 50) for _ in range(5))))  # type: ignore[arg-type]
-        fills += len(scene.fills)
+        fills, passed = fills + len(scene.fills), passed + scene.passed
     assert fills > 100  # or the laws were held over nothing
+    assert passed > 20
 
 
 @settings(QUICK, max_examples=20)

@@ -136,7 +136,7 @@ class MatchingRules:
 
     volume_share: Decimal = Decimal("0.25")  # of what traded, all our fills in that symbol together take at most this
     touch_share: Decimal = ZERO  # a limit that was touched, not traded through, takes at most this
-    stop_slip: Decimal = Decimal(1)  # a stop passed within a bar fills this far on the way from it to the quote, [0, 1]
+    stop_slip: Decimal = ZERO  # a stop passed within a bar fills this far from there to the path's end, [0, 1]
     quote_size_limits: bool = False  # a fill at the quote takes at most the size shown there
     margin_multiplier: Decimal = Decimal(1)  # of equity, for stocks; crypto is never marginable
 

@@ -1,10 +1,12 @@
 """Which orders trade, at what price and how much of them: on arrival, and on each tape.
 
 Prices. An order that takes fills at the quote of its tape (a buy at the ask, a sell at the bid), never between.
-A stop that the path passed fills at the quote or at the stop, whichever is worse (`stop_slip` can move it from the
-quote towards the stop); where the market gapped over it at a bar's open, at the quote. A resting limit fills at its
-limit when the market traded through it or the quote crossed it, and at the better quote only where a bar's open
-jumped over it.
+Within a bar prices move without gaps from one tape to the next, so a stop that the path passed fills at the book as
+it stood there: half the tape's spread beyond the stop, on the tick rounded to the worse, and moved on by `stop_slip`
+towards the quote at the path's end. A stop that was never passed but found the market beyond it (a gap at a bar's
+open, the end of a halt) fills at the quote; inside a bar at that price beyond the stop where it is the worse one.
+A stop-limit whose limit does not allow the price that it fires at rests. A resting limit fills at its limit when the
+market traded through it or the quote crossed it, and at the better quote only where a bar's open jumped over it.
 
 Within one bar nobody knows which extreme came first, so a limit that came to rest after the bar's open waits for the
 next bar's open; a stop may fire. An order placed while the bar had shown only its open counts as resting from it,
@@ -125,10 +127,11 @@ def _offer(desk: Desk, order: SimOrder, tape: Tape, before: Tape | None, fired: 
     if order.type in _STOPS and not order.triggered:
         return None
     quote = sound(tape.quote)
-    if order.id in fired or order.taker or order.limit_price is None:
-        on_path = order.id in fired and tape.phase is not Phase.OPEN
-        offer = _taking(order, quote, books if on_path else None)
-        if offer is not None or quote is None or order.id in fired or order.limit_price is None:
+    if order.id in fired:
+        return None if quote is None else _fired(order, quote, tape, before, books)
+    if order.taker or order.limit_price is None:
+        offer = _taking(order, quote)
+        if offer is not None or quote is None or order.limit_price is None:
             return offer
         order = desk.put(replace(order, taker=False))  # the market left it behind: from here on it rests
     if order.entered_bar == tape.bar_start and not order.triggered:
@@ -136,28 +139,38 @@ def _offer(desk: Desk, order: SimOrder, tape: Tape, before: Tape | None, fired: 
     return _resting(order, quote, tape, before, books.rules)
 
 
-def _taking(order: SimOrder, quote: Quote | None, passed: Books | None = None) -> Offer | None:
-    """At the quote, where the order's limit allows it. `passed`: the books, where its stop lay on this tape's way."""
-    if quote is None:
-        return None
-    buying = order.side is OrderSide.BUY
-    price, size = (quote.ask, quote.ask_size) if buying else (quote.bid, quote.bid_size)
-    if passed is not None and order.stop_price is not None:
-        price = _passed_at(order, order.stop_price, price, passed)
+def _taking(order: SimOrder, quote: Quote | None) -> Offer | None:
+    """At the quote, where the order's limit allows it."""
+    return None if quote is None else _within_limit(order, _far_side(order, quote), quote)
+
+
+def _fired(order: SimOrder, quote: Quote, tape: Tape, before: Tape | None, books: Books) -> Offer | None:
+    """What a stop gets on the tape that set it off, where its limit allows it."""
+    quoted, stop = _far_side(order, quote), order.stop_price
+    if tape.phase is Phase.OPEN or stop is None:
+        return _within_limit(order, quoted, quote)
+    slip = books.rules.stop_slip if _passed(order, stop, tape, before) else _WHOLE
+    sign, there = order.side.sign, stop + order.side.sign * (quote.ask - quote.bid) / 2
+    price = there + sign * max((quoted - there) * sign, ZERO) * slip
+    instrument = books.instruments[order.symbol]
+    price = instrument.price_up(price) if order.side is OrderSide.BUY else instrument.price_down(price)
+    # a spread wider than the price must not bring it to nothing
+    return _within_limit(order, max(price, instrument.sub_dollar_tick or instrument.tick), quote)
+
+
+def _passed(order: SimOrder, stop: Decimal, tape: Tape, before: Tape | None) -> bool:
+    """Whether the path came from the stop's other side and went through its price."""
+    return before is not None and (before.last - stop) * order.side.sign < 0 and tape.low <= stop <= tape.high
+
+
+def _far_side(order: SimOrder, quote: Quote) -> Decimal:
+    return quote.ask if order.side is OrderSide.BUY else quote.bid
+
+
+def _within_limit(order: SimOrder, price: Decimal, quote: Quote) -> Offer | None:
     if order.limit_price is not None and (price - order.limit_price) * order.side.sign > 0:
         return None
-    return Offer(price, size, maker=False)
-
-
-def _passed_at(order: SimOrder, stop: Decimal, quoted: Decimal, books: Books) -> Decimal:
-    """Never better than the stop; towards the quote as far as the rules say, on the tick, rounded to the worse."""
-    if (quoted - stop) * order.side.sign <= 0:
-        return stop
-    between = stop + (quoted - stop) * books.rules.stop_slip
-    instrument = books.instruments[order.symbol]
-    if order.side is OrderSide.BUY:
-        return min(quoted, instrument.price_up(between))
-    return max(quoted, instrument.price_down(between))
+    return Offer(price, quote.ask_size if order.side is OrderSide.BUY else quote.bid_size, maker=False)
 
 
 def _resting(
@@ -167,9 +180,9 @@ def _resting(
     if limit is None:
         return None
     buying = order.side is OrderSide.BUY
-    if quote is not None and ((quote.ask if buying else quote.bid) - limit) * sign <= 0:
+    if quote is not None and (_far_side(order, quote) - limit) * sign <= 0:
         jumped = tape.phase is Phase.OPEN and not _was_crossed(order, limit, before)
-        return Offer((quote.ask if buying else quote.bid) if jumped else limit, _PLENTY, maker=True)
+        return Offer(_far_side(order, quote) if jumped else limit, _PLENTY, maker=True)
     reach = (tape.low if buying else tape.high) - limit
     if reach * sign < 0:
         return Offer(limit, _PLENTY, maker=True)
@@ -181,9 +194,7 @@ def _resting(
 def _was_crossed(order: SimOrder, limit: Decimal, before: Tape | None) -> bool:
     """Whether the quote stood beyond the limit already before this open: then no jump brought a better price."""
     quote = sound(before.quote) if before is not None else None
-    if quote is None:
-        return False
-    return ((quote.ask if order.side is OrderSide.BUY else quote.bid) - limit) * order.side.sign <= 0
+    return quote is not None and (_far_side(order, quote) - limit) * order.side.sign <= 0
 
 
 # ---- how much ----

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,8 +32,10 @@ from trader.manage import Manager
 from trader.rules import decider, rules_of
 from trader.schedule import Timetable, run_scheduled, run_simulated
 from trader.simulation import SimFolder, replayed, start_exchange, with_trading
+from trader.strategies import names
 
 FIRST_SYNC_TRIES = 5
+COMMANDS_EVERY_S = 1.0
 MUTE_AFTER = timedelta(seconds=5)  # a stream that is silent about a fill for so long is dead
 
 
@@ -97,7 +99,7 @@ def run(
         stack.callback(daemon.watchdog.stop)
         daemon.board.phase = "running"
         try:
-            with show(daemon.board):
+            with show(daemon.board), _listening(daemon):
                 done = _loop(daemon, options.cycles)
         finally:
             notifier.stopping()
@@ -158,9 +160,7 @@ def _build(
         sessions=hands.manager.sessions,
         rules=rules,
         decide=decider(rules.strategy, rules.params),
-        on_progress=lambda name: _progress(name, watchdog, notifier, board),
     )
-    hands.manager.on_reload = lambda: _reload(trader, options)
     daemon = Daemon(
         settings=settings,
         board=board,
@@ -173,6 +173,8 @@ def _build(
         timetable=Timetable.of(rules.timeframe, timedelta(seconds=settings.trading.trade_delay_s), manage_every),
         stop=stop,
     )
+    trader.on_progress = lambda name: _progress(name, daemon)
+    hands.manager.on_reload = lambda: _reload(daemon, options)
     if settings.trading.trading_mode != "sim" or settings.sim.speed != "max":
         # not at full speed: there the market stands still until it is asked to go on, and says itself what filled
         stream = TradeUpdates(endpoints, lambda: _on_trade_update(daemon), noter(board))
@@ -253,6 +255,28 @@ def _loop(daemon: Daemon, cycles: int | None) -> int:
     )
 
 
+@contextmanager
+def _listening(daemon: Daemon) -> Iterator[None]:
+    """In a slow simulation the jobs are minutes apart: a command wakes them. In real time they are seconds apart."""
+    if not isinstance(daemon.clock, SimClock) or daemon.clock.speed is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def listen() -> None:
+        while not ended.wait(COMMANDS_EVERY_S):
+            if daemon.manager.reload_asked or daemon.desk.journal.pending_commands():
+                daemon.clock.wake()
+
+    thread = threading.Thread(target=listen, name="commands", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(timeout=5)
+
+
 def _skipper(daemon: Daemon) -> Callable[[datetime], datetime]:
     """For stocks alone: no cycles while the market is closed."""
     rules = daemon.trader.rules
@@ -274,25 +298,33 @@ def _leave(daemon: Daemon) -> None:
         daemon.desk.journal.put_status(daemon.board.status(), daemon.clock.now())
 
 
-def _reload(trader: Trader, options: RunOptions) -> str:
+def _reload(daemon: Daemon, options: RunOptions) -> str:
     """Read the settings again. What is wrong with them is said, and the old ones go on."""
+    trader = daemon.trader
     try:
-        fresh = rules_of(load(options.flags).settings)
+        loaded = load(options.flags, strategies=names())
+        mode = loaded.settings.trading.trading_mode
+        if mode != daemon.board.mode:
+            raise ConfigurationError(f"TRADING_MODE is {mode} now; a daemon stays in the mode it was started in")
+        fresh = rules_of(replayed(loaded))
         decide = decider(fresh.strategy, fresh.params)
     except (SettingsError, ConfigurationError) as error:
         trader.desk.alert("reload", "warning", f"settings not reloaded: {error}")
         return f"kept the old settings: {error}"
     fixed = ("symbols", "timeframe", "context", "horizon")
-    changed = [name for name in fixed if getattr(fresh, name) != getattr(trader.rules, name)]
+    chosen = [name for name in fixed if loaded.origins[name.upper()] != "default"]
+    changed = [name for name in chosen if getattr(fresh, name) != getattr(trader.rules, name)]
     trader.rules = replace(fresh, **{name: getattr(trader.rules, name) for name in fixed})
     trader.decide = decide
     trader.manager.policy = trader.rules.exits
     return "reloaded" + (f"; a restart is needed for {', '.join(changed)}" if changed else "")
 
 
-def _progress(name: str, watchdog: ProgressWatchdog, notifier: Notifier, board: Board) -> None:
-    watchdog.mark(name)
-    notifier.status(f"{board.last_cycle or 'no cycle yet'}: {board.last_outcome}; {board.cycles} cycles")
+def _progress(name: str, daemon: Daemon) -> None:
+    board = daemon.board
+    daemon.watchdog.mark(name)
+    board.next_trade = _skipper(daemon)(daemon.timetable.next_trade(daemon.clock.now()))
+    daemon.notifier.status(f"{board.last_cycle or 'no cycle yet'}: {board.last_outcome}; {board.cycles} cycles")
 
 
 def _on_trade_update(daemon: Daemon) -> None:

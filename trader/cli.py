@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,12 +33,17 @@ def cli() -> None:
 
 def loaded_settings(mode: str | None = None, **flags: object) -> Loaded:
     """The settings with these flags on top. Raises ConfigurationError (78)."""
+    return settings_of({"trading_mode": mode, **flags})
+
+
+def settings_of(flags: Mapping[str, object]) -> Loaded:
+    """The settings with these flags on top, by the settings' names. Raises ConfigurationError (78)."""
     from settings.load import SettingsError, load
     from trader.errors import ConfigurationError
     from trader.strategies import names
 
     try:
-        return load({"trading_mode": mode, **flags}, strategies=names())
+        return load(flags, strategies=names())
     except SettingsError as error:
         raise ConfigurationError(str(error)) from None
 
@@ -93,6 +98,7 @@ def run(
     from trader.runner import run_daemon
 
     flags: dict[str, object] = {
+        "trading_mode": mode,
         "symbols": symbols,
         "timeframe": timeframe,
         "forecaster": forecaster,
@@ -105,7 +111,7 @@ def run(
         "sim__faults": faults,
         "state_dir": state_dir,
     }
-    loaded = loaded_settings(mode, **flags)
+    loaded = settings_of(flags)
     return run_daemon(loaded, cycles=cycles, fresh=fresh, plain=plain, failpoints=failpoint, flags=flags)
 
 

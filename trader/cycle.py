@@ -74,6 +74,9 @@ class Trader:
     def nudge(self) -> None:
         self.manager.nudge()
 
+    def idle(self) -> bool:
+        return self.manager.idle()
+
     def trade(self, bar_close: datetime) -> bool:
         """The cycle of the bars that closed at `bar_close`. False where there was nothing to do, or it ran already."""
         name = cycle_id(bar_close, "trade")

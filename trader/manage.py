@@ -134,6 +134,12 @@ class Manager:
             self._status_at = time.monotonic()
             self.desk.journal.put_status(self.board.status(), self.desk.clock.now())
 
+    def idle(self) -> bool:
+        """Nothing is held that could need an exit, and a fill would be heard of."""
+        portfolio = self.board.portfolio
+        quiet = not (self._nudged or self.reload_asked or any(self.board.flags.values()))
+        return self.hears_of_fills and quiet and portfolio is not None and not portfolio.positions
+
     def _due(self, now: datetime) -> bool:
         """Whether anything could want doing."""
         portfolio = self.board.portfolio

@@ -32,6 +32,9 @@ class Jobs(Protocol):
     def nudge(self) -> None:
         """Something happened at the venue: `manage` must not take its next run lightly."""
 
+    def idle(self) -> bool:
+        """Whether `manage` has nothing to do until a nudge or the next cycle."""
+
 
 class EndingClock(Clock, Protocol):
     """A clock whose market can run out of data."""
@@ -92,7 +95,7 @@ def run_simulated(
     now = clock.now()
     next_trade, next_manage = skip_to(timetable.next_trade(now)), timetable.next_manage(now)
     while not stop.is_set() and not clock.ended and (cycles is None or done < cycles):
-        due = min(next_trade, next_manage)
+        due = next_trade if jobs.idle() else min(next_trade, next_manage)
         now = clock.wait_until(due)
         if stop.is_set() or clock.ended:
             break

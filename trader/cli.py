@@ -75,6 +75,7 @@ def json_option(command: Command) -> Command:
 @click.option("--fresh", is_flag=True, help="sim: start anew even where the last run was cut off.")
 @click.option("--state-dir", type=click.Path(file_okay=False), help="Folder of journal and ledger.")
 @click.option("--plain", is_flag=True, help="Log lines instead of the live view.")
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
 @click.option("--failpoint", multiple=True, hidden=True)
 def run(
     mode: str | None,
@@ -92,6 +93,7 @@ def run(
     fresh: bool,
     state_dir: str | None,
     plain: bool,
+    picture: Path | None,
     failpoint: tuple[str, ...],
 ) -> int:
     """Run the daemon: in the simulation by default, offline and without keys."""
@@ -112,7 +114,9 @@ def run(
         "state_dir": state_dir,
     }
     loaded = settings_of(flags)
-    return run_daemon(loaded, cycles=cycles, fresh=fresh, plain=plain, failpoints=failpoint, flags=flags)
+    return run_daemon(
+        loaded, cycles=cycles, fresh=fresh, plain=plain, failpoints=failpoint, flags=flags, picture=picture
+    )
 
 
 def _attach_exchange() -> None:

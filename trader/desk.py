@@ -242,8 +242,9 @@ class Desk:
         kept = IntentState.ACCEPTED if state is IntentState.DONE else state
         self.journal.set_intent(intent.client_order_id, kept.value, self.clock.now(), order_id=order.id)
         failpoints.reach("after_accepted")
-        price = f" at {intent.price}" if intent.price is not None else ""
-        self.board.say("order", f"{intent.purpose}: {intent.order_side} {intent.qty} {intent.symbol}{price}")
+        prices = (("stop", intent.stop_price), ("limit", intent.limit_price))
+        price = ", ".join(f"{name} {price}" for name, price in prices if price is not None) or "at the market"
+        self.board.say("order", f"{intent.purpose}: {intent.order_side} {intent.qty} {intent.symbol}, {price}")
         return order
 
     def _refused(self, intent: OrderIntent, refusal: Refused) -> None:

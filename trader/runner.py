@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from loguru import logger
 from rich.console import Console
@@ -15,9 +16,9 @@ from trader import log
 from trader.app import RunOptions, run
 from trader.backend import check_backend
 from trader.board import Board
-from trader.view import LiveView
 
 NEWS_S = 0.5
+LOG_FILE = "trader.log"
 
 
 def run_daemon(
@@ -28,28 +29,57 @@ def run_daemon(
     plain: bool,
     failpoints: Sequence[str],
     flags: Mapping[str, object],
+    picture: Path | None = None,
 ) -> int:
     """Returns the exit code. Fatal errors propagate to the command line, which says them in one line."""
-    settings = loaded.settings
     console = Console()
-    live = console.is_terminal and not plain
-    # with the live view only trouble is logged, above it; the news panel shows the rest
-    log.configure("ERROR" if live else settings.log.level, settings.log.format, settings.secrets())
-    check_backend(settings)
-    if settings.trading.trading_mode == "live":
+    check_backend(loaded.settings)
+    if loaded.settings.trading.trading_mode == "live":
         _announce_live(loaded, console)
-
-    def say(line: str) -> None:
-        if live:
-            console.print(f"[dim]·[/] {line}", highlight=False)
-        else:
-            logger.info(line)
-
-    def show(board: Board) -> AbstractContextManager[object]:
-        return LiveView(board, console) if live else _log_news(board)
-
     options = RunOptions(cycles=cycles, fresh=fresh, failpoints=failpoints, flags=flags)
-    return run(loaded, options, show=show, say=say)
+    if console.is_terminal and not plain:
+        return _run_in_view(loaded, options, console, picture)
+    settings = loaded.settings
+    log.configure(settings.log.level, settings.log.format, settings.secrets())
+    return run(loaded, options, show=_log_news, say=logger.info)
+
+
+def _run_in_view(loaded: Loaded, options: RunOptions, console: Console, picture: Path | None) -> int:
+    """The log goes to a file: a line of it in the middle of the picture would tear it."""
+    from trader.farewell import farewell, save_picture
+    from trader.progress import Progress
+    from trader.view import LiveView
+
+    boards = list[Board]()
+    with ExitStack() as stack:
+        path = _log_to_file(loaded, stack)
+        progress = stack.enter_context(Progress(console))
+
+        @contextmanager
+        def show(board: Board) -> Iterator[None]:
+            boards.append(board)
+            progress.done()
+            with LiveView(board, console), _log_news(board):
+                yield
+            progress.say("leaving the books tidy: entries cancelled, stops at the venue")
+
+        code = run(loaded, options, show=show, say=progress.say)
+    for board in boards:
+        console.print(farewell(board, loaded, path, code))
+        if picture is not None:
+            save_picture(board, picture)
+    return code
+
+
+def _log_to_file(loaded: Loaded, stack: ExitStack) -> Path:
+    settings = loaded.settings
+    path = settings.store.state_dir / LOG_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sink = stack.enter_context(path.open("a", encoding="utf-8"))
+    log.configure(settings.log.level, "text", settings.secrets(), sink)
+    # what ends the run unexpectedly is for the terminal again
+    stack.callback(log.configure, settings.log.level, settings.log.format, settings.secrets())
+    return path
 
 
 def _announce_live(loaded: Loaded, console: Console) -> None:
@@ -66,7 +96,7 @@ def _announce_live(loaded: Loaded, console: Console) -> None:
 
 @contextmanager
 def _log_news(board: Board) -> Iterator[None]:
-    """Without a terminal: what the view would show as news goes to the log, a line each."""
+    """What the view shows as news goes to the log too, a line each, off the trading threads."""
     ended = threading.Event()
     thread = threading.Thread(target=_follow, args=(board, ended), name="news", daemon=True)
     thread.start()
@@ -81,7 +111,7 @@ def _follow(board: Board, ended: threading.Event) -> None:
     over = False
     while not over:
         over = ended.wait(NEWS_S)
-        while board.events:
-            at, kind, text = board.events.popleft()
+        while board.unlogged:
+            at, kind, text = board.unlogged.popleft()
             if kind != "alert":  # an alert logs itself
                 logger.bind(market_time=at.isoformat() if at else None).info("{}: {}", kind, text)

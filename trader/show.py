@@ -13,7 +13,7 @@ from settings.load import Loaded
 from trader.adapters.journal import Journal
 from trader.core.ids import parse_client_order_id
 from trader.core.performance import performance as measure
-from trader.core.types import Symbol, Timeframe
+from trader.core.types import Order, Symbol, Timeframe
 
 
 def status(loaded: Loaded, as_json: bool) -> None:
@@ -62,11 +62,15 @@ def orders(loaded: Loaded, limit: int, open_only: bool, as_json: bool) -> None:
                 "submitted": order.submitted_at, "symbol": order.symbol,
                 "purpose": ours.purpose if ours else "external", "side": order.side,
                 "type": order.type, "qty": order.qty, "filled": order.filled_qty,
-                "price": order.limit_price or order.stop_price, "avg": order.filled_avg_price,
+                "limit": order.limit_price, "stop": order.stop_price or _stop_leg(order), "avg": order.filled_avg_price,
                 "status": order.status, "id": order.client_order_id,
             }
         )  # fmt: skip
     _show(rows, as_json, "no orders")
+
+
+def _stop_leg(order: Order) -> Decimal | None:
+    return next((leg.stop_price for leg in order.legs if leg.stop_price is not None), None)
 
 
 def trades(loaded: Loaded, limit: int, as_json: bool) -> None:

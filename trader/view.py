@@ -1,10 +1,12 @@
-"""The live terminal view of the daemon (rich): a header, one row a symbol, orders, news, the equity line."""
+"""The live terminal view of the daemon (rich): a header, a card for each symbol, orders, news.
+
+Everything is laid out for the width and height at hand; what does not fit is left out, never wrapped.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -14,11 +16,26 @@ from rich.table import Table
 from rich.text import Text
 
 from trader.board import Board
-from trader.core.types import Position, Quote, Symbol
+from trader.core.ids import purpose_of
+from trader.core.types import Order, Purpose
+from trader.view_parts import (
+    COLOURS,
+    NARROW,
+    card,
+    card_height,
+    chart,
+    equity_text,
+    flags_text,
+    gain_text,
+    money,
+    news_lines,
+    price_text,
+    until_text,
+)
 
 REFRESH_S = 0.25
-_BLOCKS = "▁▂▃▄▅▆▇█"
-_COLOURS = {"fill": "green", "denied": "yellow", "alert": "bold red", "order": "cyan", "forecast": "magenta"}
+MOST_ORDERS = 6
+CHART_ROWS, LEAST_NEWS = 5, 8
 
 
 class LiveView:
@@ -40,139 +57,118 @@ class LiveView:
         self._stop.set()
         self._thread.join(timeout=2)
         self._live.stop()
-        self._console.print(render(self._board, self._console.width, self._console.height))
 
     def _draw(self) -> None:
+        shown: object = None
         while not self._stop.wait(REFRESH_S):
-            self._live.update(render(self._board, self._console.width, self._console.height), refresh=True)
+            seen = (_fingerprint(self._board), self._console.size)
+            if seen != shown:  # a quiet market costs nothing
+                self._live.update(render(self._board, *self._console.size), refresh=True)
+                shown = seen
+
+
+def _fingerprint(board: Board) -> object:
+    """Changes whenever the picture would."""
+    return (
+        board.phase, board.market_time, board.next_trade, board.cycles, board.fills, board.errors, len(board.events),
+        board.events[-1] if board.events else None, id(board.portfolio), id(board.quotes), id(board.forecasts),
+        id(board.reasons), id(board.levels), id(board.flags), len(board.equity),
+    )  # fmt: skip
 
 
 def render(board: Board, width: int, height: int) -> RenderableType:
-    """The whole screen as one renderable."""
-    events = max(4, height - 16 - len(board.symbols) - _order_count(board))
-    return Group(
-        _header(board),
-        _symbols(board),
-        _orders(board),
-        _equity_line(board, width - 4),
-        _news(board, events),
-        Text(" Ctrl-C ends it cleanly: entries are cancelled, stops stay at the venue.", style="dim"),
-    )
+    """The whole screen as one renderable, at most `height` lines of `width` columns."""
+    header = 3 if width >= NARROW else 4
+    tall = card_height(width)
+    orders = min(MOST_ORDERS, len(board.portfolio.orders)) if board.portfolio else 0
+    fixed = (header + 2) + (max(1, orders) + 2) + 1  # header, orders, the foot
+    cards = max(1, min(len(board.symbols), (height - fixed - 5) // tall))
+    news = height - fixed - cards * tall - 2
+    parts: list[RenderableType] = [_header(board, width)]
+    parts += [card(board, symbol, width) for symbol in board.symbols[:cards]]
+    parts.append(_orders(board, width))
+    if news >= CHART_ROWS + 2 + LEAST_NEWS and len(board.equity) > 1:
+        parts.append(_chart(board, width))
+        news -= CHART_ROWS + 2
+    if news > 0:
+        parts.append(_panel("news", Group(*news_lines(board, news)), height=news + 2))
+    parts.append(_foot(board, len(board.symbols) - cards))
+    return Group(*parts)
 
 
-def _header(board: Board) -> RenderableType:
+def _header(board: Board, width: int) -> RenderableType:
     account = board.portfolio.account if board.portfolio else None
-    grid = Table.grid(padding=(0, 3))
-    time = f"{board.market_time:%Y-%m-%d %H:%M:%S} UTC" if board.market_time else "-"
-    gain = ""
-    if account and board.first_equity:
-        ratio = account.equity / board.first_equity - 1
-        gain = f" ([{'green' if ratio >= 0 else 'red'}]{ratio:+.2%}[/])"
-    speed = f" at {board.speed}" if board.speed else ""
-    grid.add_row(
-        f"[bold]{board.mode}[/]{speed}",
-        f"market time [bold]{time}[/]",
-        f"equity [bold]{_money(account.equity) if account else '-'}[/]{gain}",
-        f"cash {_money(account.cash) if account else '-'}",
+    time = f"{board.market_time:%Y-%m-%d %H:%M:%S} UTC" if board.market_time else "no time yet"
+    equity = Text.assemble("equity ", (money(account.equity) if account else "-", "bold"), " ", gain_text(board))
+    what = Text.assemble((board.strategy, "bold"), " on ", (board.backend, "bold"), f", {board.timeframe} bars")
+    counts = Text(f"fills {board.fills}   open orders {len(board.portfolio.orders) if board.portfolio else 0}")
+    if board.errors:
+        counts.append(f"   errors {board.errors}", "bold red")
+    when = Text.assemble(f"cycle {board.cycles}", until_text(board))
+    rows = [(Text(time, "bold"), equity), (what, counts), (when, flags_text(board))]
+    grid = Table.grid(expand=True, padding=(0, 2))
+    if width >= NARROW:
+        rows = [(Text(time, "bold"), equity), (what, counts), (Text.assemble(when, "   ", flags_text(board)), Text())]
+    grid.add_column(no_wrap=True, ratio=1)
+    grid.add_column(no_wrap=True, ratio=1)
+    spark = equity_text(board, (width - 8) // 2 if width >= NARROW else width - 4)
+    if width >= NARROW:
+        rows[-1] = (rows[-1][0], spark)
+    for row in rows:
+        grid.add_row(*row)
+    title = " · ".join(text for text in ("trader", board.mode, board.speed, _account(board)) if text)
+    return Panel(Group(grid, *(() if width >= NARROW else (spark,))), title=title, border_style="blue")
+
+
+def _account(board: Board) -> str:
+    return f"account {board.account_id[:8]}" if board.account_id else ""
+
+
+def _chart(board: Board, width: int) -> RenderableType:
+    values = list(board.equity)
+    lines = Text("\n".join(chart(values, width - 4, CHART_ROWS)), "cyan", no_wrap=True)
+    return _panel(f"equity by cycle, {min(values):,.2f} to {max(values):,.2f}", lines)
+
+
+def _orders(board: Board, width: int) -> RenderableType:
+    orders = board.portfolio.orders[:MOST_ORDERS] if board.portfolio else ()
+    table = Table.grid(padding=(0, 2), expand=False)
+    for right in (False, False, True, False, False, True, True):
+        table.add_column(justify="right" if right else "left", no_wrap=True)
+    for order in orders:
+        table.add_row(*_order_cells(board, order))
+    title = "open orders" if width < NARROW or not orders else "open orders, with how far the market is from them"
+    return _panel(title, table if orders else Text("none", "dim"))
+
+
+def _order_cells(board: Board, order: Order) -> Sequence[RenderableType]:
+    purpose = purpose_of(order)
+    colour = {Purpose.ENTRY: "cyan", Purpose.STOP: "red", Purpose.TARGET: "green"}.get(purpose or Purpose.KILL, "white")
+    price, quote = order.stop_price or order.limit_price, board.quotes.get(order.symbol)
+    away = ""
+    if price and quote is not None and quote.mid > 0:
+        away = f"{(price / quote.mid - 1) * 10_000:+.0f} bps"
+    return (
+        Text(purpose.value if purpose else "external", colour),
+        Text(order.side.value, "green" if order.side.value == "buy" else "red"),
+        Text(f"{order.remaining.normalize():f}"),
+        Text(str(order.symbol), "bold"),
+        Text(order.order_class.value if order.legs else order.type.value.replace("_", "-"), "dim"),
+        Text(price_text(price)),
+        Text(away, "dim"),
     )
-    grid.add_row(
-        f"{board.strategy} on [bold]{board.backend}[/]",
-        f"cycles {board.cycles}  fills {board.fills}  errors {board.errors}",
-        f"last {board.last_outcome or '-'}",
-        f"[bold]{board.phase}[/]" + "".join(f"  [red]{name}: {why}[/]" for name, why in board.flags.items() if why),
-    )
-    return Panel(grid, title=f"trader · {board.account_id or 'no account yet'}", border_style="blue")
 
 
-def _symbols(board: Board) -> RenderableType:
-    table = Table(expand=True, box=None, header_style="bold dim", pad_edge=False)
-    for name in ("symbol", "bid", "ask", "spread", "forecast low", "close", "high", "position", "P/L", "exit", "why"):
-        right = name not in ("symbol", "exit", "why")
-        table.add_column(name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
-    for symbol in board.symbols[:20]:
-        quote, forecast = board.quotes.get(symbol), board.forecasts.get(symbol)
-        position = board.portfolio.position(symbol) if board.portfolio else None
-        table.add_row(
-            f"[bold]{symbol}[/]",
-            *_quote_cells(quote),
-            *([_price(level) for level in forecast] if forecast else ["-"] * 3),
-            *_position_cells(position),
-            _exit_cell(board, symbol),
-            board.reasons.get(symbol, ""),
-        )
-    return table
+def _panel(title: str, body: RenderableType, height: int | None = None) -> Panel:
+    return Panel(body, title=title, title_align="left", border_style="bright_black", height=height)
 
 
-def _quote_cells(quote: Quote | None) -> Sequence[str]:
-    if quote is None:
-        return "-", "-", "-"
-    mark = "[dim]~[/]" if quote.synthetic else ""
-    spread = f"{quote.spread_bps:.1f} bps{mark}" if quote.mid > 0 else "?"
-    return _price(float(quote.bid)), _price(float(quote.ask)), spread
-
-
-def _position_cells(position: Position | None) -> Sequence[str]:
-    if position is None:
-        return "flat", ""
-    if position.mark is None:
-        return f"{position.qty.normalize():f}", "?"
-    profit = (position.mark - position.avg_entry_price) * position.qty
-    return f"{position.qty.normalize():f}", f"[{'green' if profit >= 0 else 'red'}]{profit:+,.2f}[/]"
-
-
-def _exit_cell(board: Board, symbol: Symbol) -> str:
-    levels = board.levels.get(symbol)
-    position = board.portfolio.position(symbol) if board.portfolio else None
-    if levels is None or position is None:
-        return ""
-    return f"stop {_price(levels.stop)} · target {_price(levels.target)}"
-
-
-def _orders(board: Board) -> RenderableType:
-    orders = board.portfolio.orders[:8] if board.portfolio else ()
-    lines = [
-        f"{order.side} {order.qty.normalize():f} {order.symbol} {order.type} "
-        f"{_price(order.limit_price or order.stop_price)}  {order.status}"
-        for order in orders
-    ]
-    return Panel("\n".join(lines) or "[dim]none[/]", title="open orders", border_style="dim", title_align="left")
-
-
-def _order_count(board: Board) -> int:
-    return min(8, len(board.portfolio.orders)) if board.portfolio else 0
-
-
-def _news(board: Board, count: int) -> RenderableType:
-    lines = Text(no_wrap=True, overflow="ellipsis")
-    for at, kind, text in list(board.events)[-count:]:
-        lines.append(f"{at:%m-%d %H:%M:%S} " if at else "", style="dim")
-        lines.append(f"{kind:<8} ", style=_COLOURS.get(kind, "white"))
-        lines.append(text + "\n")
-    return Panel(lines, title="news", border_style="dim", title_align="left", height=count + 2)
-
-
-def _equity_line(board: Board, width: int) -> RenderableType:
-    return Text(" equity " + sparkline(list(board.equity), max(10, width - 8)), style="cyan", no_wrap=True)
-
-
-def sparkline(values: Sequence[float], width: int) -> str:
-    """One line of blocks, the newest at the right."""
-    if not values:
-        return ""
-    step = max(1, len(values) // width)
-    shown = list(values)[::step][-width:]
-    low, high = min(shown), max(shown)
-    scale: Callable[[float], int] = lambda v: int((v - low) / (high - low) * 7) if high > low else 0  # noqa: E731
-    return "".join(_BLOCKS[scale(v)] for v in shown)
-
-
-def _money(amount: Decimal) -> str:
-    return f"{amount:,.2f}"
-
-
-def _price(price: float | Decimal | None) -> str:
-    if price is None:
-        return "-"
-    value = float(price)
-    digits = 2 if value >= 100 else 4 if value >= 1 else 8
-    return f"{value:,.{digits}f}"
+def _foot(board: Board, hidden: int) -> RenderableType:
+    foot = Text(" Ctrl-C ends it: entries are cancelled, stops stay at the venue", "dim", no_wrap=True)
+    if any(quote.synthetic for quote in board.quotes.values()):
+        foot.append("   ~ modelled spread, no recorded quote", "dim yellow")
+    if hidden:
+        foot.append(f"   {hidden} more symbols: trader positions", COLOURS["order"])
+    foot.truncate(10_000)
+    foot.overflow = "ellipsis"
+    return foot

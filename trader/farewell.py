@@ -1,0 +1,47 @@
+"""The last words of a run at a terminal: how it went, where it is kept, what to try next. And its picture."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from settings.load import Loaded
+from settings.schema import shown_url
+from trader.board import Board
+from trader.view import render
+from trader.view_parts import gain_text, money
+
+PICTURE_SIZE = (118, 36)
+
+
+def farewell(board: Board, loaded: Loaded, log: Path, code: int) -> RenderableType:
+    """A few lines under where the view was."""
+    database_url, folder = loaded.settings.database_url, loaded.settings.store.state_dir
+    before = f"STATE_DIR={folder} " if loaded.origins["STATE_DIR"].startswith("flag") else ""
+    portfolio = board.portfolio
+    table = Table.grid(padding=(0, 2))
+    if portfolio is not None:
+        table.add_row("equity", Text.assemble((money(portfolio.account.equity), "bold"), " ", gain_text(board)))
+        held = ", ".join(f"{p.qty.normalize():f} {symbol}" for symbol, p in sorted(portfolio.positions.items()))
+        table.add_row("held", held or "nothing")
+    resting = "nothing rests at the venue"
+    if portfolio is not None and portfolio.orders:
+        resting = f"{len(portfolio.orders)} orders rest at the venue"
+    table.add_row("run", f"{board.cycles} cycles, {board.fills} fills, {board.errors} errors; {resting}")
+    table.add_row("journal", shown_url(database_url).removeprefix("sqlite:///"))
+    table.add_row("log", str(log))
+    table.add_row("next", Text(f"{before}trader performance   (or trades, orders, replay last)", "cyan"))
+    head = Text("stopped" if code == 0 else f"stopped with exit code {code}", "bold green" if code == 0 else "bold red")
+    return Group(head, table)
+
+
+def save_picture(board: Board, path: Path) -> None:
+    """The view as it is now, as SVG."""
+    width, height = PICTURE_SIZE
+    console = Console(record=True, width=width, height=height, file=StringIO(), force_terminal=True)
+    console.print(render(board, width, height))
+    path.write_text(console.export_svg(title="trader run"), encoding="utf-8")

@@ -108,6 +108,7 @@ class Scene:
         quoted: bool = True,
         uncapped: bool = False,
         regular: bool = True,
+        fresh_for: timedelta | None = None,
     ) -> tuple[Output, ...]:
         """The next phase of a bar; an OPEN starts the next one. `last` is the low unless told."""
         if phase is Phase.OPEN:
@@ -136,6 +137,7 @@ class Scene:
             quote=book if quoted else None,
             uncapped=uncapped,
             regular=regular,
+            fresh_until=None if fresh_for is None else self.at + fresh_for,
         )
         return self.send(tape)
 
@@ -216,3 +218,17 @@ class Scene:
 
 def _decimal(value: Number | None) -> Decimal | None:
     return None if value is None else Decimal(value)
+
+
+def prices(scene: Scene) -> list[Decimal]:
+    return [fill.price for fill in scene.fills]
+
+
+def holding(qty: int | str, at: int = 100, cash: int = 10_000) -> Scene:
+    """Bought at the open of a bar that is over."""
+    scene = Scene(cash=cash)
+    scene.open(at, symbol=SPY)
+    scene.submit(BUY, MARKET, qty, symbol=SPY)
+    scene.tape(Phase.CLOSE, at, symbol=SPY)
+    scene.outputs.clear()
+    return scene

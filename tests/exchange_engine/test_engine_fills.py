@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,23 +10,9 @@ import pytest
 from trader.core.types import OrderStatus
 from trader.exchange.events import Halted, Phase
 
-from .scene import BTC, BUY, DAY, GTC, IOC, LIMIT, MARKET, SELL, SPY, STOP, STOP_LIMIT, Scene
+from .scene import BTC, BUY, DAY, GTC, HOUR, IOC, LIMIT, MARKET, SELL, SPY, STOP, Scene, holding, prices
 
 OPEN, FIRST, SECOND, CLOSE = Phase
-
-
-def prices(scene: Scene) -> list[Decimal]:
-    return [fill.price for fill in scene.fills]
-
-
-def holding(qty: int | str, at: int = 100, cash: int = 10_000) -> Scene:
-    """Bought at the open of a bar that is over."""
-    scene = Scene(cash=cash)
-    scene.open(at, symbol=SPY)
-    scene.submit(BUY, MARKET, qty, symbol=SPY)
-    scene.tape(CLOSE, at, symbol=SPY)
-    scene.outputs.clear()
-    return scene
 
 
 # ---- orders that take ----
@@ -77,6 +64,15 @@ def test_a_market_order_waits_for_a_quote() -> None:
     assert scene.fills == []  # crossed: nobody can trade on it
     scene.tape(OPEN, 101)
     assert prices(scene) == [Decimal("101.5")]
+
+
+def test_an_order_that_takes_waits_while_there_is_no_quote_to_take() -> None:
+    scene = Scene(volume_share=Decimal("0.25"))
+    scene.open(100, volume=4)
+    scene.submit(BUY, LIMIT, 2, limit=105)
+    scene.tape(FIRST, 100, quoted=False)
+    scene.tape(SECOND, 99)
+    assert prices(scene) == [Decimal("100.5"), Decimal("99.5")]
 
 
 # ---- resting limits ----
@@ -146,136 +142,6 @@ def test_a_sell_limit_mirrors_a_buy() -> None:
     scene.tape(OPEN, 100, symbol=SPY)
     scene.tape(FIRST, 100, 103, 100, symbol=SPY)
     assert prices(scene) == [102]
-
-
-# ---- stops ----
-
-
-def test_a_stop_that_the_path_passed_fills_half_a_spread_beyond_it_wherever_the_path_ended() -> None:
-    scene = holding(3)
-    scene.submit(SELL, STOP, 1, stop=98, symbol=SPY)
-    scene.submit(SELL, STOP, 1, stop=97, symbol=SPY)
-    scene.submit(SELL, STOP, 1, stop=95, symbol=SPY)
-    scene.tape(OPEN, 100, symbol=SPY)
-    scene.tape(FIRST, 97, 100, 97, symbol=SPY)
-    assert prices(scene) == [Decimal("97.5"), Decimal("96.5")]
-    scene.tape(SECOND, 94, 101, 101, symbol=SPY)
-    assert prices(scene)[2:] == [Decimal("94.5")]  # the market came back: the stop got no better for it
-
-
-def test_a_passed_stop_is_rounded_to_the_worse_tick() -> None:
-    scene = holding(1)
-    scene.submit(SELL, STOP, 1, stop=98, symbol=SPY)
-    scene.open(100, symbol=SPY)
-    scene.tape(FIRST, 97, 100, 97, symbol=SPY, spread="0.05")
-    scene.submit(BUY, STOP, 1, stop=103, symbol=SPY)
-    scene.tape(SECOND, 97, 104, 104, symbol=SPY, spread="0.05")
-    assert prices(scene) == [Decimal("97.97"), Decimal("103.03")]
-
-
-def test_a_stop_never_fills_at_nothing_however_wide_the_book() -> None:
-    scene = Scene()
-    scene.tape(OPEN, "0.5", symbol=SPY, spread="0.02")
-    scene.submit(BUY, MARKET, 10, symbol=SPY)
-    scene.submit(SELL, STOP, 10, stop="0.3", symbol=SPY)
-    scene.tape(FIRST, "0.29", "0.5", "0.5", symbol=SPY, spread="0.9")
-    assert prices(scene)[1:] == [Decimal("0.0001")]
-
-
-@pytest.mark.parametrize(("slip", "price"), [("0", "97.5"), ("0.5", "97"), ("1", "96.5")])
-def test_how_far_a_passed_stop_slips_is_a_setting(slip: str, price: str) -> None:
-    scene = Scene(stop_slip=Decimal(slip))
-    scene.open(100, symbol=SPY)
-    scene.submit(BUY, MARKET, 1, symbol=SPY)
-    scene.submit(SELL, STOP, 1, stop=98, symbol=SPY)
-    scene.tape(FIRST, 97, 100, 97, symbol=SPY)
-    assert prices(scene)[1:] == [Decimal(price)]
-
-
-def test_a_stop_that_a_halt_held_back_fills_at_the_quote_that_it_finds() -> None:
-    scene = holding(2)
-    scene.submit(SELL, STOP, 1, stop=98, symbol=SPY)
-    scene.submit(SELL, STOP, 1, stop=90, symbol=SPY)
-    scene.open(100, symbol=SPY)
-    scene.send(Halted(at=scene.at, symbol=SPY, halted=True))
-    scene.tape(FIRST, 85, 100, 85, symbol=SPY)
-    scene.send(Halted(at=scene.at, symbol=SPY, halted=False))
-    scene.tape(SECOND, 85, 95, 95, symbol=SPY)
-    # nothing traded at 98 any more; at 90 something did, on the way up: no better than there
-    assert prices(scene) == [Decimal("94.5"), Decimal("89.5")]
-
-
-def test_an_order_that_takes_waits_while_there_is_no_quote_to_take() -> None:
-    scene = Scene(volume_share=Decimal("0.25"))
-    scene.open(100, volume=4)
-    scene.submit(BUY, LIMIT, 2, limit=105)
-    scene.tape(FIRST, 100, quoted=False)
-    scene.tape(SECOND, 99)
-    assert prices(scene) == [Decimal("100.5"), Decimal("99.5")]
-
-
-def test_a_stop_gapped_over_at_the_open_fills_at_the_bid() -> None:
-    scene = holding(1)
-    scene.submit(SELL, STOP, 1, stop=98, symbol=SPY)
-    scene.open(80, symbol=SPY)
-    assert prices(scene) == [Decimal("79.5")]
-
-
-def test_a_stop_buy_triggers_at_its_price_and_pays_the_ask() -> None:
-    scene = Scene()
-    scene.open(100, symbol=SPY)
-    scene.submit(BUY, STOP, 1, stop=102, symbol=SPY)
-    scene.tape(FIRST, 100, "101.99", symbol=SPY)
-    assert scene.fills == []
-    scene.tape(SECOND, 100, 102, 102, symbol=SPY)
-    assert prices(scene) == [Decimal("102.5")]
-
-
-def test_a_stop_whose_price_is_passed_already_fires_on_arrival() -> None:
-    scene = holding(1)
-    scene.submit(SELL, STOP, 1, stop=101, symbol=SPY)
-    assert prices(scene) == [Decimal("99.5")]
-
-
-def test_a_stop_limit_that_is_gapped_through_rests_and_fills_when_the_market_comes_back() -> None:
-    scene = Scene()
-    scene.open(100)
-    scene.submit(BUY, MARKET, 1)
-    scene.tape(CLOSE, 100)
-    order_id = scene.submit(SELL, STOP_LIMIT, "0.5", stop=98, limit=97)
-    scene.open(90)
-    assert scene.books.orders[order_id].triggered
-    assert len(scene.fills) == 1
-    scene.tape(FIRST, 90, 98, 98)
-    assert prices(scene)[1:] == [97]
-
-
-@pytest.mark.parametrize(
-    ("limit", "filled"),
-    [("97.51", False), ("97.5", True), ("95", True)],
-    ids=["above the bid there", "at it", "below it"],
-)
-def test_a_stop_limit_that_the_path_passed_fills_there_or_rests(limit: str, filled: bool) -> None:
-    scene = Scene()
-    scene.open(100)
-    scene.submit(BUY, MARKET, 1)
-    scene.tape(CLOSE, 100)
-    order_id = scene.submit(SELL, STOP_LIMIT, "0.5", stop=98, limit=limit)
-    scene.open(100)
-    scene.tape(FIRST, 90, 100, 90)  # 100 is above the limit, but came before 98
-    assert prices(scene)[1:] == ([Decimal("97.5")] if filled else [])
-    assert (order_id in scene.books.orders) is not filled
-    scene.tape(SECOND, 90, 98, 98)
-    assert prices(scene)[1:] == [Decimal("97.5") if filled else Decimal(limit)]
-
-
-def test_a_stop_limit_that_would_slip_beyond_its_limit_rests() -> None:
-    scene = Scene(stop_slip=Decimal(1))
-    scene.open(100)
-    scene.submit(BUY, MARKET, 1)
-    scene.submit(SELL, STOP_LIMIT, "0.5", stop=98, limit=97)
-    scene.tape(FIRST, 90, 100, 90)
-    assert len(scene.fills) == 1
 
 
 # ---- how much ----
@@ -380,6 +246,32 @@ def test_a_market_buy_that_slips_beyond_the_cash_gets_what_the_cash_pays() -> No
     assert not scene.books.orders
 
 
+# ---- books that are too old ----
+
+
+def test_a_book_that_is_too_old_fills_nothing_but_what_the_market_traded_through() -> None:
+    scene = Scene()
+    scene.tape(OPEN, 100, fresh_for=-HOUR)
+    scene.submit(BUY, MARKET, 1)
+    assert scene.words == ["new"]
+    scene.submit(BUY, LIMIT, 1, limit=99)
+    scene.tape(OPEN, 98, 98, 98, fresh_for=-HOUR)
+    assert prices(scene) == [99]  # not the better quote of a gap, and nothing for the market order
+    scene.tape(FIRST, 98, fresh_for=HOUR)
+    assert prices(scene)[1:] == [Decimal("98.5")]
+
+
+def test_a_book_ages_until_an_order_arrives() -> None:
+    scene = Scene()
+    scene.tape(OPEN, 100, fresh_for=HOUR)
+    scene.at += HOUR
+    scene.submit(BUY, MARKET, 1)
+    assert scene.words == ["new", "fill"]
+    scene.at += timedelta(microseconds=1)
+    scene.submit(BUY, LIMIT, 1, limit=105, tif=IOC)
+    assert scene.words == ["new", "canceled"]
+
+
 # ---- halts and closed markets ----
 
 
@@ -415,6 +307,15 @@ def test_an_extended_hours_order_trades_where_there_is_such_a_market_and_others_
     scene.submit(BUY, LIMIT, 2, limit=110, symbol=SPY, tif=DAY, market_open=False, extended_hours=True)
     scene.tape(OPEN, 100, symbol=SPY, regular=False)
     assert [f.qty for f in scene.fills] == [2]
+
+
+def test_the_regular_session_does_not_begin_on_the_book_of_the_hours_before_it() -> None:
+    scene = Scene()
+    scene.tape(CLOSE, 100, symbol=SPY, regular=False)
+    scene.submit(BUY, MARKET, 1, symbol=SPY, tif=DAY)
+    assert scene.fills == []
+    scene.tape(OPEN, 104, symbol=SPY)
+    assert prices(scene) == [Decimal("104.5")]
 
 
 def test_crypto_ignores_the_stock_session() -> None:

@@ -33,6 +33,10 @@ class _OptionError(ValueError):
 @click.option("--key", default=None, envvar="EXCHANGE_KEY", help="Accept only this key id.")
 @click.option("--secret", default=None, envvar="EXCHANGE_SECRET", help="Accept only this secret.")
 @click.option("--spread-bps", default="20", show_default=True, help="Modelled spread of crypto, whole width.")
+@click.option("--stock-spread-bps", default="2", show_default=True, help="The same of stocks.")
+@click.option("--volume-share", default="0.25", show_default=True, help="Of what traded, what our fills may take.")
+@click.option("--touch-share", default="0", show_default=True, help="Of it, for a limit only touched, not passed.")
+@click.option("--stop-slip", default="0", show_default=True, help="How far to the path's end a passed stop slips, 0-1.")
 @click.option("--timeframe", default=None, help="Of a generated market's bars, for example 1Hour.")
 @click.option("--context", default=600, show_default=True, type=click.IntRange(0), help="Bars before the start.")
 @click.option("--bars", default=None, type=click.IntRange(1), help="A generated market's length; default endless.")
@@ -52,6 +56,10 @@ def exchange_command(
     key: str | None,
     secret: str | None,
     spread_bps: str,
+    stock_spread_bps: str,
+    volume_share: str,
+    touch_share: str,
+    stop_slip: str,
     timeframe: str | None,
     context: int,
     bars: int | None,
@@ -59,6 +67,7 @@ def exchange_command(
     with_parent: bool,
 ) -> None:
     """Run the simulated Alpaca. When it is ready it prints one line of JSON with its addresses."""
+    from trader.exchange.events import MatchingRules
     from trader.exchange.run import ExchangeError, ExchangeOptions, serve  # heavy: not for --help
 
     try:
@@ -76,6 +85,12 @@ def exchange_command(
             key=key,
             secret=secret,
             spread_bps=_amount("--spread-bps", spread_bps),
+            stock_spread_bps=_amount("--stock-spread-bps", stock_spread_bps),
+            rules=MatchingRules(
+                volume_share=_share("--volume-share", volume_share),
+                touch_share=_share("--touch-share", touch_share),
+                stop_slip=_share("--stop-slip", stop_slip),
+            ),
             timeframe=_timeframe(timeframe),
             context=context,
             bars=bars,
@@ -129,6 +144,13 @@ def _amount(option: str, text: str) -> Decimal:
     if not value.is_finite() or not 0 <= value < 10**12:
         raise _OptionError(f"{option} {text}: a number of at least 0")
     return value
+
+
+def _share(option: str, text: str) -> Decimal:
+    share = _amount(option, text)
+    if share > 1:
+        raise _OptionError(f"{option} {text}: a share, from 0 to 1")
+    return share
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -42,8 +42,9 @@ class Phase(IntEnum):
 class Tape:
     """Trading of one symbol since its last tape: the price went over [low, high] and ended at `last`.
 
-    volume  units that traded in this phase; caps what resting orders may fill
-    quote   the book now, or None where there is none
+    volume       units that traded in this phase; caps what resting orders may fill
+    quote        the book now, or None where there is none
+    fresh_until  the last moment at which anybody may trade on that book; None: it does not age
     """
 
     symbol: Symbol
@@ -59,6 +60,7 @@ class Tape:
         False  # the source has no volumes (FX): nothing known caps a fill. A known volume of 0 fills nothing
     )
     regular: bool = True  # False outside a stock's regular session: only extended-hours orders trade
+    fresh_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

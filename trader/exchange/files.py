@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.core.types import Timeframe
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -128,6 +130,18 @@ def load_quotes(path: Path) -> tuple[QuoteColumns, tuple[str, ...]]:
     times, fields, notes = _in_order(path, times, fields, repeats=tick)
     known = times if tick else times + _spacing(path, times)
     return QuoteColumns(known=known, **fields), notes
+
+
+def timeframe_of(path: Path, spacing_us: int) -> Timeframe:
+    """What bars that far apart are called. Raises MarketError."""
+    for unit, length_us in (("Day", 86_400_000_000), ("Hour", 3_600_000_000), ("Min", 60_000_000)):
+        if spacing_us % length_us == 0:
+            try:
+                return Timeframe(spacing_us // length_us, unit)
+            except ValueError:
+                continue
+    spacing = timedelta(microseconds=spacing_us)
+    raise MarketError(f"{path}: rows are {spacing} apart; bars of 1Min to 59Min, 1Hour to 23Hour or 1Day can be played")
 
 
 def _read(path: Path) -> pa.Table:

@@ -23,7 +23,10 @@ _DECIMALS = (
     "qty", "filled_qty", "filled_notional", "notional", "limit_price", "stop_price",
     "low", "high", "last", "volume", "bid", "ask", "bid_size", "ask_size",
 )  # fmt: skip
-_TIMES = ("submitted_at", "updated_at", "entered_bar", "filled_at", "canceled_at", "expired_at", "at", "bar_start")
+_TIMES = (
+    "submitted_at", "updated_at", "entered_bar", "filled_at", "canceled_at", "expired_at",
+    "at", "bar_start", "fresh_until",
+)  # fmt: skip
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "symbol": Symbol,
     "side": OrderSide,

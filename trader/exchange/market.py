@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,17 +21,17 @@ from trader.exchange.events import Tape
 from trader.exchange.files import (
     Columns,
     MarketError,
-    Micros,
     QuoteColumns,
     from_micros,
     load_bars,
     load_quotes,
+    timeframe_of,
     to_micros,
 )
 from trader.exchange.generator import Generator
 from trader.exchange.replay import Reel
 from trader.exchange.series import BarRow, Series, length_of, on_ticks
-from trader.exchange.sessions import DAY_US, Sessions, as_datetimes, playing_times
+from trader.exchange.sessions import DAY_US, Sessions, as_datetimes, playing_of
 
 __all__ = ["BarRow", "Market", "MarketError", "MarketOptions", "open_market"]
 
@@ -192,13 +192,15 @@ def _replayed(options: MarketOptions) -> Market:
         notes += repaired
         series = Series(
             symbol,
-            _timeframe_of(path, spacing_us),
+            timeframe_of(path, spacing_us),
             on_ticks(columns, instrument_of(symbol)),
-            playing=_playing(symbol, spacing_us, sessions),
+            playing=playing_of(symbol, spacing_us, sessions),
         )
         quotes, noted = _quotes_of(symbol, series.columns, options)
         notes += noted
-        reels[symbol] = _reel(series, options, quotes=quotes, source="model")
+        reels[symbol] = _reel(series, options, sessions, quotes=quotes, source="model")
+        if not series.columns.volume.any():
+            notes.append(f"{path}: no volumes: how much an order fills is not capped by them")
     first, path = next(iter(options.data.items()))
     clock = reels[first].series
     start_us = _start_in(path, clock, options)
@@ -217,26 +219,18 @@ def _replayed(options: MarketOptions) -> Market:
     )
 
 
-def _reel(series: Series, options: MarketOptions, *, quotes: QuoteColumns | None, source: str) -> Reel:
-    instrument = instrument_of(series.symbol)
-    return Reel(series, instrument, quotes=quotes, spread_bps=options.spread_of(series.symbol), source=source)
-
-
-def _playing(symbol: Symbol, length_us: int, sessions: Sessions) -> Callable[[Micros], tuple[Micros, Micros]]:
-    if symbol.asset_class is AssetClass.STOCK:
-        return lambda times: playing_times(times, length_us, sessions)
-    return lambda times: (times, times + length_us)
-
-
-def _timeframe_of(path: Path, spacing_us: int) -> Timeframe:
-    for unit, length_us in (("Day", DAY_US), ("Hour", 3_600_000_000), ("Min", 60_000_000)):
-        if spacing_us % length_us == 0:
-            try:
-                return Timeframe(spacing_us // length_us, unit)
-            except ValueError:
-                continue
-    spacing = timedelta(microseconds=spacing_us)
-    raise MarketError(f"{path}: rows are {spacing} apart; bars of 1Min to 59Min, 1Hour to 23Hour or 1Day can be played")
+def _reel(
+    series: Series, options: MarketOptions, sessions: Sessions, *, quotes: QuoteColumns | None, source: str
+) -> Reel:
+    return Reel(
+        series,
+        instrument_of(series.symbol),
+        quotes=quotes,
+        spread_bps=options.spread_of(series.symbol),
+        source=source,
+        uncapped=source == "model" and not series.columns.volume.any(),
+        is_open=sessions.is_open if series.symbol.asset_class is AssetClass.STOCK else None,
+    )
 
 
 def _quotes_of(symbol: Symbol, columns: Columns, options: MarketOptions) -> tuple[QuoteColumns | None, tuple[str, ...]]:
@@ -323,7 +317,11 @@ def _generated(options: MarketOptions) -> Market:
     start_us = to_micros(_ORIGIN) + options.context * length_us if options.start is None else to_micros(options.start)
     reels = {
         symbol: _reel(
-            _grown(symbol, timeframe, start_us - before_us, options, sessions), options, quotes=None, source="generator"
+            _grown(symbol, timeframe, start_us - before_us, options, sessions),
+            options,
+            sessions,
+            quotes=None,
+            source="generator",
         )
         for symbol in symbols
     }
@@ -362,7 +360,7 @@ def _grown(symbol: Symbol, timeframe: Timeframe, origin_us: int, options: Market
     def chunk() -> Columns:
         return on_ticks(generator.next_chunk(), instrument)
 
-    return Series(symbol, timeframe, chunk(), playing=_playing(symbol, length_of(timeframe), sessions), grow=chunk)
+    return Series(symbol, timeframe, chunk(), playing=playing_of(symbol, length_of(timeframe), sessions), grow=chunk)
 
 
 def _end_after(clock: Series, start_us: int, bars: int) -> int:

@@ -52,11 +52,11 @@ def on_arrival(desk: Desk, order_id: str, books: Books) -> None:
     if order is None:
         return
     tape = desk.tapes.get(order.symbol)
-    if order.symbol not in books.halted and tape is not None:
+    if order.symbol not in books.halted and tape is not None and (tape.regular or order.extended_hours):
         if order.type in _STOPS and _reached(order, tape.last, tape.last):
             order = desk.elect(order)
         asleep = order.type in _STOPS and not order.triggered
-        offer = None if asleep else _taking(order, sound(tape.quote))
+        offer = None if asleep else _taking(order, _book(tape, desk.at))
         if offer is not None:
             _execute(desk, order, offer, books)
     _end_immediate(desk, order_id)
@@ -126,7 +126,7 @@ def _priority(order: SimOrder, tape: Tape) -> tuple[int, Decimal]:
 def _offer(desk: Desk, order: SimOrder, tape: Tape, before: Tape | None, fired: set[str], books: Books) -> Offer | None:
     if order.type in _STOPS and not order.triggered:
         return None
-    quote = sound(tape.quote)
+    quote = _book(tape, tape.at)
     if order.id in fired:
         return None if quote is None else _fired(order, quote, tape, before, books)
     if order.taker or order.limit_price is None:
@@ -137,6 +137,11 @@ def _offer(desk: Desk, order: SimOrder, tape: Tape, before: Tape | None, fired: 
     if order.entered_bar == tape.bar_start and not order.triggered:
         return None
     return _resting(order, quote, tape, before, books.rules)
+
+
+def _book(tape: Tape, at: datetime) -> Quote | None:
+    """What can be traded on: the tape's quote, unless it is unsound or too old by then."""
+    return sound(tape.quote) if tape.fresh_until is None or at <= tape.fresh_until else None
 
 
 def _taking(order: SimOrder, quote: Quote | None) -> Offer | None:
@@ -193,7 +198,7 @@ def _resting(
 
 def _was_crossed(order: SimOrder, limit: Decimal, before: Tape | None) -> bool:
     """Whether the quote stood beyond the limit already before this open: then no jump brought a better price."""
-    quote = sound(before.quote) if before is not None else None
+    quote = _book(before, before.at) if before is not None else None
     return quote is not None and (_far_side(order, quote) - limit) * order.side.sign <= 0
 
 

@@ -1,14 +1,14 @@
 """Playing one symbol: its bars phase by phase, each with the book of that moment.
 
 Inside a bar nobody knows the book: it is modelled around the phase's price and marked synthetic. At a bar's open the
-recorded quote is shown as it was recorded, whatever it was.
+recorded quote is shown as it was recorded, whatever it was. Nobody trades on a book that is more than one bar old.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trader.core.types import ZERO, Instrument, Quote, Symbol
@@ -46,7 +46,12 @@ class _Bar:
 
 
 class Reel:
-    """One symbol's bars and quotes, as tapes."""
+    """One symbol's bars and quotes, as tapes.
+
+    source    of the modelled books
+    uncapped  the bars come without volumes
+    is_open   whether the regular session runs at a moment (microseconds); None: there are no sessions
+    """
 
     def __init__(
         self,
@@ -56,13 +61,18 @@ class Reel:
         quotes: QuoteColumns | None,
         spread_bps: Decimal,
         source: str,
+        uncapped: bool = False,
+        is_open: Callable[[int], bool] | None = None,
     ) -> None:
         self.series = series
         self.symbol: Symbol = series.symbol
         self._instrument = instrument
         self._quotes = quotes
         self._half = spread_bps / _TWO_SIDES_BPS
-        self._source = source  # of the modelled books
+        self._source = source
+        self._uncapped = uncapped
+        self._is_open = is_open
+        self._fresh = timedelta(microseconds=series.length_us)
         self._last: tuple[int, _Bar] | None = None
         self._low_first: tuple[int, bool] | None = None
 
@@ -77,6 +87,7 @@ class Reel:
         price = corners[phase]
         before = corners[max(phase - 1, 0)]
         at = from_micros(at_us)
+        quote = self._book(bar, price, at, at_us, recorded=phase is Phase.OPEN)
         return Tape(
             symbol=self.symbol,
             at=at,
@@ -86,7 +97,10 @@ class Reel:
             high=max(before, price),
             last=price,
             volume=self._volume(bar, phase),
-            quote=self._book(bar, price, at, at_us, recorded=phase is Phase.OPEN),
+            quote=quote,
+            uncapped=self._uncapped,
+            regular=self._is_open is None or self._is_open(at_us),
+            fresh_until=None if quote is None else quote.at + self._fresh,
         )
 
     def resume(self, tape: Tape) -> None:

@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from trader.core.types import Symbol, Timeframe
+from trader.exchange.events import MatchingRules
 from trader.exchange.faults import FaultError, Faults
 from trader.exchange.ledger import LedgerError
 from trader.exchange.market import Market, MarketError, MarketOptions, open_market
@@ -57,6 +58,8 @@ class ExchangeOptions:
     key: str | None = None
     secret: str | None = field(default=None, repr=False)
     spread_bps: Decimal = Decimal(20)
+    stock_spread_bps: Decimal = Decimal(2)
+    rules: MatchingRules = field(default_factory=MatchingRules)
     timeframe: Timeframe | None = None
     context: int = 600
     bars: int | None = None
@@ -78,10 +81,12 @@ def serve(options: ExchangeOptions) -> int:
     market, faults = _market(options), _faults(options)
     listener = _listen(options.port)
     try:
-        venue = Venue.open(market, cash=options.cash, ledger_path=options.ledger)
+        venue = Venue.open(market, cash=options.cash, ledger_path=options.ledger, rules=options.rules)
     except LedgerError as problem:
         listener.close()
         raise ExchangeError(str(problem)) from problem
+    for note in market.notes:
+        print(f"trader exchange: {note}", file=sys.stderr, flush=True)
     try:
         _run(options, venue, faults, listener)
     finally:
@@ -101,6 +106,7 @@ def _market(options: ExchangeOptions) -> Market:
                 context=options.context,
                 seed=options.seed,
                 spread_bps=options.spread_bps,
+                stock_spread_bps=options.stock_spread_bps,
                 timeframe=options.timeframe,
                 bars=options.bars,
             )

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import warnings
 from bisect import bisect_right
+from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.exchange.files import from_micros
+from trader.core.types import AssetClass, Symbol
+from trader.exchange.files import Micros, from_micros
+
+Playing = Callable[[Micros], tuple[Micros, Micros]]
 
 DAY_US = 86_400_000_000
 _FIRST_DECADE, _LAST_DECADE = 190, 225  # beyond, the library's nanoseconds or rules end: there are no sessions
@@ -75,6 +79,13 @@ def playing_times(
     inside = (opens[first] < end) & (closes[first] > start)
     start = np.where(inside, np.maximum(start, opens[first]), start)
     return start, np.where(inside, np.minimum(end, closes[first]), end)
+
+
+def playing_of(symbol: Symbol, length_us: int, sessions: Sessions) -> Playing:
+    """When the bars of a symbol trade, from their starts."""
+    if symbol.asset_class is AssetClass.STOCK:
+        return lambda times: playing_times(times, length_us, sessions)
+    return lambda times: (times, times + length_us)
 
 
 def _decade_of(at_us: int) -> int:

@@ -23,6 +23,7 @@ from trader.exchange.events import (
     Cancel,
     Event,
     Halted,
+    MatchingRules,
     OrderEvent,
     Refusal,
     Replace,
@@ -87,10 +88,12 @@ class Venue:
         self._facts: dict[str, str] = {}  # to be written with the next commit
 
     @classmethod
-    def open(cls, market: Market, *, cash: Decimal, ledger_path: Path | None = None) -> Venue:
+    def open(
+        cls, market: Market, *, cash: Decimal, ledger_path: Path | None = None, rules: MatchingRules | None = None
+    ) -> Venue:
         """A venue at the ledger's moment, or a new one with `cash` USD at the market's start. Raises LedgerError."""
         ledger = Ledger.open(ledger_path, market.fingerprint)
-        fresh = open_books(cash, market.instruments)
+        fresh = open_books(cash, market.instruments, rules=rules)
         stored = ledger.restore(fresh)
         if stored is None:
             venue = cls(market, ledger, fresh, market.start)
@@ -368,12 +371,13 @@ class Venue:
     def quote(self, symbol: Symbol) -> Quote | None:
         """The book that orders trade against now.
 
-        A modelled book has no updates that could be dated: it is of this moment while its market is open.
+        A modelled book has no updates that could be dated: it is of this moment while its market is open and moves.
         """
         tape = self.books.tapes.get(symbol)
         if tape is None:
             return self.market.quote(symbol, self.now)
-        if tape.quote is not None and tape.quote.synthetic and self.market.is_open(symbol, self.now):
+        moves = tape.fresh_until is None or self.now <= tape.fresh_until
+        if tape.quote is not None and tape.quote.synthetic and moves and self.market.is_open(symbol, self.now):
             return replace(tape.quote, at=self.now)
         return tape.quote
 

@@ -61,13 +61,13 @@ def _run_in_view(loaded: Loaded, options: RunOptions, console: Console, picture:
             progress.done()
             with LiveView(board, console), _log_news(board):
                 yield
+            if picture is not None:
+                save_picture(board, picture)
             progress.say("leaving the books tidy: entries cancelled, stops at the venue")
 
         code = run(loaded, options, show=show, say=progress.say)
     for board in boards:
         console.print(farewell(board, loaded, path, code))
-        if picture is not None:
-            save_picture(board, picture)
     return code
 
 

@@ -164,11 +164,10 @@ def _panel(title: str, body: RenderableType, height: int | None = None) -> Panel
 
 
 def _foot(board: Board, hidden: int) -> RenderableType:
-    foot = Text(" Ctrl-C ends it: entries are cancelled, stops stay at the venue", "dim", no_wrap=True)
+    foot = Text(no_wrap=True, overflow="ellipsis")
+    if hidden:
+        foot.append(f" {hidden} more in `trader positions`  ", COLOURS["order"])
+    foot.append(" Ctrl-C ends it: entries are cancelled, stops stay at the venue", "dim")
     if any(quote.synthetic for quote in board.quotes.values()):
         foot.append("   ~ modelled spread, no recorded quote", "dim yellow")
-    if hidden:
-        foot.append(f"   {hidden} more symbols: trader positions", COLOURS["order"])
-    foot.truncate(10_000)
-    foot.overflow = "ellipsis"
     return foot

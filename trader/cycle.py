@@ -29,6 +29,7 @@ from trader.errors import Transient
 from trader.manage import Manager, Sessions
 from trader.ports import MarketData
 
+ALARM_AFTER = (3, 10, 30, 100, 300, 1000)  # fruitless cycles in a row: said again, ever more rarely
 POLL_S = 1.0  # between two askings for a bar that is not there yet
 
 
@@ -63,6 +64,7 @@ class Trader:
     decide: Callable[[DecisionInputs], Sequence[Signal]]
     on_progress: Callable[[str], None] = lambda name: None
     timings: dict[str, float] = field(default_factory=dict)
+    fruitless: int = 0  # cycles in a row in which nothing was forecast
 
     @property
     def board(self) -> Board:
@@ -97,10 +99,12 @@ class Trader:
             outcome, note = self._run(name, bar_close, symbols)
         except Transient as error:
             outcome, note = "venue trouble", str(error)
+            self.fruitless += 1
             self.board.errors += 1
             self.board.say("venue", note)
         self.timings["cycle"] = time.perf_counter() - started
         self._close(name, outcome, note)
+        self._alarm(note)
         return True
 
     def _run(self, name: str, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[str, str]:
@@ -118,6 +122,7 @@ class Trader:
                 quotes, missing = self._quotes(symbols)
             quoted = time.perf_counter()
             fit, misfits = self._fit(forecasts, bars, quotes, bar_close)
+            self.fruitless = 0 if fit else self.fruitless + 1
             with self._timed("decide"):
                 inputs = self._inputs(name, portfolio, quotes, fit)
                 decided = plan(inputs, self.decide(inputs))
@@ -313,6 +318,12 @@ class Trader:
         except Transient as error:
             self.desk.alert("journal", "error", f"{name} stays open: {error}")
         self.on_progress("trade")
+
+    def _alarm(self, note: str) -> None:
+        """A daemon that runs and does nothing for days is worse than one that stops: somebody must hear of it."""
+        if self.fruitless in ALARM_AFTER:
+            why = note or "no reason was given"
+            self.desk.alert("fruitless", "error", f"{self.fruitless} cycles in a row without a forecast: {why}")
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

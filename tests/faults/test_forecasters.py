@@ -17,7 +17,7 @@ def with_backend(scene: Scenes, name: str, *, from_call: int, **environment: str
     return scene(seed=2, FORECASTER=name, WORKER_SOCKET="", FORECAST_DEADLINE_S="1", **option | environment)
 
 
-@pytest.mark.parametrize("row, name", [("21", "nan"), ("22", "absurd")])
+@pytest.mark.parametrize(("row", "name"), [("21", "nan"), ("22", "absurd")])
 def test_row_21_and_22_numbers_that_are_no_forecast_give_no_order(scene: Scenes, row: str, name: str) -> None:
     one = with_backend(scene, name, from_call=1)
     one.run(3, SYMBOLS="BTC/USD")
@@ -28,7 +28,7 @@ def test_row_21_and_22_numbers_that_are_no_forecast_give_no_order(scene: Scenes,
     assert all(cycle.outcome.startswith("0 entries") for cycle in cycles), json.dumps([c.note for c in cycles])
 
 
-@pytest.mark.parametrize("row, name", [("23", "hungry"), ("24", "hanging")])
+@pytest.mark.parametrize(("row", "name"), [("23", "hungry"), ("24", "hanging")])
 def test_row_23_and_24_a_backend_that_is_gone_costs_entries_and_no_exit(scene: Scenes, row: str, name: str) -> None:
     one = with_backend(scene, name, from_call=3)
     one.run(5)
@@ -36,3 +36,12 @@ def test_row_23_and_24_a_backend_that_is_gone_costs_entries_and_no_exit(scene: S
     assert [each["side"] for each in ledger["executions"]][:2] == ["buy", "sell"]
     assert "forecast" in one.alerts()
     one.assert_universal()
+
+
+def test_guard_06_a_daemon_that_comes_to_nothing_says_so(scene: Scenes) -> None:
+    """The earlier system's watcher failed in silence for days."""
+    one = with_backend(scene, "nan", from_call=1)
+    one.run(2, SYMBOLS="BTC/USD")
+    assert "in a row" not in one.alerts()
+    one.run(3, SYMBOLS="BTC/USD")
+    assert "3 cycles in a row without a forecast" in one.alerts()

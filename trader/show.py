@@ -20,13 +20,15 @@ def status(loaded: Loaded, as_json: bool) -> None:
     with _journal(loaded) as journal:
         facts = dict(journal.status())
         facts["flags"] = {name: journal.flag(name) for name in ("paused", "halted", "killed", "flatten")}
-        cycles = [{"cycle": c.cycle_id, "outcome": c.outcome or "cut off", "note": c.note} for c in journal.cycles(5)]
+        recent = journal.cycles(5)
         alerts = [{"at": a.at, "severity": a.severity, "detail": a.detail} for a in journal.alerts(5)]
-    facts["running"] = _is_running(loaded, str(facts.get("account", "")))
+    facts["running"] = running = _is_running(loaded, str(facts.get("account", "")))
+    unfinished = "under way" if running else "cut off"
+    cycles = [{"cycle": c.cycle_id, "outcome": c.outcome or unfinished, "note": c.note} for c in recent]
     if as_json:
         _json({**facts, "last_cycles": cycles, "alerts": alerts})
         return
-    _table(("", ""), [(name, _plain(value)) for name, value in facts.items() if value not in (None, "", [], {})])
+    _table(("", ""), [(name, text) for name, value in facts.items() if (text := _plain(value)) not in ("", "-")])
     print()
     _show(cycles, False, "no cycle yet")
     if alerts:
@@ -85,6 +87,10 @@ def performance(loaded: Loaded, as_json: bool) -> None:
         executions = journal.executions()
         status = journal.status()
         first, last = marks(journal)
+    if points and status.get("market_time"):
+        # equity is recorded when it changes: at the last look it was still that
+        seen = datetime.fromisoformat(str(status["market_time"]))
+        points += [(seen, points[-1][1])] if seen > points[-1][0] else []
     interval = Timeframe.parse(str(status.get("timeframe") or loaded.settings.trading.timeframe)).duration
     result = measure(points, executions, first, last, interval)
     if result is None:
@@ -94,8 +100,10 @@ def performance(loaded: Loaded, as_json: bool) -> None:
         _json(_fields(result))
         return
     facts = {name: value for name, value in _fields(result).items() if name != "symbols"}
-    ratios = ("total_return", "max_drawdown", "buy_and_hold")
-    _table(("", ""), [(n, f"{v:+.2%}" if n in ratios and v is not None else _plain(v)) for n, v in facts.items()])
+    formats = {"total_return": "{:+.2%}", "max_drawdown": "{:.2%}", "buy_and_hold": "{:+.2%}", "sharpe": "{:.2f}"}
+    formats |= dict.fromkeys(("first_equity", "last_equity", "fees", "turnover"), "{:,.2f}")
+    shown = [(n, formats[n].format(v) if n in formats and v is not None else _plain(v)) for n, v in facts.items()]
+    _table(("", ""), shown)
     _show([_fields(each) for each in result.symbols], False, "no trades")
 
 

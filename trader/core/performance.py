@@ -111,11 +111,17 @@ def max_drawdown(equities: Sequence[Decimal]) -> Decimal:
 
 
 def sharpe(points: Sequence[tuple[datetime, Decimal]], interval: timedelta) -> float | None:
-    """Annualised mean over deviation of the returns from interval to interval; None below 30 of them."""
+    """Annualised mean over deviation of the returns from interval to interval; None below 30 of them.
+
+    An interval without a point is one in which nothing changed: it counts, with no return.
+    """
     sampled: dict[int, float] = {}
     for at, equity in points:
         sampled[(at - points[0][0]) // interval] = float(equity)
-    values = [sampled[k] for k in sorted(sampled)]
+    values, last = list[float](), float(points[0][1])
+    for place in range(max(sampled) + 1):
+        last = sampled.get(place, last)
+        values.append(last)
     returns = [b / a - 1 for a, b in pairwise(values) if a > 0]
     if len(returns) < 30:
         return None

@@ -151,9 +151,7 @@ class Scene:
 
     # ---- programs ----
 
-    def trader(
-        self, *arguments: str, limits: Mapping[str, int] | None = None, **environment: str
-    ) -> Program:
+    def trader(self, *arguments: str, limits: Mapping[str, int] | None = None, **environment: str) -> Program:
         """`trader ARGUMENTS`, started."""
         output = self.folder / f"out-{len(self.programs)}.txt"
         output.touch()
@@ -202,7 +200,9 @@ class Scene:
         until = now + timedelta(hours=hours)
         while now < until:
             body = {"until": until.isoformat()}
-            now = datetime.fromisoformat(self.session.post(f"{self.url}/sim/advance", json=body, timeout=20).json()["now"])
+            now = datetime.fromisoformat(
+                self.session.post(f"{self.url}/sim/advance", json=body, timeout=20).json()["now"]
+            )
 
     def order(self, **fields: object) -> requests.Response:
         """One placed by hand at the venue."""

@@ -19,7 +19,14 @@ GROUPS = {
     "start": ["after_corrections", "before_book", "after_book", "after_settle", "after_begin"],
     "plan": ["before_plan", "after_plan", "before_post", "after_post", "after_accepted", "before_last_sync"],
     "exits": ["after_exit_intent:1", "before_post:2", "after_post:2", "after_exit", "before_cancel", "after_cancel"],
-    "later": ["before_close:2", "after_book:6", "after_cancel:3", "after_exit_intent:3", "after_post:5", "amid_leaving"],
+    "later": [
+        "before_close:2",
+        "after_book:6",
+        "after_cancel:3",
+        "after_exit_intent:3",
+        "after_post:5",
+        "amid_leaving",
+    ],
 }
 ELSEWHERE = {"amid_command", "amid_corrections"}  # reached in a test of their own
 

@@ -2,11 +2,13 @@
 
 What runs in the child is `trader`'s own main with its own arguments, environment, process group and output files;
 only the imports are saved. Reads one JSON request a line, answers one a line:
-{"start": {"arguments", "environment", "output", "errors", "limits"}} -> {"pid"}; {"poll": pid} -> {"code": code or null}
+{"start": {"arguments", "environment", "output", "errors", "folder", "limits"}} -> {"pid"}
+{"poll": pid} -> {"code": its exit code, or null while it runs}
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -14,6 +16,21 @@ import signal
 import sys
 import threading
 from typing import Any, NoReturn
+
+IMPORTED = (
+    "alembic.command",
+    "trader.adapters.journal.upgrade",
+    "trader.audit",
+    "trader.cli",
+    "trader.control",
+    "trader.exchange.command",
+    "trader.exchange.run",
+    "trader.exchange.server",
+    "trader.runner",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+    "uvloop",
+)
 
 
 def main() -> None:
@@ -27,19 +44,8 @@ def main() -> None:
 
 
 def _import_everything() -> None:
-    import alembic.command
-    import uvicorn.protocols.http.httptools_impl
-    import uvicorn.protocols.websockets.websockets_sansio_impl
-    import uvloop  # noqa: F401
-
-    import trader.adapters.journal.upgrade
-    import trader.audit
-    import trader.cli
-    import trader.control
-    import trader.exchange.command
-    import trader.exchange.run
-    import trader.exchange.server
-    import trader.runner  # noqa: F401
+    for name in IMPORTED:
+        importlib.import_module(name)
 
 
 def _start(options: dict[str, Any]) -> int:
@@ -68,6 +74,8 @@ def _become(options: dict[str, Any]) -> NoReturn:
         sys.argv = ["trader", *options["arguments"]]
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         code = _run()
+    except BaseException:  # noqa: BLE001 - the last frame of this process: said as the interpreter would say it
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -81,9 +89,6 @@ def _run() -> int:
         return trader()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        return 1
 
 
 def _poll(pid: int) -> int | None:

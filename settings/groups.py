@@ -262,7 +262,7 @@ class Sim(Group):
 
     speed: Speed = Field(default="720", description="Market time over real time: 720 is a 1Hour bar in five seconds.")
     seed: Annotated[int, Field(ge=0, le=2**31 - 1), Unit("none")] = Field(
-        default=7, description="Which market is generated; the same seed is the same market."
+        default=21, description="Which market is generated; the same seed is the same market."
     )
     cash: Dollars = Field(default=Decimal(100_000), description="The account's cash at the start.")
     spread_bps: Annotated[Decimal, Field(ge=0, le=1000), Unit("bps")] = Field(

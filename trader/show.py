@@ -24,6 +24,8 @@ def status(loaded: Loaded, as_json: bool) -> None:
         alerts = [{"at": a.at, "severity": a.severity, "detail": a.detail} for a in journal.alerts(5)]
     facts["running"] = running = _is_running(loaded, str(facts.get("account", "")))
     unfinished = "under way" if running else "cut off"
+    if not running and facts.get("phase") not in (None, "stopped"):
+        facts["phase"] = "ended without stopping"
     cycles = [{"cycle": c.cycle_id, "outcome": c.outcome or unfinished, "note": c.note} for c in recent]
     if as_json:
         _json({**facts, "last_cycles": cycles, "alerts": alerts})

@@ -12,14 +12,20 @@ from pathlib import Path
 from settings.load import Loaded
 from settings.schema import Settings
 from trader.adapters.alpaca.clients import AlpacaEndpoints
+from trader.adapters.journal import Journal
+from trader.adapters.lock import AccountLock
 from trader.child import ExchangeChild
+from trader.errors import ConfigurationError, DatabaseUnusable
+
+LATCHES = ("killed", "halted", "flatten", "paused")
 
 
 @dataclass(frozen=True, slots=True)
 class SimFolder:
     """The ledger and the journal of one simulated run.
 
-    A run that was cut off goes on where it was, if it is started with the same market; a finished one starts anew.
+    A run that was cut off goes on where it was, if it is started with the same market; a finished one starts anew,
+    unless a person's order still stands in its journal: that is not to be forgotten by starting again.
     """
 
     path: Path
@@ -31,23 +37,53 @@ class SimFolder:
 
     @property
     def _marker(self) -> Path:
-        return self.path / "running.json"
+        return self.path / "run.json"
 
     def begin(self, journal: Path | None, *, fresh: bool) -> bool:
-        """True where an earlier run is resumed; otherwise what it left is removed."""
+        """True where an earlier run is resumed; otherwise what it left is removed. Raises ConfigurationError."""
         self.path.mkdir(parents=True, exist_ok=True)
-        same = self._marker.exists() and self._marker.read_text() == json.dumps(list(self.arguments))
-        if same and not fresh and self.ledger.exists():
-            return True
+        before = self._last()
+        same = before.get("arguments") == list(self.arguments) and self.ledger.exists()
+        standing = "" if fresh else _standing(journal)
+        if standing and not same:
+            raise ConfigurationError(
+                f"the last simulation was left {standing}; `trader resume` lifts that, --fresh starts anew"
+            )
+        resumed = not fresh and same and (bool(standing) or not before.get("ended"))
+        if not resumed:
+            self._remove(journal)
+        self._mark(ended=False)
+        return resumed
+
+    def ended(self) -> None:
+        self._mark(ended=True)
+
+    def _remove(self, journal: Path | None) -> None:
         for database in (self.ledger, journal):
             for suffix in ("", "-wal", "-shm"):
                 if database is not None:
                     database.with_name(database.name + suffix).unlink(missing_ok=True)
-        self._marker.write_text(json.dumps(list(self.arguments)))
-        return False
 
-    def ended(self) -> None:
-        self._marker.unlink(missing_ok=True)
+    def _mark(self, *, ended: bool) -> None:
+        self._marker.write_text(json.dumps({"arguments": list(self.arguments), "ended": ended}))
+
+    def _last(self) -> dict[str, object]:
+        try:
+            found = json.loads(self._marker.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def _standing(journal: Path | None) -> str:
+    """What a person ordered and has not lifted: "killed: why". Empty where nothing, or where it can't be read."""
+    if journal is None or not journal.exists():
+        return ""
+    try:
+        with Journal.open(f"sqlite:///{journal}", create=False) as opened:
+            return "; ".join(f"{name}: {why}" for name in LATCHES if (why := opened.flag(name)))
+    except DatabaseUnusable:
+        return ""  # a simulation's broken journal is no loss: it is made anew
 
 
 def exchange_arguments(settings: Settings) -> list[str]:
@@ -79,10 +115,12 @@ class OwnExchange:
 def start_exchange(
     settings: Settings, key: str, secret: str, stack: ExitStack, *, fresh: bool, say: Callable[[str], None]
 ) -> OwnExchange:
-    """Start it, to be ended with `stack`. Raises ConfigurationError, VenueUnreachable."""
+    """Start it, to be ended with `stack`. Raises AccountLocked, ConfigurationError, VenueUnreachable."""
     folder = SimFolder(settings.store.state_dir / "sim", exchange_arguments(settings))
+    # before anything is touched: another run's ledger and journal must not be taken from under it
+    stack.enter_context(AccountLock(folder.path, "of this simulation"))
     resumed = folder.begin(_sqlite_file(settings.database_url), fresh=fresh)
-    say("the last run was cut off: going on where it was" if resumed else "starting a simulated exchange")
+    say("going on where the last run was" if resumed else "starting a simulated exchange")
     return _start(settings, key, secret, folder, stack)
 
 

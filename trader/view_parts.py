@@ -101,7 +101,7 @@ def flags_text(board: Board) -> Text:
     """What holds entries back, or the phase."""
     standing = [f"{name}: {why}" for name, why in board.flags.items() if why]
     if standing:
-        return Text("  ".join(standing), "bold red", no_wrap=True, overflow="ellipsis")
+        return Text("  ".join(standing) + "  (trader resume)", "bold red", no_wrap=True, overflow="ellipsis")
     return Text(board.phase, "green" if board.phase == "running" else "yellow")
 
 

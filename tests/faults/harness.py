@@ -14,26 +14,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from tests.faults.universal import (
+    CASH,
+    MAX_SYMBOL,
+    caps_hold,
+    each_fill_once,
+    nothing_unmanaged,
+    one_entry_a_cycle,
+    one_order_an_intent,
+    positions_agree,
+    purpose_of_id,
+)
 from trader.adapters.journal import Journal
 from trader.core.ids import parse_client_order_id
-from trader.core.orders import IntentState
-from trader.core.types import Purpose, Symbol
+from trader.core.types import Purpose
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-CASH = 100_000
-MAX_SYMBOL = Decimal("0.12")  # of equity; an entry is 0.10 of it, so that one too many breaks it
-DUST = Decimal("1")  # USD: no sell is that small
 QUICK_S = 40.0
 START = "2024-03-05T12:00:00Z"
 
@@ -166,7 +172,7 @@ class Scene:
         arguments += ["--cycles", str(cycles)] if cycles is not None else []
         for each in failpoints:
             arguments += ["--failpoint", each]
-        return self.trader(*arguments, **environment)
+        return self.trader(*arguments, limits=None, **environment)
 
     def run(self, cycles: int, *failpoints: str, expect: int | None = 0, **environment: str) -> Program:
         """The daemon until it ends. `expect`: its exit code; -9 where a failpoint is to be met, None for any."""
@@ -194,8 +200,6 @@ class Scene:
 
     def advance(self, hours: float) -> None:
         """Let market time pass with nobody watching."""
-        from datetime import datetime, timedelta
-
         now = datetime.fromisoformat(self.session.get(f"{self.url}/sim/clock", timeout=20).json()["now"])
         until = now + timedelta(hours=hours)
         while now < until:
@@ -214,7 +218,7 @@ class Scene:
         return {name: order for name, order in self.ledger()["orders"].items() if parse_client_order_id(name)}
 
     def entries(self) -> list[dict[str, Any]]:
-        return [order for name, order in self.ours().items() if _purpose(name) is Purpose.ENTRY]
+        return [order for name, order in self.ours().items() if purpose_of_id(name) is Purpose.ENTRY]
 
     # ---- the daemon's mind ----
 
@@ -252,14 +256,14 @@ class Scene:
         """To be called after a daemon has ended in good order. `external`: there were orders of others."""
         ledger = self.ledger()
         with self.journal() as journal:
-            _positions_agree(ledger, journal)
-            _each_fill_once(ledger, journal)
+            positions_agree(ledger, journal)
+            each_fill_once(ledger, journal)
             if not external:
-                _one_order_an_intent(ledger, journal)
+                one_order_an_intent(ledger, journal)
             assert bool(journal.flag("halted")) == halted, journal.flag("halted")
-        _one_entry_a_cycle(ledger)
-        _caps_hold(ledger)
-        _nothing_unmanaged(ledger)
+        one_entry_a_cycle(ledger)
+        caps_hold(ledger)
+        nothing_unmanaged(ledger)
         check = self.trader("db", "check")
         assert check.wait() == 0, check.said()
 
@@ -330,84 +334,3 @@ def open_scene(
         "ALPACA_TRADE_STREAM_URL": ready["trade_stream_url"],
     }
     return Scene(zygote, folder, base | environment, program, ready["trading_url"])
-
-
-# ---- what must hold, whatever happened ----
-
-
-def _purpose(name: str) -> Purpose | None:
-    parsed = parse_client_order_id(name)
-    return parsed.purpose if parsed else None
-
-
-def _positions_agree(ledger: Mapping[str, Any], journal: Journal) -> None:
-    books = journal.believed()
-    held = {Symbol(name): Decimal(qty) for name, qty in ledger["holdings"].items() if Decimal(qty)}
-    assert books.positions == held, f"the journal has {books.positions}, the venue {held}"
-    assert abs(books.cash - Decimal(ledger["cash"])) < Decimal("0.01"), (books.cash, ledger["cash"])
-
-
-def _each_fill_once(ledger: Mapping[str, Any], journal: Journal) -> None:
-    at_venue = sorted(each["id"] for each in ledger["executions"])
-    booked = sorted(each.id for each in journal.executions())
-    assert booked == at_venue, f"fills: {len(booked)} in the journal, {len(at_venue)} at the venue"
-    units: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for each in journal.executions():
-        units[each.symbol.text] += each.side.sign * each.qty - (
-            each.fee if each.fee_currency == each.symbol.base else Decimal(0)
-        )
-    held = {name: Decimal(qty) for name, qty in ledger["holdings"].items() if Decimal(qty)}
-    for name, qty in units.items():
-        assert abs(qty - held.get(name, Decimal(0))) < Decimal("0.00001"), f"{name}: fills make {qty}, held {held}"
-
-
-def _one_order_an_intent(ledger: Mapping[str, Any], journal: Journal) -> None:
-    orders = ledger["orders"]
-    assert ledger["counts"]["orders"] == len(orders), "two orders with one client id"
-    intents = {record.intent.client_order_id: record for record in journal.intents()}
-    for name, order in orders.items():
-        assert name in intents, f"{name} is at the venue, and was never journaled"
-        intent = intents[name].intent
-        told = (order["symbol"], Decimal(order["qty"]), order["side"])
-        assert told == (intent.symbol.text, intent.qty, intent.order_side.value), (told, intent)
-    for name, record in intents.items():
-        state = IntentState(record.state)
-        if state is IntentState.DONE or state is IntentState.ACCEPTED:
-            assert name in orders, f"{name} is {state} in the journal, and not at the venue"
-        if state is IntentState.REJECTED:
-            assert name not in orders, f"{name} was given up, and is at the venue"
-
-
-def _one_entry_a_cycle(ledger: Mapping[str, Any]) -> None:
-    parsed = [found for name in ledger["orders"] if (found := parse_client_order_id(name))]
-    entries = Counter((each.cycle_id, each.symbol) for each in parsed if each.purpose is Purpose.ENTRY)
-    double = {key: count for key, count in entries.items() if count > 1}
-    assert not double, f"several entries in one cycle: {double}"
-
-
-def _caps_hold(ledger: Mapping[str, Any]) -> None:
-    """The fills played again: never more in a symbol than the cap (and what prices moved since it was judged)."""
-    units: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for each in ledger["executions"]:
-        units[each["symbol"]] += Decimal(each["qty"]) * (1 if each["side"] == "buy" else -1)
-        value = units[each["symbol"]] * Decimal(each["price"])
-        assert value <= MAX_SYMBOL * CASH * Decimal("1.2"), f"{each['symbol']}: {value:.0f} held at {each['at']}"
-        assert value > -DUST, f"{each['symbol']}: sold short, {value:.2f} at {each['at']}"
-
-
-def _nothing_unmanaged(ledger: Mapping[str, Any]) -> None:
-    prices = {each["symbol"]: Decimal(each["price"]) for each in ledger["executions"]}
-    live = [order for order in ledger["orders"].values() if order["status"] in ("new", "partially_filled", "accepted")]
-    for name, text in ledger["holdings"].items():
-        qty = Decimal(text)
-        if qty * prices.get(name, Decimal(0)) < DUST:
-            continue
-        resting = sum(
-            (
-                Decimal(order["qty"]) - Decimal(order["filled_qty"])
-                for order in live
-                if order["symbol"] == name and order["side"] == "sell"
-            ),
-            Decimal(0),
-        )
-        assert abs(resting - qty) <= qty / 1000, f"{name}: {qty} held, exits for {resting} rest"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 import trader
 from tests.faults.harness import Scene
+from trader.core.types import Symbol
 
 Scenes = Callable[..., Scene]
 
@@ -64,11 +67,6 @@ def test_row_01_an_unexplained_difference_halts_also_where_the_daemon_dies_while
     one = scene(seed=2)
     one.run(2)
     with one.journal() as journal:
-        from datetime import UTC, datetime
-        from decimal import Decimal
-
-        from trader.core.types import Symbol
-
         # units of which the venue knows nothing, as a lost database write would leave them
         journal.correction("test", datetime.now(UTC), symbol=Symbol("BTC/USD"), qty=Decimal("0.05"))
     one.run(3, "amid_corrections", expect=-signal.SIGKILL)
@@ -100,7 +98,7 @@ def test_row_26_a_restart_in_the_same_bar_does_not_trade_it_again(scene: Scenes)
 
 
 def test_row_27_after_two_hours_of_suspension_one_cycle_runs_for_the_newest_bar(scene: Scenes) -> None:
-    one = scene(seed=2, speed="3600")
+    one = scene(seed=2, speed="7200")
     daemon = one.start()
     one.until(lambda: one.ledger()["executions"])
     daemon.send(signal.SIGSTOP)
@@ -118,8 +116,6 @@ def test_row_27_after_two_hours_of_suspension_one_cycle_runs_for_the_newest_bar(
 
 
 def _hours(since: str, scene: Scene) -> float:
-    from datetime import datetime
-
     passed = datetime.fromisoformat(scene.ledger()["now"]) - datetime.fromisoformat(since)
     return passed.total_seconds() / 3600
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -115,8 +116,6 @@ def _cycle_count(one: Scene) -> int:
 
 
 def _hours_since(one: Scene, moment: str) -> float:
-    from datetime import datetime
-
     return (datetime.fromisoformat(one.ledger()["now"]) - datetime.fromisoformat(moment)).total_seconds() / 3600
 
 

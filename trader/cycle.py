@@ -23,6 +23,7 @@ from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, S
 from trader.core.ids import cycle_id
 from trader.core.market import Bars, to_datetime64
 from trader.core.plan import plan
+from trader.core.portfolio import orphans, own_entries
 from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
 from trader.desk import Desk
 from trader.errors import Transient
@@ -108,8 +109,11 @@ class Trader:
         return True
 
     def _run(self, name: str, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[str, str]:
-        with self.desk.lock, self._timed("sync"):
-            self.desk.sync()
+        with self.desk.lock:
+            with self._timed("sync"):
+                portfolio = self.desk.sync()
+            with self._timed("cancel"):
+                self._clear(portfolio)
         with self._timed("bars"):
             bars, dropped = self._bars(bar_close, symbols)
         at_hand = time.perf_counter()
@@ -132,7 +136,7 @@ class Trader:
                 failpoints.reach("after_plan")
             self.timings["bars_to_plan"] = time.perf_counter() - at_hand - self.timings["forecast"]
             self.board.saw_plan(decided)
-            placed = self._carry_out(decided, quoted)
+            placed = self._carry_out(decided, quotes, quoted)
             with self._timed("sync"):
                 failpoints.reach("before_last_sync")
                 self.desk.refresh()
@@ -143,6 +147,12 @@ class Trader:
         return f"{placed} entries, {len(decided.intents)} planned", "; ".join(reasons)
 
     # ---- the steps ----
+
+    def _clear(self, portfolio: Portfolio) -> None:
+        """Entries of earlier bars have had their time, and must not fill while the next ones are being thought of."""
+        old = [order.id for order in (*own_entries(portfolio), *orphans(portfolio))]
+        if old:
+            self.desk.cancel(old)
 
     def _bars(self, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Bars], dict[Symbol, str]]:
         """Closed bars, the newest of each symbol awaited up to the deadline; what is not fit is dropped, with why."""
@@ -260,7 +270,7 @@ class Trader:
             add_latest=rules.add_latest,
         )
 
-    def _carry_out(self, decided: Plan, quoted: float) -> int:
+    def _carry_out(self, decided: Plan, quotes: Mapping[Symbol, Quote], quoted: float) -> int:
         """Cancels confirmed, then exits, then entries. Returns how many entries the venue took."""
         if decided.cancels:
             with self._timed("cancel"):
@@ -274,7 +284,7 @@ class Trader:
             assert self.board.portfolio is not None
             portfolio = self.board.portfolio
         with self._timed("protect"):
-            portfolio = self.manager.protect_all(portfolio)
+            portfolio = self.manager.protect_all(portfolio, quotes)
         placed = 0
         for intent in decided.intents:
             if not self._still_wanted(intent, portfolio):

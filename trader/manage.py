@@ -153,15 +153,18 @@ class Manager:
 
     # ---- exits ----
 
-    def protect_all(self, portfolio: Portfolio) -> Portfolio:
-        """Give every position its one exit, age orders out. Returns the portfolio as it is after that."""
+    def protect_all(self, portfolio: Portfolio, fresh: Mapping[Symbol, Quote] | None = None) -> Portfolio:
+        """Give every position its one exit, age orders out. Returns the portfolio as it is after that.
+
+        fresh  quotes just fetched; those of other positions are fetched here
+        """
         levels = self.desk.journal.levels()
         self.board.levels = dict(levels)
         aged = [order.id for order in portfolio.orders if self._too_old(order)]
         if aged:
             self.desk.cancel(aged)
             portfolio = self.desk.refresh()
-        quotes = self._quotes(portfolio)
+        quotes = self._quotes(portfolio, fresh or {})
         for symbol in sorted(portfolio.positions):
             portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
         return portfolio
@@ -172,15 +175,15 @@ class Manager:
             if not portfolio.orders_of(symbol):
                 self.desk.journal.drop_levels(symbol)
 
-    def _quotes(self, portfolio: Portfolio) -> dict[Symbol, Quote]:
+    def _quotes(self, portfolio: Portfolio, fresh: Mapping[Symbol, Quote]) -> dict[Symbol, Quote]:
         """Quotes that can be prices at all; their age matters less on the way out than on the way in."""
-        if not portfolio.positions:
-            return {}
-        try:
-            quotes = self.market.quotes(sorted(portfolio.positions))
-        except Transient as error:
-            self.board.say("venue", f"quotes: {error}")
-            return {}
+        wanted = sorted(symbol for symbol in portfolio.positions if symbol not in fresh)
+        quotes = dict(fresh)
+        if wanted:
+            try:
+                quotes |= self.market.quotes(wanted)
+            except Transient as error:
+                self.board.say("venue", f"quotes: {error}")
         self.board.quotes = {**self.board.quotes, **quotes}
         return {symbol: quote for symbol, quote in quotes.items() if price_problem(quote) is None}
 

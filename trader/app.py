@@ -354,6 +354,7 @@ def _catch_signals(daemon: Daemon) -> dict[signal.Signals, Any]:
 
     def end(number: int, frame: object) -> None:
         daemon.stop.set()
+        daemon.desk.ending = True
         daemon.clock.wake()
 
     def reload(number: int, frame: object) -> None:

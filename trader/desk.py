@@ -43,11 +43,11 @@ class _Memory:
     flags: dict[str, str] = field(default_factory=dict)
     execution_ids: frozenset[str] = frozenset()
     last_execution_at: datetime | None = None
-    submitted: deque[datetime] | None = None
+    submitted: deque[datetime] = field(default_factory=deque)
     day: date | None = None
     day_start: Decimal | None = None
     peak: Decimal | None = None
-    last_stops: dict[Symbol, datetime] | None = None
+    last_stops: dict[Symbol, datetime] = field(default_factory=dict)
 
 
 class Desk:
@@ -67,8 +67,9 @@ class Desk:
         self.account_id = account_id
         self._on_alert = on_alert
         self.on_fill: Callable[[Execution], None] = lambda execution: None
+        self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
         self.doubt = ""  # why no entry is to be made for now, though nobody has said so
-        self._memory = _Memory(submitted=deque(), last_stops={})
+        self._memory = _Memory()
         self._recall()
 
     # ---- sync ----
@@ -134,13 +135,14 @@ class Desk:
     def _book(self, reported: Reported, result: Reconciliation) -> None:
         now = self.clock.now()
         looked_up = [order for order in reported.looked_up.values() if order is not None]
-        previous = self._memory.portfolio
+        orders = (*reported.portfolio.orders, *looked_up)
         failpoints.reach("before_book")
-        if result.executions or looked_up or _changed(previous, reported.portfolio):
-            for execution in self.journal.save_sync(
-                reported.portfolio, (*reported.portfolio.orders, *looked_up), result.executions
-            ):
-                self._saw(execution, reported)
+        for execution in result.executions:
+            self._remember_stop(execution, orders)  # first: once it is booked, a fill is not new any more
+        if result.executions or looked_up or _changed(self._memory.portfolio, reported.portfolio):
+            for execution in self.journal.save_sync(reported.portfolio, orders, result.executions):
+                self.board.saw_fill(execution)
+                self.on_fill(execution)
         failpoints.reach("after_book")
         if self._memory.opened is None or result.corrections:
             self._correct(result, now)
@@ -192,14 +194,10 @@ class Desk:
         if after is not state:
             self.journal.set_intent(name, after.value, self.clock.now(), order_id=order_id, reason=reason)
 
-    def _saw(self, execution: Execution, reported: Reported) -> None:
-        self.board.saw_fill(execution)
-        self.on_fill(execution)
-        orders = (*reported.portfolio.orders, *(o for o in reported.looked_up.values() if o is not None))
+    def _remember_stop(self, execution: Execution, orders: Sequence[Order]) -> None:
         for order in orders:
             parsed = parse_client_order_id(order.client_order_id)
             if order.id == execution.order_id and parsed is not None and parsed.purpose is Purpose.STOP:
-                assert self._memory.last_stops is not None
                 self._memory.last_stops[execution.symbol] = execution.at
                 self.journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
 
@@ -209,7 +207,6 @@ class Desk:
         """Send one journaled intent. None where it was refused, or where the venue has still not said."""
         name = intent.client_order_id
         self._memory.touched = True
-        assert self._memory.submitted is not None
         self._memory.submitted.append(self.clock.now())
         for wait in (*ASK_AGAIN_S, None):
             failpoints.reach("before_post")
@@ -223,8 +220,9 @@ class Desk:
             order = self._find(name)
             if order is not None:
                 return self._accepted(intent, order)
-            if wait is not None:
-                self.pause(wait)
+            if wait is None or self.ending:
+                break
+            self.pause(wait)
         self.journal.set_intent(name, IntentState.UNKNOWN.value, self.clock.now(), reason="no answer from the venue")
         self.alert("order", "warning", f"{intent.purpose} {intent.symbol}: the venue has not said; asked again at sync")
         return None
@@ -312,7 +310,6 @@ class Desk:
     def risk_state(self, portfolio: Portfolio) -> RiskState:
         """What risk must remember. The day is UTC's."""
         memory, now = self._memory, self.clock.now()
-        assert memory.submitted is not None
         while memory.submitted and memory.submitted[0] < now - timedelta(minutes=1):
             memory.submitted.popleft()
         equity = portfolio.account.equity
@@ -327,7 +324,7 @@ class Desk:
             day_start_equity=memory.day_start,
             peak_equity=memory.peak,
             orders_last_minute=len(memory.submitted),
-            last_stop_at=dict(memory.last_stops or {}),
+            last_stop_at=dict(memory.last_stops),
             paused=flags["paused"] or flags["flatten"] or self.doubt,
             halted=flags["halted"],
             killed=flags["killed"],
@@ -382,7 +379,6 @@ class Desk:
         for symbol in self.board.symbols:
             stopped = journal.get_meta(f"stop {symbol}")
             if stopped:
-                assert memory.last_stops is not None
                 memory.last_stops[symbol] = datetime.fromisoformat(stopped)
         self.board.flags = self.flags()
 

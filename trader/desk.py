@@ -141,6 +141,7 @@ class Desk:
             self._remember_stop(execution, orders)  # first: once it is booked, a fill is not new any more
         if result.executions or looked_up or _changed(self._memory.portfolio, reported.portfolio):
             for execution in self.journal.save_sync(reported.portfolio, orders, result.executions):
+                failpoints.reach("amid_book")
                 self.board.saw_fill(execution)
                 self.on_fill(execution)
         failpoints.reach("after_book")

@@ -23,6 +23,7 @@ GROUPS = {
     "plan": ["before_plan", "after_plan", "before_post", "after_post", "after_accepted", "before_last_sync"],
     "exits": ["after_exit_intent:1", "before_post:2", "after_post:2", "after_exit", "before_cancel", "after_cancel"],
     "later": [
+        "amid_book",
         "before_close:2",
         "after_book:6",
         "after_cancel:3",
@@ -52,15 +53,16 @@ def test_row_01_every_failpoint_of_the_source_is_met_by_a_test() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 12))
 @pytest.mark.parametrize("number", range(1, 9))
-def test_row_01_sweep_of_every_failpoint(scene: Scenes, seed: int, number: int) -> None:
-    for failpoint in sorted({text.partition(":")[0] for group in GROUPS.values() for text in group}):
-        one = scene(seed=seed, symbols="BTC/USD,ETH/USD")
-        one.run(8, f"{failpoint}:{number}", expect=None)
-        one.run(2)
-        one.assert_universal()
-        one.close()
+def test_row_01_sweep_of_every_failpoint(scene: Scenes, number: int) -> None:
+    names = sorted({text.partition(":")[0] for group in GROUPS.values() for text in group})
+    for seed in range(2, 12):
+        for failpoint in names:
+            one = scene(seed=seed, symbols="BTC/USD,ETH/USD")
+            one.run(8, f"{failpoint}:{number}", expect=None)
+            one.run(2)
+            one.assert_universal()
+            one.close()
 
 
 def test_row_01_an_unexplained_difference_halts_also_where_the_daemon_dies_while_booking_it(scene: Scenes) -> None:
@@ -156,3 +158,30 @@ def test_row_36_sigterm_in_the_middle_of_an_order_ends_soon_and_leaves_the_stop_
     live = [order for order in one.ours().values() if order["status"] == "new"]
     if one.ledger()["holdings"].get("BTC/USD", "0") != "0":
         assert [order["type"] for order in live] == ["stop_limit"]
+
+
+def test_row_36_sigterm_while_an_order_stays_unanswered_does_not_wait_for_the_venue(scene: Scenes) -> None:
+    """Neither the order nor any look at it is answered; what became of it is asked for at the next start."""
+    silent = {"on": {"method": "POST", "path": "/v2/orders"}, "do": {"reset_after": True}}
+    blind = {"on": {"path": "by_client_order_id"}, "do": {"status": 503}}
+    one = scene(seed=2, rules=[silent, blind])
+    daemon = one.start()
+    one.until(lambda: one.fired()[0] == 1)
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait(10) == 0, daemon.said()
+    one.faults()
+    one.run(2)
+    one.assert_universal()
+
+
+def test_row_02_a_stop_is_remembered_where_the_daemon_died_while_booking_it(scene: Scenes) -> None:
+    one = scene(seed=2)
+    one.run(2)
+    one.advance(12)  # the stop that was left resting is met with nobody watching
+    stops = [o for name, o in one.ours().items() if "-stop-" in name and o["status"] == "filled"]
+    assert stops
+    one.run(1, "amid_book", expect=-signal.SIGKILL)
+    with one.journal() as journal:
+        assert journal.get_meta("stop BTC/USD")
+    one.run(1)
+    one.assert_universal()

@@ -1,0 +1,138 @@
+"""Attention and feed-forward of Toto 1.0, over a context at once or one patch at a time.
+
+V variates, S samples, N patches of the context, M patches decoded, D width, h heads, w width of a head.
+Toto is Datadog's architecture (Apache License 2.0, see NOTICE).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from forecasters.toto.config import Toto1Config
+from forecasters.toto.parts import Affine, Tensors, decay, fixed, frequencies, interleaved, rotated, unflattened
+
+_EPS = 1e-8
+_POSITIONS = 512  # xPos scale length, patches
+
+
+class Tables(NamedTuple):
+    """Rotary tables, [..., W] each."""
+
+    query_cosine: Tensor
+    query_sine: Tensor
+    key_cosine: Tensor
+    key_sine: Tensor
+
+
+class Prefix(NamedTuple):
+    """Keys and values of a layer's context, [V, h, N, w], shared by all samples, and which patches there are [N]."""
+
+    keys: Tensor
+    values: Tensor
+    valid: Tensor
+
+
+class Norm(nn.Module):
+    """Root mean square over the last axis set to 1, then times a weight.
+
+    Written out as the original computes it: the fused operation rounds otherwise, which a forecast that is fed back
+    over several patches makes visible.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = fixed(weight)
+
+    def forward(self, state: Tensor) -> Tensor:
+        return state / torch.sqrt(torch.mean(state * state, dim=-1, keepdim=True) + _EPS) * self.weight
+
+
+class Positions(nn.Module):
+    """The tables. As in the original, angles repeat in pairs but the decay in halves: the weights were trained so."""
+
+    theta: Tensor
+    decay: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("theta", frequencies(width))
+        self.register_buffer("decay", decay(width))
+
+    def forward(self, positions: Tensor, newest: Tensor) -> Tables:
+        """[M] -> [M, W]. The decay's centre is half of the newest position of this call, not of the whole sequence."""
+        angles = interleaved(positions.float()[:, None] * self.theta)
+        power = (positions - newest // 2).float() / _POSITIONS
+        fading = (self.decay ** power[:, None]).repeat(1, 2)
+        cosine, sine = angles.cos(), angles.sin()
+        return Tables(cosine * fading, sine * fading, cosine / fading, sine / fading)
+
+
+class Layer(nn.Module):
+    """Attention, over time or over variates, then a gated feed-forward, each added to its input."""
+
+    def __init__(self, config: Toto1Config, tensors: Tensors, base: str) -> None:
+        super().__init__()
+        self.heads, self.width = config.heads, config.head_width
+        self.norm1 = Norm(tensors[f"{base}.norm1.scale"])
+        self.norm2 = Norm(tensors[f"{base}.norm2.scale"])
+        inner = (3, config.head_width, config.heads)  # the published order; ours has the heads before their width
+        weight = unflattened(tensors[f"{base}.attention.wQKV.weight"], 0, inner).transpose(1, 2).flatten(0, 2)
+        bias = unflattened(tensors[f"{base}.attention.wQKV.bias"], 0, inner).transpose(1, 2).flatten()
+        self.projection = Affine(weight, bias)
+        self.out = Affine(tensors[f"{base}.attention.wO.weight"], tensors[f"{base}.attention.wO.bias"])
+        self.wide = Affine(tensors[f"{base}.mlp.0.weight"], tensors[f"{base}.mlp.0.bias"])
+        self.narrow = Affine(tensors[f"{base}.mlp.2.weight"], tensors[f"{base}.mlp.2.bias"])
+
+    def over_time(self, state: Tensor, tables: Tables) -> tuple[Tensor, Tensor, Tensor]:
+        """[V, N, D] -> the same, and the keys and values [V, h, N, w]. Each patch sees those before it."""
+        query, key, value = (part.transpose(1, 2) for part in self._projected(state))
+        query = rotated(query, tables.query_cosine, tables.query_sine)
+        key = rotated(key, tables.key_cosine, tables.key_sine)
+        seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self._completed(state, seen.transpose(1, 2).flatten(2)), key, value
+
+    def over_variates(self, state: Tensor, groups: Tensor) -> Tensor:
+        """[N, V, D] -> the same. groups [V, V] bool: who sees whom."""
+        query, key, value = (part.transpose(1, 2) for part in self._projected(state))
+        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=groups)
+        return self._completed(state, seen.transpose(1, 2).flatten(2))
+
+    def next_in_time(
+        self, state: Tensor, tables: Tables, prefix: Prefix, keys: Tensor, values: Tensor, step: Tensor
+    ) -> Tensor:
+        """[S, V, D] -> the same: one more patch, whose keys and values are written to `step` [1] of the caches.
+
+        keys, values  [S, V, h, M, w], those of the patches decoded before filled in; the context's stay apart, since
+        all samples share them
+        """
+        query, key, value = self._projected(state)  # [S, V, h, w]
+        query = rotated(query, tables.query_cosine, tables.query_sine) * self.width**-0.5
+        keys.index_copy_(3, step, rotated(key, tables.key_cosine, tables.key_sine)[:, :, :, None])
+        values.index_copy_(3, step, value[:, :, :, None])
+        shared = query.permute(1, 2, 0, 3)  # [V, h, S, w]
+        of_context = (shared @ prefix.keys.transpose(2, 3)).masked_fill(~prefix.valid, -torch.inf)  # [V, h, S, N]
+        written = torch.arange(keys.shape[3], device=step.device) <= step
+        of_own = (keys @ query[..., None])[..., 0].masked_fill(~written, -torch.inf)  # [S, V, h, M]
+        odds = torch.cat((of_context.permute(2, 0, 1, 3), of_own), dim=-1).softmax(-1)  # [S, V, h, N + M]
+        to_context, to_own = torch.split(odds, [prefix.valid.shape[0], keys.shape[3]], dim=-1)
+        seen = (to_context.permute(1, 2, 0, 3) @ prefix.values).permute(2, 0, 1, 3)  # [S, V, h, w]
+        seen = seen + (to_own[..., None, :] @ values)[..., 0, :]
+        return self._completed(state, seen.flatten(2))
+
+    def _projected(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[A, B, D] -> queries, keys and values [A, B, h, w]."""
+        flat: Tensor = self.projection(self.norm1(state))
+        query, key, value = unflattened(flat, -1, (3, self.heads, self.width)).unbind(2)
+        return query, key, value
+
+    def _completed(self, state: Tensor, seen: Tensor) -> Tensor:
+        state = state + self.out(seen)
+        gate, straight = self.wide(self.norm2(state)).chunk(2, dim=-1)
+        completed: Tensor = state + self.narrow(F.silu(gate) * straight)
+        return completed

@@ -1,0 +1,99 @@
+"""The mixture of Student-T distributions that each step of a patch has. P steps of a patch, K components.
+
+Between the hidden state and the distributions' parameters the published network unfolds a state into P states of its
+own width, all linear, and projects each with four further linear maps. Here both are one map, made when the weights are
+loaded: an eighth of the numbers, and of the products, for the base model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from forecasters.toto.config import Toto1Config
+from forecasters.toto.parts import Affine, Tensors, unflattened
+
+_PARTS = ("df", "loc_proj", "scale_proj", "mixture_weights")
+_EPSILON = torch.finfo(torch.float32).eps
+_TINY = torch.finfo(torch.float32).tiny
+_EXTREME = torch.finfo(torch.float32).max / 2  # a value beyond is no forecast: the original puts 0 there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """The next patch. Components [..., P, K] (logits of weights that sum to 1), in units of `affine_scale` around
+    `affine_loc` [...].
+    """
+
+    df: Tensor
+    loc: Tensor
+    scale: Tensor
+    logits: Tensor
+    affine_loc: Tensor
+    affine_scale: Tensor
+
+    def mean(self) -> Tensor:
+        """[..., P] in the series' units; above two degrees of freedom, so that there is one."""
+        return self._in_units((self.logits.exp() * self.loc).sum(-1))
+
+    def drawn(self, generator: torch.Generator) -> Tensor:
+        """[..., P] one draw of each step."""
+        odds = self.logits.exp().cumsum(-1)  # [..., P, K]
+        uniform = torch.rand(odds.shape[:-1], generator=generator).to(odds.device)
+        component = (uniform[..., None] >= odds[..., :-1]).sum(-1, keepdim=True)  # the last takes what rounding leaves
+        df, loc, scale = (part.gather(-1, component)[..., 0] for part in (self.df, self.loc, self.scale))
+        normal = torch.randn(df.shape, generator=generator).to(df.device)
+        gamma = torch._standard_gamma(df.cpu() / 2, generator=generator).to(df.device)
+        return self._in_units(loc + scale * normal * torch.rsqrt(2 * gamma.clamp_min(_TINY) / df))
+
+    def expanded(self, samples: int) -> Mixture:
+        """[V, ...] -> [S, V, ...]"""
+        return Mixture(
+            df=self.df.expand(samples, *self.df.shape),
+            loc=self.loc.expand(samples, *self.loc.shape),
+            scale=self.scale.expand(samples, *self.scale.shape),
+            logits=self.logits.expand(samples, *self.logits.shape),
+            affine_loc=self.affine_loc.expand(samples, *self.affine_loc.shape),
+            affine_scale=self.affine_scale.expand(samples, *self.affine_scale.shape),
+        )
+
+    def _in_units(self, values: Tensor) -> Tensor:
+        scaled = values * self.affine_scale[..., None] + self.affine_loc[..., None]
+        return torch.where(scaled.abs() < _EXTREME, scaled, torch.zeros_like(scaled))  # NaN goes to 0 as well
+
+
+class Head(nn.Module):
+    """A hidden state [..., D] to the raw parameters [..., P, 4 K] of the patch after it."""
+
+    def __init__(self, config: Toto1Config, tensors: Tensors) -> None:
+        super().__init__()
+        self.patch, self.components = config.patch_size, config.components
+        shape = (config.patch_size, config.width)
+        unfold = unflattened(tensors["model.unembed.weight"], 0, shape)  # [P, D, D]
+        unfold_bias = unflattened(tensors["model.unembed.bias"], 0, shape)  # [P, D]
+        base = "model.output_distribution"
+        project = torch.cat([tensors[f"{base}.{part}.weight"] for part in _PARTS]).double()  # [4 K, D]
+        offset = torch.cat([tensors[f"{base}.{part}.bias"] for part in _PARTS]).double()
+        weight = torch.cat([(project @ step.double()).float() for step in unfold])  # [P x 4 K, D], step by step
+        bias = (unfold_bias.double() @ project.T + offset).float().flatten()
+        self.both = Affine(weight, bias)
+
+    def forward(self, state: Tensor) -> Tensor:
+        raw: Tensor = self.both(state)
+        return unflattened(raw, -1, (self.patch, 4 * self.components))
+
+
+def mixture_of(raw: Tensor, centre: Tensor, scale: Tensor) -> Mixture:
+    """Raw parameters [..., P, 4 K], and the scaler's statistics [...] of the patch before."""
+    df, loc, spread, logits = raw.chunk(4, dim=-1)
+    return Mixture(
+        df=2.0 + F.softplus(df).clamp_min(_EPSILON),
+        loc=loc,
+        scale=F.softplus(spread).clamp_min(_EPSILON),
+        logits=logits.log_softmax(-1),
+        affine_loc=centre,
+        affine_scale=scale,
+    )

@@ -1,0 +1,107 @@
+"""Toto 1.0, ready to be asked for a mean or for paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from forecasters.base import InvalidContext
+from forecasters.toto.buckets import EXACT, Buckets
+from forecasters.toto.config import Toto1Config
+from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
+from forecasters.toto.model import Toto
+from forecasters.toto.parts import Tensors
+from forecasters.toto.toto1.mixture import Mixture, mixture_of
+from forecasters.toto.toto1.network import Network, Read
+
+Choice = Callable[[Mixture], Tensor]  # a mixture [S, V, P, K] -> the patch that is taken as having happened [S, V, P]
+
+
+class Toto1(Toto):
+    """The context is read once; samples part from each other at the first patch ahead."""
+
+    generation = 1
+
+    def __init__(
+        self, config: Toto1Config, tensors: Tensors, *, device: torch.device, buckets: Buckets = EXACT
+    ) -> None:
+        self.patch = config.patch_size
+        self.network = Network(config, tensors).to(device).eval()
+        self._device, self._buckets = device, buckets
+
+    def mean(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:
+        given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
+        found = self.paths(given, 1, 1, Mixture.mean)
+        return like(found[0, :, :horizon], series)
+
+    def sample(
+        self,
+        series: Array,
+        mask: Mask,
+        horizon: int,
+        *,
+        samples: int,
+        seed: int,
+        samples_per_batch: int | None = None,
+        groups: Sequence[int] | None = None,
+    ) -> Array:
+        together = samples_per_batch or samples
+        if samples < 1 or together < 1 or seed < 0:
+            raise InvalidContext(f"{samples} samples, {together} at once, from seed {seed} can't be drawn")
+        given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
+        generator = torch.Generator().manual_seed(seed)
+        found = self.paths(given, samples, together, lambda mixture: mixture.drawn(generator))
+        return like(found[:, :, :horizon], series)
+
+    @torch.inference_mode()
+    def next_patch(self, series: Array, mask: Mask, *, groups: Sequence[int] | None = None) -> Mixture:
+        """The distribution of the first patch ahead; components [V, P, K]."""
+        given = prepared(series, mask, 1, patch=self.patch, groups=groups, device=self._device)
+        read, _ = self._read(given)
+        found = mixture_of(read.step.raw, read.step.centre, read.step.scale)
+        count = len(given.series)
+        return Mixture(
+            df=found.df[:count],
+            loc=found.loc[:count],
+            scale=found.scale[:count],
+            logits=found.logits[:count],
+            affine_loc=found.affine_loc[:count],
+            affine_scale=found.affine_scale[:count],
+        )
+
+    @torch.inference_mode()
+    def paths(self, given: Inputs, samples: int, together: int, choose: Choice) -> Tensor:
+        """[S, V, patches ahead x P]: `choose` says what happens in each patch, given its distribution."""
+        read, groups = self._read(given)
+        batches = [
+            self._batch(read, groups, given.ahead, min(together, samples - first), choose)
+            for first in range(0, samples, together)
+        ]
+        return torch.cat(batches)[:, : len(given.series)]
+
+    def _batch(self, read: Read, groups: Tensor, ahead: int, samples: int, choose: Choice) -> Tensor:
+        step = read.step
+        carried = step.carried.expanded(samples)
+        patches = [choose(mixture_of(step.raw, step.centre, step.scale).expanded(samples))]
+        room = self._buckets.of_ahead(ahead) - 1
+        caches = self.network.caches(samples, step.raw.shape[0], room, self._device)
+        for index in range(ahead - 1):
+            place = torch.tensor([index], device=self._device)
+            step = self.network.decode(patches[-1], carried, read, caches, groups, place)
+            carried = step.carried
+            patches.append(choose(mixture_of(step.raw, step.centre, step.scale)))
+        return torch.cat(patches, dim=-1)
+
+    def _read(self, given: Inputs) -> tuple[Read, Tensor]:
+        """Also who sees whom, [V, V] with the variates of the bucket."""
+        after = (self._buckets.of_context(given.patches) - given.patches) * self.patch
+        variates = self._buckets.of_variates(len(given.series)) - len(given.series)
+        alone = given.groups.max() + 1 + torch.arange(variates, device=self._device)
+        ids = torch.cat((given.groups, alone))
+        groups = ids[:, None] == ids
+        padding = (0, after, 0, variates)
+        patches = torch.tensor(given.patches, device=self._device)
+        return self.network.read(F.pad(given.series, padding), F.pad(given.mask, padding), groups, patches), groups

@@ -1,0 +1,166 @@
+"""Attention, feed-forward and residual pieces of Toto 2.0, unit-scaled (u-muP), with every fixed factor in the weights.
+
+A product is divided by the square root of its inputs' number, a read-out by the number itself; a residual of weight
+tau is (tau x branch + skip) / sqrt(1 + tau^2). G rows attended over apart, M tokens of a row, D width, h heads,
+w width of a head. Toto is Datadog's architecture (Apache License 2.0, see NOTICE).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from forecasters.toto.config import Toto2Config
+from forecasters.toto.parts import Affine, Norm, Tensors, decay, frequencies, interleaved, rotated, unflattened
+
+_SILU = math.exp(0.8 * 0.5 * math.log(2 / (1 - 1 / math.pi)) + 0.2 * math.log(2))  # keeps unit variance
+_POSITIONS = 256  # xPos scale length, patches
+Tables = tuple[Tensor, Tensor, Tensor, Tensor]  # cosine and sine of queries, and of keys
+
+
+class ResidualPerceptron(nn.Module):
+    """Two layers beside a straight one, half of the variance each: a patch to a token, or a token to quantiles."""
+
+    def __init__(self, tensors: Tensors, base: str, *, readout: bool) -> None:
+        super().__init__()
+
+        def affine(name: str, power: float, inner: float = 1.0, outer: float = 1.0) -> Affine:
+            weight, bias = tensors[f"{base}.{name}.weight"], tensors[f"{base}.{name}.bias"]
+            return Affine(weight.double() * inner, bias.double(), outer * weight.shape[1] ** -power).float()
+
+        power, half = (1.0 if readout else 0.5), math.sqrt(0.5)
+        self.first = affine("linear1", 0.5)
+        self.second = affine("linear2", power, inner=_SILU, outer=half)
+        self.straight = affine("skip_proj", power, outer=half)
+
+    def forward(self, state: Tensor) -> Tensor:
+        straight: Tensor = self.straight(state)
+        bent: Tensor = self.second(F.silu(self.first(state)))
+        return straight + bent
+
+
+class Attention(nn.Module):
+    """Multi-head attention along the middle axis of [G, M, D]."""
+
+    def __init__(self, config: Toto2Config, tensors: Tensors, base: str, outer: float) -> None:
+        super().__init__()
+        self.heads, self.key_heads = config.heads, config.key_heads
+        self.query_width, self.value_width = config.query_width, config.value_width
+        self.scale = 1.0 / config.query_width  # not its root: u-muP
+        factor = config.width**-0.5
+        queries, keys = config.heads * config.query_width, config.key_heads * config.query_width
+        weight, bias = tensors[f"{base}.in_proj.weight"], tensors.get(f"{base}.in_proj.bias")
+        stretch = _query_scale(config, tensors, base)  # [w]
+        self.query_norm = self.key_norm = None
+        if config.query_norm:
+            learned = stretch * _norm_weight(tensors, f"{base}.q_norm", config.query_width)
+            self.query_norm = Norm(config.query_width, learned.float(), config.norm_eps)
+            self.key_norm = Norm(config.query_width, tensors.get(f"{base}.k_norm.weight"), config.norm_eps)
+            stretch = torch.ones_like(stretch)
+        rows = torch.cat([stretch.repeat(config.heads), torch.ones(len(weight) - queries, dtype=torch.float64)])
+        weight = (weight.double() * rows[:, None] * factor).float()
+        bias = (bias.double() * rows * factor).float() if bias is not None else None
+        self.queries = Affine(weight[:queries], bias[:queries] if bias is not None else None)
+        self.others = Affine(weight[queries:], bias[queries:] if bias is not None else None)
+        self.split = [keys, config.key_heads * config.value_width]
+        inner = config.heads * config.value_width
+        out, out_bias = tensors[f"{base}.out_proj.weight"], tensors.get(f"{base}.out_proj.bias")
+        self.out = Affine(out, out_bias, outer * inner**-0.5)
+
+    def forward(self, state: Tensor, asking: Tensor, mask: Tensor, tables: Tables | None) -> Tensor:
+        """
+        state    [G, M, D] what is looked at
+        asking   [G, K, D] what looks: the state, or some of its tokens
+        mask     [G, 1, K, M] bool
+        tables   of K tokens for the queries and of M for the keys, or None without positions
+        returns  [G, K, D]
+        """
+        query: Tensor = unflattened(self.queries(asking), -1, (self.heads, self.query_width)).transpose(1, 2)
+        key, value = torch.split(self.others(state), self.split, dim=-1)
+        key = unflattened(key, -1, (self.key_heads, self.query_width)).transpose(1, 2)  # [G, h, M, w]
+        value = unflattened(value, -1, (self.key_heads, self.value_width)).transpose(1, 2)
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
+        if tables is not None:
+            query, key = _turned(query, tables[0], tables[1]), _turned(key, tables[2], tables[3])
+        seen = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, scale=self.scale, enable_gqa=self.heads != self.key_heads
+        )
+        found: Tensor = self.out(seen.transpose(1, 2).flatten(2))
+        return found
+
+
+class Layer(nn.Module):
+    """Attention, then a gated feed-forward, each beside its skip."""
+
+    def __init__(self, config: Toto2Config, tensors: Tensors, base: str) -> None:
+        super().__init__()
+        attention, self.keep_attention = _residual_shares(tensors[f"{base}.attn_tau"])
+        feed, self.keep_feed = _residual_shares(tensors[f"{base}.mlp_tau"])
+        self.norm1 = Norm(config.width, tensors.get(f"{base}.norm1.weight"), config.norm_eps)
+        self.norm2 = Norm(config.width, tensors.get(f"{base}.norm2.weight"), config.norm_eps)
+        self.attention = Attention(config, tensors, f"{base}.attn", attention)
+        first, second = f"{base}.ffn.fc1", f"{base}.ffn.fc2"
+        self.wide = Affine(tensors[f"{first}.weight"], tensors.get(f"{first}.bias"), config.width**-0.5)
+        self.narrow = Affine(tensors[f"{second}.weight"], tensors.get(f"{second}.bias"), feed * config.mlp_width**-0.5)
+
+    def forward(self, state: Tensor, mask: Tensor, tables: Tables | None, kept: Tensor | None = None) -> Tensor:
+        """[G, M, D] -> the same, or [G, K, D] of the tokens `kept` [K], which alone are asked for then."""
+        looked: Tensor = self.norm1(state)
+        asking = looked
+        if kept is not None:
+            state, asking = state.index_select(1, kept), looked.index_select(1, kept)
+        state = torch.add(self.attention(looked, asking, mask, tables), state, alpha=self.keep_attention)
+        straight, gated = self.wide(self.norm2(state)).chunk(2, dim=-1)
+        return torch.add(self.narrow(straight * F.silu(gated)), state, alpha=self.keep_feed)
+
+
+class Positions(nn.Module):
+    """Rotary tables, with xPos where the model has it, for the first half of each head."""
+
+    theta: Tensor
+    decay: Tensor
+
+    def __init__(self, config: Toto2Config) -> None:
+        super().__init__()
+        width = config.query_width // 2
+        self.xpos = config.xpos
+        self.register_buffer("theta", frequencies(width))
+        self.register_buffer("decay", decay(width))
+
+    def forward(self, positions: Tensor, total: Tensor, sign: float) -> tuple[Tensor, Tensor]:
+        """[M] positions of `total` patches -> cosine and sine [M, W], times the decay to the power of `sign`."""
+        angles = interleaved(positions.float()[:, None] * self.theta)
+        if not self.xpos:
+            return angles.cos(), angles.sin()
+        power = (positions - total // 2).float() / _POSITIONS
+        fading = interleaved(self.decay ** (sign * power[:, None]))
+        return angles.cos() * fading, angles.sin() * fading
+
+
+def _turned(state: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """The first half of the last axis turned, the second as it is."""
+    turning, still = state.chunk(2, dim=-1)
+    return torch.cat((rotated(turning, cosine, sine), still), dim=-1)
+
+
+def _residual_shares(tau: Tensor) -> tuple[float, float]:
+    """What the branch and the skip are multiplied with."""
+    weight = float(tau)
+    whole = math.sqrt(1 + weight**2)
+    return weight / whole, 1 / whole
+
+
+def _query_scale(config: Toto2Config, tensors: Tensors, base: str) -> Tensor:
+    """[w] float64, 1 where nothing was learned."""
+    if not config.query_scale:
+        return torch.ones(config.query_width, dtype=torch.float64)
+    return F.softplus(tensors[f"{base}._pds.per_dim_scale"].double()) / math.log(2)
+
+
+def _norm_weight(tensors: Tensors, base: str, width: int) -> Tensor:
+    found = tensors.get(f"{base}.weight")
+    return torch.ones(width, dtype=torch.float64) if found is None else found.double()

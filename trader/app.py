@@ -41,12 +41,16 @@ MUTE_AFTER = timedelta(seconds=5)  # a stream that is silent about a fill for so
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a run is told beyond the settings. `flags` are those of the command line, for a reload."""
+    """What a run is told beyond the settings. `flags` are those of the command line, for a reload.
+
+    hangup_ends  at a terminal SIGHUP means that it was closed; without one it asks for a reload
+    """
 
     cycles: int | None = None
     fresh: bool = False
     failpoints: Sequence[str] = ()
     flags: Mapping[str, object] | None = None
+    hangup_ends: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,7 +92,7 @@ def run(
         worker = open_backend(settings, say)
         stack.callback(worker.close)
         daemon = _build(settings, options, endpoints, clock, notifier, worker, stop, stack)
-        previous = _catch_signals(daemon)
+        previous = _catch_signals(daemon, options)
         stack.callback(_restore_signals, previous)
         _first_sync(daemon)
         _doubt_a_mute_stream(daemon)
@@ -349,7 +353,7 @@ def _doubt_a_mute_stream(daemon: Daemon) -> None:
     daemon.manager.doubt = doubt
 
 
-def _catch_signals(daemon: Daemon) -> dict[signal.Signals, Any]:
+def _catch_signals(daemon: Daemon, options: RunOptions) -> dict[signal.Signals, Any]:
     """SIGTERM and SIGINT end the run after the step under way; SIGHUP reloads."""
 
     def end(number: int, frame: object) -> None:
@@ -360,7 +364,8 @@ def _catch_signals(daemon: Daemon) -> dict[signal.Signals, Any]:
     def reload(number: int, frame: object) -> None:
         daemon.manager.reload_asked = True  # no more than that: a handler may interrupt anything
 
-    handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: reload}
+    hangup = end if options.hangup_ends else reload
+    handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: hangup}
     return {number: signal.signal(number, handler) for number, handler in handlers.items()}
 
 

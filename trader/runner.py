@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO, cast
 
 from loguru import logger
 from rich.console import Console
@@ -32,16 +33,40 @@ def run_daemon(
     picture: Path | None = None,
 ) -> int:
     """Returns the exit code. Fatal errors propagate to the command line, which says them in one line."""
-    console = Console()
+    console = Console(file=cast(TextIO, _Terminal(sys.stdout)))
     check_backend(loaded.settings)
     if loaded.settings.trading.trading_mode == "live":
         _announce_live(loaded, console)
-    options = RunOptions(cycles=cycles, fresh=fresh, failpoints=failpoints, flags=flags)
-    if console.is_terminal and not plain:
+    live = console.is_terminal and not plain
+    options = RunOptions(cycles=cycles, fresh=fresh, failpoints=failpoints, flags=flags, hangup_ends=live)
+    if live:
         return _run_in_view(loaded, options, console, picture)
     settings = loaded.settings
     log.configure(settings.log.level, settings.log.format, settings.secrets())
     return run(loaded, options, show=_log_news, say=logger.info)
+
+
+class _Terminal:
+    """The standard output, of which nothing is expected: a terminal that was closed must not stop the tidying up."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
 
 
 def _run_in_view(loaded: Loaded, options: RunOptions, console: Console, picture: Path | None) -> int:

@@ -1,0 +1,118 @@
+"""The daemon and its commands as a person starts them: subprocesses, in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+COMMAND = (sys.executable, "-m", "trader")
+OURS = ("ALPACA_", "RISK__", "SIM__", "STORE__", "TRADING_", "KRONOS_", "TOTO_", "FORECASTER", "STRATEGY", "SYMBOLS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> object:
+        return json.loads(self.out)
+
+
+def environment(state: Path, **more: str) -> dict[str, str]:
+    """Nothing of the settings of whoever runs the tests."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return {**plain, "STATE_DIR": str(state), "PYTHONWARNINGS": "ignore", **more}
+
+
+def ask(state: Path, *arguments: str, timeout: float = 60, **more: str) -> Answer:
+    """One command, to its end. Run in the state folder, where no .env lies."""
+    state.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(state, **more), cwd=state, capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+    return Answer(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+@dataclass(slots=True)
+class Daemon:
+    process: subprocess.Popen[str]
+    state: Path
+    log: Path
+
+    def lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def says(self, text: str, within: float = 20) -> None:
+        until(lambda: text in self.log.read_text(), f"{text!r} in the log", within)
+
+    def status(self) -> dict[str, object]:
+        answer = ask(self.state, "status", "--json")
+        assert answer.code == 0, answer.err
+        found = answer.data
+        assert isinstance(found, dict)
+        return found
+
+    def stop(self, number: int = signal.SIGTERM, within: float = 15) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(within)
+
+
+@contextmanager
+def daemon(state: Path, *arguments: str, **more: str) -> Iterator[Daemon]:
+    """Running in the background until the block ends; its log lines in a file."""
+    state.mkdir(parents=True, exist_ok=True)
+    log = state / "out.log"
+    with log.open("a") as out:
+        process = subprocess.Popen(
+            [*COMMAND, "run", "--plain", *arguments],
+            env=environment(state, **more), cwd=state, stdout=out, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+    try:
+        yield Daemon(process, state, log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
+
+
+@contextmanager
+def exchange(state: Path, *arguments: str) -> Iterator[dict[str, str]]:
+    """A simulated exchange of its own; the settings that lead to it."""
+    process = subprocess.Popen(
+        [*COMMAND, "exchange", "--port", "0", "--with-parent", *arguments],
+        env=environment(state), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        urls = json.loads(process.stdout.readline())
+        names = ("trading_url", "data_url", "trade_stream_url")
+        keys = {"ALPACA_API_KEY_ID": "PKTEST", "ALPACA_API_SECRET_KEY": "secret-of-the-test"}
+        yield {f"ALPACA_{name.upper()}": urls[name] for name in names} | keys
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+def until(done: Callable[[], bool], what: str, within: float = 20) -> None:
+    """Look until it is so. AssertionError, with `what`, where it takes too long."""
+    deadline = time.monotonic() + within
+    while not done():
+        assert time.monotonic() < deadline, f"waited {within} s for {what}"
+        time.sleep(0.1)
+
+
+def trouble_in(text: str) -> Sequence[str]:
+    """Lines of a log that nobody wants to see."""
+    return [line for line in text.splitlines() if '"ERROR"' in line or '"CRITICAL"' in line or "Traceback" in line]

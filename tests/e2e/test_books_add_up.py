@@ -1,0 +1,54 @@
+"""The daemon on the simulated exchange, end to end: every cent, unit and order is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.books import problems_of, replay_problems
+from tests.e2e.running import ask, trouble_in
+from trader.adapters.journal import Journal
+
+
+def run_and_audit(state: Path, *arguments: str, cycles: int, trades: bool = True) -> None:
+    done = ask(state, "run", "--plain", "--speed", "max", "--cycles", str(cycles), *arguments, timeout=110)
+    assert done.code == 0, done.out[-2000:] + done.err
+    assert not trouble_in(done.out + done.err)
+    assert problems_of(state) == []
+    assert replay_problems(state, every=7) == []
+    with Journal.open(f"sqlite:///{state / 'journal-sim.db'}", create=False) as journal:
+        assert len(journal.plan_cycles()) == cycles
+        assert journal.trades() or not trades
+
+
+def test_generated_crypto(tmp_path: Path) -> None:
+    run_and_audit(tmp_path, cycles=60)
+
+
+def test_generated_crypto_and_stocks_together(tmp_path: Path) -> None:
+    run_and_audit(tmp_path, "--symbols", "BTC/USD,AAPL,SPY", "--timeframe", "15Min", cycles=40)
+
+
+def test_generated_stocks_by_the_minute(tmp_path: Path) -> None:
+    run_and_audit(tmp_path, "--symbols", "AAPL", "--timeframe", "5Min", "--seed", "3", cycles=40)
+
+
+@pytest.mark.parametrize(
+    ("files", "cycles"),
+    [
+        (["BTC/USD=BTCUSDT__binance-spot__1h", "ETH/USD=ETHUSDT__binance-spot__1h"], 40),
+        (["SPY=SPY__yahoo-rth__5m", "AAPL=AAPL__yahoo-rth__5m"], 30),
+    ],
+    ids=["btc-and-eth", "spy-and-aapl"],
+)
+def test_real_bars(tmp_path: Path, real_data: Callable[[str], Path], files: list[str], cycles: int) -> None:
+    given = [f"--data={s}={real_data(f'bars/{name}.parquet')}" for s, name in (each.split("=") for each in files)]
+    run_and_audit(tmp_path, *given, cycles=cycles)
+
+
+def test_real_bars_with_their_quotes(tmp_path: Path, real_data: Callable[[str], Path]) -> None:
+    name = "SPY__lean-nbbo-20131004-20131009__1m.parquet"
+    bars, quotes = real_data(f"bars/{name}"), real_data(f"quotes/{name}")
+    run_and_audit(tmp_path, f"--data=SPY={bars}", f"--quotes=SPY={quotes}", cycles=60, trades=False)

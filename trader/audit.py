@@ -44,10 +44,16 @@ def audit(journal: Journal) -> tuple[int, list[Difference]]:
     looked = booked = 0
     for cycle_id in journal.plan_cycles():
         portfolio = journal.inputs(cycle_id).portfolio
-        while booked < len(events) and events[booked].at <= portfolio.at:
+        while booked < len(events) and events[booked].at < portfolio.at:
             _apply(books, events[booked])
             booked += 1
-        differences += _compare(cycle_id, books, portfolio)
+        found = list(_compare(cycle_id, books, portfolio))
+        # what happened in the decision's own moment may have come before it or after it
+        while found and booked < len(events) and events[booked].at == portfolio.at:
+            _apply(books, events[booked])
+            booked += 1
+            found = list(_compare(cycle_id, books, portfolio))
+        differences += found
         looked += 1
     return looked, differences
 

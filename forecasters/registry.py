@@ -4,6 +4,7 @@ A backend is a module, or any object, with
 
     Options               a pydantic model: what may be set, with units and defaults
     requires() -> list    what is missing on this machine (a package, a checkpoint), empty where it can run
+    lacks(options) -> list    the same for given options (optional): another checkpoint may be there
     build(options)        -> Forecaster; heavy imports belong in here, never at the module's top
     DESCRIPTION           one line (optional)
     ALIASES               other names, each with the options that it stands for (optional)
@@ -112,10 +113,19 @@ def build(name: str, options: Mapping[str, object]) -> Forecaster:
         if key in options and options[key] != value:
             raise RegistryError(f"{name} means {key}={value!r}, which contradicts {key}={options[key]!r}")
     module = _loaded(entry)
-    missing = _missing(entry, module)
+    validated = _validated(entry.name, module.Options, {**options, **resolved.fixed})
+    missing = _missing(entry, module, validated)
     if missing:
         raise RegistryError(f"backend {resolved.backend!r} can't run here: {'; '.join(missing)}")
-    return module.build(_validated(entry.name, module.Options, {**options, **resolved.fixed}))
+    return module.build(validated)
+
+
+def lacking(name: str, options: Mapping[str, object]) -> tuple[str, ...]:
+    """What is missing here for the backend behind a name with these options. RegistryError where they are wrong."""
+    resolved = resolve(name)
+    entry = _entries()[resolved.backend]
+    module = _loaded(entry)
+    return _missing(entry, module, _validated(entry.name, module.Options, {**options, **resolved.fixed}))
 
 
 def _validated(name: str, model: type[BaseModel], options: Mapping[str, object]) -> BaseModel:
@@ -187,9 +197,11 @@ def _loaded(entry: _Entry) -> BackendModule:
         raise RegistryError(f"backend {entry.name!r} ({entry.source}) can't be loaded: {error!r}") from error
 
 
-def _missing(entry: _Entry, module: BackendModule) -> tuple[str, ...]:
+def _missing(entry: _Entry, module: BackendModule, options: BaseModel | None = None) -> tuple[str, ...]:
+    """For these options, where they are given and the backend can tell; else for its defaults."""
+    lacks = getattr(module, "lacks", None)
     try:
-        return tuple(str(lack) for lack in module.requires())
+        return tuple(str(lack) for lack in (module.requires() if options is None or lacks is None else lacks(options)))
     except Exception as error:
         _log.debug("backend %s", entry.name, exc_info=True)
         raise RegistryError(f"backend {entry.name!r} ({entry.source}) can't say what it requires: {error!r}") from error

@@ -32,14 +32,13 @@ def check_backend(settings: Settings) -> None:
     A worker that runs as its own unit is asked when it is connected: what it lacks is not for us to see.
     """
     from forecasters.base import ForecastError
-    from forecasters.registry import available, resolve
+    from forecasters.registry import lacking
 
     name = settings.trading.backend
     if settings.worker.socket:
         return
     try:
-        backend = resolve(name).backend
-        missing = next((info.missing for info in available() if info.name == backend), ())
+        missing = lacking(name, backend_options(settings))
     except ForecastError as error:
         raise ConfigurationError(f"FORECASTER={name}: {error}; see `trader backends`") from error
     if missing:

@@ -103,15 +103,15 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 def _backend(settings: Settings) -> Iterator[Finding]:
     from forecasters.base import ForecastError
-    from forecasters.registry import available, resolve
+    from forecasters.registry import lacking
+    from trader.backend import backend_options
 
     name = settings.trading.backend
     try:
-        backend = resolve(name).backend
+        missing = lacking(name, backend_options(settings))
     except ForecastError as error:
         yield Finding(name="forecaster", ok=False, detail=str(error))
         return
-    missing = next((info.missing for info in available() if info.name == backend), ())
     yield Finding(name="forecaster", ok=not missing, detail=f"{name}: " + ("; ".join(missing) or "can run here"))
 
 

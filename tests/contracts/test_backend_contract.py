@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,18 +12,24 @@ import pytest
 from forecasters import registry
 from forecasters.base import Forecaster
 from forecasters.types import CHANNELS, Context, Forecast
+from tests.contracts.backend_options import options_for
 from tests.forecasters.support import bars, context, hours
 
 HORIZON = 3
 COUNT = 200
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("checkpoints")
+
+
 @pytest.fixture(scope="module", params=registry.available(), ids=lambda info: info.name)
-def backend(request: pytest.FixtureRequest) -> Iterator[Forecaster]:
+def backend(request: pytest.FixtureRequest, folder: Path) -> Iterator[Forecaster]:
     info: registry.BackendInfo = request.param
     if info.missing:
         pytest.skip(f"{info.name} can't run here: {'; '.join(info.missing)}")
-    forecaster = registry.build(info.name, {})
+    forecaster = registry.build(info.name, options_for(info.name, folder))
     forecaster.warm_up()
     yield forecaster
     forecaster.close()
@@ -127,8 +134,8 @@ def test_inputs_are_left_as_they_were(backend: Forecaster) -> None:
         assert np.array_equal(each.future_times, future_times)
 
 
-def test_closing_twice_is_harmless(backend: Forecaster) -> None:
+def test_closing_twice_is_harmless(backend: Forecaster, folder: Path) -> None:
     name = backend.name
-    other = registry.build(name, {})
+    other = registry.build(name, options_for(name, folder))
     other.close()
     other.close()

@@ -1,0 +1,45 @@
+"""Kronos, a language model of bars, for inference: our own port of the published architecture.
+
+The architecture is that of github.com/shiyu-coder/Kronos (MIT; its notice is in LICENSE.upstream). Importing this
+package is cheap: torch comes with the first checkpoint.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from forecasters.kronos.features import DEFAULT_CLIP
+from forecasters.kronos.hub import CheckpointError, locate_folder
+
+if TYPE_CHECKING:
+    from forecasters.kronos.generate import Kronos
+
+__all__ = ["CheckpointError", "load_kronos"]
+
+
+def load_kronos(
+    folder: str | Path,
+    compile: bool = False,
+    *,
+    max_context: int | None = None,
+    clip: float = DEFAULT_CLIP,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    device: str = "cpu",
+) -> Kronos:
+    """folder/network and folder/tokenizer, config.json and model.safetensors in each. Raises CheckpointError.
+
+    max_context  bars, by default what network/config.json declares, or 2048 at the shape of mini and 512 else
+    clip         standard deviations
+    dtype        of the network; the tokenizer is float32 always
+    device       as torch names it
+    """
+    if compile:
+        raise NotImplementedError("a compiled Kronos is not there yet: load it with compile=False")
+    import torch
+
+    from forecasters.kronos.generate import Kronos
+    from forecasters.kronos.weights import load
+
+    checkpoint = load(locate_folder(Path(folder)), max_context=max_context)
+    return Kronos(checkpoint, clip=clip, dtype=getattr(torch, dtype), device=torch.device(device))

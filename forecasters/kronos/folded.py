@@ -1,0 +1,233 @@
+"""What serves: the same functions as model.py and tokenizer.py with everything constant worked out beforehand.
+
+Norm weights and the attention's scale are multiplied into the matrices that follow; query, key and value are one
+matrix, both halves of the gate are one; the token embedding with its fusion, and the dependency layer's query, are
+tables. A context is computed once a series; then one token a sample.
+
+B series, R rows (samples) each, T context, H heads, W width of a head, D width, V tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from forecasters.kronos.cache import CacheShape, LayerCache, Masks, prefix_mask, shared_attention, suffix_mask
+from forecasters.kronos.linear import FixedLinear
+from forecasters.kronos.model import DEPENDENCY_HEADS, Block, Network, normalise, rotary_table, rotate
+from forecasters.kronos.tokenizer import Tokenizer
+
+
+class FoldedBlock(nn.Module):
+    def __init__(self, block: Block, dtype: torch.dtype) -> None:
+        super().__init__()
+        attention, feed = block.self_attn, block.ffn
+        self.heads = attention.heads
+        scale = 1 / math.sqrt(attention.q_proj.out_features // self.heads)
+        weight = torch.cat((attention.q_proj.weight * scale, attention.k_proj.weight, attention.v_proj.weight))
+        bias = torch.cat((attention.q_proj.bias * scale, attention.k_proj.bias, attention.v_proj.bias))
+        self.inputs = FixedLinear(weight * block.norm1.weight, bias, dtype=dtype)
+        self.output = FixedLinear(attention.out_proj.weight, attention.out_proj.bias, dtype=dtype)
+        self.gate = FixedLinear(torch.cat((feed.w1.weight, feed.w3.weight)) * block.norm2.weight, None, dtype=dtype)
+        self.down = FixedLinear(feed.w2.weight, None, dtype=dtype)
+
+    def project(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[..., D] -> queries (scaled), keys, values, [..., H, W] each."""
+        queries, keys, values = self.inputs(normalise(rows)).view(*rows.shape[:-1], 3, self.heads, -1).unbind(-3)
+        return queries, keys, values
+
+    def finish(self, rows: Tensor, attended: Tensor) -> Tensor:
+        """[..., D] twice -> [..., D]"""
+        rows = rows + self.output(attended)
+        opened, linear = self.gate(normalise(rows)).chunk(2, dim=-1)
+        result: Tensor = rows + self.down(F.silu(opened) * linear)
+        return result
+
+    def keys_and_values(self, rows: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """[T, D] from position 0 -> queries, keys, values, [H, T, W] each, the first two turned."""
+        queries, keys, values = (part.transpose(0, 1) for part in self.project(rows))
+        count = len(rows)
+        cosines, sines = rotary[0][:count], rotary[1][:count]
+        return rotate(queries, cosines, sines), rotate(keys, cosines, sines), values
+
+    def whole(self, rows: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """[T, D] from position 0 -> [T, D], and the keys and values [H, T, W] of these rows."""
+        queries, keys, values = self.keys_and_values(rows, rotary)
+        attended = F.scaled_dot_product_attention(queries[None], keys[None], values[None], is_causal=True, scale=1.0)[0]
+        return self.finish(rows, attended.transpose(0, 1).flatten(-2)), keys, values
+
+
+class FoldedTokenizer(nn.Module):
+    """One series at a time: what comes out does not depend on what else is asked. float32."""
+
+    def __init__(self, tokenizer: Tokenizer, positions: int) -> None:
+        super().__init__()
+        config = tokenizer.config
+        self.original = tokenizer
+        self.encoder = _folded(tokenizer.encoder, torch.float32)
+        self.decoder = _folded(tokenizer.decoder, torch.float32)
+        device = tokenizer.embed.weight.device
+        self.rotary = tuple(table.to(device) for table in rotary_table(positions, config.d_model // config.n_heads))
+
+    def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """[T, 6] standardised -> s1 and s2, [T] int64 each."""
+        rows = self.original.embed(values)
+        for block in self.encoder:
+            rows, _, _ = _block(block).whole(rows, self._rotary(len(values)))
+        return self.original.tokens(rows)
+
+    def decode_suffix(self, s1: Tensor, s2: Tensor, drawn_s1: Tensor, drawn_s2: Tensor) -> Tensor:
+        """[T] tokens of the context and [S, N] drawn after it -> [S, N, 6] standardised, of the drawn ones alone.
+
+        Exact, since the decoder is causal: the context's keys and values are computed once for all samples.
+        """
+        context = self._embedded(s1, s2)  # [T, D]
+        rows = self._embedded(drawn_s1, drawn_s2)  # [S, N, D]
+        before, count = len(context), rows.shape[1]
+        rotary = self._rotary(before + count)
+        for index, module in enumerate(self.decoder):
+            block = _block(module)
+            if index + 1 < len(self.decoder):
+                context, prefix_keys, prefix_values = block.whole(context, rotary)
+            else:
+                _, prefix_keys, prefix_values = block.keys_and_values(context, rotary)
+            queries, keys, values = (part.permute(2, 0, 1, 3) for part in block.project(rows))  # [H, S, N, W]
+            cosines, sines = rotary[0][before : before + count], rotary[1][before : before + count]
+            attended = shared_attention(
+                rotate(queries, cosines, sines), rotate(keys, cosines, sines), values, prefix_keys, prefix_values
+            )
+            rows = block.finish(rows, attended.permute(1, 2, 0, 3).flatten(-2))
+        restored: Tensor = self.original.head(rows)
+        return restored
+
+    def _embedded(self, s1: Tensor, s2: Tensor) -> Tensor:
+        rows: Tensor = self.original.post_quant_embed(self.original.codes(s1, s2))
+        return rows
+
+    def _rotary(self, count: int) -> tuple[Tensor, Tensor]:
+        cosines, sines = self.rotary
+        if count > len(cosines):  # a context beyond what the network takes can still be tokenized
+            config = self.original.config
+            cosines, sines = (
+                table.to(cosines.device) for table in rotary_table(count, config.d_model // config.n_heads)
+            )
+            self.rotary = (cosines, sines)
+        return cosines, sines
+
+
+class FoldedNetwork(nn.Module):
+    def __init__(self, network: Network, positions: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        config = network.config
+        width, device = config.d_model, network.norm.weight.device
+        self.dtype = dtype
+        self.head_width = width // config.n_heads
+        self.blocks = _folded(network.transformer, dtype)
+        self.time_emb = network.time_emb
+        self.norm_weight = network.norm.weight.to(dtype)
+        embedding = network.embedding
+        fuse_s1, fuse_s2 = embedding.fusion_proj.weight.chunk(2, dim=1)
+        root = math.sqrt(width)
+        self.s1_table = (F.linear(embedding.emb_s1.weight * root, fuse_s1, embedding.fusion_proj.bias)).to(dtype)
+        self.s2_table = (F.linear(embedding.emb_s2.weight * root, fuse_s2)).to(dtype)
+        layer = network.dep_layer.cross_attn
+        scale = 1 / math.sqrt(width // DEPENDENCY_HEADS)
+        self.query_table = (layer.q_proj(embedding.emb_s1.weight) * scale).to(dtype)
+        keys_values = torch.cat((layer.k_proj.weight, layer.v_proj.weight))
+        self.dependency_inputs = FixedLinear(
+            keys_values, torch.cat((layer.k_proj.bias, layer.v_proj.bias)), dtype=dtype
+        )
+        self.dependency_output = FixedLinear(layer.out_proj.weight, layer.out_proj.bias, dtype=dtype)
+        self.s1_head = FixedLinear(network.head.proj_s1.weight, network.head.proj_s1.bias, dtype=dtype)
+        s2_weight = network.head.proj_s2.weight * network.dep_layer.norm.weight
+        self.s2_head = FixedLinear(s2_weight, network.head.proj_s2.bias, dtype=dtype)
+        self.rotary = tuple(table.to(device, dtype) for table in rotary_table(positions, self.head_width))
+        self.config = config
+
+    def calendar(self, stamps: Tensor) -> Tensor:
+        """[..., 5] -> [..., D]"""
+        embedded: Tensor = self.time_emb(stamps)
+        return embedded.to(self.dtype)
+
+    def prefill(self, cache: NetworkCache, series: int, s1: Tensor, s2: Tensor, stamps: Tensor) -> Tensor:
+        """One series' context [T] into its place of the cache -> [D], the last row that comes out."""
+        rows = self.s1_table[s1] + self.s2_table[s2] + self.calendar(stamps)  # [T, D]
+        for block, layer in zip(self.blocks, cache.layers, strict=True):
+            rows, keys, values = _block(block).whole(rows, (self.rotary[0], self.rotary[1]))
+            layer.fill(series, keys, values)
+        context = normalise(rows) * self.norm_weight
+        keys, values = self._dependency_inputs(context)
+        cache.dependency.fill(series, keys.transpose(0, 1), values.transpose(0, 1))
+        return context[-1]
+
+    def step(self, cache: NetworkCache, s1: Tensor, s2: Tensor, slot: Tensor) -> Tensor:
+        """The tokens [B, R] drawn at `slot` [1], whose keys and values are kept -> [B, R, D], what follows them."""
+        calendar = cache.calendar.index_select(1, slot)  # [B, 1, D]
+        rows = self.s1_table[s1] + self.s2_table[s2] + calendar  # [B, R, D]
+        place = cache.lengths + slot  # [B]
+        cosines, sines = (table[place][:, None, None] for table in self.rotary)  # [B, 1, 1, W]
+        masks = cache.masks(slot)
+        for block, layer in zip(self.blocks, cache.layers, strict=True):
+            queries, keys, values = (part.transpose(1, 2) for part in _block(block).project(rows))  # [B, H, R, W]
+            layer.append(slot, rotate(keys, cosines, sines), values)
+            attended = layer.attend(rotate(queries, cosines, sines), masks)
+            rows = _block(block).finish(rows, attended.transpose(1, 2).flatten(-2))
+        context = normalise(rows) * self.norm_weight
+        keys, values = self._dependency_inputs(context)
+        cache.dependency.append(slot, keys.transpose(1, 2), values.transpose(1, 2))
+        return context
+
+    def s1_logits(self, context: Tensor) -> Tensor:
+        """[..., D] -> [..., V]"""
+        logits: Tensor = self.s1_head(context)
+        return logits
+
+    def s2_logits(self, cache: NetworkCache, context: Tensor, s1: Tensor, slot: Tensor) -> Tensor:
+        """[B, R, D] and the s1 [B, R] drawn from it -> [B, R, V]; `slot` is the last one written, -1 for none."""
+        queries = self.query_table[s1].view(*s1.shape, DEPENDENCY_HEADS, -1).transpose(1, 2)
+        attended = cache.dependency.attend(queries, cache.masks(slot)).transpose(1, 2).flatten(-2)
+        logits: Tensor = self.s2_head(normalise(context + self.dependency_output(attended)))
+        return logits
+
+    def _dependency_inputs(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        both = self.dependency_inputs(context).view(*context.shape[:-1], 2, DEPENDENCY_HEADS, -1)
+        keys, values = both.unbind(-3)
+        return keys, values
+
+
+class NetworkCache:
+    """All that a running generation keeps, in memory taken once."""
+
+    def __init__(self, network: FoldedNetwork, shape: CacheShape) -> None:
+        config, dtype, device = network.config, network.dtype, network.s1_table.device
+        heads, width = config.n_heads, config.d_model
+        self.shape = shape
+        self.layers = [
+            LayerCache(shape, heads, width // heads, dtype=dtype, device=device) for _ in range(config.n_layers)
+        ]
+        self.dependency = LayerCache(shape, DEPENDENCY_HEADS, width // DEPENDENCY_HEADS, dtype=dtype, device=device)
+        self.calendar = torch.zeros(shape.series, shape.drawn, width, dtype=dtype, device=device)
+        self.lengths = torch.zeros(shape.series, dtype=torch.int64, device=device)
+        self.prefix_mask = torch.zeros(shape.series, 1, 1, shape.context, dtype=dtype, device=device)
+
+    def begin(self, lengths: Sequence[int], calendar: Tensor) -> None:
+        """A new generation: context lengths [B], and the calendar [B, N, D] of what will be drawn."""
+        self.lengths.copy_(torch.tensor(lengths))
+        self.prefix_mask.copy_(prefix_mask(self.lengths, self.shape.context, self.prefix_mask.dtype))
+        self.calendar.copy_(calendar)
+
+    def masks(self, slot: Tensor) -> Masks:
+        return Masks(prefix=self.prefix_mask, suffix=suffix_mask(slot, self.shape.drawn, self.prefix_mask.dtype))
+
+
+def _folded(blocks: nn.ModuleList, dtype: torch.dtype) -> nn.ModuleList:
+    return nn.ModuleList(FoldedBlock(block, dtype) for block in blocks if isinstance(block, Block))
+
+
+def _block(module: nn.Module) -> FoldedBlock:
+    assert isinstance(module, FoldedBlock)
+    return module

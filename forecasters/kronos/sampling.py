@@ -1,0 +1,95 @@
+"""From logits to one token a row: temperature, top-k or nucleus, and the draw. V tokens.
+
+Semantics of the original: a top_k above 0 returns early, so that top_p is then ignored; tokens that tie with the k-th
+are kept; the nucleus keeps the first token that crosses top_p, and those before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_HALVINGS = 30  # of the bit patterns between 0.0 and 1.0: enough to find one exactly
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How tokens are chosen. `greedy` takes the most likely one and ignores the rest.
+
+    temperature  above 0
+    top_p        in (0, 1]; 1 is no limit
+    top_k        0 is no limit
+    """
+
+    greedy: bool = False
+    temperature: float = 1.0
+    top_p: float = 0.9
+    top_k: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.temperature > 0 and 0 < self.top_p <= 1 and self.top_k >= 0):
+            raise ValueError(
+                f"temperature {self.temperature:g} must be above 0, top_p {self.top_p:g} in (0, 1], "
+                f"top_k {self.top_k} not below 0"
+            )
+
+
+def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
+    """[..., V] -> [..., V] of what may be drawn. A nucleus is not normalised again: a draw does not need it."""
+    scaled = logits.float() / sampling.temperature
+    if sampling.top_k > 0:
+        least = torch.topk(scaled, min(sampling.top_k, scaled.shape[-1])).values[..., -1:]
+        scaled = scaled.masked_fill(scaled < least, -torch.inf)
+        return torch.softmax(scaled, dim=-1)
+    likely = torch.softmax(scaled, dim=-1)
+    if sampling.top_p < 1:
+        likely = torch.where(likely >= nucleus_floor(likely, sampling.top_p), likely, 0.0)
+    return likely
+
+
+def nucleus_floor(likely: Tensor, top_p: float) -> Tensor:
+    """[..., V] -> [..., 1], the least probability in the nucleus, without a sort.
+
+    A token is in when those more likely than it make up at most top_p. Positive floats order as their bit patterns do,
+    so that halving the range of patterns ends at the exact value; tokens that tie there are all in.
+    """
+    patterns = likely.view(torch.int32)
+    below = torch.full_like(patterns[..., :1], -1)  # more than top_p lies above this pattern
+    above = torch.full_like(below, 0x3F800000)  # 1.0: nothing lies above it
+    for _ in range(_HALVINGS):
+        middle = (below + above) // 2
+        mass = torch.where(patterns > middle, likely, 0.0).sum(dim=-1, keepdim=True)
+        outside = mass > top_p
+        below = torch.where(outside, middle, below)
+        above = torch.where(outside, above, middle)
+    return above.view(torch.float32)
+
+
+def choose(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
+    """[..., V] logits and exponential noise -> [...] tokens.
+
+    argmax(p / Exp(1)) is a draw from p; it is also how torch draws one token of a row on a CPU, which is why a seed
+    gives the original's tokens there.
+    """
+    if sampling.greedy:
+        return logits.argmax(dim=-1)
+    return (probabilities(logits, sampling) / noise).argmax(dim=-1)
+
+
+class Noise:
+    """Exponential noise, draw by draw, each series from its own generator: its neighbours do not matter."""
+
+    def __init__(self, generators: Sequence[torch.Generator], *, samples: int, rows: int, tokens: int) -> None:
+        """`rows` at or above `samples`: the rest is only there to fill up the shape."""
+        self._generators = generators
+        self._samples = samples
+        self._values = torch.ones(len(generators), rows, tokens, device=generators[0].device)  # [B, R, V]
+
+    def draw(self) -> Tensor:
+        """[B, R, V], the same memory each time."""
+        for series, generator in zip(self._values, self._generators, strict=True):
+            series[: self._samples].exponential_(generator=generator)
+        return self._values

@@ -1,0 +1,116 @@
+"""A person's commands: to a running daemon, to one that was killed, and to none."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from tests.e2e.books import problems_of
+from tests.e2e.running import ask, daemon, exchange, until
+
+FAST = ("--speed", "7200")
+QUICK = 12.0  # seconds, on a machine that is busy with other tests
+
+
+def test_pause_reload_flatten_kill_and_resume_are_answered(tmp_path: Path) -> None:
+    with daemon(tmp_path, *FAST) as running:
+        running.says("books agree")
+        until(lambda: int(str(running.status()["cycles"])) > 0, "a cycle")
+        for command, answer in (
+            (("pause", "--reason", "lunch"), "no new entries"),
+            (("resume",), "entries are allowed"),
+            (("reload",), "reloaded"),
+            (("flatten", "BTC/USD"), "leaving BTC/USD"),
+            (("kill", "--reason", "boom"), "positions closed"),
+        ):
+            began = time.monotonic()
+            done = ask(tmp_path, *command)
+            assert (done.code, answer in done.out) == (0, True), (command, done)
+            assert time.monotonic() - began < QUICK
+        running.process.send_signal(signal.SIGHUP)
+        running.says("reload: reloaded")
+        until(lambda: running.status()["positions"] == 0 and running.status()["open_orders"] == 0, "everything left")
+        assert running.status()["flags"] == {"killed": "boom", "paused": "", "halted": "", "flatten": ""}
+        assert running.stop() == 0
+    assert problems_of(tmp_path) == []
+
+
+def test_a_slow_simulation_is_woken_by_a_command(tmp_path: Path) -> None:
+    with daemon(tmp_path, "--speed", "1") as running:  # the next job is a quarter of an hour away
+        running.says("warming up")
+        began = time.monotonic()
+        assert ask(tmp_path, "pause").code == 0
+        assert time.monotonic() - began < QUICK
+
+
+def test_killed_stays_killed_over_restarts_until_resume(tmp_path: Path) -> None:
+    with daemon(tmp_path, *FAST) as running:
+        running.says("books agree")
+        assert ask(tmp_path, "kill", "--reason", "boom").code == 0
+        running.process.kill()
+        running.process.wait(10)
+    for how in (signal.SIGKILL, signal.SIGTERM, None):
+        with daemon(tmp_path, *FAST) as running:
+            running.says("going on where the last run was")
+            running.says("books agree")
+            assert running.status()["flags"]["killed"] == "boom"  # type: ignore[index]
+            if how is None:
+                assert ask(tmp_path, "resume").code == 0
+                assert running.status()["flags"]["killed"] == ""  # type: ignore[index]
+            else:
+                running.stop(how)
+            running.log.write_text("")
+    assert problems_of(tmp_path) == []
+
+
+def test_a_kill_with_no_daemon_is_latched(tmp_path: Path) -> None:
+    assert ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2").code == 0
+    done = ask(tmp_path, "kill", "--reason", "from afar")
+    assert (done.code, "latched" in done.out) == (0, True)
+    other = ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2", "--seed", "99")
+    assert other.code == 78
+    assert "killed: from afar" in other.err
+    again = ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2")
+    assert again.code == 0
+    assert "killed: from afar" in ask(tmp_path, "status").out
+
+
+def test_a_second_daemon_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    with daemon(tmp_path, *FAST) as running:
+        running.says("books agree")
+        second = ask(tmp_path, "run", "--plain", *FAST)
+        assert (second.code, str(running.process.pid) in second.err) == (73, True), second
+        before = int(str(running.status()["cycles"]))
+        until(lambda: int(str(running.status()["cycles"])) > before, "the first one's next cycle")
+
+
+def test_one_daemon_for_an_account_at_a_venue(tmp_path: Path) -> None:
+    with exchange(tmp_path, *FAST) as venue, daemon(tmp_path, **venue) as running:
+        running.says("books agree")
+        assert ask(tmp_path, "run", "--plain", **venue).code == 73
+
+
+def test_flatten_with_no_daemon_leaves_the_venue_itself(tmp_path: Path) -> None:
+    with exchange(tmp_path, *FAST) as venue:
+        with daemon(tmp_path, **venue) as running:
+            until(lambda: '"fill: buy' in running.log.read_text(), "a position", within=40)
+            running.process.kill()
+            running.process.wait(10)
+        done = ask(tmp_path, "flatten", **venue)
+        assert (done.code, done.out.splitlines()[-1]) == (0, "flatten: done"), done
+        assert ask(tmp_path, "positions", **venue).out == "flat\n"
+        assert ask(tmp_path, "orders", "--open", **venue).out == "no orders\n"
+
+
+def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path) -> None:
+    with daemon(tmp_path, *FAST) as running:
+        until(lambda: "order: entry" in running.log.read_text(), "an order", within=40)
+        running.process.kill()
+        running.process.wait(10)
+    before = running.log.read_text().count("order: entry")
+    with daemon(tmp_path, *FAST) as running:
+        running.says("going on where the last run was")
+        until(lambda: running.log.read_text().count("order: entry") > before, "the next order", within=40)
+        assert running.stop(signal.SIGINT) == 0
+    assert problems_of(tmp_path) == []

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -153,14 +155,15 @@ def run_scheduled(
     scheduler.add_job(
         guarded(trade), timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common
     )
+    manage = _Again(jobs.manage, stop)
     scheduler.add_job(
-        guarded(jobs.manage), timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common
+        guarded(manage), timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common
     )
     scheduler.add_listener(
         lambda event: on_trouble(event.job_id, _trouble(event)),
         EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR,
     )
-    subscribe(lambda: scheduler.modify_job("manage", next_run_time=datetime.now(UTC)))
+    subscribe(lambda: manage.wake(scheduler))
     scheduler.start()
     try:
         stop.wait()
@@ -170,6 +173,31 @@ def run_scheduled(
     for error in fatal:
         raise error
     return done
+
+
+class _Again:
+    """A job that can be woken from any thread: it runs now, or once more where it is running already."""
+
+    def __init__(self, work: Callable[[], None], stop: threading.Event) -> None:
+        self._work, self._stop = work, stop
+        self._woken, self._running = threading.Event(), False
+
+    def __call__(self) -> None:
+        self._running = True
+        try:
+            self._woken.clear()
+            self._work()
+            while self._woken.is_set() and not self._stop.is_set():
+                self._woken.clear()
+                self._work()
+        finally:
+            self._running = False
+
+    def wake(self, scheduler: BackgroundScheduler) -> None:
+        self._woken.set()
+        if not self._running:
+            with suppress(JobLookupError):  # the scheduler is shutting down
+                scheduler.modify_job("manage", next_run_time=datetime.now(UTC))
 
 
 def _trouble(event: JobEvent) -> str:

@@ -8,9 +8,9 @@ import torch
 
 from forecasters.base import ForecastError
 from forecasters.toto.buckets import EXACT, Buckets
-from forecasters.toto.checkpoint import check_tensors, read_tensors
 from forecasters.toto.config import first_config, is_first, read_config, second_config
 from forecasters.toto.model import Toto
+from forecasters.toto.tensors import check_tensors, read_tensors
 from forecasters.toto.toto1 import names as names1
 from forecasters.toto.toto1.model import Toto1
 from forecasters.toto.toto2 import names as names2

@@ -43,8 +43,13 @@ class Toto:
         seed: int,
         samples_per_batch: int | None = None,
         groups: Sequence[int] | None = None,
+        together: bool = False,
     ) -> Array:
-        """[S, V, H] joint paths. The same seed, and samples at once, give the same paths."""
+        """[S, V, H] joint paths. The same seed, and samples at once, give the same paths.
+
+        together  the variates of a sample share its luck, step by step, where the original draws each on its own:
+                  for variates that move as one, as the prices of a bar do
+        """
         self._refuse("samples", "quantiles")
 
     def _refuse(self, asked: str, instead: str) -> NoReturn:

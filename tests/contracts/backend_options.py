@@ -1,4 +1,4 @@
-"""What a backend is built with here: its defaults, but for one whose default is a checkpoint from elsewhere."""
+"""What a backend is built with here: its defaults, but for those whose default is a checkpoint from elsewhere."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from pathlib import Path
 
 def options_for(name: str, folder: Path) -> dict[str, object]:
     """`folder` takes a checkpoint made for the occasion."""
-    if name != "kronos":
+    if name not in ("kronos", "toto"):
         return {}
     import torch
 
-    from tests.kronos.checkpoints import make_small
-
     torch.set_num_threads(1)  # so small a model only waits for its second thread
-    if not (folder / "kronos").is_dir():
-        make_small(folder / "kronos")
-    return {"model_id": str(folder / "kronos"), "device": "cpu"}
+    if not (folder / name).is_dir():
+        _make(name, folder / name)
+    return {"model_id": str(folder / name), "device": "cpu"}
+
+
+def _make(name: str, folder: Path) -> None:
+    if name == "kronos":
+        from tests.kronos.checkpoints import make_small
+
+        make_small(folder)
+    else:
+        from forecasters.toto.checkpoint import make_checkpoint
+
+        make_checkpoint("tiny", folder)

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from safetensors.torch import load_file, save_file  # noqa: E402 - after the skip
 
 from forecasters.toto import load_toto  # noqa: E402
-from forecasters.toto.making import SIZES, make_checkpoint  # noqa: E402
+from forecasters.toto.checkpoint import SIZES, make_checkpoint  # noqa: E402
 from forecasters.toto.model import WrongGeneration  # noqa: E402
 
 SECOND, FIRST = "tiny", "tiny-1.0"

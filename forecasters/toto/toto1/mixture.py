@@ -7,6 +7,7 @@ loaded: an eighth of the numbers, and of the products, for the base model.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,6 @@ from forecasters.toto.parts import Affine, Tensors, unflattened
 
 _PARTS = ("df", "loc_proj", "scale_proj", "mixture_weights")
 _EPSILON = torch.finfo(torch.float32).eps
-_TINY = torch.finfo(torch.float32).tiny
 _EXTREME = torch.finfo(torch.float32).max / 2  # a value beyond is no forecast: the original puts 0 there
 
 
@@ -39,15 +39,18 @@ class Mixture:
         """[..., P] in the series' units; above two degrees of freedom, so that there is one."""
         return self._in_units((self.logits.exp() * self.loc).sum(-1))
 
-    def drawn(self, generator: torch.Generator) -> Tensor:
-        """[..., P] one draw of each step."""
-        odds = self.logits.exp().cumsum(-1)  # [..., P, K]
-        uniform = torch.rand(odds.shape[:-1], generator=generator).to(odds.device)
+    def drawn(self, generator: torch.Generator, *, together: bool = False) -> Tensor:
+        """[..., V, P] one draw of each step; `together`: the same luck for all V.
+
+        A component by its odds, then Student's t from two uniform numbers by the polar method (Bailey, 1994).
+        """
+        odds = self.logits.exp().cumsum(-1)  # [..., V, P, K]
+        shape = (3, *odds.shape[:-3], 1 if together else odds.shape[-3], odds.shape[-2])
+        uniform, radius, turn = torch.rand(shape, generator=generator).to(odds.device)
         component = (uniform[..., None] >= odds[..., :-1]).sum(-1, keepdim=True)  # the last takes what rounding leaves
         df, loc, scale = (part.gather(-1, component)[..., 0] for part in (self.df, self.loc, self.scale))
-        normal = torch.randn(df.shape, generator=generator).to(df.device)
-        gamma = torch._standard_gamma(df.cpu() / 2, generator=generator).to(df.device)
-        return self._in_units(loc + scale * normal * torch.rsqrt(2 * gamma.clamp_min(_TINY) / df))
+        length = (df * torch.expm1(-2 / df * torch.log1p(-radius))).sqrt()
+        return self._in_units(loc + scale * length * torch.cos(2 * math.pi * turn))
 
     def expanded(self, samples: int) -> Mixture:
         """[V, ...] -> [S, V, ...]"""

@@ -47,13 +47,14 @@ class Toto1(Toto):
         seed: int,
         samples_per_batch: int | None = None,
         groups: Sequence[int] | None = None,
+        together: bool = False,
     ) -> Array:
-        together = samples_per_batch or samples
-        if samples < 1 or together < 1 or seed < 0:
-            raise InvalidContext(f"{samples} samples, {together} at once, from seed {seed} can't be drawn")
+        batch = samples_per_batch or samples
+        if samples < 1 or batch < 1 or seed < 0:
+            raise InvalidContext(f"{samples} samples, {batch} at once, from seed {seed} can't be drawn")
         given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
         generator = torch.Generator().manual_seed(seed)
-        found = self.paths(given, samples, together, lambda mixture: mixture.drawn(generator))
+        found = self.paths(given, samples, batch, lambda mixture: mixture.drawn(generator, together=together))
         return like(found[:, :, :horizon], series)
 
     @torch.inference_mode()
@@ -73,12 +74,12 @@ class Toto1(Toto):
         )
 
     @torch.inference_mode()
-    def paths(self, given: Inputs, samples: int, together: int, choose: Choice) -> Tensor:
+    def paths(self, given: Inputs, samples: int, batch: int, choose: Choice) -> Tensor:
         """[S, V, patches ahead x P]: `choose` says what happens in each patch, given its distribution."""
         read, groups = self._read(given)
         batches = [
-            self._batch(read, groups, given.ahead, min(together, samples - first), choose)
-            for first in range(0, samples, together)
+            self._batch(read, groups, given.ahead, min(batch, samples - first), choose)
+            for first in range(0, samples, batch)
         ]
         return torch.cat(batches)[:, : len(given.series)]
 

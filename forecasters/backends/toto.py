@@ -1,0 +1,251 @@
+"""Toto: Datadog's time series models. 2.0 gives quantiles at 0.1 to 0.9 in one pass, 1.0 draws paths.
+
+A bar's open, high, low and close are four variates of one group. Each symbol is forecast alone: what else is in the
+batch cannot move its numbers.
+
+S samples, H horizon, C channels, Q levels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import itertools
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from forecasters.base import ForecastError, InvalidForecast
+from forecasters.progress import report
+from forecasters.types import Context, Forecast, quantiles_of
+
+if TYPE_CHECKING:
+    from forecasters.toto.toto1.model import Toto1
+    from forecasters.toto.toto2.model import Toto2
+
+DESCRIPTION = "Toto 1.0 and 2.0, pretrained time series models: sampled paths, or nine quantiles in one pass"
+ALIASES = {"toto-compiled": {"compile": True}}
+PACKAGES = ("torch", "safetensors", "huggingface_hub")
+_FEWEST_PATHS = 16  # quantiles of fewer are noise
+
+Floats = NDArray[np.float64]
+
+_log = logging.getLogger(__name__)
+
+
+class Options(BaseModel):
+    """The TOTO_* settings, and what goes with them.
+
+    levels        of a model that samples; Toto 2.0 has its own nine
+    context_bars  the newest bars of a context that the model sees
+    min_bars      fewer closed bars than this give no forecast
+    misordered    a bar whose high is not its highest price: put in order and counted, or not to be had at all
+    seed          with the symbol and the time of the forecast, decides what is drawn
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    compile: bool = False
+    disable_compile: bool = False
+    compile_mode: str = "reduce-overhead"
+    compile_backend: str = "inductor"
+    model_id: str = Field(default="Datadog/Toto-Open-Base-1.0", min_length=1)
+    num_samples: int = Field(default=256, ge=_FEWEST_PATHS, le=8192)
+    samples_per_batch: int = Field(default=256, ge=1)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    levels: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(1, 20))
+    context_bars: int = Field(default=512, ge=64, le=4096)
+    min_bars: int = Field(default=64, ge=2)
+    misordered: Literal["sort", "refuse"] = "sort"
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("levels")
+    @classmethod
+    def _levels_increase(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        inside = bool(levels) and levels[0] > 0 and levels[-1] < 1
+        if not inside or any(b <= a for a, b in itertools.pairwise(levels)):
+            raise ValueError("levels must increase within (0, 1)")
+        return levels
+
+    @model_validator(mode="after")
+    def _compilation_is_clear(self) -> Options:
+        if self.compile and self.disable_compile:
+            raise ValueError("compile and disable_compile contradict each other")
+        return self
+
+
+def requires() -> Sequence[str]:
+    """For the options that it has when none are given."""
+    return lacks(Options())
+
+
+def lacks(options: Options) -> Sequence[str]:
+    """What is missing on this machine for these options. Torch is looked for, not imported."""
+    missing = [
+        f"the package {name} (pip install '.[models]')" for name in PACKAGES if importlib.util.find_spec(name) is None
+    ]
+    if options.compile:
+        missing.append("the compiled Toto, which is not there yet: FORECASTER=toto runs the same weights eager")
+    if options.dtype != "float32":
+        missing.append("Toto in bfloat16, which is not there yet: set TOTO_DTYPE to float32")
+    if missing:
+        return missing
+    from forecasters.toto.hub import lacking
+
+    checkpoint = lacking(options.model_id)
+    return [] if checkpoint is None else [checkpoint]
+
+
+def build(options: Options) -> TotoForecaster:
+    missing = lacks(options)
+    if missing:
+        raise ForecastError(f"toto can't run here: {'; '.join(missing)}")
+    return TotoForecaster(options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repairs:
+    """What was put in order in one forecast, each of `bars`: H x levels, or H x samples.
+
+    crossing    prices at which the network's quantiles crossed, of 4 x H
+    misordered  bars whose high was not the highest price, or whose low was not the lowest
+    """
+
+    crossing: int
+    misordered: int
+    bars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Found:
+    levels: Floats
+    quantiles: Floats  # [Q, H, C]
+    paths: Floats | None  # [S, H, C]
+    repairs: Repairs
+
+
+class TotoForecaster:
+    """A Forecaster. The same seed, symbol and asof give the same forecast, whatever else is in the batch."""
+
+    name = "toto"
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._model: Toto1 | Toto2 | None = None
+        self._label = ""
+        self.repairs: dict[str, Repairs] = {}  # of the last batch, by symbol
+
+    def warm_up(self) -> None:
+        """Loads, downloading where need be, and forecasts once."""
+        report(f"loading {self._options.model_id}")
+        model = self._loaded()
+        report("forecasting once")
+        series = np.zeros((4, self._options.context_bars), dtype=np.float32)
+        mask = np.ones(series.shape, dtype=np.bool_)
+        if model.generation == 1:
+            model.sample(series, mask, 1, samples=1, seed=0)
+        else:
+            model.quantiles(series, mask, 1)
+
+    def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        """Absent: symbols with too few bars, and those whose forecast would not be a valid one."""
+        self.repairs = {}
+        found: dict[str, Forecast] = {}
+        for context in contexts:
+            if len(context) < self._options.min_bars:
+                continue
+            started = time.perf_counter()
+            try:
+                answer = self._answer(context)
+                found[context.symbol] = self._value(context, answer, time.perf_counter() - started)
+            except InvalidForecast as error:
+                _log.warning("no forecast: %s", error)
+        return found
+
+    def close(self) -> None:
+        self._model = None
+
+    def _loaded(self) -> Toto1 | Toto2:
+        if self._model is not None:
+            return self._model
+        import torch
+
+        from forecasters.toto.hub import locate
+        from forecasters.toto.loading import load_toto
+        from forecasters.toto.toto1.model import Toto1
+        from forecasters.toto.toto2.model import Toto2
+
+        wanted = self._options.device
+        if wanted == "cuda" and not torch.cuda.is_available():
+            raise ForecastError("TOTO_DEVICE is cuda, but torch sees no GPU: set it to auto or cpu")
+        device = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+        located = locate(self._options.model_id)
+        model = load_toto(located.folder, device=device)
+        assert isinstance(model, (Toto1, Toto2))
+        self._model, self._label = model, located.label
+        return model
+
+    def _answer(self, context: Context) -> _Found:
+        from forecasters.toto.bars import group_of, prices_of
+        from forecasters.toto.toto2.model import Toto2
+
+        options, model = self._options, self._loaded()
+        group, horizon = group_of(context, options.context_bars), len(context.future_times)
+        if isinstance(model, Toto2):
+            ordered = model.ordered(group.series, group.mask, horizon)
+            prices = prices_of(ordered.values.cpu().numpy(), context.last_close)
+            quantiles, repairs = self._proper(prices, ordered.crossing, context.symbol)
+            return _Found(levels=np.array(model.levels), quantiles=quantiles, paths=None, repairs=repairs)
+        drawn = model.sample(
+            group.series,
+            group.mask,
+            horizon,
+            samples=options.num_samples,
+            seed=_seed(context, options.seed),
+            samples_per_batch=options.samples_per_batch,
+            together=True,
+        )
+        paths, repairs = self._proper(prices_of(drawn, context.last_close), 0, context.symbol)
+        levels = np.array(options.levels)
+        return _Found(levels=levels, quantiles=quantiles_of(paths, levels), paths=paths, repairs=repairs)
+
+    def _proper(self, prices: Floats, crossing: int, symbol: str) -> tuple[Floats, Repairs]:
+        """[N, H, C] with each bar in order. Raises InvalidForecast where it isn't and is not to be put so."""
+        from forecasters.toto.bars import in_order, out_of_order
+
+        wrong = int(out_of_order(prices).sum())
+        repairs = Repairs(crossing=crossing, misordered=wrong, bars=prices.shape[0] * prices.shape[1])
+        self.repairs[symbol] = repairs
+        if wrong and self._options.misordered == "refuse":
+            raise InvalidForecast(f"{symbol}: in {wrong} of {repairs.bars} bars the high or low is not the outermost")
+        if wrong or crossing:
+            _log.info("%s: put in order %d of %d bars, %d crossings", symbol, wrong, repairs.bars, crossing)
+        return in_order(prices), repairs
+
+    def _value(self, context: Context, found: _Found, latency_s: float) -> Forecast:
+        return Forecast(
+            symbol=context.symbol,
+            asof=context.asof,
+            times=context.future_times,
+            last_close=context.last_close,
+            levels=found.levels,
+            quantiles=found.quantiles,
+            paths=found.paths,
+            backend=self.name,
+            model=self._label,
+            dtype=self._options.dtype,
+            compile_mode="eager",
+            latency_s=latency_s,
+        )
+
+
+def _seed(context: Context, seed: int) -> int:
+    text = f"{seed}|{context.symbol}|{context.asof.isoformat()}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1

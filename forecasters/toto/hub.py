@@ -1,0 +1,90 @@
+"""Where a checkpoint is: a folder, or a published one by revision, from the hub's cache or downloaded into it.
+
+Only config.json and safetensors are fetched: a pickle may run code. No torch in here: the menu asks, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from forecasters.progress import report
+from forecasters.toto.config import CONFIG_FILE, CheckpointError
+
+_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
+_WANTED = [CONFIG_FILE, "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"]
+_ADVICE = "start it once with network, or set TOTO_MODEL_ID to a folder with config.json and model.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """A folder on this machine; `label` is name@revision, for records: the commit, or a hash of the weights."""
+
+    folder: Path
+    label: str
+
+
+def locate(model_id: str) -> Located:
+    """A folder, or a hub name, best with @commit: a branch is a moving target. Raises CheckpointError."""
+    if is_folder(model_id):
+        return _local(Path(model_id).expanduser())
+    name, _, revision = model_id.partition("@")
+    folder = _cached(name, revision or "main") or _downloaded(name, revision or "main")
+    return Located(folder=folder, label=f"{name}@{folder.name[:12]}")  # a snapshot's folder is named by its commit
+
+
+def lacking(model_id: str) -> str | None:
+    """Why it can't be loaded here, as one line; None where it may be."""
+    from huggingface_hub import constants
+
+    if is_folder(model_id):
+        folder = Path(model_id).expanduser()
+        return None if (folder / CONFIG_FILE).is_file() else f"there is no checkpoint in {folder}: {_ADVICE}"
+    name, _, revision = model_id.partition("@")
+    if _cached(name, revision or "main") is not None or not constants.HF_HUB_OFFLINE:
+        return None
+    return f"{model_id} is not in the hub's cache, and HF_HUB_OFFLINE is set: {_ADVICE}"
+
+
+def is_folder(model_id: str) -> bool:
+    """An existing folder, or what can't be a hub name."""
+    return Path(model_id).is_dir() or _NAME.fullmatch(model_id) is None or model_id.startswith((".", "/", "~"))
+
+
+def _local(folder: Path) -> Located:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise CheckpointError(f"there is no model.safetensors in {folder}: {_ADVICE}")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return Located(folder=folder, label=f"{folder.resolve().name}@{digest.hexdigest()[:12]}")
+
+
+def _cached(name: str, revision: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=True)
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        return None
+    found = Path(folder)
+    return found if (found / CONFIG_FILE).is_file() and any(found.glob("*.safetensors")) else None
+
+
+def _downloaded(name: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    report(f"downloading {name}@{revision[:12]}")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{name}@{revision[:12]} is not in the hub's cache and can't be downloaded ({why}): {_ADVICE}"
+        ) from error

@@ -1,0 +1,122 @@
+"""The backend: bars in, forecasts out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecasters import registry
+from forecasters.backends.toto import Options, TotoForecaster, lacks
+from forecasters.registry import RegistryError
+from forecasters.toto.bars import group_of, in_order, out_of_order, prices_of
+from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context
+from settings.models import Toto as TotoSettings
+from tests.forecasters.support import bars, context
+
+DAY = np.timedelta64(86_400, "s")
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
+    from forecasters.toto.checkpoint import make_checkpoint
+
+    folder = tmp_path_factory.mktemp("toto")
+    for size in ("tiny", "tiny-1.0"):
+        make_checkpoint(size, folder / size)
+    return folder
+
+
+def built(folder: Path, **options: object) -> TotoForecaster:
+    forecaster = registry.build("toto", {"model_id": str(folder), "device": "cpu", "num_samples": 32} | options)
+    assert isinstance(forecaster, TotoForecaster)
+    return forecaster
+
+
+def test_bars_become_percent_of_the_last_close_with_their_real_interval() -> None:
+    daily = np.datetime64("2024-01-02T00:00:00", "us") + np.arange(101) * DAY
+    asked = Context(symbol="AAPL", times=daily[:100], values=bars(100), future_times=daily[100:])
+    group = group_of(asked, 64)
+    assert group.series.shape == group.mask.shape == (4, 64)
+    assert group.mask.all()
+    assert group.series[CLOSE, -1] == 0
+    assert group.series[HIGH, 0] == pytest.approx(100 * np.log(asked.values[36, HIGH] / asked.last_close), rel=1e-5)
+    assert group.time_interval_seconds == 86_400
+
+
+def test_percent_becomes_the_prices_that_it_came_from() -> None:
+    asked = context(count=80)
+    group = group_of(asked, 80)
+    assert np.allclose(prices_of(group.series[None], asked.last_close)[0], asked.values[:, :4], rtol=1e-6)
+
+
+def test_a_bar_is_put_in_order_by_its_extremes_alone() -> None:
+    proper, wrong = [10.0, 12.0, 9.0, 11.0], [10.0, 10.5, 10.2, 11.0]
+    prices = np.array([[proper, wrong]])
+    assert out_of_order(prices).tolist() == [[False, True]]
+    assert in_order(prices)[0].tolist() == [proper, [10.0, 11.0, 10.0, 11.0]]
+
+
+@pytest.mark.parametrize("size", ["tiny", "tiny-1.0"])
+def test_a_forecast_has_what_the_model_gives(size: str, checkpoints: Path) -> None:
+    forecaster = built(checkpoints / size)
+    forecaster.warm_up()
+    asked = context(count=300, horizon=70)
+    forecast = forecaster.forecast([asked])[asked.symbol]
+    assert forecast.quantiles.shape == (len(forecast.levels), 70, 4)
+    assert forecast.model.startswith(f"{size}@")
+    if size == "tiny":
+        assert forecast.levels.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+        assert forecast.paths is None
+    else:
+        assert forecast.paths is not None
+        assert forecast.paths.shape == (32, 70, 4)
+    top = forecast.quantiles[..., [OPEN, CLOSE]].max(axis=-1)
+    assert (forecast.quantiles[..., HIGH] >= top).all()
+    assert (forecast.quantiles[..., LOW] <= forecast.quantiles[..., [OPEN, CLOSE]].min(axis=-1)).all()
+
+
+def test_what_was_put_in_order_is_counted_and_may_be_refused_instead(checkpoints: Path) -> None:
+    asked = context(count=300, horizon=40)
+    lenient, strict = (built(checkpoints / "tiny-1.0", misordered=way) for way in ("sort", "refuse"))
+    assert lenient.forecast([asked])
+    repairs = lenient.repairs[asked.symbol]
+    assert repairs.bars == 32 * 40
+    assert 0 < repairs.misordered < 0.2 * repairs.bars
+    assert strict.forecast([asked]) == {}
+    assert strict.repairs == lenient.repairs
+
+
+def test_only_the_newest_bars_count(checkpoints: Path) -> None:
+    forecaster = built(checkpoints / "tiny", context_bars=128)
+    asked = context(count=300, horizon=5)
+    newest = Context(
+        symbol=asked.symbol, times=asked.times[-128:], values=asked.values[-128:], future_times=asked.future_times
+    )
+    one, other = (forecaster.forecast([each])[each.symbol] for each in (asked, newest))
+    assert np.array_equal(one.quantiles, other.quantiles)
+
+
+def test_the_prices_of_a_drawn_bar_move_as_one(checkpoints: Path) -> None:
+    forecaster = built(checkpoints / "tiny-1.0", num_samples=512, misordered="sort")
+    forecast = forecaster.forecast([context(count=300, horizon=1)])["BTC/USD"]
+    assert forecast.paths is not None
+    opened, closed = forecast.paths[:, 0, OPEN], forecast.paths[:, 0, CLOSE]
+    ranks = [np.argsort(np.argsort(each)) for each in (opened, closed)]
+    assert np.corrcoef(*ranks)[0, 1] > 0.9
+
+
+def test_the_settings_are_its_options(checkpoints: Path) -> None:
+    settings = TotoSettings(model_id=str(checkpoints / "tiny"))
+    assert lacks(Options.model_validate(settings.model_dump(mode="json"))) == []
+
+
+def test_what_is_missing_is_said(checkpoints: Path, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="no checkpoint in"):
+        built(tmp_path)
+    with pytest.raises(RegistryError, match="bfloat16"):
+        built(checkpoints / "tiny", dtype="bfloat16")
+    with pytest.raises(RegistryError, match="contradict"):
+        built(checkpoints / "tiny", compile=True, disable_compile=True)

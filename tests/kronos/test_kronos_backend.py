@@ -1,0 +1,109 @@
+"""The backend: options, what it lacks, and which paths it lets through."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'")
+
+from forecasters import registry
+from forecasters.backends.kronos import KronosForecaster, possible
+from forecasters.registry import RegistryError
+from forecasters.types import CLOSE, HIGH, LOW, OPEN
+from settings.models import Kronos as KronosSettings
+from tests.forecasters.support import context
+
+
+def built(folder: Path, **options: object) -> KronosForecaster:
+    forecaster = registry.build("kronos", {"model_id": str(folder), "device": "cpu", **options})
+    assert isinstance(forecaster, KronosForecaster)
+    return forecaster
+
+
+def test_the_settings_group_is_what_it_is_built_with(folders: dict[str, Path]) -> None:
+    settings = KronosSettings(model_id=str(folders["small"]), sample_count=12)
+    forecaster = registry.build("kronos", settings.model_dump(mode="json"))
+    forecaster.warm_up()
+    forecast = forecaster.forecast([context(horizon=3)])["BTC/USD"]
+    assert forecast.paths is not None
+    assert forecast.paths.shape == (12, 3, 4)
+    assert (forecast.backend, forecast.dtype, forecast.compile_mode) == ("kronos", "float32", "eager")
+    assert forecast.model.startswith("small@")
+    forecaster.close()
+
+
+def test_it_forecasts_without_a_warm_up_too(folders: dict[str, Path]) -> None:
+    assert set(built(folders["small"]).forecast([context()])) == {"BTC/USD"}
+
+
+def test_compiled_is_refused_for_now_and_says_what_runs_instead(folders: dict[str, Path]) -> None:
+    with pytest.raises(RegistryError, match="FORECASTER=kronos runs the same weights"):
+        registry.build("kronos-compiled", {"model_id": str(folders["small"])})
+
+
+def test_a_folder_that_is_not_there_is_what_it_lacks(tmp_path: Path) -> None:
+    assert registry.lacking("kronos", {"model_id": str(tmp_path / "none")}) == (f"there is no folder {tmp_path}/none",)
+    with pytest.raises(RegistryError, match="there is no folder"):
+        registry.build("kronos", {"model_id": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("top_p", 0), ("temperature", 0), ("dtype", "float64"), ("levels", [0.5, 0.5]), ("clips", 1)]
+)
+def test_nonsense_options_are_refused_by_name(option: str, value: object) -> None:
+    with pytest.raises(RegistryError, match=option):
+        registry.build("kronos", {option: value})
+
+
+def test_paths_with_impossible_bars_are_left_out_and_counted(
+    folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The untrained model's bars are mostly impossible ones, which is the point."""
+    caplog.set_level(logging.INFO)
+    forecaster = built(folders["wild"], sample_count=400, min_survive=0.001)
+    forecast = forecaster.forecast([context(horizon=1)])["BTC/USD"]
+    assert forecast.paths is not None
+    assert possible(forecast.paths).all()
+    assert 0 < forecaster.rejected["BTC/USD"] == 400 - len(forecast.paths)
+    assert "left out for impossible bars" in caplog.text
+
+
+def test_too_few_possible_paths_are_no_forecast(folders: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+    forecaster = built(folders["wild"], sample_count=40, min_survive=1.0)
+    assert forecaster.forecast([context(horizon=4)]) == {}
+    assert "paths hold impossible bars" in caplog.text
+
+
+def test_possible_bars_are_told_from_impossible_ones() -> None:
+    good = np.array([10.0, 11.0, 9.0, 10.5])
+    paths = np.tile(good, (6, 2, 1))
+    paths[1, 1, HIGH] = 10.4
+    paths[2, 0, LOW] = 10.1
+    paths[3, 1, OPEN] = np.nan
+    paths[4, 0] = -paths[4, 0]
+    paths[5, :, CLOSE] = paths[5, :, HIGH]
+    assert possible(paths).tolist() == [True, False, False, False, False, True]
+
+
+def test_unequal_contexts_come_back_each_with_its_own_forecast(folders: dict[str, Path]) -> None:
+    forecaster = built(folders["small"])
+    contexts = [context("A", count=200, horizon=3), context("B", count=61, horizon=5), context("C", count=7)]
+    found = forecaster.forecast(contexts)
+    assert {symbol: len(forecast.times) for symbol, forecast in found.items()} == {"A": 3, "B": 5}
+    for each in contexts[:2]:
+        alone = forecaster.forecast([each])[each.symbol]
+        assert np.array_equal(alone.quantiles, found[each.symbol].quantiles)
+
+
+def test_two_symbols_with_the_same_bars_do_not_draw_the_same_paths(folders: dict[str, Path]) -> None:
+    found = built(folders["small"]).forecast([context("A", horizon=3), context("B", horizon=3)])
+    assert not np.array_equal(found["A"].quantiles, found["B"].quantiles)
+
+
+def test_another_seed_draws_other_paths(folders: dict[str, Path]) -> None:
+    one, other = (built(folders["small"], seed=seed).forecast([context(horizon=3)])["BTC/USD"] for seed in (0, 1))
+    assert not np.array_equal(one.quantiles, other.quantiles)

@@ -161,7 +161,7 @@ def positions(mode: str | None, as_json: bool) -> None:
 
 @cli.command()
 @mode_option
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="At most so many.")
 @click.option("--open", "open_only", is_flag=True, help="Open ones only.")
 @json_option
 def orders(mode: str | None, limit: int, open_only: bool, as_json: bool) -> None:
@@ -173,7 +173,7 @@ def orders(mode: str | None, limit: int, open_only: bool, as_json: bool) -> None
 
 @cli.command()
 @mode_option
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="At most so many.")
 @json_option
 def trades(mode: str | None, limit: int, as_json: bool) -> None:
     """Round trips, newest last."""
@@ -365,7 +365,7 @@ def service() -> None:
 
 
 @service.command("install")
-@click.option("--mode", type=click.Choice(["paper", "live"]), required=True)
+@click.option("--mode", type=click.Choice(["paper", "live"]), required=True, help="Which instance of the unit.")
 @click.option("--dry-run", is_flag=True, help="Say each step, change nothing.")
 def service_install(mode: str, dry_run: bool) -> int:
     """Write the units, say where the keys go, enable them."""
@@ -382,7 +382,7 @@ def bench() -> None:
 
 @bench.command("cycle")
 @click.option("--symbols", default="1,100", show_default=True, help="Numbers of symbols, comma list.")
-@click.option("--cycles", default=200, show_default=True, type=click.IntRange(min=20))
+@click.option("--cycles", default=200, show_default=True, type=click.IntRange(min=20), help="Measured ones, each.")
 @json_option
 def bench_cycle(symbols: str, cycles: int, as_json: bool) -> None:
     """What a cycle costs outside inference: quote to POST, whole cycle, CPU, memory."""

@@ -80,13 +80,13 @@ def render(board: Board, width: int, height: int) -> RenderableType:
     """The whole screen as one renderable, at most `height` lines of `width` columns."""
     header = 3 if width >= NARROW else 4
     tall = card_height(width)
-    orders = min(MOST_ORDERS, len(board.portfolio.orders)) if board.portfolio else 0
+    orders = min(MOST_ORDERS, max(1, height // 8), len(board.portfolio.orders)) if board.portfolio else 0
     fixed = (header + 2) + (max(1, orders) + 2) + 1  # header, orders, the foot
     cards = max(1, min(len(board.symbols), (height - fixed - 5) // tall))
     news = height - fixed - cards * tall - 2
     parts: list[RenderableType] = [_header(board, width)]
     parts += [card(board, symbol, width) for symbol in board.symbols[:cards]]
-    parts.append(_orders(board, width))
+    parts.append(_orders(board, width, orders))
     if news >= CHART_ROWS + 2 + LEAST_NEWS and len(board.equity) > 1:
         parts.append(_chart(board, width))
         news -= CHART_ROWS + 2
@@ -130,14 +130,16 @@ def _chart(board: Board, width: int) -> RenderableType:
     return _panel(f"equity by cycle, {min(values):,.2f} to {max(values):,.2f}", lines)
 
 
-def _orders(board: Board, width: int) -> RenderableType:
-    orders = board.portfolio.orders[:MOST_ORDERS] if board.portfolio else ()
+def _orders(board: Board, width: int, count: int) -> RenderableType:
+    orders = board.portfolio.orders[:count] if board.portfolio else ()
     table = Table.grid(padding=(0, 2), expand=False)
     for right in (False, False, True, False, False, True, True):
         table.add_column(justify="right" if right else "left", no_wrap=True)
     for order in orders:
         table.add_row(*_order_cells(board, order))
     title = "open orders" if width < NARROW or not orders else "open orders, with how far the market is from them"
+    if board.portfolio and len(board.portfolio.orders) > count:
+        title += f" ({count} of {len(board.portfolio.orders)})"
     return _panel(title, table if orders else Text("none", "dim"))
 
 
@@ -151,7 +153,7 @@ def _order_cells(board: Board, order: Order) -> Sequence[RenderableType]:
     return (
         Text(purpose.value if purpose else "external", colour),
         Text(order.side.value, "green" if order.side.value == "buy" else "red"),
-        Text(f"{order.remaining.normalize():f}"),
+        Text(f"{order.remaining:.6f}".rstrip("0").rstrip(".")),
         Text(str(order.symbol), "bold"),
         Text(order.order_class.value if order.legs else order.type.value.replace("_", "-"), "dim"),
         Text(price_text(price)),

@@ -1,0 +1,190 @@
+"""Every command: what it prints, as JSON too, and how it fails: one line, the right exit code, what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.e2e.running import Answer, ask, environment, exchange
+from trader.__main__ import main
+from trader.cli import cli
+
+READERS = (
+    ("status",), ("positions",), ("orders",), ("trades",), ("performance",), ("backends",), ("check",),
+    ("config", "show"), ("replay", "last"),
+)  # fmt: skip
+PAPER = {"ALPACA_API_KEY_ID": "PKTEST", "ALPACA_API_SECRET_KEY": "planted-secret"}
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a run that traded."""
+    folder = tmp_path_factory.mktemp("state")
+    done = ask(folder, "run", "--plain", "--speed", "max", "--cycles", "30")
+    assert done.code == 0, done.err
+    return folder
+
+
+Here = Callable[..., Answer]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
+    """A command in this process, for those that only read: a new interpreter costs more than all they do."""
+
+    def call(state: Path, *arguments: str, **more: str) -> Answer:
+        state.mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(state)
+        for name in set(os.environ) - set(environment(state)):
+            monkeypatch.delenv(name)
+        for name, value in environment(state, **more).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["trader", *arguments])
+        capfd.readouterr()
+        code = main()
+        out, err = capfd.readouterr()
+        return Answer(code=code, out=out, err=err)
+
+    return call
+
+
+def refused(answer: Answer, code: int, *words: str) -> None:
+    """One line on stderr, no traceback, with these words."""
+    assert answer.code == code, answer
+    lines = answer.err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("trader: ")
+    for word in words:
+        assert word in lines[0], lines[0]
+    assert "Traceback" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize("command", READERS, ids=" ".join)
+def test_readers_print_for_people_and_for_programs(state: Path, here: Here, command: tuple[str, ...]) -> None:
+    shown, plain = here(state, *command), here(state, *command, "--json")
+    assert (shown.code, plain.code) == (0, 0), (shown, plain)
+    assert isinstance(json.loads(plain.out), list | dict)
+    assert shown.out.strip()
+    assert not shown.out.startswith(("{", "["))
+    assert (shown.err, plain.err) == ("", "")
+
+
+def test_json_has_what_the_tables_have(state: Path, here: Here) -> None:
+    orders = json.loads(here(state, "orders", "--json").out)
+    assert {"submitted", "symbol", "purpose", "side", "type", "qty", "filled", "limit", "stop", "status"} <= set(
+        orders[0]
+    )
+    status = json.loads(here(state, "status", "--json").out)
+    assert status["cycles"] == 30
+    assert status["running"] is False
+    performance = json.loads(here(state, "performance", "--json").out)
+    assert {"total_return", "max_drawdown", "sharpe", "fees", "turnover", "buy_and_hold", "symbols"} <= set(performance)
+
+
+@pytest.mark.parametrize("command", [r for r in READERS if r[0] not in ("backends", "check", "config")], ids=" ".join)
+def test_without_a_journal_readers_say_how_to_get_one(tmp_path: Path, here: Here, command: tuple[str, ...]) -> None:
+    refused(here(tmp_path, *command), 74, "no journal", "trader run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("run", "--symbols", "FOO/BAR"), 78, ("FOO/BAR", "BTC/USD")),
+        (("run", "--data", "BTC/USD=/nowhere.parquet"), 78, ("/nowhere.parquet", "no such file")),
+        (("run", "--data", "BTC"), 78, ("SYMBOL=FILE",)),
+        (("run", "--strategy", "maxdif"), 78, ("maxdiff",)),
+        (("run", "--forecaster", "baselin"), 78, ("did you mean 'baseline'",)),
+        (("run", "--timeframe", "7Fortnights"), 78, ("7Fortnights", "1Hour")),
+        (("run", "--timeframe", "7Min", "--speed", "max"), 78, ("7Min", "15Min")),
+        (("run", "--mode", "paper"), 78, ("ALPACA_API_KEY_ID",)),
+        (("run", "--mode", "live"), 78, ("LIVE_ACCOUNT",)),
+        (("forecast", "BTC/USD", "--forecaster", "nonesuch"), 78, ("nonesuch", "trader backends")),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else str(value),
+)
+def test_a_wrong_start_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, words: tuple[str, ...]
+) -> None:
+    plain = ("--plain",) if arguments[0] == "run" else ()
+    refused(ask(tmp_path, *arguments, *plain, LOG_LEVEL="ERROR"), code, *words)
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest_name(tmp_path: Path, here: Here) -> None:
+    refused(here(tmp_path, "status", RISK__MAX_DRAWDOWM="0.1"), 78, "RISK__MAX_DRAWDOWM", "RISK__MAX_DRAWDOWN")
+
+
+def test_an_unreachable_venue_is_69(tmp_path: Path) -> None:
+    nowhere = {"ALPACA_TRADING_URL": "http://127.0.0.1:9", "ALPACA_DATA_URL": "http://127.0.0.1:9"}
+    refused(ask(tmp_path, "run", "--plain", "--mode", "paper", LOG_LEVEL="ERROR", **PAPER, **nowhere), 69)
+
+
+def test_refused_keys_are_77_and_never_shown(tmp_path: Path) -> None:
+    with exchange(tmp_path, "--key", "PKOTHER", "--secret", "other") as venue:
+        answer = ask(tmp_path, "run", "--plain", "--mode", "paper", LOG_LEVEL="ERROR", **(venue | PAPER))
+        refused(answer, 77)
+        checked = ask(tmp_path, "check", "--mode", "paper", **(venue | PAPER))
+    assert checked.code == 1
+    assert "BAD" in checked.out
+    assert "planted-secret" not in answer.out + answer.err + checked.out + checked.err
+
+
+def test_a_corrupt_journal_is_74(tmp_path: Path, here: Here) -> None:
+    (tmp_path / "journal-sim.db").write_bytes(b"no database at all" * 400)
+    for command in (("status",), ("db", "check")):
+        answer = here(tmp_path, *command)
+        assert answer.code == 74, answer
+        assert "Traceback" not in answer.out + answer.err
+
+
+def test_the_doctor_says_what_to_do_and_never_breaks(tmp_path: Path, here: Here) -> None:
+    (tmp_path / "journal-sim.db").write_bytes(b"no database at all" * 400)
+    answer = here(tmp_path, "check", FORECASTER="nonesuch")
+    assert answer.code == 1
+    assert "BAD  journal" in answer.out
+    assert "BAD  forecaster" in answer.out
+    assert answer.err == ""
+
+
+def test_a_backup_is_sound_and_replay_of_an_unknown_cycle_says_so(state: Path, here: Here, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    assert here(state, "db", "backup", str(copy)).code == 0
+    checked = here(state, "db", "check", DATABASE_URL=f"sqlite:///{copy}")
+    assert (checked.code, checked.out) == (0, "sound: 30 decisions agree with the venue\n")
+    refused(here(state, "replay", "20200101T000000Z-trade"), 78, "20200101T000000Z-trade")
+    assert here(state, "db", "upgrade").code == 0
+
+
+def test_a_forecast_is_a_table_json_or_a_chart(tmp_path: Path) -> None:
+    table = ask(tmp_path, "forecast", "BTC/USD", "--horizon", "2")
+    assert table.code == 0, table.err
+    assert max(map(len, table.out.splitlines()[1:])) <= 120
+    told = json.loads(ask(tmp_path, "forecast", "AAPL", "--horizon", "3", "--json").out)
+    assert len(told["times"]) == 3
+    bars = tmp_path / "bars.csv"
+    rows = [
+        f"2024-01-{1 + i // 24:02d}T{i % 24:02d}:00:00Z,{100 + i % 7},{108},{99},{101 + i % 5},10" for i in range(300)
+    ]
+    bars.write_text("\n".join(["time,open,high,low,close,volume", *rows]))
+    chart = ask(tmp_path, "forecast", "ETH/USD", "--data", str(bars), "--plot")
+    assert chart.code == 0, chart.err
+    assert "2024-01-13 12:00 UTC" in chart.out  # after the last bar of the file
+
+
+def test_help_is_there_for_every_command() -> None:
+    def walk(command: click.Command, name: str) -> None:
+        assert command.help, name
+        assert command.get_short_help_str(200), name
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden:
+                assert option.help, f"{name} --{option.name}"
+        if isinstance(command, click.Group):
+            for each, sub in command.commands.items():
+                walk(sub, f"{name} {each}")
+
+    walk(cli, "trader")

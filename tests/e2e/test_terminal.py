@@ -1,0 +1,181 @@
+"""The terminal view: it fits whatever window it is in, in every state, and its start and end read well."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.e2e.running import COMMAND, environment
+from trader.board import Board
+from trader.core.decision import Levels
+from trader.core.types import (
+    Account,
+    EntrySide,
+    Order,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    Portfolio,
+    Position,
+    Quote,
+    Symbol,
+    TimeInForce,
+)
+from trader.progress import Progress
+from trader.view import render
+from trader.view_parts import chart, news_lines, sparkline
+
+NOW = datetime(2024, 3, 1, 12, 0, 5, tzinfo=UTC)
+BTC, ETH, SPY = Symbol("BTC/USD"), Symbol("ETH/USD"), Symbol("SPY")
+SIZES = [(120, 40), (80, 24), (200, 60), (100, 30), (60, 18)]
+
+
+def board(*, busy: bool = True) -> Board:
+    made = Board(
+        mode="sim", backend="baseline", strategy="maxdiff", timeframe="1Hour", symbols=(BTC, ETH, SPY),
+        speed="speed 720", market_time=NOW,
+    )  # fmt: skip
+    if not busy:
+        return made
+    made.account_id, made.phase, made.cycles = "7f6fd907-f4f4", "running", 12
+    made.next_trade = NOW + timedelta(hours=1)
+    for equity in range(300):
+        made.equity.append(100_000 + equity * (-1) ** equity)
+    account = Account(
+        id=made.account_id, status="ACTIVE", equity=Decimal("100123.45"), cash=Decimal(90_000),
+        buying_power=Decimal(90_000), at=NOW, currency="USD", trading_blocked=False, shorting_enabled=True,
+    )  # fmt: skip
+    held = Position(
+        symbol=BTC, qty=Decimal("0.123456789"), avg_entry_price=Decimal("57123.45"), qty_available=Decimal(0),
+        mark=Decimal(57_900),
+    )  # fmt: skip
+    orders = tuple(
+        Order(
+            id=str(n), client_order_id=f"trd-7f6fd907-20240301T120000Z-trade-BTC_USD-{purpose}-0", symbol=BTC,
+            side=OrderSide.SELL, type=OrderType.STOP_LIMIT, tif=TimeInForce.GTC, qty=Decimal("0.123456789"),
+            status=OrderStatus.NEW, submitted_at=NOW, updated_at=NOW, filled_qty=Decimal(0),
+            limit_price=Decimal("56000.11"), stop_price=Decimal("56500.22"),
+        )
+        for n, purpose in enumerate(["stop", "target", "entry"] * 4)
+    )  # fmt: skip
+    made.saw_portfolio(Portfolio(account=account, positions={BTC: held}, orders=orders, at=NOW))
+    made.quotes = {
+        symbol: Quote(
+            symbol=symbol, bid=Decimal("57890.12"), ask=Decimal("57950.34"), bid_size=Decimal(1), ask_size=Decimal(1),
+            at=NOW, source="model", synthetic=symbol == ETH,
+        )
+        for symbol in (BTC, ETH)
+    }  # fmt: skip
+    made.forecasts = {BTC: (57_000.0, 57_900.0, 58_500.0), ETH: (1e-7, 2e-7, 3e-7), SPY: (5e6, 5e6, 5e6)}
+    made.reasons = {BTC: "long held: new exits", ETH: "a reason that goes on and on, " * 12}
+    made.levels = {
+        BTC: Levels(
+            symbol=BTC,
+            entry_side=EntrySide.LONG,
+            target=Decimal(58_500),
+            stop=Decimal(56_500),
+            set_at=NOW,
+            expires_at=None,
+        )
+    }
+    made.flags = {"killed": "by a person, for a long reason that they typed " * 3, "paused": ""}
+    for n in range(60):
+        made.say("denied" if n % 2 else "order", f"BTC/USD edge: {n} bps\n  of something")
+    return made
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("busy", [True, False], ids=["busy", "empty"])
+def test_the_view_fits_its_window(size: tuple[int, int], busy: bool) -> None:
+    width, height = size
+    console = Console(width=width, height=height, file=io.StringIO(), record=True, force_terminal=True)
+    console.print(render(board(busy=busy), width, height))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= height
+    text = "\n".join(lines)
+    assert "BTC/USD" in text
+    assert "Ctrl-C" in text
+    if busy and height >= 24:
+        for shown in ("100,123.45", "long", "stop", "killed", "order"):
+            assert shown in text, shown
+
+
+def test_repeated_denials_are_one_line() -> None:
+    shown = Board(mode="sim", backend="b", strategy="s", timeframe="1Hour", symbols=(BTC, ETH))
+    for n in range(9):
+        shown.say("denied", f"BTC/USD edge: {n} bps, under 5")
+        shown.say("denied", f"ETH/USD edge: {n} bps, under 5")
+    lines = [line.plain for line in news_lines(shown, 10)]
+    assert lines == [f"denied   {s}/USD edge: 8 bps, under 5  (9 times)" for s in ("BTC", "ETH")]
+
+
+def test_charts_are_as_wide_and_as_high_as_asked() -> None:
+    values = [float(n % 17) for n in range(400)]
+    assert len(sparkline(values, 40)) <= 40
+    assert len(sparkline([5.0], 40)) == 1
+    assert sparkline([], 40) == ""
+    rows = chart(values, 50, 5)
+    assert (len(rows), max(map(len, rows)) <= 50) == (5, True)
+    assert chart([1.0, 2.0], 10, 2) == [" █", "▁█"]
+
+
+def test_the_start_says_each_step_and_moves_a_bar() -> None:
+    out = io.StringIO()
+    with Progress(Console(file=out, width=80)) as progress:
+        progress.say("starting a simulated exchange")
+        progress.say("reading weights 10%")
+        progress.say("reading weights 90%")
+        progress.say("warming up")
+    told = [line for line in out.getvalue().splitlines() if "✓" in line]
+    assert [line.split("  ")[0] for line in told] == [
+        "✓ starting a simulated exchange", "✓ reading weights", "✓ warming up",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed"])
+def test_at_a_real_terminal_it_shows_and_ends_tidily(tmp_path: Path, number: int) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "run", "--speed", "7200"], stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
+        env=environment(tmp_path, TERM="xterm-256color", COLUMNS="120", LINES="40"), start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = _read(ours, "cycle 2", 40)
+    began = time.monotonic()
+    process.send_signal(number)
+    shown += _read(ours, "journal", 15)
+    assert process.wait(15) == 0
+    assert time.monotonic() - began < 12  # 3 s on a quiet machine
+    os.close(ours)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert "Traceback" not in plain
+    for word in ("starting a simulated exchange", "open orders", "stopped", "equity", "trader performance"):
+        assert word in plain, plain[-1500:]
+    log = (tmp_path / "trader.log").read_text()
+    assert "ERROR" not in log
+    assert "stopped after" in log
+
+
+def _read(terminal: int, wanted: str, within: float) -> str:
+    """What appears until `wanted` does, and a moment more."""
+    seen, deadline = "", time.monotonic() + within
+    while wanted not in seen and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.2)[0]:
+            try:
+                seen += os.read(terminal, 65_536).decode("utf-8", "replace")
+            except OSError:
+                break  # the other side has closed it
+    return seen

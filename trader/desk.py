@@ -40,6 +40,7 @@ class _Memory:
     synced_at: datetime | None = None
     touched: bool = True  # we have sent something to the venue since
     opened: datetime | None = None  # when the books were opened; None before the first sync
+    began: datetime | None = None  # when the report that opens them began
     flags: dict[str, str] = field(default_factory=dict)
     execution_ids: frozenset[str] = frozenset()
     last_execution_at: datetime | None = None
@@ -121,15 +122,16 @@ class Desk:
         return reported, result
 
     def _report(self, answers: Mapping[str, Order | None]) -> Reported:
-        # executions last: they must cover whatever the positions already show
+        # executions last, to cover whatever the positions show; those from before the books are in the opening balance
+        self._memory.began = first = self._memory.opened or self.clock.now()
         orders = tuple(self.broker.open_orders())
         positions = {position.symbol: position for position in self.broker.positions()}
         account = self.broker.account()
         portfolio = Portfolio(account=account, positions=positions, orders=orders, at=account.at)
         executions: tuple[Execution, ...] = ()
         if _moved(self._memory.portfolio, portfolio) or answers:
-            since = (self._memory.last_execution_at or self._memory.opened or account.at) - OVERLAP
-            executions = tuple(self.broker.executions(since))
+            since = max((self._memory.last_execution_at or first) - OVERLAP, first)
+            executions = tuple(e for e in self.broker.executions(since) if e.at >= first)
         return Reported(portfolio=portfolio, executions=executions, looked_up=dict(answers))
 
     def _book(self, reported: Reported, result: Reconciliation) -> None:
@@ -171,8 +173,8 @@ class Desk:
         for correction in result.corrections:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
         if opening:
-            self.journal.set_meta("opened", now.isoformat())
-            self._memory.opened = now
+            self._memory.opened = self._memory.began or now
+            self.journal.set_meta("opened", self._memory.opened.isoformat())
 
     def _settle(self, live: Sequence[KnownIntent], reported: Reported) -> None:
         """Bring the live intents' states up to what the venue shows of them."""

@@ -131,7 +131,7 @@ def test_row_40_with_nobody_taking_the_alerts_trading_goes_on(scene: Scenes) -> 
 def test_row_10_a_fill_before_the_acknowledgement_is_booked(scene: Scenes) -> None:
     """The answers to orders come so late that the market has filled them by then, or not at all."""
     late = {"method": "POST", "path": "/v2/orders", "nth": [1, 2]}
-    one = scene(seed=2, speed="7200", rules=[{"on": late, "do": {"timeout_after": 0.7}}])
+    one = scene(seed=2, speed="14400", rules=[{"on": late, "do": {"timeout_after": 0.4}}])
     one.run(4)
     assert one.fired() == [2]
     one.faults()
@@ -141,7 +141,7 @@ def test_row_10_a_fill_before_the_acknowledgement_is_booked(scene: Scenes) -> No
 
 def test_row_11_partial_fills_told_twice_and_out_of_order_add_up_exactly(scene: Scenes) -> None:
     thin = {"on": {"symbol": "BTC/USD"}, "do": {"partial_fill": 0.00002}}
-    one = scene(seed=2, speed="7200", rules=[stream("reorder", every=2), stream("duplicate", every=3)])
+    one = scene(seed=2, speed="14400", rules=[stream("reorder", every=2), stream("duplicate", every=3)])
     one.run(2)
     one.faults(thin, stream("reorder", every=2), stream("duplicate", every=3))
     one.run(5)

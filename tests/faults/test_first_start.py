@@ -12,9 +12,10 @@ Scenes = Callable[..., Scene]
 
 def test_fills_from_just_before_the_first_start_are_in_the_opening_balance(scene: Scenes) -> None:
     one = scene(seed=2)
-    for side in ("buy", "sell", "buy"):  # all inside the overlap in which executions are asked for again
+    # the second lies within the overlap in which executions are asked for again, the first within the second's
+    for side, minutes in (("buy", 1.5), ("sell", 1.0)):
         assert one.order(side=side, qty="0.02" if side == "buy" else "0.01").status_code == 200
-        one.advance(0.001)
+        one.advance(minutes / 60)
     one.run(8)
     assert "doubtful" not in one.programs[-1].said()
     with one.journal() as journal:

@@ -44,6 +44,7 @@ class Options(BaseModel):
 
     levels        of a model that samples; Toto 2.0 has its own nine
     context_bars  the newest bars of a context that the model sees
+    horizons      of a compiled model, in bars: what is prepared; a longer forecast is refused
     min_bars      fewer closed bars than this give no forecast
     misordered    a bar whose high is not its highest price: put in order and counted, or not to be had at all
     seed          with the symbol and the time of the forecast, decides what is drawn
@@ -62,6 +63,7 @@ class Options(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     levels: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(1, 20))
     context_bars: int = Field(default=512, ge=64, le=4096)
+    horizons: tuple[int, ...] = Field(default=(64,), min_length=1)
     min_bars: int = Field(default=64, ge=2)
     misordered: Literal["sort", "refuse"] = "sort"
     seed: int = Field(default=0, ge=0)
@@ -73,6 +75,13 @@ class Options(BaseModel):
         if not inside or any(b <= a for a, b in itertools.pairwise(levels)):
             raise ValueError("levels must increase within (0, 1)")
         return levels
+
+    @field_validator("horizons")
+    @classmethod
+    def _horizons_are_bars(cls, horizons: tuple[int, ...]) -> tuple[int, ...]:
+        if min(horizons) < 1:
+            raise ValueError("horizons are at least one bar")
+        return horizons
 
     @model_validator(mode="after")
     def _compilation_is_clear(self) -> Options:
@@ -91,8 +100,6 @@ def lacks(options: Options) -> Sequence[str]:
     missing = [
         f"the package {name} (pip install '.[models]')" for name in PACKAGES if importlib.util.find_spec(name) is None
     ]
-    if options.compile:
-        missing.append("the compiled Toto, which is not there yet: FORECASTER=toto runs the same weights eager")
     if options.dtype != "float32":
         missing.append("Toto in bfloat16, which is not there yet: set TOTO_DTYPE to float32")
     if missing:
@@ -146,13 +153,16 @@ class TotoForecaster:
         """Loads, downloading where need be, and forecasts once."""
         report(f"loading {self._options.model_id}")
         model = self._loaded()
-        report("forecasting once")
         series = np.zeros((4, self._options.context_bars), dtype=np.float32)
         mask = np.ones(series.shape, dtype=np.bool_)
-        if model.generation == 1:
-            model.sample(series, mask, 1, samples=1, seed=0)
-        else:
-            model.quantiles(series, mask, 1)
+        horizons = sorted(self._options.horizons) if self._options.compile else [1]
+        for done, horizon in enumerate(horizons):
+            what = "compiling for" if self._options.compile else "forecasting"
+            report(f"{what} {horizon} bars", done / len(horizons))
+            if model.generation == 1:
+                self._sampled(series, mask, horizon, 0)
+            else:
+                model.quantiles(series, mask, horizon)
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """Absent: symbols with too few bars, and those whose forecast would not be a valid one."""
@@ -178,16 +188,25 @@ class TotoForecaster:
         import torch
 
         from forecasters.toto.hub import locate
-        from forecasters.toto.loading import load_toto
+        from forecasters.toto.loading import buckets_for, load_toto
         from forecasters.toto.toto1.model import Toto1
         from forecasters.toto.toto2.model import Toto2
 
-        wanted = self._options.device
+        options = self._options
+        wanted = options.device
         if wanted == "cuda" and not torch.cuda.is_available():
             raise ForecastError("TOTO_DEVICE is cuda, but torch sees no GPU: set it to auto or cpu")
         device = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-        located = locate(self._options.model_id)
-        model = load_toto(located.folder, device=device)
+        located = locate(options.model_id)
+        sizes = buckets_for(located.folder, bars=options.context_bars, horizons=options.horizons, variates=4)
+        model = load_toto(
+            located.folder,
+            options.compile,
+            device=device,
+            buckets=sizes if options.compile else None,
+            mode=options.compile_mode,
+            backend=options.compile_backend,
+        )
         assert isinstance(model, (Toto1, Toto2))
         self._model, self._label = model, located.label
         return model
@@ -203,18 +222,24 @@ class TotoForecaster:
             prices = prices_of(ordered.values.cpu().numpy(), context.last_close)
             quantiles, repairs = self._proper(prices, ordered.crossing, context.symbol)
             return _Found(levels=np.array(model.levels), quantiles=quantiles, paths=None, repairs=repairs)
-        drawn = model.sample(
-            group.series,
-            group.mask,
-            horizon,
-            samples=options.num_samples,
-            seed=_seed(context, options.seed),
-            samples_per_batch=options.samples_per_batch,
-            together=True,
-        )
+        drawn = self._sampled(group.series, group.mask, horizon, _seed(context, options.seed))
         paths, repairs = self._proper(prices_of(drawn, context.last_close), 0, context.symbol)
         levels = np.array(options.levels)
         return _Found(levels=levels, quantiles=quantiles_of(paths, levels), paths=paths, repairs=repairs)
+
+    def _sampled(
+        self, series: NDArray[np.float32], mask: NDArray[np.bool_], horizon: int, seed: int
+    ) -> NDArray[np.float32]:
+        """[S, C, H]"""
+        return self._loaded().sample(
+            series,
+            mask,
+            horizon,
+            samples=self._options.num_samples,
+            seed=seed,
+            samples_per_batch=self._options.samples_per_batch,
+            together=True,
+        )
 
     def _proper(self, prices: Floats, crossing: int, symbol: str) -> tuple[Floats, Repairs]:
         """[N, H, C] with each bar in order. Raises InvalidForecast where it isn't and is not to be put so."""
@@ -241,7 +266,7 @@ class TotoForecaster:
             backend=self.name,
             model=self._label,
             dtype=self._options.dtype,
-            compile_mode="eager",
+            compile_mode=self._options.compile_mode if self._options.compile else "eager",
             latency_s=latency_s,
         )
 

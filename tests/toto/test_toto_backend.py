@@ -9,6 +9,7 @@ import pytest
 
 from forecasters import registry
 from forecasters.backends.toto import Options, TotoForecaster, lacks
+from forecasters.base import InvalidContext
 from forecasters.registry import RegistryError
 from forecasters.toto.bars import group_of, in_order, out_of_order, prices_of
 from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context
@@ -106,6 +107,18 @@ def test_the_prices_of_a_drawn_bar_move_as_one(checkpoints: Path) -> None:
     opened, closed = forecast.paths[:, 0, OPEN], forecast.paths[:, 0, CLOSE]
     ranks = [np.argsort(np.argsort(each)) for each in (opened, closed)]
     assert np.corrcoef(*ranks)[0, 1] > 0.9
+
+
+def test_compiled_it_forecasts_what_it_was_prepared_for(checkpoints: Path) -> None:
+    options = {"compile_backend": "eager", "horizons": (40,), "context_bars": 256}
+    eager, compiled = built(checkpoints / "tiny"), built(checkpoints / "tiny", compile=True, **options)
+    compiled.warm_up()
+    asked = context(count=200, horizon=20)
+    found, wanted = (each.forecast([asked])[asked.symbol] for each in (compiled, eager))
+    assert np.allclose(found.quantiles, wanted.quantiles, rtol=1e-5)
+    assert found.compile_mode == "reduce-overhead"
+    with pytest.raises(InvalidContext, match="prepared"):
+        compiled.forecast([context(count=200, horizon=65)])
 
 
 def test_the_settings_are_its_options(checkpoints: Path) -> None:

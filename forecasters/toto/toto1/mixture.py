@@ -39,14 +39,18 @@ class Mixture:
         """[..., P] in the series' units; above two degrees of freedom, so that there is one."""
         return self._in_units((self.logits.exp() * self.loc).sum(-1))
 
-    def drawn(self, generator: torch.Generator, *, together: bool = False) -> Tensor:
+    def drawn(self, generator: torch.Generator, variates: int, *, together: bool = False) -> Tensor:
         """[..., V, P] one draw of each step; `together`: the same luck for all V.
+
+        Luck is spent on the first `variates`; a bucket's others get none, so that it moves no result.
 
         A component by its odds, then Student's t from two uniform numbers by the polar method (Bailey, 1994).
         """
         odds = self.logits.exp().cumsum(-1)  # [..., V, P, K]
-        shape = (3, *odds.shape[:-3], 1 if together else odds.shape[-3], odds.shape[-2])
-        uniform, radius, turn = torch.rand(shape, generator=generator).to(odds.device)
+        shape = (3, *odds.shape[:-3], 1 if together else variates, odds.shape[-2])
+        luck = torch.rand(shape, generator=generator).to(odds.device)
+        others = 0 if together else odds.shape[-3] - variates
+        uniform, radius, turn = F.pad(luck, (0, 0, 0, others), value=0.5)
         component = (uniform[..., None] >= odds[..., :-1]).sum(-1, keepdim=True)  # the last takes what rounding leaves
         df, loc, scale = (part.gather(-1, component)[..., 0] for part in (self.df, self.loc, self.scale))
         length = (df * torch.expm1(-2 / df * torch.log1p(-radius))).sqrt()

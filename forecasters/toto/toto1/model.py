@@ -10,6 +10,7 @@ from torch import Tensor
 
 from forecasters.base import InvalidContext
 from forecasters.toto.buckets import EXACT, Buckets
+from forecasters.toto.compilation import Compilation, Graphs
 from forecasters.toto.config import Toto1Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
@@ -26,11 +27,18 @@ class Toto1(Toto):
     generation = 1
 
     def __init__(
-        self, config: Toto1Config, tensors: Tensors, *, device: torch.device, buckets: Buckets = EXACT
+        self,
+        config: Toto1Config,
+        tensors: Tensors,
+        *,
+        device: torch.device,
+        buckets: Buckets = EXACT,
+        compilation: Compilation | None = None,
     ) -> None:
         self.patch = config.patch_size
         self.network = Network(config, tensors).to(device).eval()
         self._device, self._buckets = device, buckets
+        self.graphs = Graphs(compilation)
 
     def mean(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:
         given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
@@ -49,12 +57,14 @@ class Toto1(Toto):
         groups: Sequence[int] | None = None,
         together: bool = False,
     ) -> Array:
-        batch = samples_per_batch or samples
+        batch = min(samples_per_batch or samples, samples)
         if samples < 1 or batch < 1 or seed < 0:
             raise InvalidContext(f"{samples} samples, {batch} at once, from seed {seed} can't be drawn")
         given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
         generator = torch.Generator().manual_seed(seed)
-        found = self.paths(given, samples, batch, lambda mixture: mixture.drawn(generator, together=together))
+        found = self.paths(
+            given, samples, batch, lambda mixture: mixture.drawn(generator, len(given.series), together=together)
+        )
         return like(found[:, :, :horizon], series)
 
     @torch.inference_mode()
@@ -78,20 +88,22 @@ class Toto1(Toto):
         """[S, V, patches ahead x P]: `choose` says what happens in each patch, given its distribution."""
         read, groups = self._read(given)
         batches = [
-            self._batch(read, groups, given.ahead, min(batch, samples - first), choose)
-            for first in range(0, samples, batch)
+            self._batch(read, groups, given.ahead, batch, choose)  # all of one size, which is one graph
+            for _ in range(0, samples, batch)
         ]
-        return torch.cat(batches)[:, : len(given.series)]
+        return torch.cat(batches)[:samples, : len(given.series)]
 
     def _batch(self, read: Read, groups: Tensor, ahead: int, samples: int, choose: Choice) -> Tensor:
         step = read.step
         carried = step.carried.expanded(samples)
         patches = [choose(mixture_of(step.raw, step.centre, step.scale).expanded(samples))]
         room = self._buckets.of_ahead(ahead) - 1
-        caches = self.network.caches(samples, step.raw.shape[0], room, self._device)
+        variates, context = step.raw.shape[0], read.valid.shape[0]
+        caches = self.network.caches(samples, variates, room, self._device)
+        decode = self.graphs.of(self.network.decode, (samples, variates, context, room))
         for index in range(ahead - 1):
             place = torch.tensor([index], device=self._device)
-            step = self.network.decode(patches[-1], carried, read, caches, groups, place)
+            step = decode(patches[-1], carried, read, caches, groups, place)
             carried = step.carried
             patches.append(choose(mixture_of(step.raw, step.centre, step.scale)))
         return torch.cat(patches, dim=-1)
@@ -105,4 +117,6 @@ class Toto1(Toto):
         groups = ids[:, None] == ids
         padding = (0, after, 0, variates)
         patches = torch.tensor(given.patches, device=self._device)
-        return self.network.read(F.pad(given.series, padding), F.pad(given.mask, padding), groups, patches), groups
+        series, mask = F.pad(given.series, padding), F.pad(given.mask, padding)
+        read = self.graphs.of(self.network.read, tuple(series.shape))
+        return read(series, mask, groups, patches), groups

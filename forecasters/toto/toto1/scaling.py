@@ -24,8 +24,8 @@ class Carried(NamedTuple):
     largest: Tensor
 
     def expanded(self, samples: int) -> Carried:
-        """[V] -> [S, V]"""
-        return Carried(*(part.expand(samples, *part.shape) for part in self))
+        """[V] -> [S, V], as the next patch leaves it: other strides would be another graph."""
+        return Carried(*(part.expand(samples, *part.shape).contiguous() for part in self))
 
 
 def scale_context(series: Tensor, mask: Tensor, patch: int, exponent: float | None) -> tuple[Tensor, Tensor, Carried]:
@@ -55,7 +55,9 @@ def scale_next(values: Tensor, carried: Carried) -> tuple[Tensor, Tensor, Carrie
     old = (carried.total / carried.seen.clamp_min(1))[..., None]
     before = torch.cat((old, centre[..., :-1]), dim=-1)
     squares = carried.squares + ((precise - before) * (precise - centre)).sum(-1)
-    after = Carried(count[..., -1], total[..., -1], squares, carried.smallest, carried.largest)
+    # The same strides as what came in: a slice's own would be another graph at the next patch.
+    seen, sums = count[..., -1].contiguous(), total[..., -1].contiguous()
+    after = Carried(seen, sums, squares, carried.smallest, carried.largest)
     scale = _scale(squares, after.seen, carried.smallest, carried.largest)
     return centre[..., -1].float(), scale.float(), after
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from forecasters.toto.buckets import EXACT, Buckets
+from forecasters.toto.compilation import Compilation, Graphs
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
@@ -50,11 +51,13 @@ class Toto2(Toto):
         device: torch.device,
         buckets: Buckets = EXACT,
         limits: Limits | None = None,
+        compilation: Compilation | None = None,
     ) -> None:
         self.patch = config.patch_size
         self.levels = config.levels
         self.network = Network(config, tensors).to(device).eval()
         self._device, self._buckets, self._limits = device, buckets, limits or Limits()
+        self.graphs = Graphs(compilation)
 
     def quantiles(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:
         return like(self.ordered(series, mask, horizon, groups=groups).values, series)
@@ -65,10 +68,10 @@ class Toto2(Toto):
         given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
         found = self._forward(given)[:, : len(given.series), :horizon]
         crossing = int((found.diff(dim=0) < 0).any(dim=0).sum())
-        return Quantiles(values=found.sort(dim=0).values if crossing else found, crossing=crossing)
+        return Quantiles(values=found.sort(dim=0).values, crossing=crossing)
 
     def _forward(self, given: Inputs) -> Tensor:
-        """[Q, V, H], V and H those of the bucket."""
+        """[Q, V, H], V and H those of the bucket. To be copied: a graph's next run may write to the same place."""
         ahead = self._buckets.of_ahead(given.ahead)
         patches = self._buckets.of_context(given.patches) + ahead - 1
         variates = self._buckets.of_variates(len(given.series)) - len(given.series)
@@ -76,7 +79,8 @@ class Toto2(Toto):
         seen[:, -self.patch :] = True  # as trained: the newest patch counts as observed, zeros where it was not
         after = patches * self.patch - seen.shape[1]
         alone = given.groups.max() + 1 + torch.arange(variates, device=given.groups.device)
-        found: Tensor = self.network(
+        network = self.graphs.of(self.network.forward, (len(given.series) + variates, patches, ahead))
+        return network(
             F.pad(given.series * seen, (0, after, 0, variates)),
             F.pad(seen, (0, after, 0, variates)),
             torch.cat((given.groups, alone)),
@@ -86,4 +90,3 @@ class Toto2(Toto):
             self._limits.fewest_observed,
             self._limits.reach,
         )
-        return found

@@ -1,0 +1,70 @@
+"""Compiled graphs, one for each bucket of sizes, that are made once.
+
+`Module.compile()` and `torch.compile(module)` wrap a module's call alone, so that a model whose work is done by other
+methods stays as slow as it was, silently. Here the function that does the work is what is compiled, whole: a graph
+break is an error. Each bucket has a code object of its own, since the compiler counts recompilations, and gives up
+after eight, by code object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from types import FunctionType, MethodType
+from typing import ParamSpec, TypeVar
+
+import torch
+
+from forecasters.toto.buckets import Buckets
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+COMPILED_BUCKETS = Buckets(
+    context=(1, 2, 4, 8, 16, 32, 64, 128),
+    ahead=(1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128),
+    variates=(1, 2, 4, 8, 16, 32, 64),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compilation:
+    """The compiler's mode and name, as torch.compile has them."""
+
+    mode: str = "default"
+    backend: str = "inductor"
+
+
+class Graphs:
+    """Functions by bucket: compiled where it is asked for, else as they are."""
+
+    def __init__(self, compilation: Compilation | None) -> None:
+        self.compilation = compilation
+        self._made: dict[tuple[str, Hashable], Callable[..., object]] = {}
+
+    def of(self, method: Callable[Given, Result], bucket: Hashable) -> Callable[Given, Result]:
+        """A bound method as one graph for one bucket, the same each time."""
+        if self.compilation is None:
+            return method
+        assert isinstance(method, MethodType)
+        key = (method.__name__, bucket)
+        if key not in self._made:
+            self._made[key] = self._compiled(method, f"{method.__name__}_{len(self._made)}", self.compilation)
+        found: Callable[Given, Result] = self._made[key]  # type: ignore[assignment]  # kept under its own method
+        return found
+
+    @property
+    def count(self) -> int:
+        return len(self._made)
+
+    @staticmethod
+    def _compiled(method: MethodType, name: str, compilation: Compilation) -> Callable[..., object]:
+        function = method.__func__
+        assert isinstance(function, FunctionType)
+        code = function.__code__.replace(co_name=name)
+        twin = FunctionType(code, function.__globals__, name, function.__defaults__, function.__closure__)
+        twin.__kwdefaults__ = function.__kwdefaults__
+        bound = MethodType(twin, method.__self__)
+        if compilation.backend == "inductor":  # the others have no modes
+            return torch.compile(bound, fullgraph=True, dynamic=False, mode=compilation.mode)
+        return torch.compile(bound, fullgraph=True, dynamic=False, backend=compilation.backend)

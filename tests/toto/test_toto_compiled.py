@@ -1,0 +1,118 @@
+"""Compiled, each bucket is one graph, made once, whatever is asked for afterwards; and the numbers stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.toto.checkpoints import golden_arrays, golden_folder, walk
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
+
+from torch._dynamo.utils import counters  # noqa: E402 - after the skip
+
+from forecasters.base import InvalidContext  # noqa: E402
+from forecasters.toto import load_toto  # noqa: E402
+from forecasters.toto.buckets import Buckets  # noqa: E402
+from forecasters.toto.model import Toto  # noqa: E402
+from forecasters.toto.toto1.model import Toto1  # noqa: E402
+from forecasters.toto.toto2.model import Toto2  # noqa: E402
+
+BUCKETS = Buckets(context=(8,), ahead=(2, 4), variates=(4,))
+QUICK = "eager"  # the same tracing and guards, without machine code
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counters() -> Iterator[None]:
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+def graphs() -> int:
+    return counters["stats"]["unique_graphs"]
+
+
+def breaks() -> int:
+    return sum(counters["graph_break"].values())
+
+
+def loaded(name: str, folder: Path) -> tuple[Toto, Toto]:
+    """Eager and compiled."""
+    place = golden_folder(name, folder)
+    return load_toto(place), load_toto(place, True, buckets=BUCKETS, backend=QUICK)
+
+
+def ask(toto: Toto, variates: int, steps: int, horizon: int) -> np.ndarray:
+    series, mask = walk(variates, steps, seed=steps)
+    mask[:, : steps // 3] = steps % 2 == 0
+    series[~mask] = 0
+    return toto.mean(series, mask, horizon) if toto.generation == 1 else toto.quantiles(series, mask, horizon)
+
+
+@pytest.mark.parametrize(
+    ("name", "forecasts"),
+    [
+        ("toto2-tiny", 60),
+        ("toto1-tiny", 60),
+        pytest.param("toto2-tiny", 1000, marks=pytest.mark.slow),
+        pytest.param("toto1-tiny", 1000, marks=pytest.mark.slow),
+    ],
+)
+def test_contexts_horizons_and_series_that_change_recompile_nothing(name: str, forecasts: int, tmp_path: Path) -> None:
+    eager, compiled = loaded(name, tmp_path)
+    assert isinstance(compiled, (Toto1, Toto2))
+    patch = compiled.patch
+    for ahead in BUCKETS.ahead:
+        ask(compiled, 4, 8 * patch, ahead * patch)  # warm-up
+    made = graphs()
+    assert made == compiled.graphs.count == (2 if name == "toto2-tiny" else 3)
+    random = np.random.default_rng(1)
+    for number in range(forecasts):
+        sizes = (int(random.integers(1, 5)), int(random.integers(2, 8 * patch + 1)), int(random.integers(1, 4 * patch)))
+        found = ask(compiled, *sizes)
+        if number % 10 == 0:
+            wanted = ask(eager, *sizes)
+            assert np.abs(found - wanted).max() < 1e-4 * np.ptp(wanted)
+    assert graphs() == made
+    assert breaks() == 0
+
+
+def test_compiled_quantiles_are_the_originals(tmp_path: Path) -> None:
+    wanted = golden_arrays("toto2-tiny")
+    _, compiled = loaded("toto2-tiny", tmp_path)
+    found = compiled.quantiles(wanted["series"], wanted["mask"], int(wanted["horizon"]))
+    assert graphs() == 1
+    assert np.abs(found - wanted["quantiles"]).max() < 1e-5 * np.ptp(wanted["quantiles"])
+
+
+def test_samples_are_decoded_by_one_graph(tmp_path: Path) -> None:
+    eager, compiled = loaded("toto1-tiny", tmp_path)
+    series, mask = walk(3, 300)
+    paths = [
+        compiled.sample(series, mask, horizon, samples=6, samples_per_batch=4, seed=2) for horizon in (256, 200, 130)
+    ]
+    assert graphs() == 2  # reading the context, and decoding a patch
+    wanted = eager.sample(series, mask, 256, samples=6, samples_per_batch=4, seed=2)
+    assert paths[0].shape == (6, 3, 256)
+    assert np.allclose(paths[0], wanted, rtol=1e-3, atol=1e-2)
+
+
+def test_results_outlive_the_next_forecast(tmp_path: Path) -> None:
+    _, compiled = loaded("toto2-tiny", tmp_path)
+    first = ask(compiled, 4, 200, 64)
+    kept = first.copy()
+    ask(compiled, 4, 100, 64)
+    assert np.array_equal(first, kept)
+
+
+def test_what_was_not_prepared_is_refused_rather_than_compiled_on_the_way(tmp_path: Path) -> None:
+    _, compiled = loaded("toto2-tiny", tmp_path)
+    for variates, steps, horizon in ((5, 64, 8), (4, 9 * 32, 8), (4, 64, 129)):
+        with pytest.raises(InvalidContext, match="prepared"):
+            ask(compiled, variates, steps, horizon)
+    assert graphs() == 0

@@ -13,7 +13,7 @@ from settings.load import Loaded
 from settings.schema import shown_url
 from trader.board import Board
 from trader.view import render
-from trader.view_parts import gain_text, money
+from trader.view_parts import gain_text, money, units_text
 
 PICTURE_SIZE = (118, 36)
 
@@ -26,7 +26,7 @@ def farewell(board: Board, loaded: Loaded, log: Path, code: int) -> RenderableTy
     table = Table.grid(padding=(0, 2))
     if portfolio is not None:
         table.add_row("equity", Text.assemble((money(portfolio.account.equity), "bold"), " ", gain_text(board)))
-        held = ", ".join(f"{p.qty.normalize():f} {symbol}" for symbol, p in sorted(portfolio.positions.items()))
+        held = ", ".join(f"{units_text(p.qty)} {symbol}" for symbol, p in sorted(portfolio.positions.items()))
         table.add_row("held", held or "nothing")
     resting = "nothing rests at the venue"
     if portfolio is not None and portfolio.orders:

@@ -30,6 +30,7 @@ from trader.view_parts import (
     money,
     news_lines,
     price_text,
+    units_text,
     until_text,
 )
 
@@ -153,7 +154,7 @@ def _order_cells(board: Board, order: Order) -> Sequence[RenderableType]:
     return (
         Text(purpose.value if purpose else "external", colour),
         Text(order.side.value, "green" if order.side.value == "buy" else "red"),
-        Text(f"{order.remaining:.6f}".rstrip("0").rstrip(".")),
+        Text(units_text(order.remaining)),
         Text(str(order.symbol), "bold"),
         Text(order.order_class.value if order.legs else order.type.value.replace("_", "-"), "dim"),
         Text(price_text(price)),

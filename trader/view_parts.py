@@ -37,6 +37,11 @@ def price_text(price: float | Decimal | None) -> str:
     return f"{value:,.{digits}f}"
 
 
+def units_text(qty: Decimal) -> str:
+    """To the sixth decimal: enough to recognise it by."""
+    return f"{qty:,.6f}".rstrip("0").rstrip(".")
+
+
 def signed(value: Decimal, template: str = "{:+,.2f}") -> Text:
     colour = "green" if value > 0 else "red" if value < 0 else "dim"
     return Text(template.format(value), colour)
@@ -118,9 +123,9 @@ def card(board: Board, symbol: Symbol, width: int) -> RenderableType:
     position = board.portfolio.position(symbol) if board.portfolio else None
     head = Text.assemble((f" {symbol!s:<9}", "bold"), _quote(quote), "   ")
     held = _position(position)
-    held.append(_exits(board, symbol, position))
     forecast = _forecast(board, symbol, quote, width)
-    why = Text.assemble(" " * 10, ("why  ", "dim"), (board.reasons.get(symbol, "no decision yet"), "italic dim"))
+    reason = (board.reasons.get(symbol, "no decision yet"), "italic dim")
+    why = Text.assemble(" " * 10, _exits(board, symbol, position), ("why  ", "dim"), reason)
     lines = [Text.assemble(head, held)] if width >= NARROW else [head, Text.assemble(" " * 10, held)]
     return _joined([*lines, forecast, why], width)
 
@@ -151,7 +156,7 @@ def _position(position: Position | None) -> Text:
     if position is None or position.qty == 0:
         return Text("flat", "dim")
     side = ("long ", "bold green") if position.qty > 0 else ("short ", "bold red")
-    text = Text.assemble(side, f"{abs(position.qty).normalize():f}", (" at ", "dim"))
+    text = Text.assemble(side, units_text(abs(position.qty)), (" at ", "dim"))
     text.append(price_text(position.avg_entry_price))
     if position.mark is None:
         return text
@@ -166,8 +171,9 @@ def _exits(board: Board, symbol: Symbol, position: Position | None) -> Text:
     if levels is None or position is None or position.qty == 0:
         return Text()
     return Text.assemble(
-        ("  stop ", "dim"), (price_text(levels.stop), "red"), (" target ", "dim"), (price_text(levels.target), "green")
-    )
+        ("stop ", "dim"), (price_text(levels.stop), "red"),
+        ("  target ", "dim"), (price_text(levels.target), "green"), "   ",
+    )  # fmt: skip
 
 
 def _forecast(board: Board, symbol: Symbol, quote: Quote | None, width: int) -> Text:

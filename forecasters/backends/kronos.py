@@ -84,7 +84,10 @@ def lacks(options: Options) -> Sequence[str]:
         f"the package {name} (pip install '.[models]')" for name in PACKAGES if importlib.util.find_spec(name) is None
     ]
     if options.compile:
-        missing.append("the compiled Kronos, which is not there yet: FORECASTER=kronos runs the same weights eager")
+        missing.append(
+            "the compiled backend, which is not there yet (it would compile within a forecast): "
+            "FORECASTER=kronos runs the same weights eager"
+        )
     if missing:
         return missing
     from forecasters.kronos.hub import lacking

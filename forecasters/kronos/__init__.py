@@ -26,6 +26,7 @@ def load_kronos(
     clip: float = DEFAULT_CLIP,
     dtype: Literal["float32", "bfloat16"] = "float32",
     device: str = "cpu",
+    compile_backend: str = "inductor",
 ) -> Kronos:
     """folder/network and folder/tokenizer, config.json and model.safetensors in each. Raises CheckpointError.
 
@@ -33,13 +34,20 @@ def load_kronos(
     clip         standard deviations
     dtype        of the network; the tokenizer is float32 always
     device       as torch names it
+    compile      the step of the loop, for each shape when it is first met; on a CPU. The paths are the same.
     """
-    if compile:
-        raise NotImplementedError("a compiled Kronos is not there yet: load it with compile=False")
     import torch
 
     from forecasters.kronos.generate import Kronos
     from forecasters.kronos.weights import load
 
     checkpoint = load(locate_folder(Path(folder)), max_context=max_context)
-    return Kronos(checkpoint, clip=clip, dtype=getattr(torch, dtype), device=torch.device(device))
+    where = torch.device(device)
+    step = None
+    if compile:
+        if where.type != "cpu":
+            raise NotImplementedError(f"compiling for {where} is not there yet: load it with compile=False")
+        from forecasters.kronos.compiled import compiled_advance
+
+        step = compiled_advance(backend=compile_backend)
+    return Kronos(checkpoint, clip=clip, dtype=getattr(torch, dtype), device=where, step=step)

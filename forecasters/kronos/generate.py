@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -73,7 +73,9 @@ class Kronos:
         clip: float = DEFAULT_CLIP,
         dtype: torch.dtype = torch.float32,
         device: torch.device | None = None,
+        step: Advance | None = None,
     ) -> None:
+        """`step` is `advance`, or the same compiled."""
         self.label = checkpoint.label
         self.max_context = checkpoint.max_context
         self.clip = clip
@@ -85,6 +87,7 @@ class Kronos:
             self._folded = FoldedNetwork(self._network, self.max_context, dtype)
             self._codec = FoldedTokenizer(self._tokenizer, self.max_context)
         self._cache: NetworkCache | None = None
+        self._advance = step or advance
 
     @torch.no_grad()
     def encode(self, bars: ArrayLike) -> tuple[Integers, Integers]:
@@ -224,20 +227,13 @@ class Kronos:
         drawn_s1, drawn_s2 = (torch.zeros(shape, dtype=torch.int64, device=self.device) for _ in range(2))
         for index in range(cache.shape.drawn):
             slot = slots[index : index + 1]
-            if index > 0:
-                context = self._folded.step(cache, drawn_s1[..., index - 1], drawn_s2[..., index - 1], slot)
-            s1, s2 = self._draw_pair(cache, context, slot, noise, sampling)
+            both = None if noise is None else (noise[0].draw(), noise[1].draw())
+            if index == 0:
+                s1, s2 = draw_pair(self._folded, cache, context, slot, both, sampling)
+            else:
+                s1, s2 = self._advance(self._folded, cache, s1, s2, slot, both, sampling)
             drawn_s1[..., index], drawn_s2[..., index] = s1, s2
         return drawn_s1, drawn_s2
-
-    def _draw_pair(
-        self, cache: NetworkCache, context: Tensor, slot: Tensor, noise: tuple[Noise, Noise] | None, sampling: Sampling
-    ) -> tuple[Tensor, Tensor]:
-        """[B, R, D] -> s1 and s2, [B, R] each."""
-        logits = self._folded.s1_logits(context)
-        s1 = choose(logits, logits if noise is None else noise[0].draw(), sampling)
-        logits = self._folded.s2_logits(cache, context, s1, slot)
-        return s1, choose(logits, logits if noise is None else noise[1].draw(), sampling)
 
     def _noise(
         self, seeds: Sequence[int], sampling: Sampling, *, samples: int, rows: int
@@ -302,6 +298,50 @@ class Kronos:
             next_s2 = choose(logits, logits if noise is None else noise[1].draw()[0], sampling)
             s1, s2 = torch.cat((s1, next_s1[:, None]), dim=1), torch.cat((s2, next_s2[:, None]), dim=1)
         return s1[:, count:], s2[:, count:]
+
+
+class Advance(Protocol):
+    """`advance`, or what a compiler makes of it."""
+
+    def __call__(
+        self,
+        network: FoldedNetwork,
+        cache: NetworkCache,
+        s1: Tensor,
+        s2: Tensor,
+        slot: Tensor,
+        noise: tuple[Tensor, Tensor] | None,
+        sampling: Sampling,
+        /,
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+def advance(
+    network: FoldedNetwork,
+    cache: NetworkCache,
+    s1: Tensor,
+    s2: Tensor,
+    slot: Tensor,
+    noise: tuple[Tensor, Tensor] | None,
+    sampling: Sampling,
+) -> tuple[Tensor, Tensor]:
+    """One step: the tokens [B, R] drawn last, which belong to `slot` [1] -> the next ones. Of one shape throughout."""
+    return draw_pair(network, cache, network.step(cache, s1, s2, slot), slot, noise, sampling)
+
+
+def draw_pair(
+    network: FoldedNetwork,
+    cache: NetworkCache,
+    context: Tensor,
+    slot: Tensor,
+    noise: tuple[Tensor, Tensor] | None,
+    sampling: Sampling,
+) -> tuple[Tensor, Tensor]:
+    """[B, R, D] -> s1 and s2, [B, R] each; `slot` is the last one written, `noise` for both, absent where greedy."""
+    logits = network.s1_logits(context)
+    s1 = choose(logits, logits if noise is None else noise[0], sampling)
+    logits = network.s2_logits(cache, context, s1, slot)
+    return s1, choose(logits, logits if noise is None else noise[1], sampling)
 
 
 def _joined(context: Tensor, drawn: Tensor) -> Tensor:

@@ -6,13 +6,19 @@ result then does not depend on how many rows are multiplied with it (but for a s
 
 from __future__ import annotations
 
+import itertools
+from functools import cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEAST_ROWS = 2  # a single row is multiplied by another routine, which rounds differently
+
+_handles = itertools.count()
+_by_handle: WeakValueDictionary[int, FixedLinear] = WeakValueDictionary()
 
 
 class FixedLinear(nn.Module):
@@ -25,21 +31,43 @@ class FixedLinear(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight.detach().to(dtype).contiguous())
         self.register_buffer("bias", None if bias is None else bias.detach().to(dtype).contiguous())
-        self._packed: Any = _packed(self.weight) if _can_pack(self.weight) else None
-        if self._packed is not None:
+        self._outputs = len(weight)
+        self._handle = -1
+        if self.weight.device.type == "cpu" and torch._C._has_mkldnn:
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, None)
+            _packed_operator()
+            self._handle = next(_handles)
+            _by_handle[self._handle] = self
             self.weight = self.weight.new_empty(0)  # one copy is enough
 
     def forward(self, rows: Tensor) -> Tensor:
-        if self._packed is None:
+        if self._handle < 0:
             return F.linear(rows, self.weight, self.bias)
+        if torch.compiler.is_compiling():
+            inside: Tensor = torch.ops.kronos.packed_linear(rows, self._handle, self._outputs)
+            return inside
+        return self.multiply(rows)
+
+    def multiply(self, rows: Tensor) -> Tensor:
+        """By oneDNN."""
         result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, self._packed, self.bias, "none", [], "")
         return result
 
 
-def _can_pack(weight: Tensor) -> bool:
-    return weight.device.type == "cpu" and torch._C._has_mkldnn
+@cache
+def _packed_operator() -> object:
+    """oneDNN's layout is opaque to the compiler and would break the graph: to it this is one known operator."""
+    make: Any = torch.library.Library  # without types in torch; custom_op has them, and costs more a call
+    library = make("kronos", "DEF")
+    library.define("packed_linear(Tensor rows, int handle, int outputs) -> Tensor")
+    library.impl("packed_linear", _packed_linear, "CPU")
+    torch.library.register_fake("kronos::packed_linear", _packed_linear_shape, lib=library)
+    return library
 
 
-def _packed(weight: Tensor) -> Any:
-    """oneDNN's own layout: opaque, so neither saved nor moved."""
-    return torch.ops.mkldnn._reorder_linear_weight(weight, None)
+def _packed_linear(rows: Tensor, handle: int, outputs: int) -> Tensor:
+    return _by_handle[handle].multiply(rows)
+
+
+def _packed_linear_shape(rows: Tensor, handle: int, outputs: int) -> Tensor:
+    return rows.new_empty((*rows.shape[:-1], outputs))

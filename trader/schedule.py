@@ -128,7 +128,7 @@ def run_scheduled(
     subscribe   given a function that makes `manage` run now: a trade update calls it
     """
     fatal: list[BaseException] = []
-    done = 0
+    done, manage = 0, _Again(jobs.manage, stop)
 
     def guarded(work: Callable[[], None]) -> Callable[[], None]:
         # APScheduler swallows even SystemExit, so what must end the daemon is handed over here
@@ -155,7 +155,6 @@ def run_scheduled(
     scheduler.add_job(
         guarded(trade), timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common
     )
-    manage = _Again(jobs.manage, stop)
     scheduler.add_job(
         guarded(manage), timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common
     )

@@ -96,11 +96,15 @@ def standardise(bars: Floats, clip: float = DEFAULT_CLIP) -> Standardised:
 
 
 def calendar(times: ArrayLike) -> Integers:
-    """[T] int64 nanoseconds or datetime64, UTC -> [T, 5]: minute, hour, weekday (Monday 0), day, month.
+    """[T] int64 nanoseconds, datetime64, or aware times -> [T, 5] in UTC: minute, hour, weekday (Monday 0), day, month.
 
     Raises InvalidContext for a missing time.
     """
     given = np.asarray(times)
+    if given.dtype.kind == "O":  # aware times, which numpy has no type for
+        import pandas as pd
+
+        given = pd.to_datetime(given, utc=True).tz_localize(None).to_numpy()
     moments = given if given.dtype.kind == "M" else given.astype(np.int64).view("datetime64[ns]")
     if np.isnat(moments).any():
         raise InvalidContext("a time is missing")

@@ -63,6 +63,11 @@ def test_the_calendar_is_that_of_pandas(seconds: list[int]) -> None:
     assert np.array_equal(calendar(moments.astype("datetime64[ns]").astype(np.int64)), expected)
 
 
+def test_aware_times_are_read_in_utc() -> None:
+    new_york = pd.date_range("2024-03-09 22:30", periods=5, freq="h", tz="America/New_York")
+    assert np.array_equal(calendar(new_york), calendar(new_york.tz_convert("UTC").tz_localize(None).to_numpy()))
+
+
 def test_a_missing_time_is_refused() -> None:
     with pytest.raises(InvalidContext, match="time is missing"):
         calendar(np.array(["2024-01-01", "NaT"], dtype="datetime64[s]"))

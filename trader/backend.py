@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,3 +68,21 @@ def open_backend(settings: Settings, say: Callable[[str], None]) -> Worker:
 def _progress_line(progress: Progress) -> str:
     share = f" {progress.share:.0%}" if progress.share is not None else ""
     return f"{progress.text}{share}"
+
+
+def seeded_checkpoint(family: str, size: str, folder: Path, seed: int) -> Path:
+    """A checkpoint to try a family out with where its published weights can't be had.
+
+    Made in a process of its own: this one never imports torch. Raises ConfigurationError.
+    """
+    code = (
+        "import sys, pathlib\n"
+        f"from forecasters.{family}.checkpoint import CheckpointError, make_checkpoint\n"
+        "try: make_checkpoint(sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]))\n"
+        "except CheckpointError as error: sys.exit(str(error))"
+    )
+    command = [sys.executable, "-c", code, size, str(folder), str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ConfigurationError(done.stderr.strip().splitlines()[-1])
+    return folder

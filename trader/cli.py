@@ -242,13 +242,27 @@ def _command(mode: str | None, kind: str, args: dict[str, str]) -> int:
 # ---- forecasters ----
 
 
-@cli.command()
+@cli.group(invoke_without_command=True)
 @json_option
-def backends(as_json: bool) -> None:
+@click.pass_context
+def backends(context: click.Context, as_json: bool) -> None:
     """Which forecasters there are, and what each lacks here."""
     from trader import show
 
-    show.backends(as_json)
+    if context.invoked_subcommand is None:
+        show.backends(as_json)
+
+
+@backends.command("make-checkpoint")
+@click.argument("family", type=click.Choice(["toto"]))
+@click.option("--size", default="tiny", show_default=True, help="tiny, 4m, 22m, tiny-1.0 or base-1.0.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def make_checkpoint(family: str, size: str, seed: int, folder: Path) -> None:
+    """Write a checkpoint with seeded weights into FOLDER: of the right shape, and trained on nothing."""
+    from trader.backend import seeded_checkpoint
+
+    click.echo(f"seeded {family} {size} in {seeded_checkpoint(family, size, folder, seed)}: it knows nothing")
 
 
 @cli.command()

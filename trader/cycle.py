@@ -30,6 +30,7 @@ from trader.errors import Transient
 from trader.manage import Manager, Sessions
 from trader.ports import MarketData
 
+NO_BARS = "no symbol has bars"
 ALARM_AFTER = (3, 10, 30, 100, 300, 1000)  # fruitless cycles in a row: said again, ever more rarely
 POLL_S = 1.0  # between two askings for a bar that is not there yet
 
@@ -191,7 +192,7 @@ class Trader:
     def _forecast(self, bars: Mapping[Symbol, Bars], bar_close: datetime) -> tuple[dict[Symbol, Forecast], str]:
         """One batched call. A symbol without a forecast is absent; nothing stands in for it."""
         if not bars:
-            return {}, "no symbol has bars"
+            return {}, NO_BARS
         try:
             answer = self.forecaster.forecast([self._context(s, each, bar_close) for s, each in bars.items()])
         except ForecastError as error:
@@ -333,7 +334,10 @@ class Trader:
         """A daemon that runs and does nothing for days is worse than one that stops: somebody must hear of it."""
         if self.fruitless in ALARM_AFTER:
             why = note or "no reason was given"
-            self.desk.alert("fruitless", "error", f"{self.fruitless} cycles in a row without a forecast: {why}")
+            # venues do stand still for some hours: that is their own trouble, and passes
+            short_gap = NO_BARS in why and self.fruitless == ALARM_AFTER[0]
+            severity = "warning" if short_gap else "error"
+            self.desk.alert("fruitless", severity, f"{self.fruitless} cycles in a row without a forecast: {why}")
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

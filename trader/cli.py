@@ -256,7 +256,7 @@ def backends(context: click.Context, as_json: bool) -> None:
 @backends.command("make-checkpoint")
 @click.argument("family", type=click.Choice(["toto"]))
 @click.option("--size", default="tiny", show_default=True, help="tiny, 4m, 22m, tiny-1.0 or base-1.0.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of its random weights.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def make_checkpoint(family: str, size: str, seed: int, folder: Path) -> None:
     """Write a checkpoint with seeded weights into FOLDER: of the right shape, and trained on nothing."""

@@ -24,15 +24,15 @@ def run_and_audit(state: Path, *arguments: str, cycles: int, trades: bool = True
 
 
 def test_generated_crypto(tmp_path: Path) -> None:
-    run_and_audit(tmp_path, cycles=60)
+    run_and_audit(tmp_path, cycles=40)
 
 
 def test_generated_crypto_and_stocks_together(tmp_path: Path) -> None:
-    run_and_audit(tmp_path, "--symbols", "BTC/USD,AAPL,SPY", "--timeframe", "15Min", cycles=40)
+    run_and_audit(tmp_path, "--symbols", "BTC/USD,AAPL,SPY", "--timeframe", "15Min", cycles=35)
 
 
 def test_generated_stocks_by_the_minute(tmp_path: Path) -> None:
-    run_and_audit(tmp_path, "--symbols", "AAPL", "--timeframe", "5Min", "--seed", "3", cycles=40)
+    run_and_audit(tmp_path, "--symbols", "AAPL", "--timeframe", "5Min", "--seed", "3", cycles=30)
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_real_bars(tmp_path: Path, real_data: Callable[[str], Path], files: list
 def test_real_bars_with_their_quotes(tmp_path: Path, real_data: Callable[[str], Path]) -> None:
     name = "SPY__lean-nbbo-20131004-20131009__1m.parquet"
     bars, quotes = real_data(f"bars/{name}"), real_data(f"quotes/{name}")
-    run_and_audit(tmp_path, f"--data=SPY={bars}", f"--quotes=SPY={quotes}", cycles=60, trades=False)
+    run_and_audit(tmp_path, f"--data=SPY={bars}", f"--quotes=SPY={quotes}", cycles=40, trades=False)

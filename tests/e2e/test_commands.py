@@ -26,7 +26,7 @@ PAPER = {"ALPACA_API_KEY_ID": "PKTEST", "ALPACA_API_SECRET_KEY": "planted-secret
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a run that traded."""
     folder = tmp_path_factory.mktemp("state")
-    done = ask(folder, "run", "--plain", "--speed", "max", "--cycles", "30")
+    done = ask(folder, "run", "--plain", "--speed", "max", "--cycles", "20")
     assert done.code == 0, done.err
     return folder
 
@@ -81,7 +81,7 @@ def test_json_has_what_the_tables_have(state: Path, here: Here) -> None:
         orders[0]
     )
     status = json.loads(here(state, "status", "--json").out)
-    assert status["cycles"] == 30
+    assert status["cycles"] == 20
     assert status["running"] is False
     performance = json.loads(here(state, "performance", "--json").out)
     assert {"total_return", "max_drawdown", "sharpe", "fees", "turnover", "buy_and_hold", "symbols"} <= set(performance)
@@ -155,7 +155,7 @@ def test_a_backup_is_sound_and_replay_of_an_unknown_cycle_says_so(state: Path, h
     copy = tmp_path / "copy.db"
     assert here(state, "db", "backup", str(copy)).code == 0
     checked = here(state, "db", "check", DATABASE_URL=f"sqlite:///{copy}")
-    assert (checked.code, checked.out) == (0, "sound: 30 decisions agree with the venue\n")
+    assert (checked.code, checked.out) == (0, "sound: 20 decisions agree with the venue\n")
     refused(here(state, "replay", "20200101T000000Z-trade"), 78, "20200101T000000Z-trade")
     assert here(state, "db", "upgrade").code == 0
 

@@ -18,7 +18,7 @@ OURS = ("trader", "forecasters", "settings")
 # A part of the program: the modules that belong to it, and what of ours they may import besides each other.
 # The first match counts, so the narrow names come first.
 SHELL = ["trader.cycle", "trader.manage", "trader.schedule", "trader.desk", "trader.board", "trader.failpoints"]
-TOP = ["trader.cli", "trader.app", "trader.runner", "trader.__main__"]
+TOP = ["trader.cli", "trader.app", "trader.terminal.runner", "trader.__main__"]
 PARTS: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
     ("core", ["trader.core"], ["forecasters.types"]),
     ("errors", ["trader.errors"], []),

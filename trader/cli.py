@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from settings.load import Loaded
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-MODES = click.Choice(["sim", "paper", "live"])
+from trader.commands.options import json_option, loaded_settings, mode_option, settings_of
+from trader.commands.upkeep import bench, config, db, service
 
 
 class Group(click.Group):
@@ -29,31 +24,6 @@ def cli() -> None:
 
     Without keys and network: `trader run`. Settings: `trader config show`, .env.example.
     """
-
-
-def loaded_settings(mode: str | None = None, **flags: object) -> Loaded:
-    """The settings with these flags on top. Raises ConfigurationError (78)."""
-    return settings_of({"trading_mode": mode, **flags})
-
-
-def settings_of(flags: Mapping[str, object]) -> Loaded:
-    """The settings with these flags on top, by the settings' names. Raises ConfigurationError (78)."""
-    from settings.load import SettingsError, load
-    from trader.errors import ConfigurationError
-    from trader.strategies import names
-
-    try:
-        return load(flags, strategies=names())
-    except SettingsError as error:
-        raise ConfigurationError(str(error)) from None
-
-
-def mode_option(command: Command) -> Command:
-    return click.option("--mode", type=MODES, help="sim, paper or live (default: TRADING_MODE).")(command)
-
-
-def json_option(command: Command) -> Command:
-    return click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")(command)
 
 
 # ---- run ----
@@ -97,7 +67,7 @@ def run(
     failpoint: tuple[str, ...],
 ) -> int:
     """Run the daemon: in the simulation by default, offline and without keys."""
-    from trader.runner import run_daemon
+    from trader.terminal.runner import run_daemon
 
     flags: dict[str, object] = {
         "trading_mode": mode,
@@ -131,7 +101,7 @@ def _attach_exchange() -> None:
 @json_option
 def check(mode: str | None, as_json: bool) -> int:
     """Doctor: settings, keys, clock, disk, database, backends, compile cache."""
-    from trader.doctor import examine, show
+    from trader.commands.doctor import examine, show
 
     return show(examine(loaded_settings(mode)), as_json)
 
@@ -144,7 +114,7 @@ def check(mode: str | None, as_json: bool) -> int:
 @json_option
 def status(mode: str | None, as_json: bool) -> None:
     """What the daemon did last, and whether it runs."""
-    from trader import show
+    from trader.commands import show
 
     show.status(loaded_settings(mode), as_json)
 
@@ -154,7 +124,7 @@ def status(mode: str | None, as_json: bool) -> None:
 @json_option
 def positions(mode: str | None, as_json: bool) -> None:
     """What is held, by the journal's executions, with its exit levels."""
-    from trader import show
+    from trader.commands import show
 
     show.positions(loaded_settings(mode), as_json)
 
@@ -166,7 +136,7 @@ def positions(mode: str | None, as_json: bool) -> None:
 @json_option
 def orders(mode: str | None, limit: int, open_only: bool, as_json: bool) -> None:
     """Orders, newest first, each with why it was placed."""
-    from trader import show
+    from trader.commands import show
 
     show.orders(loaded_settings(mode), limit, open_only, as_json)
 
@@ -177,7 +147,7 @@ def orders(mode: str | None, limit: int, open_only: bool, as_json: bool) -> None
 @json_option
 def trades(mode: str | None, limit: int, as_json: bool) -> None:
     """Round trips, newest last."""
-    from trader import show
+    from trader.commands import show
 
     show.trades(loaded_settings(mode), limit, as_json)
 
@@ -187,7 +157,7 @@ def trades(mode: str | None, limit: int, as_json: bool) -> None:
 @json_option
 def performance(mode: str | None, as_json: bool) -> None:
     """Return, drawdown, Sharpe, fees and turnover, by symbol, against buy and hold."""
-    from trader import show
+    from trader.commands import show
 
     show.performance(loaded_settings(mode), as_json)
 
@@ -234,7 +204,7 @@ def reload(mode: str | None) -> int:
 
 
 def _command(mode: str | None, kind: str, args: dict[str, str]) -> int:
-    from trader.control import command
+    from trader.commands.control import command
 
     return command(loaded_settings(mode), kind, args, say=click.echo)
 
@@ -247,7 +217,7 @@ def _command(mode: str | None, kind: str, args: dict[str, str]) -> int:
 @click.pass_context
 def backends(context: click.Context, as_json: bool) -> None:
     """Which forecasters there are, and what each lacks here."""
-    from trader import show
+    from trader.commands import show
 
     if context.invoked_subcommand is None:
         show.backends(as_json)
@@ -290,7 +260,7 @@ def forecast(
     as_json: bool,
 ) -> None:
     """One forecast of SYMBOL, as a table, JSON or a fan chart."""
-    from trader import one_forecast
+    from trader.commands import one_forecast
 
     loaded = loaded_settings(mode, symbols=symbol, forecaster=forecaster, timeframe=timeframe, horizon=horizon)
     one_forecast.show(loaded, file=data, plot=plot, as_json=as_json)
@@ -305,104 +275,11 @@ def forecast(
 @json_option
 def replay(mode: str | None, cycle: str, as_json: bool) -> int:
     """Decide CYCLE (an id, or `last`) again from its record; the same bytes must come out."""
-    from trader.replay import replay_cycle as again
+    from trader.commands.replay import replay_cycle as again
 
     return again(loaded_settings(mode), cycle, as_json, say=click.echo)
 
 
-@cli.group()
-def config() -> None:
-    """The settings."""
-
-
-@config.command("show")
-@mode_option
-@json_option
-def config_show(mode: str | None, as_json: bool) -> None:
-    """Each value and where it came from; secrets masked."""
-    from trader import show
-
-    show.config(loaded_settings(mode), as_json)
-
-
-@cli.group()
-def db() -> None:
-    """The journal's database."""
-
-
-@db.command("upgrade")
-@mode_option
-def db_upgrade(mode: str | None) -> None:
-    """Bring the schema up to this version."""
-    from trader.adapters.journal import upgrade
-
-    click.echo(f"schema is at {upgrade(loaded_settings(mode).settings.database_url)}")
-
-
-@db.command("backup")
-@mode_option
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
-def db_backup(mode: str | None, path: Path) -> None:
-    """A consistent copy, also while the daemon writes."""
-    from trader.adapters.journal import backup
-
-    backup(loaded_settings(mode).settings.database_url, path)
-    click.echo(f"backup written to {path}")
-
-
-@db.command("check")
-@mode_option
-def db_check(mode: str | None) -> int:
-    """Look for damage, and whether executions and fees add up to the venue's figures. Exit 74 where not."""
-    from trader.adapters.journal import Journal
-    from trader.adapters.journal import check as examine
-    from trader.audit import audit
-
-    url = loaded_settings(mode).settings.database_url
-    problems = examine(url)
-    looked = 0
-    if not problems:
-        with Journal.open(url, create=False) as journal:
-            looked, differences = audit(journal)
-        problems = [
-            f"{d.cycle_id}: {d.what} is {d.computed} by our executions, {d.reported} at the venue" for d in differences
-        ]
-    for problem in problems[:20]:
-        click.echo(problem)
-    click.echo(f"{len(problems)} problems" if problems else f"sound: {looked} decisions agree with the venue")
-    return 74 if problems else 0
-
-
-@cli.group()
-def service() -> None:
-    """The systemd service."""
-
-
-@service.command("install")
-@click.option("--mode", type=click.Choice(["paper", "live"]), required=True, help="Which instance of the unit.")
-@click.option("--dry-run", is_flag=True, help="Say each step, change nothing.")
-def service_install(mode: str, dry_run: bool) -> int:
-    """Write the units, say where the keys go, enable them."""
-    from trader.service import install
-
-    install(mode, dry_run=dry_run, say=click.echo)
-    return 0
-
-
-@cli.group()
-def bench() -> None:
-    """Measurements; each prints figures of this machine."""
-
-
-@bench.command("cycle")
-@click.option("--symbols", default="1,100", show_default=True, help="Numbers of symbols, comma list.")
-@click.option("--cycles", default=200, show_default=True, type=click.IntRange(min=20), help="Measured ones, each.")
-@json_option
-def bench_cycle(symbols: str, cycles: int, as_json: bool) -> None:
-    """What a cycle costs outside inference: quote to POST, whole cycle, CPU, memory."""
-    from trader.bench import bench_cycle as measure
-
-    measure([int(text) for text in symbols.split(",")], cycles, as_json)
-
-
+for upkeep in (config, db, service, bench):
+    cli.add_command(upkeep)
 _attach_exchange()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trader.adapters.journal import Journal, check
 from trader.adapters.journal.codec import encode
-from trader.audit import audit
+from trader.commands.audit import audit
 from trader.core.ids import parse_client_order_id
 from trader.core.plan import plan
 from trader.core.types import Execution, Purpose

@@ -33,9 +33,9 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
-from trader.progress import Progress
-from trader.view import render
-from trader.view_parts import chart, news_lines, sparkline
+from trader.terminal.progress import Progress
+from trader.terminal.view import render
+from trader.terminal.view_parts import chart, news_lines, sparkline
 
 NOW = datetime(2024, 3, 1, 12, 0, 5, tzinfo=UTC)
 BTC, ETH, SPY = Symbol("BTC/USD"), Symbol("ETH/USD"), Symbol("SPY")

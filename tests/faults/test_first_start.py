@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.faults.harness import Scene
-from trader.audit import audit
+from trader.commands.audit import audit
 
 Scenes = Callable[..., Scene]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from trader.commands.service import Places, install, unit_text
 from trader.errors import ConfigurationError
-from trader.service import Places, install, unit_text
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ from rich.text import Text
 from settings.load import Loaded
 from settings.schema import shown_url
 from trader.board import Board
-from trader.view import render
-from trader.view_parts import gain_text, money, units_text
+from trader.terminal.view import render
+from trader.terminal.view_parts import gain_text, money, units_text
 
 PICTURE_SIZE = (118, 36)
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from trader.board import Board
 from trader.core.ids import purpose_of
 from trader.core.types import Order, Purpose
-from trader.view_parts import (
+from trader.terminal.view_parts import (
     COLOURS,
     NARROW,
     card,

@@ -71,9 +71,9 @@ class _Terminal:
 
 def _run_in_view(loaded: Loaded, options: RunOptions, console: Console, picture: Path | None) -> int:
     """The log goes to a file: a line of it in the middle of the picture would tear it."""
-    from trader.farewell import farewell, save_picture
-    from trader.progress import Progress
-    from trader.view import LiveView
+    from trader.terminal.farewell import farewell, save_picture
+    from trader.terminal.progress import Progress
+    from trader.terminal.view import LiveView
 
     boards = list[Board]()
     with ExitStack() as stack:

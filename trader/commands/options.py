@@ -1,0 +1,39 @@
+"""What all commands share: the settings with their flags, and the two options that nearly all have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from settings.load import Loaded
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+MODES = click.Choice(["sim", "paper", "live"])
+
+
+def loaded_settings(mode: str | None = None, **flags: object) -> Loaded:
+    """The settings with these flags on top. Raises ConfigurationError (78)."""
+    return settings_of({"trading_mode": mode, **flags})
+
+
+def settings_of(flags: Mapping[str, object]) -> Loaded:
+    """The settings with these flags on top, by the settings' names. Raises ConfigurationError (78)."""
+    from settings.load import SettingsError, load
+    from trader.errors import ConfigurationError
+    from trader.strategies import names
+
+    try:
+        return load(flags, strategies=names())
+    except SettingsError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def mode_option(command: Command) -> Command:
+    return click.option("--mode", type=MODES, help="sim, paper or live (default: TRADING_MODE).")(command)
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")(command)

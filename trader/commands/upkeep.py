@@ -1,0 +1,104 @@
+"""Commands of upkeep, in groups: config, db, service, bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trader.commands.options import json_option, loaded_settings, mode_option
+
+
+@click.group()
+def config() -> None:
+    """The settings."""
+
+
+@config.command("show")
+@mode_option
+@json_option
+def config_show(mode: str | None, as_json: bool) -> None:
+    """Each value and where it came from; secrets masked."""
+    from trader.commands import show
+
+    show.config(loaded_settings(mode), as_json)
+
+
+@click.group()
+def db() -> None:
+    """The journal's database."""
+
+
+@db.command("upgrade")
+@mode_option
+def db_upgrade(mode: str | None) -> None:
+    """Bring the schema up to this version."""
+    from trader.adapters.journal import upgrade
+
+    click.echo(f"schema is at {upgrade(loaded_settings(mode).settings.database_url)}")
+
+
+@db.command("backup")
+@mode_option
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+def db_backup(mode: str | None, path: Path) -> None:
+    """A consistent copy, also while the daemon writes."""
+    from trader.adapters.journal import backup
+
+    backup(loaded_settings(mode).settings.database_url, path)
+    click.echo(f"backup written to {path}")
+
+
+@db.command("check")
+@mode_option
+def db_check(mode: str | None) -> int:
+    """Look for damage, and whether executions and fees add up to the venue's figures. Exit 74 where not."""
+    from trader.adapters.journal import Journal
+    from trader.adapters.journal import check as examine
+    from trader.commands.audit import audit
+
+    url = loaded_settings(mode).settings.database_url
+    problems = examine(url)
+    looked = 0
+    if not problems:
+        with Journal.open(url, create=False) as journal:
+            looked, differences = audit(journal)
+        problems = [
+            f"{d.cycle_id}: {d.what} is {d.computed} by our executions, {d.reported} at the venue" for d in differences
+        ]
+    for problem in problems[:20]:
+        click.echo(problem)
+    click.echo(f"{len(problems)} problems" if problems else f"sound: {looked} decisions agree with the venue")
+    return 74 if problems else 0
+
+
+@click.group()
+def service() -> None:
+    """The systemd service."""
+
+
+@service.command("install")
+@click.option("--mode", type=click.Choice(["paper", "live"]), required=True, help="Which instance of the unit.")
+@click.option("--dry-run", is_flag=True, help="Say each step, change nothing.")
+def service_install(mode: str, dry_run: bool) -> int:
+    """Write the units, say where the keys go, enable them."""
+    from trader.commands.service import install
+
+    install(mode, dry_run=dry_run, say=click.echo)
+    return 0
+
+
+@click.group()
+def bench() -> None:
+    """Measurements; each prints figures of this machine."""
+
+
+@bench.command("cycle")
+@click.option("--symbols", default="1,100", show_default=True, help="Numbers of symbols, comma list.")
+@click.option("--cycles", default=200, show_default=True, type=click.IntRange(min=20), help="Measured ones, each.")
+@json_option
+def bench_cycle(symbols: str, cycles: int, as_json: bool) -> None:
+    """What a cycle costs outside inference: quote to POST, whole cycle, CPU, memory."""
+    from trader.commands.bench import bench_cycle as measure
+
+    measure([int(text) for text in symbols.split(",")], cycles, as_json)

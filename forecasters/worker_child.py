@@ -281,8 +281,14 @@ def _die_with(parent: int) -> None:
         raise SystemExit("the parent is gone")
 
 
+_ending = threading.Event()
+
+
 def _end(number: int, _frame: object) -> None:
-    raise SystemExit(0)
+    """Once: a second signal while the first one's exit unwinds would end it with a traceback."""
+    if not _ending.is_set():
+        _ending.set()
+        raise SystemExit(0)
 
 
 def _listening(path: Path, mode: int) -> socket.socket:

@@ -281,13 +281,13 @@ def _die_with(parent: int) -> None:
         raise SystemExit("the parent is gone")
 
 
-_ending = threading.Event()
+_signals: list[int] = []
 
 
 def _end(number: int, _frame: object) -> None:
     """Once: a second signal while the first one's exit unwinds would end it with a traceback."""
-    if not _ending.is_set():
-        _ending.set()
+    _signals.append(number)
+    if len(_signals) == 1:
         raise SystemExit(0)
 
 

@@ -108,7 +108,7 @@ def install(
 
 def _own_places() -> Places:
     return Places(
-        checkout=Path(__file__).resolve().parents[1],
+        checkout=Path(__file__).resolve().parents[2],
         environment=Path(sys.prefix).absolute(),
         interpreter=Path(sys.base_prefix).resolve(),
     )

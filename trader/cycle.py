@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import numpy as np
-from numpy.typing import NDArray
-
 from forecasters.base import Forecaster, ForecastError
 from forecasters.types import Context, Forecast
 from trader import failpoints
@@ -21,7 +18,7 @@ from trader.board import Board
 from trader.core.bars import bars_problem
 from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, Signal, Sizing
 from trader.core.ids import cycle_id
-from trader.core.market import Bars, to_datetime64
+from trader.core.market import Bars, future_times
 from trader.core.plan import plan
 from trader.core.portfolio import orphans, own_entries
 from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
@@ -204,21 +201,10 @@ class Trader:
         return forecasts, ""
 
     def _context(self, symbol: Symbol, bars: Bars, bar_close: datetime) -> Context:
-        return Context(
-            symbol=str(symbol), times=bars.times, values=bars.values, future_times=self._future(symbol, bar_close)
-        )
-
-    def _future(self, symbol: Symbol, bar_close: datetime) -> NDArray[np.datetime64]:
-        """Starts of the bars to forecast [H]: a stock's go on at the next session's open."""
-        step, moment, found = self.rules.timeframe.duration, bar_close, list[np.datetime64]()
-        sessions = () if symbol.asset_class is AssetClass.CRYPTO else self.sessions.around(bar_close)
-        while len(found) < self.rules.horizon:
-            following = next((session for session in sessions if moment < session.close), None)
-            if following is not None:
-                moment = max(moment, following.open)
-            found.append(to_datetime64(moment))
-            moment += step
-        return np.array(found)
+        stock = symbol.asset_class is AssetClass.STOCK
+        sessions = [(s.open, s.close) for s in self.sessions.around(bar_close)] if stock else []
+        future = future_times(bar_close, self.rules.timeframe, self.rules.horizon, sessions)
+        return Context(symbol=str(symbol), times=bars.times, values=bars.values, future_times=future)
 
     def _quotes(self, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Quote], dict[Symbol, str]]:
         """Fetched after the forecast, else they are stale. With ADD_LATEST off there are none: no entry."""

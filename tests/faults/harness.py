@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +249,12 @@ class Scene:
         while not what():
             assert time.monotonic() < deadline, f"not within {timeout_s} s; {self.programs[-1].said()[-3000:]}"
             time.sleep(every_s)
+
+    def leave_the_market(self) -> None:
+        """A market that does not wait for us to look is left with nothing in it that could still fill."""
+        with self.journal() as journal:
+            journal.set_flag("killed", "the end of the test", datetime.now(UTC))
+        self.run(2)
 
     # ---- the universal pass ----
 

@@ -135,7 +135,7 @@ def test_row_10_a_fill_before_the_acknowledgement_is_booked(scene: Scenes) -> No
     one.run(4)
     assert one.fired() == [2]
     one.faults()
-    one.run(1)
+    one.leave_the_market()
     one.assert_universal()
 
 
@@ -148,7 +148,5 @@ def test_row_11_partial_fills_told_twice_and_out_of_order_add_up_exactly(scene: 
     in_parts = [o for o in one.ours().values() if 0 < float(o["filled_qty"]) < float(o["qty"])]
     assert len(in_parts) > 2
     one.faults()
-    with one.journal() as journal:  # this market does not wait for us to look: leave it with nothing that could fill
-        journal.set_flag("killed", "the end of the test", datetime.now(UTC))
-    one.run(2)
+    one.leave_the_market()
     one.assert_universal()

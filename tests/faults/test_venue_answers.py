@@ -83,7 +83,7 @@ def test_row_12_a_cancel_that_a_fill_overtook_is_a_fill(scene: Scenes) -> None:
     one.run(5)
     assert one.fired()[0] >= 1
     one.faults()
-    one.run(1)
+    one.leave_the_market()
     one.assert_universal()
 
 

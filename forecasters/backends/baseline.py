@@ -18,7 +18,6 @@ N series, T context, M = T - 1 bars with a predecessor, H horizon, S samples, Q 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from forecasters.base import InvalidForecast
+from forecasters.options import LEVELS, Levels
 from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context, Forecast, interpolate_ordered
 
 DESCRIPTION = "adaptive volatility with jointly resampled bar shapes; no model, no checkpoint"
@@ -58,20 +58,12 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     samples: int = Field(default=256, ge=16, le=100_000)
-    levels: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(1, 20))
+    levels: Levels = LEVELS
     volatility_half_lives: tuple[float, float, float] = (3.0, 12.0, 72.0)
     residual_half_life: float = Field(default=200.0, gt=0)
     min_bars: int = Field(default=30, ge=30)
     max_bars: int = Field(default=1024, ge=30)
     seed: int = Field(default=0, ge=0)
-
-    @field_validator("levels")
-    @classmethod
-    def _levels_increase(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
-        inside = bool(levels) and levels[0] > 0 and levels[-1] < 1
-        if not inside or any(b <= a for a, b in itertools.pairwise(levels)):
-            raise ValueError("levels must increase within (0, 1)")
-        return levels
 
     @field_validator("volatility_half_lives")
     @classmethod

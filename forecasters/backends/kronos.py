@@ -9,8 +9,6 @@ S samples, H horizon, C channels, Q levels.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import itertools
 import logging
 import math
 import time
@@ -19,9 +17,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from forecasters.base import ForecastError, InvalidContext, InvalidForecast
+from forecasters.options import LEVELS, Levels, missing_packages
 from forecasters.progress import report
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast, quantiles_of
 
@@ -59,18 +58,10 @@ class Options(BaseModel):
     top_k: int = Field(default=0, ge=0)
     clip: float = Field(default=5.0, gt=0)
     strategy: Literal["cached", "strict"] = "cached"
-    levels: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(1, 20))
+    levels: Levels = LEVELS
     min_bars: int = Field(default=30, ge=1)
     min_survive: float = Field(default=0.25, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
-
-    @field_validator("levels")
-    @classmethod
-    def _levels_increase(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
-        inside = bool(levels) and levels[0] > 0 and levels[-1] < 1
-        if not inside or any(b <= a for a, b in itertools.pairwise(levels)):
-            raise ValueError("levels must increase within (0, 1)")
-        return levels
 
 
 def requires() -> Sequence[str]:
@@ -80,9 +71,7 @@ def requires() -> Sequence[str]:
 
 def lacks(options: Options) -> Sequence[str]:
     """What is missing on this machine for these options. Torch is looked for, not imported."""
-    missing = [
-        f"the package {name} (pip install '.[models]')" for name in PACKAGES if importlib.util.find_spec(name) is None
-    ]
+    missing = missing_packages(PACKAGES)
     if options.compile:
         missing.append(
             "the compiled backend, which is not there yet (it would compile within a forecast): "

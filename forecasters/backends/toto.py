@@ -9,8 +9,6 @@ S samples, H horizon, C channels, Q levels.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import itertools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from forecasters.base import ForecastError, InvalidForecast
+from forecasters.options import LEVELS, Levels, missing_packages
 from forecasters.progress import report
 from forecasters.types import Context, Forecast, quantiles_of
 
@@ -61,20 +60,12 @@ class Options(BaseModel):
     samples_per_batch: int = Field(default=256, ge=1)
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    levels: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(1, 20))
+    levels: Levels = LEVELS
     context_bars: int = Field(default=512, ge=64, le=4096)
     horizons: tuple[int, ...] = Field(default=(64,), min_length=1)
     min_bars: int = Field(default=64, ge=2)
     misordered: Literal["sort", "refuse"] = "sort"
     seed: int = Field(default=0, ge=0)
-
-    @field_validator("levels")
-    @classmethod
-    def _levels_increase(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
-        inside = bool(levels) and levels[0] > 0 and levels[-1] < 1
-        if not inside or any(b <= a for a, b in itertools.pairwise(levels)):
-            raise ValueError("levels must increase within (0, 1)")
-        return levels
 
     @field_validator("horizons")
     @classmethod
@@ -97,9 +88,7 @@ def requires() -> Sequence[str]:
 
 def lacks(options: Options) -> Sequence[str]:
     """What is missing on this machine for these options. Torch is looked for, not imported."""
-    missing = [
-        f"the package {name} (pip install '.[models]')" for name in PACKAGES if importlib.util.find_spec(name) is None
-    ]
+    missing = missing_packages(PACKAGES)
     if options.dtype != "float32":
         missing.append("Toto in bfloat16, which is not there yet: set TOTO_DTYPE to float32")
     if missing:

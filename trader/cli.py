@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -10,11 +12,22 @@ from trader.commands.options import json_option, loaded_settings, mode_option, s
 from trader.commands.upkeep import bench, config, db, service
 
 
+# Commands of their own modules, each `command` there, loaded when asked for: a quick one pays for none of them.
+ELSEWHERE = ("data", "backtest", "evaluate", "compare", "report", "finetune")
+
+
 class Group(click.Group):
     """Lists the commands in the order of a day's work, not of the alphabet."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(self.commands)
+        return [*self.commands, *(name for name in ELSEWHERE if find_spec(f"trader.commands.{name}"))]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in ELSEWHERE or find_spec(f"trader.commands.{name}") is None:
+            return super().get_command(context, name)
+        found = import_module(f"trader.commands.{name}").command
+        assert isinstance(found, click.Command)
+        return found
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -11,7 +11,6 @@ import click
 from trader.commands.options import json_option, loaded_settings, mode_option, settings_of
 from trader.commands.upkeep import bench, config, db, service
 
-
 # Commands of their own modules, each `command` there, loaded when asked for: a quick one pays for none of them.
 ELSEWHERE = ("data", "backtest", "evaluate", "compare", "report", "finetune")
 

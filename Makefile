@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  fi; \
 	fi
 	@echo "make: installing from constraints.txt (a minute or two, the first time only)"
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,models,postgres]'
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,models,postgres,research]'
 	@touch $(STAMP)
 
 run: install  ## the daemon on the simulated exchange, with a live view (ARGS="--cycles 10")

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench soak clean
+.PHONY: help install run test parity lint bench soak clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -36,8 +36,11 @@ $(STAMP): pyproject.toml constraints.txt
 run: install  ## the daemon on the simulated exchange, with a live view (ARGS="--cycles 10")
 	@$(BIN)/trader run --mode sim $(ARGS)
 
-test: install  ## the whole suite but the long runs
-	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+test: install  ## the whole suite but the long runs (soak, parity)
+	$(BIN)/python -m pytest -q -m "not slow and not parity" $(ARGS)
+
+parity: install  ## the models at their published sizes, and the long loops of forecasts
+	$(BIN)/python -m pytest -q -m parity --timeout=3600 $(ARGS)
 
 lint: install  ## ruff and mypy --strict
 	$(BIN)/ruff check .

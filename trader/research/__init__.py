@@ -1,0 +1,1 @@
+"""Evidence: stored bars and forecasts, evaluation, backtest and comparison, on the code that trades."""

@@ -17,6 +17,7 @@ from forecasters.base import InvalidContext, InvalidForecast
 CHANNELS = ("open", "high", "low", "close")
 OPEN, HIGH, LOW, CLOSE = range(4)
 COLUMNS = (*CHANNELS, "volume", "amount")
+TAG = "#"  # no symbol has one
 
 MAX_FACTOR = 3.0  # a level outside [last close / 3, last close x 3] is taken for a fault of scale
 _ROUNDING = 1e-9  # relative; interpolation between sorted samples may be off by a few units in the last place
@@ -27,7 +28,7 @@ _FEED_ROUNDING = 1e-6  # relative; venues round the four prices of a bar separat
 class Context:
     """The closed bars that a forecast starts from. Raises InvalidContext.
 
-    symbol        canonical name, as text
+    symbol        canonical name, as text; a tag, as in `BTC/USD#17`, tells apart several contexts of one in a batch
     times         [T]    datetime64[us] UTC, each bar's start, increasing
     values        [T, 6] float64: open, high, low, close in quote currency, volume in units, amount in quote currency
     future_times  [H]    datetime64[us] UTC, the starts of the bars to forecast
@@ -48,6 +49,11 @@ class Context:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    @property
+    def series(self) -> str:
+        """The symbol without its tag: what a backend's randomness starts from, so that a tag changes no forecast."""
+        return self.symbol.partition(TAG)[0]
 
     @property
     def last_close(self) -> float:

@@ -299,7 +299,7 @@ def _rank(uniform: NDArray[np.float32], count: Integers, bars: int, options: Opt
 
 def _uniform(context: Context, horizon: int, options: Options) -> NDArray[np.float32]:
     """[H, S] in [0, 1), from the seed, the symbol and asof alone; the first step is stratified over its samples."""
-    text = f"{options.seed}|{context.symbol}|{context.asof.isoformat()}"
+    text = f"{options.seed}|{context.series}|{context.asof.isoformat()}"
     key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
     uniform = np.random.Generator(np.random.Philox(key=key)).random((horizon, options.samples), dtype=np.float32)
     strata = np.arange(options.samples, dtype=np.float32)

@@ -221,5 +221,5 @@ def possible(paths: Floats) -> NDArray[np.bool_]:
 
 
 def _seed(context: Context, seed: int) -> int:
-    text = f"{seed}|{context.symbol}|{context.asof.isoformat()}"
+    text = f"{seed}|{context.series}|{context.asof.isoformat()}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1

@@ -261,5 +261,5 @@ class TotoForecaster:
 
 
 def _seed(context: Context, seed: int) -> int:
-    text = f"{seed}|{context.symbol}|{context.asof.isoformat()}"
+    text = f"{seed}|{context.series}|{context.asof.isoformat()}"
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1

@@ -5,6 +5,7 @@ A backend is a module, or any object, with
     Options               a pydantic model: what may be set, with units and defaults
     requires() -> list    what is missing on this machine (a package, a checkpoint), empty where it can run
     lacks(options) -> list    the same for given options (optional): another checkpoint may be there
+    checkpoint(options) -> Checkpoint    the files that its forecasts come from (optional)
     build(options)        -> Forecaster; heavy imports belong in here, never at the module's top
     DESCRIPTION           one line (optional)
     ALIASES               other names, each with the options that it stands for (optional)
@@ -29,6 +30,8 @@ from forecasters.base import Forecaster, ForecastError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from forecasters.options import Checkpoint
 
 GROUP = "forecasters.backends"
 BUILT_IN = "built in"
@@ -126,6 +129,34 @@ def lacking(name: str, options: Mapping[str, object]) -> tuple[str, ...]:
     entry = _entries()[resolved.backend]
     module = _loaded(entry)
     return _missing(entry, module, _validated(entry.name, module.Options, {**options, **resolved.fixed}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What decides a backend's forecasts: all its options, and its checkpoint where it says that it has one."""
+
+    backend: str
+    module: str  # where its code is, dotted
+    options: Mapping[str, object]
+    checkpoint: Checkpoint | None
+
+
+def describe(name: str, options: Mapping[str, object]) -> Described:
+    """For a name or an alias; the checkpoint may be downloaded. ForecastError where there is none, RegistryError."""
+    resolved = resolve(name)
+    entry = _entries()[resolved.backend]
+    module = _loaded(entry)
+    validated = _validated(entry.name, module.Options, {**options, **resolved.fixed})
+    missing = _missing(entry, module, validated)
+    if missing:
+        raise RegistryError(f"backend {resolved.backend!r} can't run here: {'; '.join(missing)}")
+    found = getattr(module, "checkpoint", None)
+    return Described(
+        backend=entry.name,
+        module=entry.target.module if isinstance(entry.target, EntryPoint) else entry.target,
+        options=MappingProxyType(validated.model_dump(mode="json")),
+        checkpoint=None if found is None else found(validated),
+    )
 
 
 def _validated(name: str, model: type[BaseModel], options: Mapping[str, object]) -> BaseModel:

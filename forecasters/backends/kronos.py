@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from forecasters.base import ForecastError, InvalidContext, InvalidForecast
-from forecasters.options import LEVELS, Levels, missing_packages
+from forecasters.options import LEVELS, Checkpoint, Levels, missing_packages
 from forecasters.progress import report
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast, quantiles_of
 
@@ -83,6 +83,15 @@ def lacks(options: Options) -> Sequence[str]:
 
     checkpoint = lacking(options.model_id)
     return [] if checkpoint is None else [checkpoint]
+
+
+def checkpoint(options: Options) -> Checkpoint:
+    """Found or downloaded. Raises ForecastError."""
+    from forecasters.kronos.hub import CONFIG, WEIGHTS, locate
+
+    found = locate(options.model_id)
+    files = tuple(folder / name for folder in (found.network, found.tokenizer) for name in (CONFIG, WEIGHTS))
+    return Checkpoint(label=found.label, files=files)
 
 
 def build(options: Options) -> KronosForecaster:

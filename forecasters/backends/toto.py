@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from forecasters.base import ForecastError, InvalidForecast
-from forecasters.options import LEVELS, Levels, missing_packages
+from forecasters.options import LEVELS, Checkpoint, Levels, missing_packages
 from forecasters.progress import report
 from forecasters.types import Context, Forecast, quantiles_of
 
@@ -97,6 +97,14 @@ def lacks(options: Options) -> Sequence[str]:
 
     checkpoint = lacking(options.model_id)
     return [] if checkpoint is None else [checkpoint]
+
+
+def checkpoint(options: Options) -> Checkpoint:
+    """Found or downloaded. Raises ForecastError."""
+    from forecasters.toto.hub import locate
+
+    found = locate(options.model_id)
+    return Checkpoint(label=found.label, files=(*found.folder.glob("*.json"), *found.folder.glob("*.safetensors")))
 
 
 def build(options: Options) -> TotoForecaster:

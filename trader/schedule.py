@@ -23,6 +23,8 @@ from trader.core.types import Timeframe
 from trader.ports import Clock
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOK_S = 1.0  # between two looks at whether the clock was set
+_STEP_S = 5.0  # less is drift that is being corrected
 
 
 class Jobs(Protocol):
@@ -43,6 +45,13 @@ class EndingClock(Clock, Protocol):
 
     @property
     def ended(self) -> bool: ...
+
+
+class WallClock(Clock, Protocol):
+    """A clock that somebody can set."""
+
+    def step(self) -> float:
+        """By how many seconds it was set since this was last asked; + is on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +123,7 @@ def run_simulated(
 
 def run_scheduled(
     jobs: Jobs,
-    clock: Clock,
+    clock: WallClock,
     timetable: Timetable,
     stop: threading.Event,
     *,
@@ -165,13 +174,29 @@ def run_scheduled(
     subscribe(lambda: manage.wake(scheduler))
     scheduler.start()
     try:
-        stop.wait()
+        _watch_clock(clock, scheduler, stop, on_trouble)
     finally:
         clock.wake()
         scheduler.shutdown(wait=True)
     for error in fatal:
         raise error
     return done
+
+
+def _watch_clock(
+    clock: WallClock, scheduler: BackgroundScheduler, stop: threading.Event, on_trouble: Callable[[str, str], None]
+) -> None:
+    """Until `stop`. APScheduler would sleep through an hour in which the clock was set back, positions unattended."""
+    while not stop.wait(_LOOK_S):
+        step = clock.step()
+        if abs(step) < _STEP_S:
+            continue
+        on_trouble("clock", f"went {'on' if step > 0 else 'back'} by {abs(step):.0f} s at once: set, or after a sleep")
+        if step < 0:
+            now = datetime.now(UTC)
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=job.trigger.get_next_fire_time(None, now))
+        scheduler.wakeup()
 
 
 class _Again:

@@ -69,6 +69,10 @@ def _become(options: dict[str, Any]) -> NoReturn:
         os.environ.update(options["environment"])
         for name, value in options.get("limits", {}).items():
             resource.setrlimit(getattr(resource, name), (value, value))
+        if "LD_PRELOAD" in options["environment"]:  # acts only on a program that is loaded anew
+            environment = options["environment"]
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), sys.path[0])))
+            os.execve(sys.executable, [sys.executable, "-m", "trader", *options["arguments"]], environment)
         extra = options["environment"].get("PYTHONPATH", "")
         sys.path[:0] = [part for part in extra.split(os.pathsep) if part and part not in sys.path]
         sys.argv = ["trader", *options["arguments"]]

@@ -28,9 +28,14 @@ class RealClock:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._woken = False
+        self._offset = time.time() - time.monotonic()
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def step(self) -> float:
+        before, self._offset = self._offset, time.time() - time.monotonic()
+        return self._offset - before
 
     def wait_until(self, moment: datetime) -> datetime:
         with self._changed:

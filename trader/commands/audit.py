@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
+from typing import TypeAlias
 
 from trader.adapters.journal import Correction, Journal
 from trader.core.types import ZERO, Execution, Portfolio, Symbol
 
 CENT = Decimal("0.01")
+MOST_SKEW = timedelta(hours=2)  # between our clock and the venue's
+Event: TypeAlias = Execution | Correction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +31,18 @@ class _Books:
 
     cash: Decimal
     units: dict[Symbol, Decimal]
+    booked: int  # events so far
 
-    def add(self, execution: Execution) -> None:
+    def add(self, event: Event) -> None:
+        self.booked += 1
+        if isinstance(event, Execution):
+            self._fill(event)
+            return
+        self.cash += event.cash
+        if event.symbol is not None:
+            self.units[event.symbol] = self.units.get(event.symbol, ZERO) + event.qty
+
+    def _fill(self, execution: Execution) -> None:
         symbol, sign = execution.symbol, execution.side.sign
         in_coin = execution.fee_currency != symbol.currency
         held = self.units.get(symbol, ZERO) + sign * execution.qty - (execution.fee if in_coin else ZERO)
@@ -37,34 +52,34 @@ class _Books:
 
 def audit(journal: Journal) -> tuple[int, list[Difference]]:
     """(decisions looked at, where they differ from the venue: by a cent of equity, or by any unit held)."""
-    books = _Books(cash=ZERO, units={})
-    events: list[Execution | Correction] = [*journal.executions(), *journal.corrections(limit=10**9)]
+    events: list[Event] = [*journal.executions(), *journal.corrections(limit=10**9)]
     events.sort(key=lambda event: event.at)
+    books = _Books(cash=ZERO, units={}, booked=0)
     differences: list[Difference] = []
-    looked = booked = 0
+    looked = 0
     for cycle_id in journal.plan_cycles():
         portfolio = journal.inputs(cycle_id).portfolio
-        while booked < len(events) and events[booked].at < portfolio.at:
-            _apply(books, events[booked])
-            booked += 1
-        found = list(_compare(cycle_id, books, portfolio))
-        # what happened in the decision's own moment may have come before it or after it
-        while found and booked < len(events) and events[booked].at == portfolio.at:
-            _apply(books, events[booked])
-            booked += 1
-            found = list(_compare(cycle_id, books, portfolio))
-        differences += found
+        books = _brought_up_to(books, events, portfolio)
+        differences += _compare(cycle_id, books, portfolio)
         looked += 1
     return looked, differences
 
 
-def _apply(books: _Books, event: Execution | Correction) -> None:
-    if isinstance(event, Execution):
-        books.add(event)
-        return
-    books.cash += event.cash
-    if event.symbol is not None:
-        books.units[event.symbol] = books.units.get(event.symbol, ZERO) + event.qty
+def _brought_up_to(before: _Books, events: Sequence[Event], portfolio: Portfolio) -> _Books:
+    """The books with every event before the decision. Where they differ, its moment may have been told by a clock that
+    the venue's differs from: the same events in the same order, some more or fewer of them, are tried then."""
+    books = deepcopy(before)
+    while books.booked < len(events) and events[books.booked].at < portfolio.at:
+        books.add(events[books.booked])
+    if not any(_compare("", books, portfolio)):
+        return books
+    tried = before
+    while any(_compare("", tried, portfolio)):
+        if tried.booked == len(events) or events[tried.booked].at > portfolio.at + MOST_SKEW:
+            return books
+        tried = deepcopy(tried) if tried is before else tried
+        tried.add(events[tried.booked])
+    return tried
 
 
 def _compare(cycle_id: str, books: _Books, portfolio: Portfolio) -> Iterator[Difference]:

@@ -1,0 +1,93 @@
+"""A clock that is set, by a person, a time server or the law: no bar is traded twice, none is left out.
+
+The machine's own clock can't be set here: shifted_clock.c shows one daemon another one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import HERE, Scene
+from tests.faults.test_streams import buy, is_protected, paper, stream
+
+Scenes = Callable[..., Scene]
+
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+
+
+@pytest.fixture(scope="module")
+def shifted_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if COMPILER is None:
+        pytest.skip("no C compiler to build the shifted clock with (Debian: apt-get install gcc libc6-dev)")
+    library = tmp_path_factory.mktemp("clock") / "shifted_clock.so"
+    command = [COMPILER, "-shared", "-fPIC", "-o", str(library), str(HERE / "shifted_clock.c")]
+    subprocess.run(command, check=True, capture_output=True)
+    return library
+
+
+def traded(scene: Scene) -> list[datetime]:
+    """The bar closes that were traded, oldest first."""
+    with scene.journal() as journal:
+        names = [cycle.cycle_id for cycle in journal.cycles() if cycle.kind == "trade"]
+    return sorted(datetime.strptime(name[:13], "%Y%m%dT%H%M") for name in names)  # noqa: DTZ007 - all UTC
+
+
+@pytest.mark.parametrize(
+    ("zone", "start"),
+    [
+        ("America/New_York", "2024-03-10T03:00:00Z"),  # an hour is left out at 07:00 UTC
+        ("America/New_York", "2024-11-03T02:00:00Z"),  # an hour comes twice at 06:00 UTC
+        ("Australia/Lord_Howe", "2024-04-06T11:00:00Z"),  # half an hour comes twice at 15:00 UTC
+    ],
+)
+def test_row_26_a_local_change_of_hour_leaves_no_bar_out_and_trades_none_twice(
+    scene: Scenes, zone: str, start: str
+) -> None:
+    one = scene(seed=2, exchange=["--start", start], TZ=zone)
+    one.run(8)
+    hours = traded(one)
+    assert len(hours) == 8
+    assert {after - before for before, after in pairwise(hours)} == {timedelta(hours=1)}
+    one.assert_universal()
+
+
+@pytest.mark.parametrize(("step", "direction"), [("-3600", "back"), ("3600", "on")])
+def test_row_26_when_the_clock_is_set_by_an_hour_what_is_held_is_still_looked_after(
+    scene: Scenes, shifted_clock: Path, step: str, direction: str
+) -> None:
+    one = paper(scene)
+    shift = one.folder / "shift"
+    shift.write_text("0")
+    rests = {"symbol": "ETH/USD", "type": "limit", "limit_price": "100", "qty": "1", "client_order_id": "rests"}
+    assert one.order(**rests).status_code == 200
+    told = one.folder / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(str(told))
+        notified.settimeout(40.0)
+        daemon = one.start(LD_PRELOAD=str(shifted_clock), CLOCK_SHIFT=str(shift), NOTIFY_SOCKET=str(told))
+        while b"READY=1" not in notified.recv(4096):
+            pass
+    one.faults(stream("mute"))  # so that nothing but the timetable wakes it
+    before = len(traded(one))
+    shift.write_text(step)
+    one.until(lambda: f"went {direction} by 36" in one.alerts(), 10.0)
+    buy(one)
+    one.until(lambda: is_protected(one), 10.0)
+    shift.write_text("0")
+    one.until(lambda: one.alerts().count("at once") == 2, 10.0)
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait(10) == 0, daemon.said()
+    assert "Traceback" not in daemon.said(), daemon.said()
+    bars = traded(one)
+    assert len(bars) == len(set(bars))
+    assert len(bars) - before <= 1
+    one.assert_universal(external=True)

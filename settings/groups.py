@@ -238,8 +238,16 @@ class Sizing(Group):
 
     prefix: ClassVar[str] = "SIZING__"
 
-    rule: Literal["fixed"] = Field(default="fixed", description="fixed: the same share of equity for each entry.")
-    fraction: Share = Field(default=Decimal("0.10"), description="That share.")
+    rule: Literal["fixed", "kelly"] = Field(
+        default="fixed",
+        description="fixed: the same share of equity for each entry. kelly: a fraction of the share that would make "
+        "equity grow fastest if the forecast were right.",
+    )
+    fraction: Share = Field(default=Decimal("0.10"), description="The share of fixed.")
+    kelly_fraction: Annotated[Decimal, Field(gt=0, le=1), Unit("share of full Kelly")] = Field(
+        default=Decimal("0.25"), description="That fraction. Full Kelly (1) forgives a forecast no error."
+    )
+    kelly_cap: Share = Field(default=Decimal("0.20"), description="Most that kelly may ask for in one entry.")
 
 
 class Store(Group):

@@ -35,11 +35,21 @@ def rules_of(settings: Settings) -> Rules:
         horizon=trading.horizon,
         strategy=trading.strategy,
         params=params,
-        sizing=Sizing(rule=SizingRule(settings.sizing.rule), fraction=settings.sizing.fraction),
+        sizing=sizing_of(settings),
         limits=limits_of(settings),
         exits=exits_of(settings),
         add_latest=trading.add_latest,
         bar_deadline=timedelta(seconds=trading.bar_deadline_s),
+    )
+
+
+def sizing_of(settings: Settings) -> Sizing:
+    sizing = settings.sizing
+    return Sizing(
+        rule=SizingRule(sizing.rule),
+        fraction=sizing.fraction,
+        kelly_fraction=sizing.kelly_fraction,
+        kelly_cap=sizing.kelly_cap,
     )
 
 

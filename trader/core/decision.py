@@ -85,12 +85,17 @@ class ExitPolicy:
 
 class SizingRule(StrEnum):
     FIXED = "fixed"  # a fixed fraction of equity for each entry
+    KELLY = "kelly"  # a fraction of what makes equity grow fastest, if the forecast is right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
+    """Shares of equity, for each entry."""
+
     rule: SizingRule = SizingRule.FIXED
-    fraction: Decimal = Decimal("0.10")  # of equity, for each entry
+    fraction: Decimal = Decimal("0.10")
+    kelly_fraction: Decimal = Decimal("0.25")  # of the full Kelly share: the forecast's errors are not in it
+    kelly_cap: Decimal = Decimal("0.20")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

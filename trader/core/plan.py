@@ -11,8 +11,20 @@ from decimal import Decimal
 import numpy as np
 
 from forecasters.types import Forecast
-from trader.core.decision import DecisionInputs, Denial, Hold, Levels, MarketView, Plan, Signal, Verdict
+from trader.core.decision import (
+    DecisionInputs,
+    Denial,
+    Hold,
+    Levels,
+    MarketView,
+    Plan,
+    Signal,
+    Sizing,
+    SizingRule,
+    Verdict,
+)
 from trader.core.ids import client_order_id
+from trader.core.kelly import kelly_share
 from trader.core.market import to_datetime
 from trader.core.portfolio import Exposure, exposure_of, is_held, orphans, own_entries, unpriced_orders
 from trader.core.quotes import quote_problem
@@ -119,15 +131,26 @@ def _proposal(
 ) -> Proposal:
     equity = inputs.portfolio.account.equity
     spendable = ground.spendable[signal.symbol.asset_class]
+    sizing = _sizing(inputs, signal, side, instrument)
     return Proposal(
         signal=signal,
         side=side,
         entry=entry,
-        wanted=size(inputs.sizing, equity, spendable, entry, side, instrument) if equity.is_finite() else ZERO,
+        wanted=size(sizing, equity, spendable, entry, side, instrument) if equity.is_finite() else ZERO,
         instrument=instrument,
         quote=inputs.quotes.get(signal.symbol),
         forecast=inputs.forecasts.get(signal.symbol),
     )
+
+
+def _sizing(inputs: DecisionInputs, signal: Signal, side: EntrySide, instrument: Instrument) -> Sizing:
+    """By Kelly the share is the signal's own, on a quote and a forecast that could be traded on."""
+    if inputs.sizing.rule is not SizingRule.KELLY:
+        return inputs.sizing
+    quote, forecast = inputs.quotes.get(signal.symbol), inputs.forecasts.get(signal.symbol)
+    fit = quote_problem(quote, inputs.now, inputs.limits) is None and forecast is not None and _is_usable(forecast)
+    share = kelly_share(inputs.sizing, signal, side, forecast, quote, instrument) if fit else ZERO
+    return replace(inputs.sizing, fraction=share)
 
 
 def _best_first(proposals: Sequence[Proposal], ground: Ground) -> list[Proposal]:

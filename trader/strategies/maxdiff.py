@@ -1,8 +1,13 @@
-"""Buys at the predicted low to sell at the predicted high, or the mirror image, whichever excursion is the larger.
+"""Buys low to sell high within the forecast's range, or the mirror image. Two ways to choose the levels.
 
-With L and H the predicted low and high of the next bars and C the last close: long if |H/C - 1| > |L/C - 1|, else
-short. A long enters at L, leaves at H, and gives up at a deeper quantile of the low. Crypto can't be sold short: there
-the formula says flat, and `side_rule=both` takes the long all the same.
+mode=levels: with L and H the predicted low and high of the next bars and C the last close: long if
+|H/C - 1| > |L/C - 1|, else short. A long enters at L, leaves at H, and gives up at a deeper quantile of the low.
+Crypto can't be sold short: there the formula says flat, and `side_rule=both` takes the long all the same.
+
+mode=expected: of all entries, targets and stops on a grid of the sampled paths' quantiles, those with the greatest
+expected return after fees and crossed spreads, with the fills counted on the same paths in the engine's order of
+events (`trader.core.outcomes`). Nothing is entered unless that return is surely positive: above `margin_bps` by
+`sampling_errors` of its own standard errors, since the best of many noisy averages flatters itself.
 """
 
 from __future__ import annotations
@@ -11,14 +16,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-import numpy as np
-
 from forecasters.types import HIGH, LOW, Forecast
+from trader.core import expected
 from trader.core.decision import MarketView, Signal
+from trader.core.outcomes import Costs, costs_of, outlook
 from trader.core.portfolio import is_held
 from trader.core.types import AssetClass, EntrySide, Instrument, Quote, Symbol
+from trader.strategies._levels import exact, exit_prices, level, resting, shallowest, within
 
-BPS = Decimal(10_000)
+
+class Mode(StrEnum):
+    LEVELS = "levels"
+    EXPECTED = "expected"
 
 
 class SideRule(StrEnum):
@@ -26,31 +35,48 @@ class SideRule(StrEnum):
     BOTH = "both"  # where the formula says short and the venue can't, long
 
 
+class TargetFill(StrEnum):
+    TAKEN = "taken"  # it may be watched only, and then has to be taken: as the risk layer counts it
+    RESTING = "resting"  # it surely waits at the venue: EXIT_RESTS=target, or an OCO
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Params:
     """Quantiles are written for a long; a short uses their mirror images (the high at 1 - entry_quantile, ...).
 
-    entry_quantile    of the low, 0.01 to 0.99: lower enters more rarely and cheaper
-    target_quantile   of the high, 0.01 to 0.99: higher leaves more rarely and dearer
-    stop_quantile     of the low, 0 to entry_quantile; the lowest that the forecast has where it is below that
-    stop_margin_bps   beyond the stop's quantile, 0 to 2000
+    mode              levels or expected
     steps             bars of the forecast to look over, 1 to 512; fewer where the forecast is shorter
-    side_rule         formula or both
+
+    entry_quantile    levels: of the low, 0.01 to 0.99: lower enters more rarely and cheaper
+    target_quantile   levels: of the high, 0.01 to 0.99: higher leaves more rarely and dearer
+    stop_quantile     levels: of the low, 0 to entry_quantile; the lowest of the forecast where it is below that
+    stop_margin_bps   levels: beyond the stop's quantile, 0 to 2000
+    side_rule         levels: formula or both
+
+    margin_bps        expected: least expected return of placing the entry, 0 to 1000
+    sampling_errors   expected: standard errors by which it must exceed that, 0 to 10
+    target_fill       expected: taken or resting: what a target costs
     """
 
+    mode: Mode = Mode.LEVELS
+    steps: int = 4
     entry_quantile: float = 0.5
     target_quantile: float = 0.5
     stop_quantile: float = 0.05
     stop_margin_bps: Decimal = Decimal(25)
-    steps: int = 4
     side_rule: SideRule = SideRule.FORMULA
+    margin_bps: Decimal = Decimal(2)
+    sampling_errors: float = 2.0
+    target_fill: TargetFill = TargetFill.TAKEN
 
     def __post_init__(self) -> None:
-        _within("entry_quantile", self.entry_quantile, 0.01, 0.99)
-        _within("target_quantile", self.target_quantile, 0.01, 0.99)
-        _within("stop_quantile", self.stop_quantile, 0.0, self.entry_quantile)
-        _within("stop_margin_bps", float(self.stop_margin_bps), 0, 2000)
-        _within("steps", self.steps, 1, 512)
+        within("steps", self.steps, 1, 512)
+        within("entry_quantile", self.entry_quantile, 0.01, 0.99)
+        within("target_quantile", self.target_quantile, 0.01, 0.99)
+        within("stop_quantile", self.stop_quantile, 0.0, self.entry_quantile)
+        within("stop_margin_bps", float(self.stop_margin_bps), 0, 2000)
+        within("margin_bps", float(self.margin_bps), 0, 1000)
+        within("sampling_errors", self.sampling_errors, 0, 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,21 +96,28 @@ def decide(view: MarketView, params: Params) -> tuple[Signal, ...]:
         instrument = view.instruments.get(symbol)
         if instrument is None:
             continue
-        position = view.portfolio.position(symbol)
+        forecast, quote, position = view.forecasts[symbol], view.quotes.get(symbol), view.portfolio.position(symbol)
         if position is not None and is_held(position, instrument):
-            signals.append(_exits(symbol, view.forecasts[symbol], position.entry_side, instrument, params))
+            signals.append(_exits(symbol, forecast, position.entry_side, quote, instrument, params))
+        elif quote is None:
+            signals.append(Signal(symbol=symbol, entry_side=None, reason="no usable quote"))
+        elif params.mode is Mode.EXPECTED:
+            signals.append(_best_expected(symbol, forecast, quote, instrument, params))
         else:
-            signals.append(_entry(symbol, view.forecasts[symbol], view.quotes.get(symbol), instrument, params))
+            signals.append(_entry(symbol, forecast, quote, instrument, params))
     return tuple(signals)
+
+
+# ---- levels ----
 
 
 def band(forecast: Forecast, side: EntrySide, params: Params) -> Band:
     """The levels of one side. Raises ValueError where the forecast can't give them."""
     outer, inner = (LOW, HIGH) if side is EntrySide.LONG else (HIGH, LOW)
-    entry = _level(forecast, outer, side, params.entry_quantile, params.steps)
-    target = _level(forecast, inner, side, params.target_quantile, params.steps)
-    deepest = max(params.stop_quantile, _shallowest(forecast, side))
-    stop = _level(forecast, outer, side, deepest, params.steps)
+    entry = level(forecast, outer, side, params.entry_quantile, params.steps)
+    target = level(forecast, inner, side, params.target_quantile, params.steps)
+    deepest = max(params.stop_quantile, shallowest(forecast, side))
+    stop = level(forecast, outer, side, deepest, params.steps)
     if not entry * side.sign < target * side.sign:
         raise ValueError(f"predicted low and high are crossed: entry {entry:.10g}, target {target:.10g}")
     return Band(
@@ -98,12 +131,16 @@ def chosen_side(forecast: Forecast, instrument: Instrument, params: Params) -> E
     up, down = abs(long.target / forecast.last_close - 1), abs(long.entry / forecast.last_close - 1)
     if up > down:
         return EntrySide.LONG
-    if instrument.symbol.asset_class is AssetClass.CRYPTO or not instrument.shortable:
+    if not _can_short(instrument):
         return EntrySide.LONG if params.side_rule is SideRule.BOTH else None
     return EntrySide.SHORT
 
 
-def _entry(symbol: Symbol, forecast: Forecast, quote: Quote | None, instrument: Instrument, params: Params) -> Signal:
+def _can_short(instrument: Instrument) -> bool:
+    return instrument.symbol.asset_class is not AssetClass.CRYPTO and instrument.shortable
+
+
+def _entry(symbol: Symbol, forecast: Forecast, quote: Quote, instrument: Instrument, params: Params) -> Signal:
     try:
         side = chosen_side(forecast, instrument, params)
         chosen = band(forecast, side, params) if side is not None else None
@@ -111,12 +148,10 @@ def _entry(symbol: Symbol, forecast: Forecast, quote: Quote | None, instrument: 
         return Signal(symbol=symbol, entry_side=None, reason=f"forecast refused: {error}")
     if chosen is None:
         return Signal(symbol=symbol, entry_side=None, reason="the larger excursion is down, and it can't be sold short")
-    if quote is None:
-        return Signal(symbol=symbol, entry_side=None, reason="no usable quote")
-    entry = _resting(chosen, quote, instrument)
+    entry = resting(chosen.side, chosen.entry, quote, instrument)
     if entry <= 0:
         return Signal(symbol=symbol, entry_side=None, reason=f"{chosen.entry:.10g} is less than a tick")
-    target, stop = _exit_prices(chosen, entry, instrument)
+    target, stop = exit_prices(chosen.side, chosen.target, chosen.stop, entry, instrument)
     return Signal(
         symbol=symbol,
         entry_side=chosen.side,
@@ -128,53 +163,63 @@ def _entry(symbol: Symbol, forecast: Forecast, quote: Quote | None, instrument: 
     )
 
 
-def _exits(symbol: Symbol, forecast: Forecast, side: EntrySide, instrument: Instrument, params: Params) -> Signal:
+def _exits(
+    symbol: Symbol, forecast: Forecast, side: EntrySide, quote: Quote | None, instrument: Instrument, params: Params
+) -> Signal:
     """Fresh exits for what is held; no entry."""
     try:
         held = band(forecast, side, params)
     except ValueError as error:
         return Signal(symbol=symbol, entry_side=None, reason=f"forecast refused: {error}")
-    target, stop = _exit_prices(held, _price(held.entry), instrument)
+    if params.mode is Mode.EXPECTED and quote is not None:
+        look, costs = outlook(forecast, side, params.steps), _costs(instrument, quote, params)
+        best = expected.exits_of_held(look, costs)
+        held = Band(side=side, entry=float(quote.mid), target=side.sign * best[0], stop=side.sign * best[1])
+    target, stop = exit_prices(side, held.target, held.stop, exact(held.entry), instrument)
     return Signal(symbol=symbol, entry_side=None, target=target, stop=stop, reason=f"{side} held: new exits")
 
 
-def _resting(chosen: Band, quote: Quote, instrument: Instrument) -> Decimal:
-    """The entry on the tick, no better than our own side of the book: it is to be a maker, never to cross."""
-    if chosen.side is EntrySide.LONG:
-        return instrument.price_down(min(_price(chosen.entry), quote.bid))
-    return instrument.price_up(max(_price(chosen.entry), quote.ask))
+# ---- expected value ----
 
 
-def _exit_prices(chosen: Band, entry: Decimal, instrument: Instrument) -> tuple[Decimal, Decimal]:
-    """Target rounded towards the entry, stop away from it and strictly beyond."""
-    target, stop = _price(chosen.target), _price(chosen.stop)
-    tick = instrument.tick_at(entry)
-    if chosen.side is EntrySide.LONG:
-        return instrument.price_down(target), instrument.price_down(min(stop, entry - tick))
-    return instrument.price_up(target), instrument.price_up(max(stop, entry + tick))
+def _best_expected(symbol: Symbol, forecast: Forecast, quote: Quote, instrument: Instrument, params: Params) -> Signal:
+    """Of both sides, where both are possible, the one worth more."""
+    sides = [EntrySide.LONG, EntrySide.SHORT] if _can_short(instrument) else [EntrySide.LONG]
+    options = [_expected(symbol, forecast, side, quote, instrument, params) for side in sides]
+    return max(options, key=lambda option: option[0])[1]  # the first of equals
 
 
-def _level(forecast: Forecast, channel: int, side: EntrySide, quantile: float, steps: int) -> float:
-    """The quantile of one channel, interpolated between levels, at its widest over the steps."""
-    wanted = quantile if side is EntrySide.LONG else 1 - quantile
-    levels, table = forecast.levels, forecast.quantiles[:, :steps, channel]  # [Q], [Q, H]
-    if table.size == 0 or not np.isfinite(table).all() or not (table > 0).all():
-        raise ValueError("empty, not finite or not positive")
-    if not levels[0] - 1e-9 <= wanted <= levels[-1] + 1e-9:
-        raise ValueError(f"quantile {wanted:.3g} is outside the forecast's {levels[0]:.3g} to {levels[-1]:.3g}")
-    by_step = [float(np.interp(wanted, levels, table[:, step])) for step in range(table.shape[1])]
-    return min(by_step) if channel == LOW else max(by_step)
+def _expected(
+    symbol: Symbol, forecast: Forecast, side: EntrySide, quote: Quote, instrument: Instrument, params: Params
+) -> tuple[float, Signal]:
+    """(what placing it is worth, the signal); without an entry where that is too little."""
+    look, costs = outlook(forecast, side, params.steps), _costs(instrument, quote, params)
+    ours = quote.bid if side is EntrySide.LONG else quote.ask
+    grid = expected.grid(look, side.sign * float(ours), costs)
+    best = grid.best()
+    if best is None:
+        return float("-inf"), Signal(symbol=symbol, entry_side=None, reason=f"{side}: no levels in order")
+    levels = (grid.entries[best[0]], grid.targets[best[1]], grid.stops[best[2]])
+    wanted, goal, floor = (side.sign * float(each) for each in levels)
+    entry = resting(side, wanted, quote, instrument)
+    if entry <= 0:
+        return float("-inf"), Signal(symbol=symbol, entry_side=None, reason=f"{wanted:.10g} is less than a tick")
+    target, stop = exit_prices(side, goal, floor, entry, instrument)
+    # judged as it would stand on the tick, not as it was found
+    sign = float(side.sign)
+    worth = expected.worth(look, sign * float(entry), sign * float(target), sign * float(stop), costs)
+    least = float(params.margin_bps) / 1e4 + params.sampling_errors * worth.error
+    reason = (
+        f"{side}: worth {worth.value * 1e4:.1f} bps, needs {least * 1e4:.1f}; fills on {worth.fill:.0%} of the paths"
+    )
+    if not worth.value > least:
+        return worth.value, Signal(symbol=symbol, entry_side=None, reason=reason)
+    edge = exact(round(worth.gross, 10))
+    return worth.value, Signal(
+        symbol=symbol, entry_side=side, entry=entry, target=target, stop=stop, edge=edge, reason=reason
+    )
 
 
-def _shallowest(forecast: Forecast, side: EntrySide) -> float:
-    """The most extreme quantile that the forecast has on the stop's side, as a long's."""
-    return float(forecast.levels[0]) if side is EntrySide.LONG else 1 - float(forecast.levels[-1])
-
-
-def _price(value: float) -> Decimal:
-    return Decimal(repr(float(value)))
-
-
-def _within(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise ValueError(f"{name}: {value} is not in {least} to {most}")
+def _costs(instrument: Instrument, quote: Quote, params: Params) -> Costs:
+    rests = params.target_fill is TargetFill.RESTING
+    return costs_of(instrument, quote, entry_crosses=False, target_rests=rests)

@@ -8,7 +8,8 @@ ForecastError
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # types.py raises the errors below
     from forecasters.types import Context, Forecast
@@ -40,3 +41,35 @@ class Forecaster(Protocol):
         """One batched call, keyed by symbol. A symbol that could not be forecast is absent. Raises ForecastError."""
 
     def close(self) -> None: ...
+
+
+Severity = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something about the forecaster itself that an operator should hear: it serves in another way than was asked."""
+
+    severity: Severity
+    text: str
+
+
+@runtime_checkable
+class Noticing(Protocol):
+    """A forecaster that has something to say of itself."""
+
+    def notices(self) -> Sequence[Notice]:
+        """What happened since the last call; each is given once."""
+
+
+@runtime_checkable
+class Upkeeping(Protocol):
+    """A forecaster with work that may wait until an answer is out."""
+
+    def upkeep(self) -> None:
+        """May take as long as a warm-up; mostly takes no time."""
+
+
+def notices_of(forecaster: object) -> Sequence[Notice]:
+    """What a forecaster has to say of itself; nothing where it never has."""
+    return forecaster.notices() if isinstance(forecaster, Noticing) else ()

@@ -1,0 +1,290 @@
+"""A compiled model under the eyes of its eager twin: the same weights, computed twice now and then.
+
+    forecaster = Guarded(name="kronos", eager=eager, compile=eager.compiled_twin, trial=..., options=GuardOptions())
+    forecaster.warm_up()             # loads, compiles, compares on made-up bars of the shapes that will come
+    forecaster.forecast(contexts)    # compiled; every so often compared on what was asked; else by the eager twin
+    forecaster.report()              -> CompileReport, what the compiler did: for whoever compares backends
+    forecaster.state()               -> GuardState, who serves, and why
+    forecaster.upkeep()              # between forecasts: tries again once its time has come
+
+The eager twin takes over within the same call when the compiled model raises, runs out of memory, compiles nothing,
+cuts its graph, skips CUDA graphs, recompiles again and again, or gives another answer. The reason becomes a notice for
+the operator. Not to be had silently: what served is said in each forecast's `compile_mode`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from forecasters.base import Forecaster, ForecastError, InvalidContext, Notice, Severity
+from forecasters.compile_report import CompileReport, CompileTally
+from forecasters.faults import free_device_memory, in_words
+from forecasters.likeness import Likeness, Tolerance, likeness
+from forecasters.marker import Marker
+from forecasters.progress import report as say_progress
+from forecasters.toolchain import CacheFolder
+from forecasters.types import Context, Forecast
+
+__all__ = ["FALLBACK", "CompileReport", "GuardOptions", "GuardState", "Guarded", "compile_report_of"]
+
+FALLBACK = "eager (fallback)"  # as compile_mode of a forecast that should have been a compiled model's
+
+_log = logging.getLogger(__name__)
+
+
+class GuardOptions(BaseModel):
+    """How closely a compiled model is watched.
+
+    every            forecasts between two comparisons with eager; 0: only before it serves
+    difference       of a price, as a share of the forecast's width there, that is still the same price
+    agreement        least share of the sampled steps with an equal past that must come out the same
+    retry_s          after it has failed, so long before it is tried again
+    most_recompiles  after the warm-up; each is a notice, more than so many a failure
+    fallback         eager, or none: then there is no forecast where the compiled model fails
+    cache_dir        where compiled code is kept; empty: the user's cache folder
+    inductor_dir     torch's own part of it; empty: `inductor` in it
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    every: int = Field(default=50, ge=0)
+    difference: float = Field(default=2e-3, gt=0, lt=1)
+    agreement: float = Field(default=0.995, gt=0, le=1)
+    retry_s: float = Field(default=3600.0, gt=0)
+    most_recompiles: int = Field(default=2, ge=0)
+    fallback: Literal["eager", "none"] = "eager"
+    cache_dir: str = ""
+    inductor_dir: str = ""
+
+    def tolerance(self, dtype: str) -> Tolerance:
+        """bfloat16 rounds a thousand times more coarsely: ten times as many steps may turn out otherwise."""
+        allowed = (1 - self.agreement) * (1 if dtype == "float32" else 10)
+        return Tolerance(difference=self.difference, agreement=max(0.0, 1 - allowed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardState:
+    """serving   compiled, or eager since it has not served yet or failed
+    reason     of the failure; empty where there is none
+    retry_in_s until it may be tried again; None where it serves
+    checked    comparisons so far
+    last       the latest one; None before any
+    """
+
+    serving: Literal["compiled", "eager"]
+    reason: str
+    retry_in_s: float | None
+    checked: int
+    last: Likeness | None
+
+
+class Guarded:
+    """A Forecaster of two: the compiled one while it is right, else the eager one. Not for several threads."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        eager: Forecaster,
+        compile: Callable[[], Forecaster],
+        trial: Callable[[], Sequence[Context]],
+        options: GuardOptions,
+        dtype: str = "float32",
+        lacking: Callable[[], Sequence[str]] = tuple,
+        cache: CacheFolder | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        compile  the twin, of the eager one's weights, compiled anew each time; called after the eager one's warm-up
+        trial    contexts of the shapes that will be asked for: what is compiled before it serves
+        lacking  what compiling needs and this machine has not
+        """
+        self.name = name
+        self._eager, self._compile, self._trial, self._lacking = eager, compile, trial, lacking
+        self._options, self._tolerance = options, options.tolerance(dtype)
+        self._cache, self._clock = cache, clock
+        self._marker = Marker(cache.path / "running", name) if cache is not None else None
+        self._compiled: Forecaster | None = None
+        self._tally = CompileTally()
+        self._reason, self._failed = "it has not been compiled yet", False
+        self._retry_at = clock()
+        self._served = self._checked = self._recompiles_said = 0
+        self._last: Likeness | None = None
+        self._turns = itertools.count()
+        self._notices: list[Notice] = []
+
+    def warm_up(self) -> None:
+        """The eager one first, which must load: ForecastError. What is wrong with the compiled one is a notice."""
+        if self._cache is not None and self._cache.problem:
+            self._say("warning", self._cache.problem)
+        self._eager.warm_up()
+        died = self._marker.left_behind() if self._marker is not None else ""
+        if died:
+            self._give_up(f"{died}, the compiled model is suspected")
+        else:
+            self._try()
+        if self._compiled is None and self._options.fallback == "none":
+            raise ForecastError(f"{self.name}: no forecast, the compiled model failed: {self._reason}")
+
+    def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        """As the twins do; within one call the eager one answers where the compiled one does not, or wrongly."""
+        compiled = self._compiled
+        if compiled is None:
+            return self._by_eager(contexts)
+        found: Mapping[str, Forecast] = {}
+        problem = ""
+        try:
+            with self._tally.counting():
+                found = self._marked(compiled, contexts)
+        except InvalidContext as unprepared:
+            _log.info("%s: %s", self.name, unprepared)  # of another shape, or wrong altogether, which eager will say
+            return self._by_eager(contexts)
+        except Exception as error:  # noqa: BLE001 - whatever generated code raises, eager answers
+            _log.warning("the compiled model failed", exc_info=True)
+            problem = in_words(error)  # what it holds of the memory is let go of with it, before eager needs it
+        problem = problem or self._counted() or self._canary(found, contexts)
+        self._served += 1
+        if problem:
+            self._give_up(problem)
+            return self._by_eager(contexts)
+        return found
+
+    def upkeep(self) -> None:
+        """Tries the compiled one again where it is time to. It may take as long as the first time."""
+        if self._compiled is None and self._clock() >= self._retry_at:
+            self._try()
+
+    def notices(self) -> Sequence[Notice]:
+        """What happened since the last call."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def report(self) -> CompileReport:
+        """Of the compiled model that serves, or of the last one that was tried."""
+        return self._tally.report()
+
+    def state(self) -> GuardState:
+        serves = self._compiled is not None
+        return GuardState(
+            serving="compiled" if serves else "eager",
+            reason="" if serves else self._reason,
+            retry_in_s=None if serves else max(0.0, self._retry_at - self._clock()),
+            checked=self._checked,
+            last=self._last,
+        )
+
+    def close(self) -> None:
+        self._release()
+        self._eager.close()
+
+    # ---- the compiled one ----
+
+    def _try(self) -> None:
+        """Compile, answer, compare: it serves only after all three."""
+        missing = self._lacking()
+        if missing:
+            self._give_up(f"this machine lacks {' and '.join(missing)}")
+            return
+        again = self._failed
+        self._tally = CompileTally()
+        try:
+            with self._tally.warming_up():
+                self._compiled = self._compile()
+                self._compiled.warm_up()
+                contexts = self._trial()
+                found = self._marked(self._compiled, contexts)
+            say_progress(f"compiled: {self._tally.report().summary}")
+            problem = self._made() or self._alike(found, contexts)
+        except Exception as error:  # noqa: BLE001 - a compiler raises anything, and eager serves all the same
+            _log.warning("the model could not be compiled", exc_info=True)
+            problem = in_words(error)
+        if problem:
+            self._give_up(problem)
+            return
+        self._served, self._recompiles_said, self._reason = 0, 0, ""
+        _log.info("%s: %s", self.name, self._tally.report().summary)
+        if again:
+            self._say("info", f"it serves again: {self._tally.report().summary}")
+
+    def _marked(self, compiled: Forecaster, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        """With a mark on the disk meanwhile: should the process die of it, the next one knows."""
+        if self._marker is None:
+            return compiled.forecast(contexts)
+        with self._marker.held():
+            return compiled.forecast(contexts)
+
+    def _made(self) -> str:
+        """What the compiler's counters say against it, empty where nothing."""
+        done = self._tally.report()
+        if done.frames == 0:
+            return "it compiled nothing: what was called compiled would have run eager"
+        if done.graph_breaks:
+            return f"its graph is cut in {done.graph_breaks} places"
+        if done.cudagraph_skips:
+            return f"CUDA graphs were skipped {done.cudagraph_skips} times"
+        return ""
+
+    def _counted(self) -> str:
+        """The same after a forecast; the first recompiles are only said."""
+        done = self._tally.report()
+        if done.recompiles > self._options.most_recompiles:
+            return f"it was compiled {done.recompiles} times after its warm-up"
+        if done.recompiles and done.recompiles != self._recompiles_said:
+            self._say("warning", f"it was compiled again within a forecast, {done.recompiles} times since the warm-up")
+        self._recompiles_said = done.recompiles
+        return self._made()
+
+    def _canary(self, found: Mapping[str, Forecast], contexts: Sequence[Context]) -> str:
+        """The first forecast is compared whole, later ones by one symbol in turn, and always what was left out."""
+        asked = [context for context in contexts if context.symbol not in found]
+        every = self._options.every
+        if every and self._served == 0:
+            asked = list(contexts)
+        elif every and self._served % every == 0 and found:
+            present = [context for context in contexts if context.symbol in found]
+            asked.append(present[next(self._turns) % len(present)])
+        if not asked:
+            return ""
+        symbols = {context.symbol for context in asked}
+        return self._alike({symbol: each for symbol, each in found.items() if symbol in symbols}, asked)
+
+    def _alike(self, found: Mapping[str, Forecast], contexts: Sequence[Context]) -> str:
+        result = likeness(found, self._eager.forecast(contexts), self._tolerance)
+        self._last, self._checked = result, self._checked + 1
+        return f"it differs from eager: {result.problem}" if result.problem else ""
+
+    # ---- the eager one ----
+
+    def _by_eager(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        if self._options.fallback == "none":
+            raise ForecastError(f"{self.name}: no forecast, {self._reason or 'nothing of this shape is compiled'}")
+        found = self._eager.forecast(contexts)
+        return {symbol: replace(each, compile_mode=FALLBACK) for symbol, each in found.items()}
+
+    def _give_up(self, problem: str) -> None:
+        self._release()
+        self._reason, self._failed = problem, True
+        self._retry_at = self._clock() + self._options.retry_s
+        instead = "eager serves" if self._options.fallback == "eager" else "there are no forecasts"
+        self._say("error", f"failed: {problem}; {instead}, it is tried again in {self._options.retry_s:g} s")
+
+    def _release(self) -> None:
+        compiled, self._compiled = self._compiled, None
+        if compiled is not None:
+            compiled.close()
+            free_device_memory()
+
+    def _say(self, severity: Severity, text: str) -> None:
+        self._notices.append(Notice(severity=severity, text=f"{self.name}-compiled: {text}"))
+
+
+def compile_report_of(forecaster: Forecaster) -> CompileReport:
+    """What the compiler did for a forecaster of this process; all zero for one that is not compiled."""
+    return forecaster.report() if isinstance(forecaster, Guarded) else CompileReport()

@@ -1,0 +1,121 @@
+"""How alike two forecasts of the same bars and the same seed are: a compiled model's and its eager twin's.
+
+Sampled paths are compared step by step. Until a path takes another turn both were given the same past, so that these
+steps are teacher-forced; from there on they have nothing to say. A turn is a token drawn differently. So what is judged
+is the share of the steps with the same past that came out the same: rounding turns one in a hundred thousand, a wrong
+weight every tenth. Quantiles that a model gives without sampling are compared as they are.
+
+S samples, H horizon, C channels, Q levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasters.types import Forecast
+
+Floats = NDArray[np.float64]
+
+_SHIFTS = 8  # paths left out in one of the two only move the others' places by so much at most
+_ROUNDING = 2e-6  # of the last close: prices come out of float32, however narrow the forecast
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """difference   of a price, as a share of the distance between the forecast's outermost quantiles there
+    agreement    least share of the comparable sampled steps that must be the same
+    """
+
+    difference: float = 2e-3
+    agreement: float = 0.995
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likeness:
+    """difference  the largest one of a quantile, as a share of the forecast's own width there
+    steps       sampled steps that could be compared, 0 where nothing is sampled
+    same        of them, those that were the same
+    problem     why the two are not alike, one line; empty where they are
+    """
+
+    difference: float
+    steps: int
+    same: int
+    problem: str
+
+    @property
+    def agreement(self) -> float:
+        return self.same / self.steps if self.steps else 1.0
+
+
+def likeness(found: Mapping[str, Forecast], wanted: Mapping[str, Forecast], tolerance: Tolerance) -> Likeness:
+    """`found` by the compiled model against `wanted` by the eager one, of the same contexts, judged together."""
+    lost = sorted(found.keys() ^ wanted.keys())
+    if lost:
+        where = "the compiled model" if lost[0] in wanted else "the eager model"
+        return Likeness(difference=np.inf, steps=0, same=0, problem=f"{where} gave no forecast of {lost[0]}")
+    differences, steps, same = [0.0], 0, 0
+    for symbol, each in wanted.items():
+        other = found[symbol]
+        if other.quantiles.shape != each.quantiles.shape or (other.paths is None) != (each.paths is None):
+            return Likeness(difference=np.inf, steps=0, same=0, problem=f"{symbol}: the forecasts differ in shape")
+        differences.append(_difference(other, each))
+        if other.paths is not None and each.paths is not None:
+            compared, equal = _steps(other.paths, each.paths, _allowed(each, tolerance.difference))
+            steps, same = steps + compared, same + equal
+    difference = max(differences)
+    return Likeness(difference=difference, steps=steps, same=same, problem=_problem(difference, steps, same, tolerance))
+
+
+def _problem(difference: float, steps: int, same: int, tolerance: Tolerance) -> str:
+    if steps == 0:
+        if difference > tolerance.difference:
+            return f"quantiles differ by {difference:.3g} of the forecast's width, {tolerance.difference:g} is allowed"
+        return ""
+    if same < tolerance.agreement * steps:
+        return f"{same} of {steps} sampled steps are the same, {tolerance.agreement:.1%} must be"
+    return ""
+
+
+def _width(forecast: Forecast) -> Floats:
+    """[H, C] quote currency, never 0."""
+    narrowest = _ROUNDING * forecast.last_close
+    width: Floats = np.maximum(forecast.quantiles[-1] - forecast.quantiles[0], narrowest)
+    return width
+
+
+def _allowed(forecast: Forecast, difference: float) -> Floats:
+    """[H, C] quote currency."""
+    return difference * _width(forecast) + _ROUNDING * forecast.last_close
+
+
+def _difference(found: Forecast, wanted: Forecast) -> float:
+    apart = np.abs(found.quantiles - wanted.quantiles) - _ROUNDING * wanted.last_close
+    return float(np.maximum(apart / _width(wanted), 0.0).max())
+
+
+def _steps(found: Floats, wanted: Floats, allowed: Floats) -> tuple[int, int]:
+    """Comparable steps, and those of them that are the same. Paths are in the order in which they were drawn."""
+    horizon = wanted.shape[1]
+    leading = _leading(found, wanted, allowed, 0)
+    if len(found) != len(wanted):
+        for shift in range(-_SHIFTS, _SHIFTS + 1):
+            leading = np.maximum(leading, _leading(found, wanted, allowed, shift))
+    turned = leading < horizon
+    return int(leading.sum() + turned.sum()), int(leading.sum())
+
+
+def _leading(found: Floats, wanted: Floats, allowed: Floats, shift: int) -> NDArray[np.intp]:
+    """[S of wanted] how many first steps of each path are those of the found path `shift` places further."""
+    result = np.zeros(len(wanted), dtype=np.intp)
+    first, last = max(0, -shift), min(len(wanted), len(found) - shift)
+    if last <= first:
+        return result
+    apart: Floats = np.abs(found[first + shift : last + shift] - wanted[first:last])
+    close: NDArray[np.bool_] = np.all(apart <= allowed, axis=-1)  # [S, H]
+    result[first:last] = np.where(np.all(close, axis=1), close.shape[1], np.argmin(close, axis=1))
+    return result

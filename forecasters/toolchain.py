@@ -1,0 +1,80 @@
+"""What compiling needs of the machine: a compiler, Python's headers, a folder that can be written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheFolder:
+    """Where compiled code is kept; `problem` says why it is not where it was wanted, empty where it is."""
+
+    path: Path
+    problem: str
+
+
+def missing_tools() -> list[str]:
+    """What the code generator lacks here, each with the package that brings it. On a CPU and on a GPU alike."""
+    missing = []
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        missing.append(f"a C++ compiler: there is no {compiler} on the PATH (Debian: apt-get install g++)")
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        missing.append(f"the headers of Python {version} (Debian: apt-get install python{version}-dev)")
+    return missing
+
+
+def use_cache_folder(wanted: str, inductor: str = "") -> CacheFolder:
+    """Tells the compilers where to keep what they make: for this process and those that it starts.
+
+    wanted    a folder, made if need be; one that can't be written is replaced, never fatal. Empty: the user's own
+    inductor  the folder of torch's own compiler; empty: `inductor` in the first
+    To be called before anything is compiled.
+    """
+    places = [Path(wanted).expanduser()] if wanted else []
+    places.append(_users_own(os.environ))
+    path, problems = _first_writable(places)
+    own = Path(inductor).expanduser() if inductor else path / "inductor"
+    refused = _why_not(own)
+    if refused:
+        problems.append(f"{own} can't be written ({refused})")
+        own = path / "inductor"
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(own)
+    os.environ["TRITON_CACHE_DIR"] = str(path / "triton")
+    problem = f"{'; '.join(problems)}: compiled code is kept in {path} instead" if problems else ""
+    return CacheFolder(path=path, problem=problem)
+
+
+def _first_writable(places: list[Path]) -> tuple[Path, list[str]]:
+    problems: list[str] = []
+    for place in places:
+        refused = _why_not(place)
+        if not refused:
+            return place, problems
+        problems.append(f"{place} can't be written ({refused})")
+    return Path(tempfile.mkdtemp(prefix="trader-compiled-")), problems
+
+
+def _users_own(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path(environ.get("HOME") or tempfile.gettempdir()) / ".cache"
+    return root / "trader/compiled"
+
+
+def _why_not(folder: Path) -> str:
+    """Found out by writing: permissions alone say little about a read-only mount or a full disk."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"1")
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""

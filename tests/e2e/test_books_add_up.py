@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from tests.e2e.books import problems_of, replay_problems
 from tests.e2e.running import ask, trouble_in
 from trader.adapters.journal import Journal
+from trader.commands.audit import audit
 
 
 def run_and_audit(state: Path, *arguments: str, cycles: int, trades: bool = True) -> None:
@@ -23,8 +27,32 @@ def run_and_audit(state: Path, *arguments: str, cycles: int, trades: bool = True
         assert journal.trades() or not trades
 
 
-def test_generated_crypto(tmp_path: Path) -> None:
-    run_and_audit(tmp_path, cycles=40)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    state = tmp_path_factory.mktemp("ran")
+    run_and_audit(state, cycles=40)
+    return state
+
+
+def test_generated_crypto(ran: Path) -> None:
+    assert (ran / "journal-sim.db").exists()
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "DELETE FROM executions WHERE rowid = (SELECT min(rowid) FROM executions)",
+        "UPDATE executions SET fee = '0' WHERE rowid = (SELECT min(rowid) FROM executions)",
+        "UPDATE executions SET qty = qty * 2 WHERE rowid = (SELECT min(rowid) FROM executions)",
+    ],
+)
+def test_a_fill_that_is_missing_or_another_is_found_by_the_check(tmp_path: Path, ran: Path, tampering: str) -> None:
+    copy = shutil.copy(ran / "journal-sim.db", tmp_path / "journal-sim.db")
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        assert connection.execute(tampering).rowcount == 1
+    with Journal.open(f"sqlite:///{copy}", create=False) as journal:
+        assert audit(journal)[1]
+    assert ask(tmp_path, "db", "check").code == 74
 
 
 def test_generated_crypto_and_stocks_together(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ samples, of places for the context and for what is drawn; each new one is compil
 
 from __future__ import annotations
 
+from types import FunctionType
+
 from forecasters.kronos.generate import Advance, advance
 
 _MOST_SHAPES = 64  # beyond the compiler's default of 8 a full graph is an error
@@ -15,10 +17,14 @@ def compiled_advance(*, backend: str = "inductor", mode: str = "default") -> Adv
     """`advance` as one graph. A graph break is an error when it is first called, not a slow step for ever.
 
     backend, mode  as torch.compile names them
+    Each one is compiled anew: the compiler keeps what it made by code object, a faulty graph too.
     """
     import torch
     import torch._dynamo
 
     torch._dynamo.config.recompile_limit = max(_MOST_SHAPES, torch._dynamo.config.recompile_limit)
-    compiled: Advance = torch.compile(advance, fullgraph=True, dynamic=False, backend=backend, mode=mode)
+    assert isinstance(advance, FunctionType)
+    own = FunctionType(advance.__code__.replace(), advance.__globals__, advance.__name__)
+    chosen = mode if backend == "inductor" else None  # the others have no modes
+    compiled: Advance = torch.compile(own, fullgraph=True, dynamic=False, backend=backend, mode=chosen)
     return compiled

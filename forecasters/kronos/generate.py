@@ -11,6 +11,7 @@ B series, S samples, R rows a series in the caches, T context, H horizon, D widt
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -88,6 +89,17 @@ class Kronos:
             self._codec = FoldedTokenizer(self._tokenizer, self.max_context)
         self._cache: NetworkCache | None = None
         self._advance = step or advance
+        self._least_places = 0
+
+    def twin(self, step: Advance, *, least_places: int = 0) -> Kronos:
+        """The same weights, in the same memory, with caches of its own.
+
+        step          `advance`, or the same compiled
+        least_places  contexts are padded to so many bars at least, so that shorter ones share one shape with longer
+        """
+        other = copy.copy(self)
+        other._cache, other._advance, other._least_places = None, step, least_places
+        return other
 
     @torch.no_grad()
     def encode(self, bars: ArrayLike) -> tuple[Integers, Integers]:
@@ -166,7 +178,7 @@ class Kronos:
         # one greedy path: in the original's order of operations, since parity is judged by it and amounts cancel
         decoded = self._decoded_alone if sampling.greedy and samples == 1 else self._decoded
         found: dict[int, Floats] = {}
-        for group in _groups(prepared, samples):
+        for group in self._groups(prepared, samples):
             members = [prepared[index] for index in group]
             for index, series, tokens in zip(group, members, self._cached(members, sampling, samples), strict=True):
                 found[index] = decoded(series, *tokens)
@@ -272,13 +284,24 @@ class Kronos:
     def _ready_cache(self, group: Sequence[_Prepared], rows: int) -> NetworkCache:
         """The same memory as last time where the shape is the same."""
         horizon = len(group[0].future)
-        shape = CacheShape(series=len(group), rows=rows, context=_places(group[0]), drawn=horizon)
+        shape = CacheShape(series=len(group), rows=rows, context=self._places(group[0]), drawn=horizon)
         if self._cache is None or self._cache.shape != shape:
             self._cache = None  # let go of the old before the new is taken
             self._cache = NetworkCache(self._folded, shape)
         future = torch.stack([series.future for series in group])
         self._cache.begin([len(series.s1) for series in group], self._folded.calendar(future))
         return self._cache
+
+    def _places(self, series: _Prepared) -> int:
+        return max(self._least_places, -(-len(series.s1) // _PLACES) * _PLACES)
+
+    def _groups(self, prepared: Sequence[_Prepared], samples: int) -> list[list[int]]:
+        """Indices of series that run together: of one padded length and horizon, and not too many."""
+        together: dict[tuple[int, int], list[int]] = {}
+        for index, series in enumerate(prepared):
+            together.setdefault((self._places(series), len(series.future)), []).append(index)
+        most = most_series(samples)
+        return [group[first : first + most] for group in together.values() for first in range(0, len(group), most)]
 
     def _slot(self, value: int) -> Tensor:
         return torch.tensor([value], device=self.device)
@@ -349,10 +372,6 @@ def _joined(context: Tensor, drawn: Tensor) -> Tensor:
     return torch.cat((context.expand(len(drawn), -1), drawn), dim=1)
 
 
-def _places(series: _Prepared) -> int:
-    return -(-len(series.s1) // _PLACES) * _PLACES
-
-
 def _last(series: _Prepared, most: int) -> _Prepared:
     return _Prepared(
         bars=series.bars,
@@ -364,10 +383,6 @@ def _last(series: _Prepared, most: int) -> _Prepared:
     )
 
 
-def _groups(prepared: Sequence[_Prepared], samples: int) -> list[list[int]]:
-    """Indices of series that run together: of one padded length and horizon, and not too many."""
-    together: dict[tuple[int, int], list[int]] = {}
-    for index, series in enumerate(prepared):
-        together.setdefault((_places(series), len(series.future)), []).append(index)
-    most = max(1, _MOST_ROWS // max(samples, LEAST_ROWS))
-    return [group[first : first + most] for group in together.values() for first in range(0, len(group), most)]
+def most_series(samples: int) -> int:
+    """How many series are drawn from at once."""
+    return max(1, _MOST_ROWS // max(samples, LEAST_ROWS))

@@ -15,14 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
 from urllib3.exceptions import NewConnectionError
 
-from trader.adapters.alpaca.transport import DeadlineAdapter
+from trader.adapters.alpaca.direct import NotConnected, session_for
 from trader.errors import CredentialsRefused, Rejected, TraderError, Transient, Unknown
 from trader.ports import Clock
 
@@ -30,7 +29,6 @@ RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 BUSINESS_REFUSAL = 40310000  # a 403 of this code is about the order, not about the keys
 _ATTEMPTS = 4
 _LONGEST_BACKOFF_S = 5.0
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class NeverSent(Transient):
@@ -229,12 +227,8 @@ def _client(endpoints: AlpacaEndpoints, url: str, version: str, deadline_s: floa
         raw_data=True,
     )
     client._retry = 0  # the library would retry a POST too, and sleep 3 s; reads are retried here
-    session = client._session
-    adapter = DeadlineAdapter(deadline_s)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    if urlsplit(url).hostname in _LOOPBACK:
-        session.trust_env = False  # HTTP_PROXY would capture the simulated exchange
+    client._session.close()
+    client._session = session_for(url, deadline_s)  # type: ignore[assignment]
     return client
 
 
@@ -259,7 +253,7 @@ def _order_error(failure: Failure) -> TraderError:
 
 
 def _never_left(error: requests.RequestException) -> bool:
-    if isinstance(error, requests.ConnectTimeout):
+    if isinstance(error, (NotConnected, requests.ConnectTimeout)):
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return isinstance(error, requests.ConnectionError) and isinstance(reason, NewConnectionError)

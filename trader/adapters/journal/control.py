@@ -43,11 +43,11 @@ class Control(Reader):
     def put_status(self, status: Mapping[str, object], at: datetime) -> None:
         """Replaces the last one. Values may be of any kind that the codec writes."""
         body = json.dumps(to_plain(dict(status)), sort_keys=True)
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             upsert(connection, schema.status, [{"id": 1, "body": body, "at": stamp(at)}], key="id")
 
     def set_meta(self, key: str, value: str) -> None:
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             upsert(connection, schema.meta, [{"key": key, "value": value}], key="key")
 
     def save_levels(self, levels: Iterable[Levels]) -> None:
@@ -55,7 +55,7 @@ class Control(Reader):
             put_levels(connection, levels)
 
     def drop_levels(self, symbol: Symbol) -> None:
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             connection.execute(sa.delete(schema.levels).where(schema.levels.c.symbol == symbol.text))
 
 

@@ -1,11 +1,14 @@
 """The database under the journal: opening, one writer at a time, and errors in our own words.
 
-SQLite runs with WAL and synchronous=FULL: a commit that returned survives a power loss. One connection writes, under
-a lock; readers take their own and see the last commit.
+SQLite runs with WAL and synchronous=FULL: a commit that returned survives a power loss. What the venue or the next
+start would tell again is committed without waiting for the disk: it survives the process, and a power loss takes at
+most the newest of it, for the next durable commit carries all before it. One connection writes, under a lock; readers
+take their own and see the last commit.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,6 +48,7 @@ class Store:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._lock = threading.RLock()
+        self._durable = True  # how the writer commits now
         with told(engine.url):
             self._writer = engine.connect().execution_options(**_WRITER)
 
@@ -54,13 +58,25 @@ class Store:
             self._engine.dispose()
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def _write(self, *, durable: bool = True) -> Iterator[sa.Connection]:
         """One transaction: committed when the block ends, undone when it raises.
+
+        durable   on the disk when it returns; else at the latest with the next one that is
 
         Raises Transient where the database stayed locked, DiskFull, DatabaseUnusable (74).
         """
-        with self._lock, told(self._engine.url), self._writer.begin():
-            yield self._writer
+        with self._lock, told(self._engine.url):
+            self._sync(durable)
+            with self._writer.begin():
+                yield self._writer
+
+    def _sync(self, durable: bool) -> None:
+        """SQLite only: elsewhere every commit waits for the disk."""
+        driver = self._writer.connection.driver_connection
+        if durable is self._durable or not isinstance(driver, sqlite3.Connection):
+            return
+        driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}").close()
+        self._durable = durable
 
     @contextmanager
     def _read(self) -> Iterator[sa.Connection]:

@@ -26,7 +26,10 @@ _TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
 
 
 class Journal(Control):
-    """The daemon's memory, and what every command reads. A call that returned is on disk.
+    """The daemon's memory, and what every command reads. A call that returned is committed.
+
+    On the disk are then plans that send something, intents, executions, corrections, flags, commands and alerts. The
+    rest (an order's state, the equity, a cycle's opening and end) is told again by the venue or by the next start.
 
     Raises Transient where another process kept the database locked, DiskFull, DatabaseUnusable (74).
     """
@@ -60,7 +63,7 @@ class Journal(Control):
             "note": "",
             "timings": "{}",
         }
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             connection.execute(sa.insert(schema.cycles), row)
 
     def close_cycle(
@@ -72,7 +75,7 @@ class Journal(Control):
             .where(table.c.cycle_id == cycle_id)
             .values(closed_at=stamp(at), outcome=outcome, note=note, timings=json.dumps(dict(timings or {})))
         )
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             _require_row(connection.execute(change), f"cycle {cycle_id}")
 
     def save_plan(self, cycle_id: str, inputs: DecisionInputs, plan: Plan) -> None:
@@ -83,7 +86,7 @@ class Journal(Control):
         verdicts = [rows.verdict_row(cycle_id, verdict) for verdict in plan.verdicts]
         quotes = [rows.quote_row(cycle_id, quote) for quote in inputs.quotes.values()]
         forecasts = [_forecast_row(cycle_id, forecast) for forecast in inputs.forecasts.values()]
-        with self._write() as connection:
+        with self._write(durable=bool(plan.intents)) as connection:
             connection.execute(sa.insert(schema.plans), kept)
             _insert(connection, schema.intents, intents)
             _insert(connection, schema.verdicts, verdicts)
@@ -108,7 +111,7 @@ class Journal(Control):
         values |= {} if order_id is None else {"order_id": order_id}
         values |= {"reason": reason} if reason else {}
         change = sa.update(schema.intents).where(schema.intents.c.client_order_id == client_order_id).values(values)
-        with self._write() as connection:
+        with self._write(durable=False) as connection:
             _require_row(connection.execute(change), f"intent {client_order_id}")
 
     # ---- what the venue says ----
@@ -126,7 +129,7 @@ class Journal(Control):
         point = EquityPoint(at=portfolio.at, equity=account.equity, cash=account.cash)
         if not changed and not executions and self._same_equity(point):
             return ()
-        with self._write() as connection:
+        with self._write(durable=bool(executions)) as connection:
             _put_orders(connection, changed)
             fresh = _put_executions(connection, executions)
             self._put_equity(connection, point)

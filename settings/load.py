@@ -86,6 +86,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
     strategies: Collection[str] = STRATEGIES,
+    only: Collection[str] = (),
 ) -> Loaded:
     """Read everything and check it.
 
@@ -93,6 +94,7 @@ def load(
     environ     the process environment where None
     folder      where `.env.compile` and `.env` may lie; the working directory where None
     strategies  the names that STRATEGY may have, and whose `NAME__...` parameters are passed on
+    only        names to read, for what must work whatever is wrong with the others; empty is all
 
     Raises SettingsError: one line.
     """
@@ -101,6 +103,7 @@ def load(
         environ=os.environ if environ is None else environ,
         folder=Path.cwd() if folder is None else folder,
         strategies=strategies,
+        only=only,
     )
     sources, raw = _merge(inputs)
     problems = [problem for source in sources for problem in source.problems]

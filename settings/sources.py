@@ -28,6 +28,7 @@ class Inputs:
     environ: Mapping[str, str] = field(repr=False)
     folder: Path
     strategies: Collection[str] = STRATEGIES
+    only: Collection[str] = ()  # names that are read, whatever is wrong with others; empty is all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,8 @@ class Source(PydanticBaseSettingsSource):
     def offer(self, name: str, value: object, origin: str, *, in_file: bool) -> None:
         """Take a setting, note a misspelt one, leave other programs' names alone."""
         known = canonical(name) or (name if free_path(name, self.inputs.strategies) else None)
+        if self.inputs.only and known not in self.inputs.only:
+            return
         if known is None:
             text = complaint(name, in_file=in_file, strategies=self.inputs.strategies)
             if text:
@@ -138,10 +141,16 @@ class File(Source):
 
     def read(self) -> None:
         path = (self.inputs.folder / self.name).absolute()
-        for line in envfile.read(path):
+        try:
+            lines = envfile.read(path)
+        except SettingsError:
+            if not self.inputs.only:
+                raise
+            lines = []
+        for line in lines:
             origin = f"{path}:{line.number}"
             ours = canonical(line.name) or free_path(line.name, self.inputs.strategies)
-            if line.fault and ours:
+            if line.fault and ours and (ours in self.inputs.only or not self.inputs.only):
                 self.problems.append(f"{origin}: {line.name} {line.fault}")
             else:
                 self.offer(line.name, line.value, origin, in_file=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from trader.commands.options import json_option, loaded_settings, mode_option, settings_of
+from trader.commands.options import json_option, loaded_settings, mode_option, settings_for_emergencies, settings_of
 from trader.commands.upkeep import bench, config, db, service
 
 # Commands of their own modules, each `command` there, loaded when asked for: a quick one pays for none of them.
@@ -218,7 +218,8 @@ def reload(mode: str | None) -> int:
 def _command(mode: str | None, kind: str, args: dict[str, str]) -> int:
     from trader.commands.control import command
 
-    return command(loaded_settings(mode), kind, args, say=click.echo)
+    loaded, trouble = settings_for_emergencies(mode)
+    return command(loaded, kind, args, say=click.echo, trouble=trouble)
 
 
 # ---- forecasters ----

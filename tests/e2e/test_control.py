@@ -36,6 +36,21 @@ def test_pause_reload_flatten_kill_and_resume_are_answered(tmp_path: Path) -> No
     assert problems_of(tmp_path) == []
 
 
+def test_a_running_daemon_is_stopped_however_broken_its_settings_are_by_now(tmp_path: Path) -> None:
+    with daemon(tmp_path, *FAST) as running:
+        running.says("books agree")
+        (tmp_path / ".env").write_text("KRONOS_SAMPLE_COUTN=3\nRISK__MAX_SYMBOL\n")
+        (tmp_path / ".env.compile").write_bytes(b"KRONOS_COMPILE=perhaps\n\xff")
+        done = ask(tmp_path, "kill", "--reason", "boom", HORIZON="soon")
+        assert (done.code, "positions closed" in done.out) == (0, True), done
+        assert "the settings are broken" in done.out
+        until(lambda: "boom" in running.log.read_text(), "the daemon's word on it")
+        assert running.stop() == 0
+    again = ask(tmp_path, "pause")
+    assert (again.code, "latched" in again.out) == (0, True), again
+    assert ask(tmp_path, "status").code == 78
+
+
 def test_a_slow_simulation_is_woken_by_a_command(tmp_path: Path) -> None:
     with daemon(tmp_path, "--speed", "1") as running:  # the next job is a quarter of an hour away
         running.says("warming up")

@@ -28,9 +28,16 @@ _LATCHES = {
 }
 
 
-def command(loaded: Loaded, kind: str, args: Mapping[str, str], say: Callable[[str], None]) -> int:
-    """Enqueue it and wait for the answer; 1 where it failed or none came."""
+def command(
+    loaded: Loaded, kind: str, args: Mapping[str, str], say: Callable[[str], None], *, trouble: str = ""
+) -> int:
+    """Enqueue it and wait for the answer; 1 where it failed or none came.
+
+    trouble  what is wrong with the settings: a running daemon is told all the same, without one only flags are set
+    """
     settings = loaded.settings
+    if trouble:
+        say(f"the settings are broken: {trouble}")
     with Journal.open(settings.database_url, create=False) as journal:
         account = journal.get_meta("account")
         if account is None:
@@ -41,6 +48,8 @@ def command(loaded: Loaded, kind: str, args: Mapping[str, str], say: Callable[[s
                 pass  # nobody holds it: no daemon is running
         except AccountLocked:
             return _await(journal, number, say)
+        if trouble:
+            return _latch(journal, number, kind, args, say)
         return _do_here(journal, loaded, number, kind, args, say)
 
 

@@ -31,6 +31,21 @@ def settings_of(flags: Mapping[str, object]) -> Loaded:
         raise ConfigurationError(str(error)) from None
 
 
+def settings_for_emergencies(mode: str | None) -> tuple[Loaded, str]:
+    """(settings, what is wrong with them). A daemon must be stoppable however broken its settings are by now: then
+    only what says where its journal is has been read. Raises ConfigurationError (78) where that is broken too."""
+    from settings.load import SettingsError, load
+    from trader.errors import ConfigurationError
+
+    try:
+        return loaded_settings(mode), ""
+    except ConfigurationError as error:
+        try:
+            return load({"trading_mode": mode}, only=("TRADING_MODE", "STATE_DIR", "DATABASE_URL")), str(error)
+        except SettingsError:
+            raise error from None
+
+
 def mode_option(command: Command) -> Command:
     return click.option("--mode", type=MODES, help="sim, paper or live (default: TRADING_MODE).")(command)
 

@@ -23,12 +23,13 @@ from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.sdnotify import Notifier, ProgressWatchdog
 from trader.backend import open_backend
 from trader.board import Board
-from trader.core.types import AssetClass, Timeframe
+from trader.core.types import Timeframe
 from trader.cycle import Trader
 from trader.desk import Desk
 from trader.errors import ConfigurationError, Halt, Transient, VenueUnreachable
 from trader.hands import endpoints_of, noter, sim_keys, take_hands
 from trader.manage import Manager
+from trader.market_hours import closed_hours_skipper, simulated_beat
 from trader.rules import decider, rules_of
 from trader.schedule import Timetable, run_scheduled, run_simulated
 from trader.simulation import SimFolder, replayed, start_exchange, with_trading
@@ -191,7 +192,7 @@ def _build(
 def _manage_every(settings: Settings, timeframe: Timeframe) -> timedelta:
     """In the simulation a quarter of a bar: its prices move no oftener."""
     if settings.trading.trading_mode == "sim":
-        return timeframe.duration / 4
+        return simulated_beat(timeframe)
     return timedelta(seconds=settings.trading.manage_interval_s)
 
 
@@ -283,17 +284,8 @@ def _listening(daemon: Daemon) -> Iterator[None]:
 
 def _skipper(daemon: Daemon) -> Callable[[datetime], datetime]:
     """For stocks alone: no cycles while the market is closed."""
-    rules = daemon.trader.rules
-    if any(symbol.asset_class is AssetClass.CRYPTO for symbol in rules.symbols):
-        return lambda moment: moment
-
-    def skip(moment: datetime) -> datetime:
-        for session in daemon.trader.sessions.around(daemon.clock.now()):
-            if moment < session.close:
-                return moment if moment > session.open else daemon.timetable.next_trade(session.open)
-        return moment
-
-    return skip
+    trader = daemon.trader
+    return closed_hours_skipper(trader.rules.symbols, trader.sessions, daemon.timetable, daemon.clock.now)
 
 
 def _leave(daemon: Daemon) -> None:

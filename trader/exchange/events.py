@@ -141,6 +141,7 @@ class MatchingRules:
     stop_slip: Decimal = ZERO  # a stop passed within a bar fills this far from there to the path's end, [0, 1]
     quote_size_limits: bool = False  # a fill at the quote takes at most the size shown there
     margin_multiplier: Decimal = Decimal(1)  # of equity, for stocks; crypto is never marginable
+    optimistic: bool = False  # plays each bar's extremes in the order that is better for the account: a bound, no claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,6 +151,10 @@ class Market:
         series = self._reels[symbol].series
         return series.rows(timeframe, start_us=start_us, end_us=to_micros(end), limit=limit, newest=newest)
 
+    def series(self, symbol: Symbol) -> Series | None:
+        """The bars of one symbol, the future ones among them: whoever reads them in process keeps to his own time."""
+        return self._reels[symbol].series if symbol in self._reels else None
+
     def quote(self, symbol: Symbol, at: datetime) -> Quote | None:
         """The book at that moment from the data alone, or None where there is none yet."""
         return self._reels[symbol].quote(to_micros(at)) if symbol in self._reels else None

@@ -40,7 +40,7 @@ class Offer(NamedTuple):
 
 def entered_bar(books: Books, tape: Tape | None, *, waiting: bool) -> datetime | None:
     """The bar that an arriving order may not trade on while it rests; None where it counts as there from the open."""
-    if tape is None or waiting:
+    if tape is None or waiting or books.rules.optimistic:  # its bound takes the order of a bar's extremes as known
         return None
     fresh = tape.phase is Phase.OPEN and books.filled_bar.get(tape.symbol) != tape.bar_start
     return None if fresh else tape.bar_start

@@ -126,6 +126,12 @@ class Series:
             return table.rows(max(first, last - limit), max(first, last))
         return table.rows(first, max(first, min(last, first + limit)))
 
+    def closed(self, timeframe: Timeframe, *, end_us: int) -> tuple[Columns, int]:
+        """The columns at that length, and how many of their bars have closed by `end`. As Market.bars raises."""
+        self.reach(end_us)
+        table = self._table(timeframe)
+        return table.columns, bisect_right(table.times, end_us - length_of(timeframe))
+
     def closed_after(self, timeframe: Timeframe, count: int) -> int | None:
         """When the first `count` bars of that length have closed, or None where there are fewer."""
         times = self._table(timeframe).times

@@ -96,15 +96,19 @@ class Venue:
         fresh = open_books(cash, market.instruments, rules=rules)
         stored = ledger.restore(fresh)
         if stored is None:
-            venue = cls(market, ledger, fresh, market.start)
-            outputs = venue._play(market.start)
-            ledger.commit(now=venue.now, before=None, after=venue.books, events=outputs)
-            return venue
+            return cls.begin(market, ledger, fresh)
         books, now = stored
         market.resume(books.tapes.values())
         venue = cls(market, ledger, books, now)
         venue.last_equity = Decimal(ledger.fact("last_equity") or cash)
         venue.configuration |= json.loads(ledger.fact("configuration") or "{}")
+        return venue
+
+    @classmethod
+    def begin(cls, market: Market, ledger: Ledger, books: Books) -> Venue:
+        """A new one at the market's start, its first moment played."""
+        venue = cls(market, ledger, books, market.start)
+        ledger.commit(now=venue.now, before=None, after=venue.books, events=venue._play(market.start))
         return venue
 
     def close(self) -> None:
@@ -150,8 +154,7 @@ class Venue:
         """Nothing happens between here and `until`."""
         end = self.market.end
         over = following is None and (end is None or until > end)
-        moment = until if not over else (end or self.now)
-        self.now = max(self.now, moment)
+        self.now = max(self.now, (end or self.now) if over else until)
         return Advance(now=self.now, reason="end" if over else "time")
 
     def _play(self, at: datetime) -> list[OrderEvent]:
@@ -188,12 +191,12 @@ class Venue:
             self.books = replace(self.books, crypto_fees=fees)
 
     def _low_first(self, symbol: Symbol) -> bool:
-        """Which extreme of a bar is worse for the account when it comes first."""
+        """Which extreme of a bar is worse for the account when it comes first; by optimistic rules, which is better."""
         holding = self.books.holdings.get(symbol)
-        if holding is not None and holding.qty:
-            return holding.qty > 0
         sides = {o.side for o in self.books.orders.values() if o.symbol == symbol}
-        return OrderSide.BUY not in sides  # waiting to buy: the high first, so that the exit can't profit at once
+        # waiting to buy: the high first, so that the exit can't profit at once
+        worse = holding.qty > 0 if holding is not None and holding.qty else OrderSide.BUY not in sides
+        return worse is not self.books.rules.optimistic
 
     def _session_ends(self, at: datetime) -> bool:
         if not any(o.symbol.asset_class is AssetClass.STOCK for o in self.books.orders.values()):
@@ -293,7 +296,6 @@ class Venue:
         units = qty if qty is not None else abs(holding.qty)
         if percentage is not None and percentage != 100:
             units = self.market.instruments[symbol].qty_down(units * percentage / 100)
-        crypto = symbol.asset_class is AssetClass.CRYPTO
         if units <= 0:
             raise _refused(422, 40010001, "qty must be > 0")
         return self.submit(
@@ -301,7 +303,7 @@ class Venue:
                 symbol=symbol.text,
                 side=OrderSide.SELL if holding.qty > 0 else OrderSide.BUY,
                 type=OrderType.MARKET,
-                tif=TimeInForce.GTC if crypto else TimeInForce.DAY,
+                tif=TimeInForce.GTC if symbol.asset_class is AssetClass.CRYPTO else TimeInForce.DAY,
                 qty=units,
             )
         )

@@ -221,8 +221,8 @@ def build_clients(
 def _client(endpoints: AlpacaEndpoints, url: str, version: str, deadline_s: float) -> RESTClient:
     client = RESTClient(
         base_url=url.rstrip("/"),
-        api_key=endpoints.key,
-        secret_key=endpoints.secret,
+        api_key=endpoints.key or None,  # none at all, rather than an empty header: crypto data needs no keys
+        secret_key=endpoints.secret or None,
         api_version=version,
         raw_data=True,
     )

@@ -131,6 +131,8 @@ def _entry(symbol: Symbol, forecast: Forecast, quote: Quote | None, instrument: 
     if not net > least:
         return Signal(symbol=symbol, entry_side=None, reason=reason)
     target, stop = _levels(forecast, side, entry, instrument, params)
+    if target * side.sign <= entry * side.sign:
+        return Signal(symbol=symbol, entry_side=None, reason=f"{side}: the target {target} is not beyond {entry}")
     return Signal(
         symbol=symbol,
         entry_side=side,

@@ -14,10 +14,12 @@ from tests.e2e.books import problems_of, replay_problems
 from tests.e2e.running import ask, trouble_in
 from trader.adapters.journal import Journal
 from trader.commands.audit import audit
+from trader.core.types import OrderSide, OrderStatus, TimeInForce
 
 
-def run_and_audit(state: Path, *arguments: str, cycles: int, trades: bool = True) -> None:
-    done = ask(state, "run", "--plain", "--speed", "max", "--cycles", str(cycles), *arguments, timeout=110)
+def run_and_audit(state: Path, *arguments: str, cycles: int, trades: bool = True, **environment: str) -> None:
+    run = ("run", "--plain", "--speed", "max", "--cycles", str(cycles), *arguments)
+    done = ask(state, *run, timeout=110, **environment)
     assert done.code == 0, done.out[-2000:] + done.err
     assert not trouble_in(done.out + done.err)
     assert problems_of(state) == []
@@ -61,6 +63,24 @@ def test_generated_crypto_and_stocks_together(tmp_path: Path) -> None:
 
 def test_generated_stocks_by_the_minute(tmp_path: Path) -> None:
     run_and_audit(tmp_path, "--symbols", "AAPL", "--timeframe", "5Min", "--seed", "3", cycles=30)
+
+
+def test_fractions_of_a_share_are_held_overnight_by_an_exit_placed_again_at_each_open(tmp_path: Path) -> None:
+    few = {"SIM__CASH": "1000", "STOCKS_OVERNIGHT": "true", "HOLD": "carry"}
+    run_and_audit(tmp_path, "--symbols", "AAPL,SPY", "--timeframe", "1Hour", cycles=35, **few)
+    with Journal.open(f"sqlite:///{tmp_path / 'journal-sim.db'}", create=False) as journal:
+        orders = sorted(journal.orders(500), key=lambda order: order.submitted_at)
+    assert {order.tif for order in orders} == {TimeInForce.DAY}  # a fraction is refused with any other
+    assert all(order.qty % 1 for order in orders)
+    exits = [order for order in orders if order.side is OrderSide.SELL]
+    expired = [order for order in exits if order.status is OrderStatus.EXPIRED and not order.filled_qty]
+    again = [
+        later
+        for earlier in expired
+        for later in exits
+        if later.qty == earlier.qty and later.submitted_at.date() > earlier.submitted_at.date()
+    ]
+    assert again
 
 
 @pytest.mark.parametrize(

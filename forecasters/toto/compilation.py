@@ -19,6 +19,7 @@ from forecasters.toto.buckets import Buckets
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+Kept = TypeVar("Kept", bound=tuple[torch.Tensor, ...])
 
 COMPILED_BUCKETS = Buckets(
     context=(1, 2, 4, 8, 16, 32, 64, 128),
@@ -52,6 +53,13 @@ class Graphs:
             self._made[key] = self._compiled(method, f"{method.__name__}_{len(self._made)}", self.compilation)
         found: Callable[Given, Result] = self._made[key]  # type: ignore[assignment]  # kept under its own method
         return found
+
+    @staticmethod
+    def in_place(tensors: Kept) -> Kept:
+        """Tensors that graphs write to and that stay where they are, as CUDA graphs want."""
+        for tensor in tensors:
+            torch._dynamo.mark_static_address(tensor)
+        return tensors
 
     @property
     def count(self) -> int:

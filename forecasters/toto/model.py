@@ -25,8 +25,20 @@ class Toto:
     generation: int
     patch: int  # steps
 
-    def quantiles(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:
-        """[9, V, H] at levels 0.1 to 0.9, non-decreasing."""
+    def quantiles(
+        self,
+        series: Array,
+        mask: Mask,
+        horizon: int,
+        *,
+        groups: Sequence[int] | None = None,
+        decode_block_size: int | None = None,
+    ) -> Array:
+        """[9, V, H] at levels 0.1 to 0.9, non-decreasing.
+
+        decode_block_size  steps that are forecast at once, each block given the medians of those before it; None is
+                           all of them. Beyond a thousand steps or so it is faster, and another forecast.
+        """
         self._refuse("quantiles", "sample")
 
     def mean(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:
@@ -47,8 +59,10 @@ class Toto:
     ) -> Array:
         """[S, V, H] joint paths. The same seed, and samples at once, give the same paths.
 
+        They are those that the original draws after torch.manual_seed(seed), on the same kind of device.
+
         together  the variates of a sample share its luck, step by step, where the original draws each on its own:
-                  for variates that move as one, as the prices of a bar do
+                  for variates that move as one, as the prices of a bar do. Drawn in another way, which is faster
         """
         self._refuse("samples", "quantiles")
 

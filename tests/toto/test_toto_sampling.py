@@ -69,7 +69,9 @@ def test_each_path_goes_on_from_its_own_past_and_from_no_other(toto: Toto1) -> N
 
     def decoded(patches: torch.Tensor) -> torch.Tensor:
         queue = [patches]
-        return toto.paths(given, len(patches), len(patches), lambda mixture: queue.pop() if queue else mixture.mean())
+        return toto.paths(
+            given, len(patches), len(patches), lambda mixture, _: queue.pop() if queue else mixture.mean()
+        )
 
     together = decoded(firsts)
     assert together.shape == (3, 2, 192)

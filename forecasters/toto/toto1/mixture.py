@@ -39,18 +39,38 @@ class Mixture:
         """[..., P] in the series' units; above two degrees of freedom, so that there is one."""
         return self._in_units((self.logits.exp() * self.loc).sum(-1))
 
-    def drawn(self, generator: torch.Generator, variates: int, *, together: bool = False) -> Tensor:
-        """[..., V, P] one draw of each step; `together`: the same luck for all V.
+    def drawn(self, generator: torch.Generator, variates: int, before: Tensor | None) -> Tensor:
+        """[S, V, P] one draw of each step: those of the original for a generator in the same state.
 
-        Luck is spent on the first `variates`; a bucket's others get none, so that it moves no result.
+        The original draws every component and then one of them, and with the first patch ahead every step of the
+        context too: all of it is drawn here as well, since what follows depends on how far the generator has come.
+        Those of a bucket's other variates get none, and are 0.
+
+        before  [V, N, K] degrees of freedom of the steps before the patch that the original draws with it
+        """
+        samples, _, steps, components = self.df.shape
+        skipped = 0 if before is None else before.shape[1]
+        shape = (samples, variates, skipped + steps, components)
+        device, own = self.df.device, self.df[:, :variates]
+        waits = torch.empty(shape, device=device).exponential_(generator=generator)[:, :, skipped:].clone()
+        normal = torch.empty(shape, device=device).normal_(generator=generator)[:, :, skipped:].clone()
+        df = own if before is None else torch.cat((before.expand(samples, *before.shape), own), dim=2)
+        gamma = torch._standard_gamma(0.5 * df.contiguous(), generator=generator)[:, :, skipped:]
+        component = (self.logits[:, :variates].exp() / waits).argmax(-1, keepdim=True)
+        squares = (2 * gamma.gather(-1, component)).clamp_min(torch.finfo(gamma.dtype).tiny)
+        df, loc, scale = (part[:, :variates].gather(-1, component) for part in (self.df, self.loc, self.scale))
+        found = loc + scale * (normal.gather(-1, component) * torch.rsqrt(squares / df))
+        others = self.df.shape[1] - variates
+        return self._in_units(F.pad(found[..., 0], (0, 0, 0, others)))
+
+    def drawn_together(self, generator: torch.Generator) -> Tensor:
+        """[..., V, P] one draw of each step, with the same luck for all V.
 
         A component by its odds, then Student's t from two uniform numbers by the polar method (Bailey, 1994).
         """
         odds = self.logits.exp().cumsum(-1)  # [..., V, P, K]
-        shape = (3, *odds.shape[:-3], 1 if together else variates, odds.shape[-2])
-        luck = torch.rand(shape, generator=generator).to(odds.device)
-        others = 0 if together else odds.shape[-3] - variates
-        uniform, radius, turn = F.pad(luck, (0, 0, 0, others), value=0.5)
+        shape = (3, *odds.shape[:-3], 1, odds.shape[-2])
+        uniform, radius, turn = torch.rand(shape, generator=generator, device=odds.device)
         component = (uniform[..., None] >= odds[..., :-1]).sum(-1, keepdim=True)  # the last takes what rounding leaves
         df, loc, scale = (part.gather(-1, component)[..., 0] for part in (self.df, self.loc, self.scale))
         length = (df * torch.expm1(-2 / df * torch.log1p(-radius))).sqrt()

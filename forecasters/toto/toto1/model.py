@@ -18,7 +18,8 @@ from forecasters.toto.parts import Tensors
 from forecasters.toto.toto1.mixture import Mixture, mixture_of
 from forecasters.toto.toto1.network import Network, Read
 
-Choice = Callable[[Mixture], Tensor]  # a mixture [S, V, P, K] -> the patch that is taken as having happened [S, V, P]
+# A mixture [S, V, P, K], and the context where the patch is the first after it -> what is taken to happen [S, V, P].
+Choice = Callable[[Mixture, Read | None], Tensor]
 
 
 class Toto1(Toto):
@@ -42,7 +43,7 @@ class Toto1(Toto):
 
     def mean(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:
         given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
-        found = self.paths(given, 1, 1, Mixture.mean)
+        found = self.paths(given, 1, 1, lambda mixture, _: mixture.mean())
         return like(found[0, :, :horizon], series)
 
     def sample(
@@ -61,11 +62,22 @@ class Toto1(Toto):
         if samples < 1 or batch < 1 or seed < 0:
             raise InvalidContext(f"{samples} samples, {batch} at once, from seed {seed} can't be drawn")
         given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
-        generator = torch.Generator().manual_seed(seed)
-        found = self.paths(
-            given, samples, batch, lambda mixture: mixture.drawn(generator, len(given.series), together=together)
-        )
-        return like(found[:, :, :horizon], series)
+        generator = torch.Generator(self._device).manual_seed(seed)
+        count = len(given.series)
+
+        def choose(mixture: Mixture, read: Read | None) -> Tensor:
+            if together:
+                return mixture.drawn_together(generator)
+            return mixture.drawn(generator, count, None if read is None else self._degrees(read, given.patches, count))
+
+        return like(self.paths(given, samples, batch, choose)[:, :, :horizon], series)
+
+    def _degrees(self, read: Read, patches: int, variates: int) -> Tensor | None:
+        """[V, N, K] degrees of freedom of the context's steps after its first patch, each told by the patch before."""
+        if patches == 1:
+            return None
+        raw = self.network.head(read.states[:variates, : patches - 1])
+        return mixture_of(raw, read.step.centre[:variates, None], read.step.scale[:variates, None]).df.flatten(1, 2)
 
     @torch.inference_mode()
     def next_patch(self, series: Array, mask: Mask, *, groups: Sequence[int] | None = None) -> Mixture:
@@ -96,7 +108,7 @@ class Toto1(Toto):
     def _batch(self, read: Read, groups: Tensor, ahead: int, samples: int, choose: Choice) -> Tensor:
         step = read.step
         carried = step.carried.expanded(samples)
-        patches = [choose(mixture_of(step.raw, step.centre, step.scale).expanded(samples))]
+        patches = [choose(mixture_of(step.raw, step.centre, step.scale).expanded(samples), read)]
         room = self._buckets.of_ahead(ahead) - 1
         variates, context = step.raw.shape[0], read.valid.shape[0]
         caches = self.network.caches(samples, variates, room, self._device)
@@ -105,7 +117,7 @@ class Toto1(Toto):
             place = torch.tensor([index], device=self._device)
             step = decode(patches[-1], carried, read, caches, groups, place)
             carried = step.carried
-            patches.append(choose(mixture_of(step.raw, step.centre, step.scale)))
+            patches.append(choose(mixture_of(step.raw, step.centre, step.scale), None))
         return torch.cat(patches, dim=-1)
 
     def _read(self, given: Inputs) -> tuple[Read, Tensor]:

@@ -35,6 +35,7 @@ class Read(NamedTuple):
     step: Step
     keys: Tensor
     values: Tensor
+    states: Tensor  # [V, N, D] what the head would be asked with for each patch
     valid: Tensor  # [N] bool
     patches: Tensor  # [] int64
 
@@ -84,7 +85,7 @@ class Network(nn.Module):
         raw: Tensor = self.head(state.index_select(1, last)[:, 0])
         centre, scale = centre.index_select(1, last)[:, 0], scale.index_select(1, last)[:, 0]
         step = Step(raw, centre, scale, carried)
-        return Read(step, torch.stack(keys), torch.stack(values), order < patches, patches)
+        return Read(step, torch.stack(keys), torch.stack(values), state, order < patches, patches)
 
     def decode(
         self, patch: Tensor, carried: Carried, read: Read, caches: Caches, groups: Tensor, index: Tensor

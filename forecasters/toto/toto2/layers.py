@@ -8,6 +8,7 @@ w width of a head. Toto is Datadog's architecture (Apache License 2.0, see NOTIC
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,21 @@ from forecasters.toto.parts import Affine, Norm, Tensors, decay, frequencies, in
 
 _SILU = math.exp(0.8 * 0.5 * math.log(2 / (1 - 1 / math.pi)) + 0.2 * math.log(2))  # keeps unit variance
 _POSITIONS = 256  # xPos scale length, patches
-Tables = tuple[Tensor, Tensor, Tensor, Tensor]  # cosine and sine of queries, and of keys
+Turns = tuple[Tensor, Tensor]  # cosine and sine
+
+
+class Tables(NamedTuple):
+    """Rotary tables, [M, W] each: the decay has the one sign for queries and the other for keys."""
+
+    queries: Turns
+    keys: Turns
+
+
+class Known(NamedTuple):
+    """Keys [G, h, M, w] and values [G, h, M, w] of tokens that are looked at."""
+
+    keys: Tensor
+    values: Tensor
 
 
 class ResidualPerceptron(nn.Module):
@@ -70,27 +85,33 @@ class Attention(nn.Module):
         out, out_bias = tensors[f"{base}.out_proj.weight"], tensors.get(f"{base}.out_proj.bias")
         self.out = Affine(out, out_bias, outer * inner**-0.5)
 
-    def forward(self, state: Tensor, asking: Tensor, mask: Tensor, tables: Tables | None) -> Tensor:
+    def forward(self, asking: Tensor, known: Known, mask: Tensor, tables: Turns | None) -> Tensor:
         """
-        state    [G, M, D] what is looked at
-        asking   [G, K, D] what looks: the state, or some of its tokens
+        asking   [G, K, D] what looks
+        known    keys and values of the M tokens that are looked at
         mask     [G, 1, K, M] bool
-        tables   of K tokens for the queries and of M for the keys, or None without positions
+        tables   of K tokens, or None without positions
         returns  [G, K, D]
         """
         query: Tensor = unflattened(self.queries(asking), -1, (self.heads, self.query_width)).transpose(1, 2)
-        key, value = torch.split(self.others(state), self.split, dim=-1)
-        key = unflattened(key, -1, (self.key_heads, self.query_width)).transpose(1, 2)  # [G, h, M, w]
-        value = unflattened(value, -1, (self.key_heads, self.value_width)).transpose(1, 2)
-        if self.query_norm is not None and self.key_norm is not None:
-            query, key = self.query_norm(query), self.key_norm(key)
+        if self.query_norm is not None:
+            query = self.query_norm(query)
         if tables is not None:
-            query, key = _turned(query, tables[0], tables[1]), _turned(key, tables[2], tables[3])
+            query = _turned(query, *tables)
         seen = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, scale=self.scale, enable_gqa=self.heads != self.key_heads
+            query, known.keys, known.values, attn_mask=mask, scale=self.scale, enable_gqa=self.heads != self.key_heads
         )
         found: Tensor = self.out(seen.transpose(1, 2).flatten(2))
         return found
+
+    def known(self, state: Tensor, tables: Turns | None) -> Known:
+        """[G, M, D] -> what can be looked at; `tables` of M tokens, or None without positions."""
+        key, value = torch.split(self.others(state), self.split, dim=-1)
+        key = unflattened(key, -1, (self.key_heads, self.query_width)).transpose(1, 2)
+        value = unflattened(value, -1, (self.key_heads, self.value_width)).transpose(1, 2)
+        if self.key_norm is not None:
+            key = self.key_norm(key)
+        return Known(_turned(key, *tables) if tables is not None else key, value)
 
 
 class Layer(nn.Module):
@@ -107,13 +128,35 @@ class Layer(nn.Module):
         self.wide = Affine(tensors[f"{first}.weight"], tensors.get(f"{first}.bias"), config.width**-0.5)
         self.narrow = Affine(tensors[f"{second}.weight"], tensors.get(f"{second}.bias"), feed * config.mlp_width**-0.5)
 
-    def forward(self, state: Tensor, mask: Tensor, tables: Tables | None, kept: Tensor | None = None) -> Tensor:
-        """[G, M, D] -> the same, or [G, K, D] of the tokens `kept` [K], which alone are asked for then."""
+    def over_variates(self, state: Tensor, mask: Tensor) -> Tensor:
+        """[G, M, D] -> the same."""
         looked: Tensor = self.norm1(state)
-        asking = looked
+        return self._completed(state, self.attention(looked, self.attention.known(looked, None), mask, None))
+
+    def over_time(
+        self, state: Tensor, mask: Tensor, tables: Tables, kept: Tensor | None = None
+    ) -> tuple[Tensor, Known]:
+        """[G, M, D] -> the same, or [G, K, D] of the tokens `kept` [K], which alone are asked for then; and what the
+        M tokens leave for others to look at. mask [G, 1, M or K, M].
+        """
+        looked: Tensor = self.norm1(state)
+        known = self.attention.known(looked, tables.keys)
+        cosine, sine = tables.queries
         if kept is not None:
-            state, asking = state.index_select(1, kept), looked.index_select(1, kept)
-        state = torch.add(self.attention(looked, asking, mask, tables), state, alpha=self.keep_attention)
+            state, looked = state.index_select(1, kept), looked.index_select(1, kept)
+            cosine, sine = cosine.index_select(0, kept), sine.index_select(0, kept)
+        return self._completed(state, self.attention(looked, known, mask, (cosine, sine))), known
+
+    def next_in_time(self, state: Tensor, mask: Tensor, tables: Tables, cache: Known, slots: Tensor) -> Tensor:
+        """[G, M, D] -> the same. Keys and values go to `slots` [M] of the cache, all of which is looked at."""
+        looked: Tensor = self.norm1(state)
+        known = self.attention.known(looked, tables.keys)
+        cache.keys.index_copy_(2, slots, known.keys)
+        cache.values.index_copy_(2, slots, known.values)
+        return self._completed(state, self.attention(looked, cache, mask, tables.queries))
+
+    def _completed(self, state: Tensor, branch: Tensor) -> Tensor:
+        state = torch.add(branch, state, alpha=self.keep_attention)
         straight, gated = self.wide(self.norm2(state)).chunk(2, dim=-1)
         return torch.add(self.narrow(straight * F.silu(gated)), state, alpha=self.keep_feed)
 

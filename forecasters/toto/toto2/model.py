@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from forecasters.base import InvalidContext
 from forecasters.toto.buckets import EXACT, Buckets
 from forecasters.toto.compilation import Compilation, Graphs
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
-from forecasters.toto.parts import Tensors
-from forecasters.toto.toto2.network import Network
+from forecasters.toto.parts import Tensors, unflattened
+from forecasters.toto.toto2.network import UNSEEN, Caches, Network, Read
 from forecasters.toto.toto2.scaling import FEWEST_OBSERVED, REACH
 
 
@@ -27,6 +28,7 @@ class Limits:
     reach: float = REACH
 
 
+_MEDIAN = 0.5
 NO_LIMITS = Limits(fewest_observed=0, reach=0.0)
 
 
@@ -38,8 +40,18 @@ class Quantiles:
     crossing: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Padded:
+    """In the size of a bucket: series and seen [V, N x P], groups [V], patches N of context and what is ahead."""
+
+    series: Tensor
+    seen: Tensor
+    groups: Tensor
+    patches: int
+
+
 class Toto2(Toto):
-    """Quantiles in one pass over context and horizon."""
+    """Quantiles in one pass over context and horizon, or block by block."""
 
     generation = 2
 
@@ -58,35 +70,143 @@ class Toto2(Toto):
         self.network = Network(config, tensors).to(device).eval()
         self._device, self._buckets, self._limits = device, buckets, limits or Limits()
         self.graphs = Graphs(compilation)
+        self._kept: dict[Hashable, Caches] = {}
 
-    def quantiles(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:
-        return like(self.ordered(series, mask, horizon, groups=groups).values, series)
+    def quantiles(
+        self,
+        series: Array,
+        mask: Mask,
+        horizon: int,
+        *,
+        groups: Sequence[int] | None = None,
+        decode_block_size: int | None = None,
+    ) -> Array:
+        found = self.ordered(series, mask, horizon, groups=groups, decode_block_size=decode_block_size)
+        return like(found.values, series)
 
     @torch.inference_mode()
-    def ordered(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Quantiles:
+    def ordered(
+        self,
+        series: Array,
+        mask: Mask,
+        horizon: int,
+        *,
+        groups: Sequence[int] | None = None,
+        decode_block_size: int | None = None,
+    ) -> Quantiles:
         """As `quantiles`, with the number of steps whose quantiles crossed in the network's output."""
         given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
-        found = self._forward(given)[:, : len(given.series), :horizon]
-        crossing = int((found.diff(dim=0) < 0).any(dim=0).sum())
-        return Quantiles(values=found.sort(dim=0).values, crossing=crossing)
+        block = self._block(decode_block_size, given.ahead)
+        count = len(given.series)
+        if block >= given.ahead:
+            found = [self._forward(given)[:, :count]]
+        else:
+            found = [part[:, :count] for part in self._blocks(given, block)]
+        whole = torch.cat(found, dim=-1)[..., :horizon]
+        crossing = int((whole.diff(dim=0) < 0).any(dim=0).sum())
+        return Quantiles(values=whole.sort(dim=0).values, crossing=crossing)
+
+    def _block(self, steps: int | None, ahead: int) -> int:
+        """Patches of a block. Raises InvalidContext where it would not be a whole number of them."""
+        if steps is None:
+            return ahead
+        if steps < 1 or steps % self.patch:
+            raise InvalidContext(f"decode_block_size is {steps}: a multiple of the patch, {self.patch}, is wanted")
+        return steps // self.patch
 
     def _forward(self, given: Inputs) -> Tensor:
         """[Q, V, H], V and H those of the bucket. To be copied: a graph's next run may write to the same place."""
         ahead = self._buckets.of_ahead(given.ahead)
-        patches = self._buckets.of_context(given.patches) + ahead - 1
-        variates = self._buckets.of_variates(len(given.series)) - len(given.series)
-        seen = given.mask.clone()
-        seen[:, -self.patch :] = True  # as trained: the newest patch counts as observed, zeros where it was not
-        after = patches * self.patch - seen.shape[1]
-        alone = given.groups.max() + 1 + torch.arange(variates, device=given.groups.device)
-        network = self.graphs.of(self.network.forward, (len(given.series) + variates, patches, ahead))
+        padded = self._padded(given, ahead)
+        network = self.graphs.of(self.network.forward, (len(padded.groups), padded.patches, ahead))
         return network(
-            F.pad(given.series * seen, (0, after, 0, variates)),
-            F.pad(seen, (0, after, 0, variates)),
-            torch.cat((given.groups, alone)),
+            padded.series,
+            padded.seen,
+            padded.groups,
             torch.tensor(given.patches, device=self._device),
             torch.tensor(given.patches + given.ahead, device=self._device),
             ahead,
             self._limits.fewest_observed,
             self._limits.reach,
         )
+
+    def _blocks(self, given: Inputs, block: int) -> Iterator[Tensor]:
+        """[Q, V, block] each: the medians of one are what the next goes on from. The last may be longer than asked."""
+        padded = self._padded(given, block)
+        variates, context = len(padded.groups), self._buckets.of_context(given.patches)
+        room = -(-self._buckets.of_ahead(given.ahead) // block) * block
+        read = self.graphs.of(self.network.read, (variates, padded.patches, block))(
+            padded.series,
+            padded.seen,
+            padded.groups,
+            torch.tensor(given.patches, device=self._device),
+            torch.tensor(given.patches + block, device=self._device),
+            block,
+            self._limits.fewest_observed,
+            self._limits.reach,
+        )
+        yield read.quantiles
+        caches = self._filled(read, context, room)
+        decode = self.graphs.of(self.network.decode, (variates, context, room, block))
+        ids, found, carried = self._block_groups(given, padded, block), read.quantiles, read.carried
+        for start in range(0, given.ahead - block, block):
+            medians = found.sort(dim=0).values[self.levels.index(_MEDIAN)].contiguous()
+            asked = min(block, given.ahead - start - block)  # fewer in the last: later ones would move the positions
+            found, carried = decode(
+                medians,
+                read,
+                carried,
+                caches,
+                ids,
+                torch.arange(context + start, context + start + 2 * block, device=self._device),
+                torch.tensor(given.patches + start, device=self._device),
+                torch.tensor(given.patches + start + block + asked, device=self._device),
+            )
+            yield found
+
+    def _filled(self, read: Read, context: int, room: int) -> Caches:
+        """The context's keys and values in their places, and empty ones after them."""
+        variates = len(read.valid)
+        key = (variates, context, room)
+        if self.graphs.compilation is None or key not in self._kept:
+            made = self.network.caches(variates, context + room, self._device)
+            if self.graphs.compilation is None:
+                return _begun(made, read, context)
+            self._kept[key] = self.graphs.in_place(made)
+        return _begun(self._kept[key], read, context)
+
+    def _block_groups(self, given: Inputs, padded: Padded, block: int) -> Tensor:
+        """[V, 2 block]: who sees whom in two blocks.
+
+        As in the original, these are the groups of the context's first patches, those without any observation
+        included, whatever patches the two blocks are.
+        """
+        ids = padded.groups[:, None].repeat(1, 2 * block)
+        counted = F.pad(given.mask, (0, 0, 0, len(ids) - len(given.mask)), value=True)
+        unseen = ~unflattened(counted, 1, (-1, self.patch)).any(-1)  # [V, N]
+        unseen[:, -1] = False
+        some = min(2 * block, given.patches)
+        ids[:, :some] = ids[:, :some].masked_fill(unseen[:, :some], UNSEEN)
+        return ids
+
+    def _padded(self, given: Inputs, ahead: int) -> Padded:
+        patches = self._buckets.of_context(given.patches) + ahead - 1
+        variates = self._buckets.of_variates(len(given.series)) - len(given.series)
+        seen = given.mask.clone()
+        seen[:, -self.patch :] = True  # as trained: the newest patch counts as observed, zeros where it was not
+        after = patches * self.patch - seen.shape[1]
+        alone = given.groups.max() + 1 + torch.arange(variates, device=given.groups.device)
+        return Padded(
+            series=F.pad(given.series * seen, (0, after, 0, variates)),
+            seen=F.pad(seen, (0, after, 0, variates)),
+            groups=torch.cat((given.groups, alone)),
+            patches=patches,
+        )
+
+
+def _begun(caches: Caches, read: Read, context: int) -> Caches:
+    caches.keys[:, :, :, :context] = read.keys[:, :, :, :context]
+    caches.values[:, :, :, :context] = read.values[:, :, :, :context]
+    caches.valid[:, :context] = read.valid[:, :context]
+    caches.valid[:, context:] = True
+    return caches

@@ -1,21 +1,46 @@
-"""Toto 2.0: patches of a group of series in, nine quantiles of each step ahead out, in one forward pass.
+"""Toto 2.0: patches of a group of series in, nine quantiles of each step ahead out.
 
 Everything after the context is "missing" to the network, and attention over time is causal: more patches than were
-asked for change nothing, so that a bucket of any length gives the same answer. V variates, N patches of P steps,
-K patches ahead, Q levels, D width.
+asked for change nothing, so that a bucket of any length gives the same answer.
+
+A long horizon can be taken in blocks: `read` forecasts the first and leaves keys and values behind, `decode` takes the
+medians of the block before as having happened and forecasts the next. V variates, N patches of P steps, K patches ahead
+(of a block, in blocks), M slots of a cache, Q levels, D width, L layers over time, h heads, w width of a head.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.parts import Norm, Tensors, unflattened
-from forecasters.toto.toto2.layers import Layer, Positions, ResidualPerceptron, Tables
-from forecasters.toto.toto2.scaling import bounds, causal_scale, finite
+from forecasters.toto.toto2.layers import Known, Layer, Positions, ResidualPerceptron, Tables
+from forecasters.toto.toto2.scaling import Carried, bounds, causal_scale, finite, scale_next
 
-_UNSEEN = -1  # the group of a patch in which nothing was observed
+UNSEEN = -1  # the group of a patch in which nothing was observed
+
+
+class Read(NamedTuple):
+    """What a context leaves behind for the blocks after the first."""
+
+    quantiles: Tensor  # [Q, V, K x P] of the first block
+    keys: Tensor  # [L, V, h, N, w]
+    values: Tensor  # [L, V, h, N, w]
+    valid: Tensor  # [V, N] bool: patches of the context that may be looked at
+    low: Tensor  # [V, 1] the bounds of all quantiles
+    high: Tensor  # [V, 1]
+    carried: Carried
+
+
+class Caches(NamedTuple):
+    """Keys and values of context and blocks, [L, V, h, M, w] each, written in place; which may be looked at [V, M]."""
+
+    keys: Tensor
+    values: Tensor
+    valid: Tensor
 
 
 class Network(nn.Module):
@@ -25,6 +50,7 @@ class Network(nn.Module):
         super().__init__()
         self.patch, self.levels = config.patch_size, len(config.levels)
         self.over_variates = config.over_variates
+        self.key_heads, self.widths = config.key_heads, (config.query_width, config.value_width)
         self.narrowing = max(index for index, over in enumerate(self.over_variates) if not over)
         self.embed = ResidualPerceptron(tensors, "patch_proj", readout=False)
         self.layers = nn.ModuleList(
@@ -45,6 +71,20 @@ class Network(nn.Module):
         fewest: int,
         reach: float,
     ) -> Tensor:
+        """[Q, V, K x P], the network's own order of Q. As `read`, and nothing is left behind."""
+        return self.read(series, seen, groups, context, total, ahead, fewest, reach).quantiles
+
+    def read(
+        self,
+        series: Tensor,
+        seen: Tensor,
+        groups: Tensor,
+        context: Tensor,
+        total: Tensor,
+        ahead: int,
+        fewest: int,
+        reach: float,
+    ) -> Read:
         """
         series   [V, N x P] float32, 0 where not seen; N >= context + ahead - 1
         seen     [V, N x P] bool, False after the context
@@ -53,20 +93,77 @@ class Network(nn.Module):
         total    [] int64, patches of context and forecast as asked for: the centre of the positions
         ahead    K
         fewest   see `causal_scale`; reach: see `bounds`, 0 for none
-        returns  [Q, V, K x P], the network's own order of Q
         """
-        centre, scale = causal_scale(series, seen, self.patch, fewest)  # [V, N]
+        centre, scale, carried = causal_scale(series, seen, self.patch, fewest)  # [V, N]
         tokens = self._tokens(series, seen, centre, scale)  # [V, N, D]
         kept = context - 1 + torch.arange(ahead, device=series.device)  # patch n forecasts patch n + 1
-        found: Tensor = self.head(self._through(tokens, self._groups(seen, groups, context), kept, total))
+        ids = self._groups(seen, groups, context)
+        state, known = self._through(tokens, ids, kept, total)
         last = context[None] - 1
         centre, scale = centre.index_select(1, last), scale.index_select(1, last)  # [V, 1]
+        low, high = bounds(series, seen, scale, reach)
+        valid = (ids != UNSEEN) & (torch.arange(ids.shape[1], device=series.device) < context)
+        keys, values = (torch.stack(parts) for parts in zip(*known, strict=True))
+        return Read(self._quantiles(state, centre, scale, low, high), keys, values, valid, low, high, carried)
+
+    def decode(
+        self,
+        medians: Tensor,
+        read: Read,
+        carried: Carried,
+        caches: Caches,
+        ids: Tensor,
+        slots: Tensor,
+        position: Tensor,
+        total: Tensor,
+    ) -> tuple[Tensor, Carried]:
+        """The next block.
+
+        medians   [V, K x P] float32, of the block before
+        ids       [V, 2 K] int64: who sees whom over variates
+        slots     [2 K] int64 of the caches: those of the block before, and of this one, which the next overwrites
+        position  [] int64 of the first patch of the block before
+        total     [] int64, patches of context and forecast up to this block: the centre of the positions
+        returns   [Q, V, K x P], the network's own order of Q, and what the next block goes on from
+        """
+        centre, scale, carried = scale_next(medians, carried, self.patch)  # [V, K]
+        known = self._tokens(medians, torch.ones_like(medians, dtype=torch.bool), centre, scale)
+        ahead = torch.zeros_like(medians)
+        unknown = self._tokens(ahead, torch.zeros_like(ahead, dtype=torch.bool), centre, scale)
+        state = torch.cat((known, unknown), dim=1)  # [V, 2 K, D]
+        tables = self._tables(position + torch.arange(state.shape[1], device=state.device), total)
+        order = torch.arange(caches.valid.shape[1], device=state.device)
+        over_time = (caches.valid[:, None] & (order <= slots[:, None]))[:, None]  # [V, 1, 2 K, M]
+        over_variates = _same_group(ids)
+        cached = 0
+        for layer, variates in zip(self._typed_layers(), self.over_variates, strict=True):
+            if variates:
+                state = layer.over_variates(state.transpose(0, 1), over_variates).transpose(0, 1)
+            else:
+                cache = Known(caches.keys[cached], caches.values[cached])
+                state = layer.next_in_time(state, over_time, tables, cache, slots)
+                cached += 1
+        count = centre.shape[1]
+        told = self.norm(state[:, count - 1 : 2 * count - 1])
+        centre, scale = centre[:, -1:], scale[:, -1:]
+        return self._quantiles(told, centre, scale, read.low, read.high), carried
+
+    def caches(self, variates: int, patches: int, device: torch.device) -> Caches:
+        """Empty ones, for `patches` of context and blocks."""
+        heads, (keys, values) = self.key_heads, self.widths
+        shape = (self.over_variates.count(False), variates, heads, patches)
+        return Caches(
+            torch.zeros(*shape, keys, device=device),
+            torch.zeros(*shape, values, device=device),
+            torch.zeros(variates, patches, dtype=torch.bool, device=device),
+        )
+
+    def _quantiles(self, state: Tensor, centre: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """[V, K, D] -> [Q, V, K x P]; the rest [V, 1] each."""
+        found: Tensor = self.head(state)
         quantiles = unflattened(found, -1, (self.patch, self.levels)).permute(3, 0, 1, 2)  # [Q, V, K, P]
         quantiles = finite(quantiles.sinh() * scale[:, :, None] + centre[:, :, None])
-        if reach > 0:
-            low, high = bounds(series, seen, scale, reach)
-            quantiles = torch.minimum(torch.maximum(quantiles, low[:, :, None]), high[:, :, None])
-        return quantiles.flatten(2)
+        return torch.minimum(torch.maximum(quantiles, low[:, :, None]), high[:, :, None]).flatten(2)
 
     def _tokens(self, series: Tensor, seen: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
         values, observed = unflattened(series, 1, (-1, self.patch)), unflattened(seen, 1, (-1, self.patch))  # [V, N, P]
@@ -79,25 +176,35 @@ class Network(nn.Module):
         """[V, N]: the variate's group; unseen patches of the context are one of their own."""
         counted = unflattened(seen, 1, (-1, self.patch)).any(-1)
         future = torch.arange(counted.shape[1], device=seen.device) >= context
-        return torch.where(counted | future, groups[:, None], torch.full_like(groups, _UNSEEN)[:, None])
+        return torch.where(counted | future, groups[:, None], torch.full_like(groups, UNSEEN)[:, None])
 
-    def _through(self, state: Tensor, groups: Tensor, kept: Tensor, total: Tensor) -> Tensor:
-        """[V, N, D] -> [V, K, D]. From the last layer over time on, only what is kept is computed."""
+    def _through(self, state: Tensor, groups: Tensor, kept: Tensor, total: Tensor) -> tuple[Tensor, list[Known]]:
+        """[V, N, D] -> [V, K, D], and what each layer over time leaves behind. From the last of these on, only what is
+        kept is computed.
+        """
         order = torch.arange(state.shape[1], device=state.device)
         over_time = ((order[:, None] >= order) & (groups[:, :, None] == groups[:, None, :]))[:, None]  # [V, 1, N, N]
         over_variates = _same_group(groups)
-        tables: Tables = (*self.positions(order, total, 1.0), *self.positions(order, total, -1.0))
-        for index, (layer, variates) in enumerate(zip(self.layers, self.over_variates, strict=True)):
+        tables = self._tables(order, total)
+        left = []
+        for index, (layer, variates) in enumerate(zip(self._typed_layers(), self.over_variates, strict=True)):
             if variates:
-                state = layer(state.transpose(0, 1), over_variates, None).transpose(0, 1)
+                state = layer.over_variates(state.transpose(0, 1), over_variates).transpose(0, 1)
             elif index < self.narrowing:
-                state = layer(state, over_time, tables)
+                state, known = layer.over_time(state, over_time, tables)
+                left.append(known)
             else:
-                asked: Tables = (tables[0].index_select(0, kept), tables[1].index_select(0, kept), tables[2], tables[3])
-                state = layer(state, over_time.index_select(2, kept), asked, kept)
+                state, known = layer.over_time(state, over_time.index_select(2, kept), tables, kept)
+                left.append(known)
                 over_variates = _same_group(groups.index_select(1, kept))
         normed: Tensor = self.norm(state)
-        return normed
+        return normed, left
+
+    def _tables(self, positions: Tensor, total: Tensor) -> Tables:
+        return Tables(self.positions(positions, total, 1.0), self.positions(positions, total, -1.0))
+
+    def _typed_layers(self) -> list[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
 
 
 def _same_group(groups: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ Statistics run from the first step up to the end of each patch, over observed st
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,8 +16,16 @@ FEWEST_OBSERVED = 8  # a patch with fewer observations up to its end takes the s
 REACH = 1e4  # a quantile lies within so many scales of what was observed
 
 
-def causal_scale(values: Tensor, seen: Tensor, patch: int, fewest: int) -> tuple[Tensor, Tensor]:
-    """Centre and scale of each patch, float32 [V, N] each.
+class Carried(NamedTuple):
+    """Welford's sums up to the newest step, float64 [V] each."""
+
+    seen: Tensor
+    total: Tensor
+    squares: Tensor
+
+
+def causal_scale(values: Tensor, seen: Tensor, patch: int, fewest: int) -> tuple[Tensor, Tensor, Carried]:
+    """Centre and scale of each patch, float32 [V, N] each, and what the patches after them go on from.
 
     values  [V, L] float32, 0 where not seen
     seen    [V, L] bool
@@ -23,25 +33,46 @@ def causal_scale(values: Tensor, seen: Tensor, patch: int, fewest: int) -> tuple
     """
     precise = values.double()
     count = seen.cumsum(-1)  # [V, L]
-    centre = precise.cumsum(-1) / count.clamp_min(1)
+    total = precise.cumsum(-1)
+    centre = total / count.clamp_min(1)
     before = F.pad(centre[:, :-1], (1, 0))
     squares = ((precise - before) * (precise - centre) * seen).cumsum(-1)  # Welford's
     scale = (squares / (count - 1).clamp_min(1)).sqrt().clamp_min(_SMALLEST)
+    carried = Carried(count[:, -1].double(), total[:, -1].contiguous(), squares[:, -1].contiguous())
     last = slice(patch - 1, None, patch)
     centre, scale = centre[:, last].float(), scale[:, last].float()
     if fewest < 1:
-        return centre, scale
+        return centre, scale, carried
     early = (count <= fewest) & seen
     some = early.sum(-1, keepdim=True).clamp_min(1)  # [V, 1]
     early_centre = (values * early).sum(-1, keepdim=True) / some
     early_squares = (((values - early_centre) * early) ** 2).sum(-1, keepdim=True)
     early_scale = (early_squares / (some - 1).clamp_min(1)).sqrt().clamp_min(_SMALLEST)
     short = count[:, last] < fewest  # [V, N]
-    return torch.where(short, early_centre, centre), torch.where(short, early_scale, scale)
+    return torch.where(short, early_centre, centre), torch.where(short, early_scale, scale), carried
+
+
+def scale_next(values: Tensor, carried: Carried, patch: int) -> tuple[Tensor, Tensor, Carried]:
+    """Centre and scale [V, K] of more patches [V, K x P], all of them observed."""
+    precise = values.double()
+    count = carried.seen[:, None] + torch.arange(1, values.shape[1] + 1, device=values.device, dtype=torch.float64)
+    total = carried.total[:, None] + precise.cumsum(-1)
+    centre = total / count
+    before = torch.cat(((carried.total / carried.seen.clamp_min(1))[:, None], centre[:, :-1]), dim=-1)
+    squares = carried.squares[:, None] + ((precise - before) * (precise - centre)).cumsum(-1)
+    scale = (squares / (count - 1)).sqrt().clamp_min(_SMALLEST)
+    last = slice(patch - 1, None, patch)
+    after = Carried(*(part[:, -1].contiguous() for part in (count, total, squares)))
+    return centre[:, last].float(), scale[:, last].float(), after
 
 
 def bounds(values: Tensor, seen: Tensor, scale: Tensor, reach: float) -> tuple[Tensor, Tensor]:
-    """Lowest and highest believable value, [V, 1] each; `scale` [V, 1] is that of the last context patch."""
+    """Lowest and highest believable value, [V, 1] each, without end where `reach` is 0.
+
+    scale [V, 1] is that of the last context patch
+    """
+    if reach <= 0:
+        return torch.full_like(scale, -torch.inf), torch.full_like(scale, torch.inf)
     lowest = values.masked_fill(~seen, torch.inf).amin(-1, keepdim=True)
     highest = values.masked_fill(~seen, -torch.inf).amax(-1, keepdim=True)
     any_seen = seen.any(-1, keepdim=True)

@@ -6,7 +6,8 @@ function of its setup and its forecaster.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from pathlib import Path
 from threading import Event
 
 from forecasters.base import Forecaster
+from forecasters.types import Context, Forecast
 from settings.schema import Settings
 from trader.board import Board
 from trader.core.decision import DecisionInputs, Plan
@@ -27,6 +29,7 @@ from trader.exchange.market import Market, MarketError, MarketOptions, open_mark
 from trader.exchange.venue import Venue
 from trader.manage import Manager, Sessions
 from trader.market_hours import closed_hours_skipper, simulated_beat
+from trader.research.ahead import AheadForecaster, later_contexts
 from trader.research.inprocess import VenueBroker, VenueClock, VenueData
 from trader.research.memory_journal import MemoryJournal
 from trader.rules import decider, rules_of
@@ -43,6 +46,7 @@ class Setup:
     market   its data, start and context
     end      no cycle begins after it; None: the end of the data
     cycles   stop after so many; None: no limit
+    ahead    bars for which forecasts are made in one batch; 1: as a daemon asks, cycle by cycle
     """
 
     settings: Settings
@@ -50,6 +54,7 @@ class Setup:
     matching: MatchingRules = field(default_factory=MatchingRules)
     end: datetime | None = None
     cycles: int | None = None
+    ahead: int = 1
 
     @property
     def cash(self) -> Decimal:
@@ -68,6 +73,7 @@ class Recording:
     cycles: int
     errors: int
     halted: str
+    forecast_s: float  # wall seconds spent in the forecaster
 
 
 def market_options(settings: Settings) -> MarketOptions:
@@ -109,7 +115,8 @@ def simulate(
     venue, ledger = open_in_memory(market, cash=setup.cash, rules=setup.matching)
     clock, rules = VenueClock(venue, setup.end), rules_of(setup.settings)
     journal, data = MemoryJournal(on_plan), VenueData(venue, setup.settings.venue.alpaca_feed)
-    trader = _trader(setup.settings, rules, forecaster, VenueBroker(venue, ledger), data, clock, journal)
+    timed = _Timed(_looking_ahead(setup, rules, market, forecaster))
+    trader = _trader(setup.settings, rules, timed, VenueBroker(venue, ledger), data, clock, journal)
     delay = timedelta(seconds=setup.settings.trading.trade_delay_s)
     timetable = Timetable.of(rules.timeframe, delay, simulated_beat(rules.timeframe))
     with trader.desk.lock:
@@ -134,7 +141,22 @@ def simulate(
         cycles=cycles,
         errors=trader.board.errors,
         halted=journal.flag("halted"),
+        forecast_s=timed.spent_s,
     )
+
+
+def _looking_ahead(setup: Setup, rules: Rules, market: Market, forecaster: Forecaster) -> Forecaster:
+    if setup.ahead <= 1:
+        return forecaster
+    later = later_contexts(
+        market,
+        rules.timeframe,
+        context=rules.context,
+        horizon=rules.horizon,
+        count=setup.ahead - 1,
+        end=setup.end,
+    )
+    return AheadForecaster(forecaster, later)
 
 
 def _trader(
@@ -181,6 +203,24 @@ def _trader(
         rules=rules,
         decide=decider(rules.strategy, rules.params),
     )
+
+
+class _Timed:
+    """A Forecaster that knows how long it took."""
+
+    def __init__(self, inner: Forecaster) -> None:
+        self.name = inner.name
+        self.warm_up = inner.warm_up
+        self.close = inner.close
+        self.spent_s = 0.0
+        self._inner = inner
+
+    def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        started = time.perf_counter()
+        try:
+            return self._inner.forecast(contexts)
+        finally:
+            self.spent_s += time.perf_counter() - started
 
 
 class _Hooked:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from settings.groups import Alerts, Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
 from settings.kinds import COMPILABLE, Group
 from settings.models import Compile, Kronos, Toto
+from settings.research import Compare
 
 SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD", re.IGNORECASE)
 MASK = "**********"
@@ -37,7 +38,7 @@ class Settings(Group):
 
     groups: ClassVar[tuple[str, ...]] = (
         "trading", "venue", "risk", "exits", "sizing", "kronos", "toto", "compile", "store", "sim", "log", "alerts",
-        "worker",
+        "worker", "compare",
     )  # fmt: skip
 
     trading: Trading = Field(default_factory=Trading)
@@ -53,6 +54,7 @@ class Settings(Group):
     log: Log = Field(default_factory=Log)
     alerts: Alerts = Field(default_factory=Alerts)
     worker: Worker = Field(default_factory=Worker)
+    compare: Compare = Field(default_factory=Compare)
     strategies: Free = Field(default_factory=dict, description="Parameters by strategy; the strategy validates them.")
     backend_options: Free = Field(
         default_factory=dict, repr=False, description="Options by third-party backend; the backend validates them."

@@ -1,0 +1,37 @@
+"""The settings of what is measured rather than traded."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from settings.kinds import Group, Unit
+
+Change = Annotated[float, Field(gt=0, lt=1), Unit("share")]
+
+
+class Compare(Group):
+    """The rule by which `trader compare` decides whether a model should be compiled."""
+
+    prefix: ClassVar[str] = "COMPARE_"
+
+    accuracy: Change = Field(
+        default=0.05, description="The mean absolute error may change by so much, in either direction."
+    )
+    speed_up: Annotated[float, Field(gt=0, le=1000), Unit("ratio")] = Field(
+        default=1.2, description="Compiled must be faster than eager by more than this."
+    )
+    returns_pass: Change = Field(default=0.01, description="A backtest's return may change by so much unmentioned.")
+    returns_fail: Change = Field(
+        default=0.05, description="More than this, and compiled has failed; between: a warning."
+    )
+    recompiles: Annotated[int, Field(ge=0, le=100), Unit("graphs")] = Field(
+        default=0, description="How many graphs may be made after the warm-up."
+    )
+    least_forecasts: Annotated[int, Field(ge=2, le=1_000_000), Unit("forecasts")] = Field(
+        default=100, description="With fewer forecasts by each arm nothing is decided."
+    )
+    least_trades: Annotated[int, Field(ge=0, le=1_000_000), Unit("trades")] = Field(
+        default=5, description="With fewer round trips in either arm's backtest nothing is decided."
+    )

@@ -221,11 +221,13 @@ def build_clients(
 def _client(endpoints: AlpacaEndpoints, url: str, version: str, deadline_s: float) -> RESTClient:
     client = RESTClient(
         base_url=url.rstrip("/"),
-        api_key=endpoints.key or None,  # none at all, rather than an empty header: crypto data needs no keys
-        secret_key=endpoints.secret or None,
+        api_key=endpoints.key or "none",
+        secret_key=endpoints.secret or "none",
         api_version=version,
         raw_data=True,
     )
+    if not endpoints.key:  # the library insists on some; crypto data needs none, and wrong ones would be refused
+        client._api_key = client._secret_key = None
     client._retry = 0  # the library would retry a POST too, and sleep 3 s; reads are retried here
     client._session.close()
     client._session = session_for(url, deadline_s)  # type: ignore[assignment]

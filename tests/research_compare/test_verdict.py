@@ -1,0 +1,129 @@
+"""The decision about compiling: what is not good evidence never says COMPILED."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forecasters.compile_report import CompileReport
+from settings.research import Compare
+from trader.research.verdict import ArmEvidence, Evidence, Outcome, decide
+
+RULE = Compare()
+EAGER = ArmEvidence(
+    name="kronos",
+    model="kronos-nano@1",
+    key="a",
+    inputs="same",
+    asked=200,
+    given=200,
+    failures=(),
+    served_eager=0,
+    misplaced=0,
+    report=CompileReport(),
+    mae=0.010,
+    trades=40,
+    total_return=0.02,
+    memory_mb=600.0,
+)
+COMPILED = replace(EAGER, name="kronos-compiled", key="b", report=CompileReport(frames=2, warm_up_s=20.0))
+GOOD = Evidence(reference=EAGER, candidate=COMPILED, unlike="", speed_up=1.6, speed_low=1.5, speed_high=1.7)
+Break = Callable[[Evidence], Evidence]
+
+
+def candidate(**changes: object) -> Break:
+    return lambda evidence: replace(evidence, candidate=replace(evidence.candidate, **changes))  # type: ignore[arg-type]
+
+
+def reference(**changes: object) -> Break:
+    return lambda evidence: replace(evidence, reference=replace(evidence.reference, **changes))  # type: ignore[arg-type]
+
+
+def reported(**changes: object) -> Break:
+    return candidate(report=replace(CompileReport(frames=2), **changes))  # type: ignore[arg-type]
+
+
+INVALID: dict[str, Break] = {
+    "the compiled arm fails": candidate(failures=("it ended",)),
+    "the eager arm fails": reference(failures=("it ended",)),
+    "a forecast is missing": candidate(given=199),
+    "eager answered in its place": candidate(served_eager=1),
+    "an answer is of other bars": candidate(misplaced=1),
+    "too few forecasts": lambda e: candidate(asked=99, given=99)(reference(asked=99, given=99)(e)),
+    "too few trades": candidate(trades=4),
+    "one key": candidate(key="a"),
+    "other inputs": candidate(inputs="other"),
+    "other models": candidate(model="toto@1"),
+    "nothing was compiled": reported(frames=0),
+    "the eager arm compiled": reference(report=CompileReport(frames=1)),
+    "no word of the compiler": candidate(report=None),
+    "no error figure": candidate(mae=math.nan),
+    "no speed": lambda e: replace(e, speed_up=math.nan),
+    "an infinite speed": lambda e: replace(e, speed_high=math.inf),
+    "no finite return": candidate(total_return=math.nan),
+    "unclear speed": lambda e: replace(e, speed_up=1.25, speed_low=1.1, speed_high=1.4),
+}
+WORSE: dict[str, Break] = {
+    "other forecasts": lambda e: replace(e, unlike="quantiles differ by 0.01"),
+    "worse by a twentieth": candidate(mae=0.0105),
+    "better by a tenth": candidate(mae=0.009),
+    "another return": candidate(total_return=0.08),
+    "no faster": lambda e: replace(e, speed_up=1.1, speed_low=1.05, speed_high=1.19),
+    "a recompile": reported(recompiles=1),
+    "a graph break": reported(graph_breaks=1),
+    "a CUDA graph skipped": reported(cudagraph_skips=1),
+}
+
+
+def test_the_same_forecasts_half_as_fast_again_are_worth_compiling() -> None:
+    verdict = decide(GOOD, RULE)
+    assert verdict.outcome is Outcome.COMPILED
+    assert "1.60 times as fast" in verdict.reasons[0]
+    assert not verdict.warnings
+
+
+@pytest.mark.parametrize("kind", INVALID)
+def test_what_is_no_evidence_decides_nothing(kind: str) -> None:
+    verdict = decide(INVALID[kind](GOOD), RULE)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reasons
+
+
+@pytest.mark.parametrize("kind", WORSE)
+def test_a_compiled_arm_that_is_worse_stays_uncompiled(kind: str) -> None:
+    verdict = decide(WORSE[kind](GOOD), RULE)
+    assert verdict.outcome is Outcome.EAGER
+    assert verdict.reasons
+
+
+def test_a_return_that_moves_a_little_is_a_warning() -> None:
+    verdict = decide(candidate(total_return=0.045)(GOOD), RULE)
+    assert (verdict.outcome, len(verdict.warnings)) == (Outcome.COMPILED, 1)
+    assert "+2.5%" in verdict.warnings[0]
+
+
+def test_without_a_backtest_nothing_is_known_of_the_returns() -> None:
+    bare = {"trades": None, "total_return": None}
+    verdict = decide(reference(**bare)(candidate(**bare)(GOOD)), RULE)
+    assert verdict.outcome is Outcome.COMPILED
+    assert "no backtest" in verdict.warnings[0]
+
+
+@given(st.lists(st.sampled_from([*INVALID.values(), *WORSE.values()]), min_size=1, max_size=6))
+def test_no_mixture_of_faults_is_worth_compiling(faults: list[Break]) -> None:
+    broken = GOOD
+    for fault in faults:
+        broken = fault(broken)
+    one_undoes_another = broken == GOOD
+    assert one_undoes_another or decide(broken, RULE).outcome is not Outcome.COMPILED
+
+
+@given(st.floats(0, 20), st.floats(0, 20), st.floats(0, 20))
+def test_compiled_only_ever_with_a_speed_up_that_is_sure(middle: float, low: float, high: float) -> None:
+    verdict = decide(replace(GOOD, speed_up=middle, speed_low=low, speed_high=high), RULE)
+    assert verdict.outcome is not Outcome.COMPILED or low > RULE.speed_up

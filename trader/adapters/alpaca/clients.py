@@ -227,7 +227,7 @@ def _client(endpoints: AlpacaEndpoints, url: str, version: str, deadline_s: floa
         raw_data=True,
     )
     if not endpoints.key:  # the library insists on some; crypto data needs none, and wrong ones would be refused
-        client._api_key = client._secret_key = None
+        client._get_auth_headers = dict  # type: ignore[method-assign]
     client._retry = 0  # the library would retry a POST too, and sleep 3 s; reads are retried here
     client._session.close()
     client._session = session_for(url, deadline_s)  # type: ignore[assignment]

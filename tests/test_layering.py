@@ -17,7 +17,16 @@ OURS = ("trader", "forecasters", "settings")
 
 # A part of the program: the modules that belong to it, and what of ours they may import besides each other.
 # The first match counts, so the narrow names come first.
-SHELL = ["trader.cycle", "trader.manage", "trader.schedule", "trader.desk", "trader.board", "trader.failpoints"]
+SHELL = [
+    "trader.cycle",
+    "trader.manage",
+    "trader.schedule",
+    "trader.desk",
+    "trader.known",
+    "trader.memory",
+    "trader.board",
+    "trader.failpoints",
+]
 TOP = ["trader.cli", "trader.app", "trader.terminal.runner", "trader.__main__"]
 PARTS: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
     ("core", ["trader.core"], ["forecasters.types"]),

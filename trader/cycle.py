@@ -130,7 +130,7 @@ class Trader:
                 decided = plan(inputs, self.decide(inputs))
             with self._timed("journal"):
                 failpoints.reach("before_plan")
-                self.desk.journal.save_plan(name, inputs, decided)
+                self.desk.known.save_plan(name, inputs, decided)
                 failpoints.reach("after_plan")
             self.timings["bars_to_plan"] = time.perf_counter() - at_hand - self.timings["forecast"]
             self.board.saw_plan(decided)
@@ -251,7 +251,7 @@ class Trader:
             quotes=quotes,
             forecasts=forecasts,
             instruments=self.instruments,
-            levels=self.desk.journal.levels(),
+            levels=self.desk.known.levels(),
             open_symbols=frozenset(s for s in rules.symbols if s in self.instruments and self._may_enter(s, now)),
             risk=self.desk.risk_state(portfolio),
             add_latest=rules.add_latest,

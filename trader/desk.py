@@ -7,10 +7,9 @@ again because the venue takes each id only once. So a crash, a timeout or a lost
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trader import failpoints
@@ -22,33 +21,13 @@ from trader.core.protect import ExitWish
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
 from trader.core.types import Execution, Order, OrderIntent, Portfolio, Purpose, Symbol
 from trader.errors import Transient
+from trader.known import Known
+from trader.memory import OVERLAP, booked_lately, recall
 from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
 
 ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a doubtful report is asked for again
 CONFIRM_S = 10.0  # how long a cancel may stay unconfirmed
-OVERLAP = timedelta(minutes=2)  # executions this far before the last one are asked for again: clocks differ
 ABANDON_AFTER = timedelta(seconds=60)  # an intent that the venue does not know by then never reached it
-LIVE = (IntentState.PLANNED, IntentState.SENT, IntentState.UNKNOWN, IntentState.ACCEPTED)
-FLAGS = ("paused", "halted", "killed", "flatten")
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What must outlive one call but not the process: the journal can give all of it back."""
-
-    portfolio: Portfolio | None = None
-    synced_at: datetime | None = None
-    touched: bool = True  # we have sent something to the venue since
-    opened: datetime | None = None  # when the books were opened; None before the first sync
-    began: datetime | None = None  # when the report that opens them began
-    flags: dict[str, str] = field(default_factory=dict)
-    execution_ids: frozenset[str] = frozenset()
-    last_execution_at: datetime | None = None
-    submitted: deque[datetime] = field(default_factory=deque)
-    day: date | None = None
-    day_start: Decimal | None = None
-    peak: Decimal | None = None
-    last_stops: dict[Symbol, datetime] = field(default_factory=dict)
 
 
 class Desk:
@@ -65,13 +44,14 @@ class Desk:
     ) -> None:
         self.lock = threading.RLock()
         self.broker, self.journal, self.clock, self.board = broker, journal, clock, board
+        self.known = Known(journal)
         self.account_id = account_id
         self._on_alert = on_alert
         self.on_fill: Callable[[Execution], None] = lambda execution: None
         self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
         self.doubt = ""  # why no entry is to be made for now, though nobody has said so
-        self._memory = _Memory()
-        self._recall()
+        self._memory = recall(journal, board.symbols)
+        self.board.flags = self.flags()
 
     # ---- sync ----
 
@@ -85,15 +65,16 @@ class Desk:
 
     def sync(self) -> Portfolio:
         """The venue's truth, reconciled with the journal and booked. Raises Transient where it can't be trusted."""
-        live = self.journal.intents(LIVE)
-        books = self.journal.believed() if self._memory.opened else None
+        live = self.known.live()
+        books = self.known.books() if self._memory.opened else None
         believed = Believed(
             positions=books.positions if books else None,
             cash=books.cash if books else None,
             live=frozenset(record.intent.client_order_id for record in live),
             execution_ids=self._memory.execution_ids,
         )
-        reported, result = self._ask(believed)
+        accepted = {r.intent.client_order_id for r in live if r.state == IntentState.ACCEPTED}
+        reported, result = self._ask(believed, accepted)
         if result.suspect:
             raise Transient(f"the venue's report is doubtful: {result.suspect}")
         for reason in result.halts:
@@ -103,36 +84,48 @@ class Desk:
         failpoints.reach("after_settle")
         self._memory.portfolio, self._memory.synced_at = reported.portfolio, self.clock.now()
         self._memory.touched = False
+        self._memory.ended.clear()
         self.board.saw_portfolio(reported.portfolio)
         return reported.portfolio
 
-    def _ask(self, believed: Believed) -> tuple[Reported, Reconciliation]:
-        reported = self._report({})
+    def _ask(self, believed: Believed, accepted: Collection[str]) -> tuple[Reported, Reconciliation]:
+        """`accepted`: those of the live intents that the venue had taken before this report."""
+        answers: dict[str, Order | None] = {n: o for n, o in self._memory.ended.items() if n in believed.live}
+        reported = self._report(answers)
         result = reconcile(believed, reported)
-        answers: dict[str, Order | None] = {}
         for wait in ASK_AGAIN_S:
             if not (result.suspect or result.lost):
                 break
             if result.suspect:
                 self.pause(wait)
-            answers |= {name: self.broker.order_by_client_id(name) for name in result.lost}
-            reported = self._report(answers)
+            found = {name: self.broker.order_by_client_id(name) for name in result.lost}
+            answers |= found
+            if result.suspect or not (found.keys() <= set(accepted) and all(map(_is_over, found.values()))):
+                reported = self._report(answers)
+            else:  # they were over before the open orders were read: what was read since then shows all that they did
+                fills = reported.executions or self._executions(answers)
+                reported = replace(reported, looked_up=dict(answers), executions=fills)
             # a fill may reach the activities later than the positions: only the last report is held against the venue
             result = reconcile(believed, reported, confirmed=bool(result.suspect) and wait == ASK_AGAIN_S[-1])
         return reported, result
 
     def _report(self, answers: Mapping[str, Order | None]) -> Reported:
         # executions last, to cover whatever the positions show; those from before the books are in the opening balance
-        self._memory.began = first = self._memory.opened or self.clock.now()
+        self._memory.began = self._memory.opened or self.clock.now()
         orders = tuple(self.broker.open_orders())
         positions = {position.symbol: position for position in self.broker.positions()}
         account = self.broker.account()
         portfolio = Portfolio(account=account, positions=positions, orders=orders, at=account.at)
-        executions: tuple[Execution, ...] = ()
-        if _moved(self._memory.portfolio, portfolio) or answers:
-            since = max((self._memory.last_execution_at or first) - OVERLAP, first)
-            executions = tuple(e for e in self.broker.executions(since) if e.at >= first)
+        executions = self._executions(answers, moved=_moved(self._memory.portfolio, portfolio))
         return Reported(portfolio=portfolio, executions=executions, looked_up=dict(answers))
+
+    def _executions(self, answers: Mapping[str, Order | None], *, moved: bool = False) -> tuple[Execution, ...]:
+        """None are asked for where neither the portfolio nor any order looked up shows one."""
+        if not (moved or any(order is not None and order.filled_qty for order in answers.values())):
+            return ()
+        first = self._memory.began or self.clock.now()
+        since = max((self._memory.last_execution_at or first) - OVERLAP, first)
+        return tuple(e for e in self.broker.executions(since) if e.at >= first)
 
     def _book(self, reported: Reported, result: Reconciliation) -> None:
         now = self.clock.now()
@@ -142,7 +135,7 @@ class Desk:
         for execution in result.executions:
             self._remember_stop(execution, orders)  # first: once it is booked, a fill is not new any more
         if result.executions or looked_up or _changed(self._memory.portfolio, reported.portfolio):
-            for execution in self.journal.save_sync(reported.portfolio, orders, result.executions):
+            for execution in self.known.save_sync(reported.portfolio, orders, result.executions):
                 failpoints.reach("amid_book")
                 self.board.saw_fill(execution)
                 self.on_fill(execution)
@@ -151,12 +144,11 @@ class Desk:
             self._correct(result, now)
         if result.executions:
             self._memory.last_execution_at = max(execution.at for execution in result.executions)
-            recent = self._memory.last_execution_at - 2 * OVERLAP
-            self._memory.execution_ids = frozenset(e.id for e in self.journal.executions(after=recent))
+            self._memory.execution_ids = booked_lately(self.journal, self._memory.last_execution_at)
 
     def _correct(self, result: Reconciliation, now: datetime) -> None:
         """Book what no execution explains: the opening balance, adopted positions, fees, deposits."""
-        books = self.journal.believed()
+        books = self.known.books()
         reasons: dict[Symbol | None, Correction] = {c.symbol: c for c in result.corrections}
         opening = self._memory.opened is None
         for symbol in sorted({*books.positions, *result.positions}):
@@ -164,11 +156,11 @@ class Desk:
             if difference:
                 why = reasons.get(symbol)
                 kind = why.kind.value if why else "opening"
-                self.journal.correction(kind, now, symbol=symbol, qty=difference, detail=why.detail if why else "")
+                self.known.correct(kind, now, symbol=symbol, qty=difference, detail=why.detail if why else "")
                 failpoints.reach("amid_corrections")
         if result.cash is not None and result.cash != books.cash:
             kind = "opening" if opening else "cash"
-            self.journal.correction(kind, now, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
+            self.known.correct(kind, now, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
         failpoints.reach("after_corrections")
         for correction in result.corrections:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
@@ -195,7 +187,7 @@ class Desk:
     ) -> None:
         after = next_state(state, event)
         if after is not state:
-            self.journal.set_intent(name, after.value, self.clock.now(), order_id=order_id, reason=reason)
+            self.known.set_intent(name, after, self.clock.now(), order_id=order_id, reason=reason)
 
     def _remember_stop(self, execution: Execution, orders: Sequence[Order]) -> None:
         for order in orders:
@@ -226,7 +218,7 @@ class Desk:
             if wait is None or self.ending:
                 break
             self.pause(wait)
-        self.journal.set_intent(name, IntentState.UNKNOWN.value, self.clock.now(), reason="no answer from the venue")
+        self.known.set_intent(name, IntentState.UNKNOWN, self.clock.now(), reason="no answer from the venue")
         self.alert("order", "warning", f"{intent.purpose} {intent.symbol}: the venue has not said; asked again at sync")
         return None
 
@@ -241,7 +233,9 @@ class Desk:
         state = next_state(IntentState.SENT, event)
         # a fill on arrival is booked by the next sync, which must still look this order up
         kept = IntentState.ACCEPTED if state is IntentState.DONE else state
-        self.journal.set_intent(intent.client_order_id, kept.value, self.clock.now(), order_id=order.id)
+        self.known.set_intent(intent.client_order_id, kept, self.clock.now(), order_id=order.id)
+        if _is_over(order):
+            self._memory.ended[order.client_order_id] = order
         failpoints.reach("after_accepted")
         prices = (("stop", intent.stop_price), ("limit", intent.limit_price))
         price = ", ".join(f"{name} {price}" for name, price in prices if price is not None) or "at the market"
@@ -249,13 +243,12 @@ class Desk:
         return order
 
     def _refused(self, intent: OrderIntent, refusal: Refused) -> None:
-        state = IntentState.REJECTED.value
-        self.journal.set_intent(intent.client_order_id, state, self.clock.now(), reason=refusal.reason)
+        self.known.set_intent(intent.client_order_id, IntentState.REJECTED, self.clock.now(), reason=refusal.reason)
         self.alert("refused", "warning", f"{intent.purpose} {intent.symbol}: {refusal.reason} ({refusal.code})")
 
     def drop(self, intent: OrderIntent, reason: str) -> None:
         """A planned intent that must not be sent after all."""
-        self.journal.set_intent(intent.client_order_id, IntentState.REJECTED.value, self.clock.now(), reason=reason)
+        self.known.set_intent(intent.client_order_id, IntentState.REJECTED, self.clock.now(), reason=reason)
 
     def intent_for(self, wish: ExitWish, cycle_id: str) -> OrderIntent:
         """Journal an exit under its deterministic id."""
@@ -274,7 +267,7 @@ class Desk:
             order_class=wish.order_class,
             reason=wish.reason,
         )
-        self.journal.add_intents(cycle_id, [intent], self.clock.now())
+        self.known.add_intent(cycle_id, intent, self.clock.now())
         failpoints.reach("after_exit_intent")
         return intent
 
@@ -291,7 +284,7 @@ class Desk:
         failpoints.reach("after_cancel")
         deadline = self.clock.now() + timedelta(seconds=CONFIRM_S)
         while pending:
-            pending -= {order_id for order_id in pending if self._is_over(order_id)}
+            pending -= {order_id for order_id in pending if self._has_ended(order_id)}
             if pending and self.clock.now() >= deadline:
                 self.alert("cancel", "warning", f"{len(pending)} cancels unconfirmed after {CONFIRM_S:.0f} s")
                 return False
@@ -299,14 +292,14 @@ class Desk:
                 self.pause(0.25)
         return True
 
-    def _is_over(self, order_id: str) -> bool:
+    def _has_ended(self, order_id: str) -> bool:
         try:
             order = self.broker.order(order_id)
         except Transient:
             return False
-        if order is None:
-            return True
-        return order.status.is_terminal
+        if order is not None and _is_over(order):
+            self._memory.ended[order.client_order_id] = order
+        return order is None or _is_over(order)
 
     # ---- the rest ----
 
@@ -364,26 +357,9 @@ class Desk:
             if self.clock.wait_until(until) <= before:
                 break  # the market has ended, or the clock was woken for good
 
-    def _recall(self) -> None:
-        journal, memory = self.journal, self._memory
-        memory.flags = {name: journal.flag(name) for name in FLAGS}
-        opened = journal.get_meta("opened")
-        memory.opened = datetime.fromisoformat(opened).astimezone(UTC) if opened else None
-        memory.last_execution_at = journal.last_execution_at()
-        if memory.last_execution_at is not None:
-            recent = memory.last_execution_at - 2 * OVERLAP
-            memory.execution_ids = frozenset(e.id for e in journal.executions(after=recent))
-        day = journal.get_meta("day")
-        if day:
-            text, _, equity = day.partition(" ")
-            memory.day, memory.day_start = date.fromisoformat(text), Decimal(equity)
-        peak = journal.get_meta("peak")
-        memory.peak = Decimal(peak) if peak else None
-        for symbol in self.board.symbols:
-            stopped = journal.get_meta(f"stop {symbol}")
-            if stopped:
-                memory.last_stops[symbol] = datetime.fromisoformat(stopped)
-        self.board.flags = self.flags()
+
+def _is_over(order: Order | None) -> bool:
+    return order is not None and order.status.is_terminal
 
 
 def _moved(before: Portfolio | None, after: Portfolio) -> bool:

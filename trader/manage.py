@@ -79,6 +79,7 @@ class Manager:
     _status_at: float = float("-inf")
     _last_sync: datetime | None = None
     _nudged: bool = True
+    _recorded: str = ""  # the bar whose exits have a record
     _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
 
     @property
@@ -158,7 +159,7 @@ class Manager:
 
         fresh  quotes just fetched; those of other positions are fetched here
         """
-        levels = self.desk.journal.levels()
+        levels = self.desk.known.levels()
         self.board.levels = dict(levels)
         aged = [order.id for order in portfolio.orders if self._too_old(order)]
         if aged:
@@ -173,7 +174,7 @@ class Manager:
         """Of symbols that are flat and wait for nothing. Not in a cycle: there the entry is still to be placed."""
         for symbol in set(self.board.levels) - set(portfolio.positions):
             if not portfolio.orders_of(symbol):
-                self.desk.journal.drop_levels(symbol)
+                self.desk.known.drop_levels(symbol)
 
     def _quotes(self, portfolio: Portfolio, fresh: Mapping[Symbol, Quote]) -> dict[Symbol, Quote]:
         """Quotes that can be prices at all; their age matters less on the way out than on the way in."""
@@ -215,9 +216,11 @@ class Manager:
         """The record that this bar's exits belong to, opened with the first of them."""
         now = self.desk.clock.now()
         name = cycle_id(self.timeframe.floor(now), "manage")
-        if self.desk.journal.cycle(name) is None:
-            self.desk.journal.begin_cycle(name, "manage", now)
-            self.desk.journal.close_cycle(name, now, "exits between bars")
+        if name != self._recorded:
+            if self.desk.journal.cycle(name) is None:
+                self.desk.journal.begin_cycle(name, "manage", now)
+                self.desk.journal.close_cycle(name, now, "exits between bars")
+            self._recorded = name
         return name
 
     def _action(

@@ -1,0 +1,126 @@
+"""What the journal holds of live intents, the books and the levels, kept in memory between two looks at it.
+
+While the daemon holds the account nobody else writes these. Every change goes to the journal first; one that fails
+lets go of what is kept, so that the next look reads the journal again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from trader.core.decision import DecisionInputs, Levels, Plan
+from trader.core.orders import IntentState
+from trader.core.types import ZERO, Execution, Order, OrderIntent, Portfolio, Symbol
+from trader.ports import Journal, KnownBooks, KnownIntent
+
+LIVE = tuple(state for state in IntentState if not state.is_terminal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveIntent:
+    """An intent that is not over, as the journal would give it back."""
+
+    intent: OrderIntent
+    state: str
+    order_id: str | None
+    created_at: datetime
+
+
+class Known:
+    """Reads from memory, writes through to the journal. Every method is to be called with the desk's lock held."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._live: dict[str, KnownIntent] | None = None
+        self._books: KnownBooks | None = None
+        self._levels: dict[Symbol, Levels] | None = None
+
+    # ---- reading ----
+
+    def live(self) -> Sequence[KnownIntent]:
+        """Intents that may be open at the venue, oldest first."""
+        if self._live is None:
+            self._live = {each.intent.client_order_id: each for each in self._journal.intents(LIVE)}
+        return tuple(self._live.values())
+
+    def books(self) -> KnownBooks:
+        if self._books is None:
+            self._books = self._journal.believed()
+        return self._books
+
+    def levels(self) -> Mapping[Symbol, Levels]:
+        if self._levels is None:
+            self._levels = dict(self._journal.levels())
+        return dict(self._levels)
+
+    # ---- writing ----
+
+    def save_plan(self, cycle_id: str, inputs: DecisionInputs, plan: Plan) -> None:
+        live, self._live, levels, self._levels = self._live, None, self._levels, None
+        self._journal.save_plan(cycle_id, inputs, plan)
+        self._live = _with(live, plan.intents, inputs.now)
+        if levels is not None:
+            self._levels = {**levels, **{each.symbol: each for each in plan.levels}}
+
+    def add_intent(self, cycle_id: str, intent: OrderIntent, at: datetime) -> None:
+        live, self._live = self._live, None
+        self._journal.add_intents(cycle_id, [intent], at)
+        self._live = _with(live, [intent], at)
+
+    def set_intent(
+        self, name: str, state: IntentState, at: datetime, *, order_id: str | None = None, reason: str = ""
+    ) -> None:
+        live, self._live = self._live, None
+        self._journal.set_intent(name, state.value, at, order_id=order_id, reason=reason)
+        if live is None or name not in live:
+            return
+        if state.is_terminal:
+            del live[name]
+        else:
+            before = live[name]
+            live[name] = LiveIntent(
+                intent=before.intent,
+                state=state.value,
+                order_id=before.order_id if order_id is None else order_id,
+                created_at=before.created_at,
+            )
+        self._live = live
+
+    def save_sync(
+        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
+    ) -> Sequence[Execution]:
+        if executions:
+            self._books = None
+        return self._journal.save_sync(portfolio, orders, executions)
+
+    def correct(
+        self,
+        kind: str,
+        at: datetime,
+        *,
+        symbol: Symbol | None = None,
+        qty: Decimal = ZERO,
+        cash: Decimal = ZERO,
+        detail: str = "",
+    ) -> None:
+        self._books = None
+        self._journal.correction(kind, at, symbol=symbol, qty=qty, cash=cash, detail=detail)
+
+    def drop_levels(self, symbol: Symbol) -> None:
+        levels, self._levels = self._levels, None
+        self._journal.drop_levels(symbol)
+        if levels is not None:
+            self._levels = {each: kept for each, kept in levels.items() if each != symbol}
+
+
+def _with(
+    live: dict[str, KnownIntent] | None, intents: Sequence[OrderIntent], at: datetime
+) -> dict[str, KnownIntent] | None:
+    if live is None:
+        return None
+    planned = IntentState.PLANNED.value
+    fresh = (LiveIntent(intent=each, state=planned, order_id=None, created_at=at) for each in intents)
+    return live | {each.intent.client_order_id: each for each in fresh}

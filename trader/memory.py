@@ -1,0 +1,61 @@
+"""What the desk remembers between two calls, and how it comes back after a restart."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from trader.core.types import Order, Portfolio, Symbol
+from trader.ports import Journal
+
+FLAGS = ("paused", "halted", "killed", "flatten")
+OVERLAP = timedelta(minutes=2)  # executions this far before the last one are asked for again: clocks differ
+
+
+@dataclass(slots=True)
+class Memory:
+    """What must outlive one call but not the process: the journal can give all of it back."""
+
+    portfolio: Portfolio | None = None
+    synced_at: datetime | None = None
+    touched: bool = True  # we have sent something to the venue since
+    opened: datetime | None = None  # when the books were opened; None before the first sync
+    began: datetime | None = None  # when the report that opens them began
+    flags: dict[str, str] = field(default_factory=dict)
+    execution_ids: frozenset[str] = frozenset()
+    ended: dict[str, Order] = field(default_factory=dict)  # by client id, seen terminal since the last sync
+    last_execution_at: datetime | None = None
+    submitted: deque[datetime] = field(default_factory=deque)
+    day: date | None = None
+    day_start: Decimal | None = None
+    peak: Decimal | None = None
+    last_stops: dict[Symbol, datetime] = field(default_factory=dict)
+
+
+def recall(journal: Journal, symbols: Iterable[Symbol]) -> Memory:
+    """As the journal gives it back."""
+    memory = Memory(flags={name: journal.flag(name) for name in FLAGS})
+    opened = journal.get_meta("opened")
+    memory.opened = datetime.fromisoformat(opened).astimezone(UTC) if opened else None
+    memory.last_execution_at = journal.last_execution_at()
+    if memory.last_execution_at is not None:
+        memory.execution_ids = booked_lately(journal, memory.last_execution_at)
+    day = journal.get_meta("day")
+    if day:
+        text, _, equity = day.partition(" ")
+        memory.day, memory.day_start = date.fromisoformat(text), Decimal(equity)
+    peak = journal.get_meta("peak")
+    memory.peak = Decimal(peak) if peak else None
+    for symbol in symbols:
+        stopped = journal.get_meta(f"stop {symbol}")
+        if stopped:
+            memory.last_stops[symbol] = datetime.fromisoformat(stopped)
+    return memory
+
+
+def booked_lately(journal: Journal, last: datetime) -> frozenset[str]:
+    """Ids of the executions that an overlapping question to the venue can bring again."""
+    return frozenset(execution.id for execution in journal.executions(after=last - 2 * OVERLAP))

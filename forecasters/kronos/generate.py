@@ -98,7 +98,7 @@ class Kronos:
         least_places  contexts are padded to so many bars at least, so that shorter ones share one shape with longer
         """
         other = copy.copy(self)
-        other._cache, other._advance, other._least_places = None, step, least_places
+        other._cache, other._advance, other._least_places = None, step, _padded(least_places)
         return other
 
     @torch.no_grad()
@@ -293,7 +293,7 @@ class Kronos:
         return self._cache
 
     def _places(self, series: _Prepared) -> int:
-        return max(self._least_places, -(-len(series.s1) // _PLACES) * _PLACES)
+        return max(self._least_places, _padded(len(series.s1)))
 
     def _groups(self, prepared: Sequence[_Prepared], samples: int) -> list[list[int]]:
         """Indices of series that run together: of one padded length and horizon, and not too many."""
@@ -381,6 +381,10 @@ def _last(series: _Prepared, most: int) -> _Prepared:
         s2=series.s2[-most:],
         seed=series.seed,
     )
+
+
+def _padded(bars: int) -> int:
+    return -(-bars // _PLACES) * _PLACES
 
 
 def most_series(samples: int) -> int:

@@ -1,0 +1,191 @@
+"""`trader backtest`: the daemon's own code over stored bars, with its bounds and its figures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trader.commands.options import json_option, settings_of
+from trader.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from trader.core.types import Symbol
+    from trader.research.walkforward import Walk
+
+TOLD_EVERY = 0.01
+
+
+@click.command("backtest")
+@click.option("--symbols", help="Comma list, for example BTC/USD,AAPL (default: those of --data, or SYMBOLS).")
+@click.option("--from", "start", metavar="TIME", help="Start; earlier bars are context (default: as early as it goes).")
+@click.option("--to", "end", metavar="TIME", help="End (default: that of the data).")
+@click.option("--backend", "--forecaster", "forecaster", help="Default: FORECASTER.")
+@click.option("--strategy", help="Default: STRATEGY.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the strategy (repeatable).")
+@click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars to replay; without: the store's (repeatable).")
+@click.option("--quotes", multiple=True, metavar="SYM=FILE", help="Recorded quotes that go with them.")
+@click.option("--finer", multiple=True, metavar="SYM=FILE", help="Finer bars, to show what happened inside a bar.")
+@click.option("--timeframe", help="Default: that of --data, or TIMEFRAME.")
+@click.option("--generated", is_flag=True, help="On a generated market instead (--seed, --cycles).")
+@click.option("--seed", type=int, help="Of the generated market.")
+@click.option("--cycles", type=click.IntRange(min=1), help="Stop after so many.")
+@click.option("--fit", metavar="GRID", help="Fit on past windows only: 'entry_quantile=0.3,0.5;steps=2,4'.")
+@click.option("--window", default="90d", show_default=True, help="--fit: the past that is fitted on.")
+@click.option("--step", default="30d", show_default=True, help="--fit: how long its choice is used.")
+@click.option("--no-bounds", is_flag=True, help="Only the headline run, without the optimistic one.")
+@click.option("--ahead", type=click.IntRange(min=1), help="Bars forecast in one batch; 1: as the daemon asks.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write the run into this folder.")
+@click.option("--state-dir", type=click.Path(file_okay=False), help="Folder of the stores.")
+@json_option
+def command(
+    symbols: str | None,
+    start: str | None,
+    end: str | None,
+    forecaster: str | None,
+    strategy: str | None,
+    params: tuple[str, ...],
+    data: tuple[str, ...],
+    quotes: tuple[str, ...],
+    finer: tuple[str, ...],
+    timeframe: str | None,
+    generated: bool,
+    seed: int | None,
+    cycles: int | None,
+    fit: str | None,
+    window: str,
+    step: str,
+    no_bounds: bool,
+    ahead: int | None,
+    out: Path | None,
+    state_dir: str | None,
+    as_json: bool,
+) -> int:
+    """Run the daemon's own code over stored bars: fees, spread and partial fills as at the venue. Exit 1 where the
+    books do not add up."""
+    flags: dict[str, object] = {
+        "trading_mode": "sim",
+        "symbols": symbols,
+        "timeframe": timeframe,
+        "forecaster": forecaster,
+        "strategy": strategy,
+        "sim__bars": data,
+        "sim__quotes": quotes,
+        "sim__seed": seed,
+        "sim__start": None if start is None else moment("--from", start).isoformat(),
+        "state_dir": state_dir,
+    }
+    walk = _walk(fit, window, step)
+    until = None if end is None else moment("--to", end)
+    return _run(
+        flags, _pairs(params), walk, _files(finer), until, cycles, generated, not no_bounds, ahead, out, as_json
+    )
+
+
+def _run(
+    flags: Mapping[str, object],
+    params: Mapping[str, str],
+    walk: Walk | None,
+    finer: Mapping[Symbol, Path],
+    end: datetime | None,
+    cycles: int | None,
+    generated: bool,
+    bounds: bool,
+    ahead: int | None,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    from trader.commands.backtest_table import show
+    from trader.research.backtest import Request, run_backtest
+    from trader.research.run_folder import save
+    from trader.research.sources import open_forecaster, settled
+    from trader.research.walkforward import with_params
+
+    loaded = settings_of(flags)
+    settings = with_params(settled(loaded, generated=generated), params)
+    with ExitStack() as stack:
+        backend, usual = open_forecaster(settings, stack, _whisper)
+        request = Request(
+            settings=settings,
+            end=end,
+            cycles=cycles,
+            finer=finer,
+            bounds=bounds,
+            walk=walk,
+            ahead=ahead or usual,
+        )
+        done = run_backtest(request, backend, progress=_progress(), say=_whisper)
+    if out is not None:
+        save(out, done.result, done.kept)
+        _whisper(f"written to {out}")
+    click.echo(done.result.as_json() if as_json else show(done.result))
+    return 1 if done.result.problems else 0
+
+
+def moment(option: str, text: str) -> datetime:
+    """A date or a time, UTC where no zone is said. Raises ConfigurationError."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"{option} {text}: write a date or a time such as 2024-03-01T12:00Z") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def length(option: str, text: str) -> timedelta:
+    """`90d` or `36h`. Raises ConfigurationError."""
+    number, unit = text[:-1], text[-1:].lower()
+    if unit not in ("d", "h") or not number.isdigit() or int(number) < 1:
+        raise ConfigurationError(f"{option} {text}: write a length of time such as 90d or 36h")
+    return timedelta(days=int(number)) if unit == "d" else timedelta(hours=int(number))
+
+
+def _walk(fit: str | None, window: str, step: str) -> Walk | None:
+    if fit is None:
+        return None
+    from trader.research.walkforward import Walk, grid_of
+
+    return Walk(grid=grid_of(fit), window=length("--window", window), step=length("--step", step))
+
+
+def _pairs(params: tuple[str, ...]) -> dict[str, str]:
+    split = [(pair, *pair.partition("=")) for pair in params]
+    for pair, name, equals, _ in split:
+        if not name or not equals:
+            raise ConfigurationError(f"--param {pair}: write NAME=VALUE, for example entry_quantile=0.3")
+    return {name: value for _, name, _, value in split}
+
+
+def _files(finer: tuple[str, ...]) -> dict[Symbol, Path]:
+    from trader.core.types import Symbol
+
+    found = {}
+    for pair in finer:
+        name, _, path = pair.partition("=")
+        if not path or not Path(path).is_file():
+            raise ConfigurationError(f"--finer {pair}: write SYMBOL=FILE, for example BTC/USD=bars-5m.parquet")
+        found[Symbol(name.strip().upper())] = Path(path)
+    return found
+
+
+def _whisper(line: str) -> None:
+    """News that are no result: standard output is for that."""
+    click.echo(line, err=True)
+
+
+def _progress() -> Callable[[str, float], None]:
+    """A line that is written over on a terminal; nothing elsewhere."""
+    told: dict[str, float] = {}
+
+    def tell(name: str, share: float) -> None:
+        if share >= 0 and share - told.get(name, -1.0) < TOLD_EVERY:
+            return
+        told[name] = share
+        sys.stderr.write(f"\r{name}: {share:.0%} " if share >= 0 else f"\r{name} ")
+        sys.stderr.flush()
+
+    return tell if sys.stderr.isatty() else lambda name, share: None

@@ -1,0 +1,89 @@
+"""A backtest's result as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trader.research.figures import Curve, Figures, SymbolFigures
+from trader.research.result import BacktestResult
+
+
+def show(result: BacktestResult) -> str:
+    return "\n".join(_lines(result))
+
+
+def _lines(result: BacktestResult) -> Iterator[str]:
+    yield (
+        f"{', '.join(result.symbols)} {result.timeframe}, {result.backend} + {result.strategy}, "
+        f"{result.start:%Y-%m-%d %H:%M}Z to {result.end:%Y-%m-%d %H:%M}Z, {result.cycles} cycles"
+    )
+    yield ""
+    yield f"{'':<24}{'return':>10}{'drawdown':>10}{'Sharpe':>8}  {'95% interval':<16}{'fees':>10}{'turnover':>10}"
+    yield _row("pessimistic (headline)", result.figures.account, result.figures)
+    if result.optimistic is not None:
+        yield _row("optimistic bound", result.optimistic.account, result.optimistic)
+    if result.finer is not None:
+        yield _row(f"on {result.finer.timeframe} bars", result.finer.figures.account, result.finer.figures)
+        yield f"{'':<24}from {result.finer.start:%Y-%m-%d %H:%M}Z to {result.finer.end:%Y-%m-%d %H:%M}Z"
+    if result.figures.buy_and_hold is not None:
+        yield _row("buy and hold, no costs", result.figures.buy_and_hold, None)
+    yield f"{'flat':<24}{0:>10.2%}{0:>10.2%}"
+    yield ""
+    yield from _symbols(result)
+    yield ""
+    yield from _windows(result)
+    yield from _notes(result)
+
+
+def _row(name: str, curve: Curve, figures: Figures | None) -> str:
+    sharpe = "-" if curve.sharpe is None else f"{curve.sharpe:.2f}"
+    interval = curve.sharpe_interval
+    told = "" if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"
+    costs = "" if figures is None else f"{figures.fees:>10.2f}{figures.turnover:>9.1f}x"
+    return f"{name:<24}{curve.total_return:>10.2%}{curve.max_drawdown:>10.2%}{sharpe:>8}  {told:<16}{costs}"
+
+
+def _symbols(result: BacktestResult) -> Iterator[str]:
+    yield f"{'':<12}{'trades':>8}{'won':>7}{'profit':>12}{'fees':>10}{'in market':>11}{'held instead':>14}"
+    for each in result.figures.symbols:
+        yield _symbol(each)
+    yield (
+        f"{result.figures.orders} orders, {result.figures.fills} fills, mean exposure {result.figures.exposure:.1%}, "
+        f"equity {result.figures.first_equity:.2f} to {result.figures.last_equity:.2f}"
+    )
+
+
+def _symbol(each: SymbolFigures) -> str:
+    won = f"{each.won / each.trades:.0%}" if each.trades else "-"
+    profit = "-" if each.profit is None else f"{each.profit:.2f}"
+    held = "-" if each.in_market is None else f"{each.in_market:.0%}"
+    instead = "-" if each.buy_and_hold is None else f"{each.buy_and_hold:.2%}"
+    return f"{each.symbol:<12}{each.trades:>8}{won:>7}{profit:>12}{each.fees:>10.2f}{held:>11}{instead:>14}"
+
+
+def _windows(result: BacktestResult) -> Iterator[str]:
+    for each in result.windows:
+        chosen = ", ".join(f"{name}={value}" for name, value in each.params.items())
+        yield (
+            f"fitted on {each.fitted_from:%Y-%m-%d} to {each.fitted_to:%Y-%m-%d}, used to {each.used_to:%Y-%m-%d}: "
+            f"{chosen} ({each.best_return:+.2%} there, worst of {each.choices} {each.worst_return:+.2%})"
+        )
+    if result.windows:
+        yield ""
+
+
+def _notes(result: BacktestResult) -> Iterator[str]:
+    if result.denials:
+        told = ", ".join(f"{rule} {count}" for rule, count in list(result.denials.items())[:6])
+        yield f"entries denied or shrunk by the risk layer: {told}"
+    if result.pace is not None:
+        yield (
+            f"{result.pace.bars} bars in {result.pace.seconds:.1f} s, {result.pace.forecast_seconds:.1f} of them "
+            f"forecasting: {result.pace.bars_per_second:.0f} bars/s with forecasts at hand"
+        )
+    if result.halted:
+        yield f"halted: {result.halted}"
+    if result.problems:
+        yield from (f"books: {problem}" for problem in result.problems[:20])
+    else:
+        yield f"books sound: {result.errors} errors, {result.alerts} alerts"

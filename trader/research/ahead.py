@@ -1,0 +1,102 @@
+"""Forecasts made some bars ahead, many in one batch: a model that is asked a hundred times at once is far cheaper.
+
+No decision sees more for it. Each forecast is made of its own context alone, the one that the daemon would have given
+at that bar's close, and it is handed out only when that very context is asked for, compared by its contents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from forecasters.base import Forecaster, ForecastError
+from forecasters.types import TAG, Context, Forecast
+from trader.core.market import future_times, to_datetime
+from trader.core.types import AssetClass, Symbol, Timeframe
+from trader.exchange.files import to_micros
+from trader.exchange.market import Market
+from trader.research.forecast_key import Question, question_of
+from trader.research.inprocess import table_of
+
+_BEFORE, _AFTER = timedelta(days=5), timedelta(days=7)  # the stock sessions that a cycle knows of
+
+
+class AheadForecaster:
+    """A Forecaster around another one. Where a batch fails, each context is asked for by itself.
+
+    later   the contexts of the next bar closes of the series of the given one, in time
+    """
+
+    def __init__(self, inner: Forecaster, later: Callable[[Context], Sequence[Context]]) -> None:
+        self.name = inner.name
+        self._inner = inner
+        self._later = later
+        self._made: dict[Question, Forecast | None] = {}
+        self._disabled = False
+
+    def warm_up(self) -> None:
+        self._inner.warm_up()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        asked = {context.symbol: question_of(context) for context in contexts}
+        if not self._disabled and any(question not in self._made for question in asked.values()):
+            self._prepare([context for context in contexts if asked[context.symbol] not in self._made])
+        if any(question not in self._made for question in asked.values()):
+            return self._inner.forecast(contexts)
+        found = {symbol: self._made[question] for symbol, question in asked.items()}
+        return {symbol: forecast for symbol, forecast in found.items() if forecast is not None}
+
+    def _prepare(self, contexts: Sequence[Context]) -> None:
+        self._made = {}  # what was not asked for by now will not be: time goes forward
+        batch = [each for context in contexts for each in (context, *self._later(context))]
+        tagged = [replace(each, symbol=f"{each.series}{TAG}{number}") for number, each in enumerate(batch)]
+        try:
+            answer = self._inner.forecast(tagged)
+        except ForecastError:
+            self._disabled = True
+            return
+        for own, asked in zip(batch, tagged, strict=True):
+            found = answer.get(asked.symbol)
+            self._made[question_of(own)] = None if found is None else replace(found, symbol=own.series)
+
+
+def later_contexts(
+    market: Market, timeframe: Timeframe, *, context: int, horizon: int, count: int, end: datetime | None
+) -> Callable[[Context], Sequence[Context]]:
+    """For AheadForecaster: up to `count` contexts after the given one, as a cycle makes them."""
+
+    def later(now: Context) -> Sequence[Context]:
+        symbol = Symbol(now.series)
+        series = market.series(symbol)
+        if series is None or len(now) < context:
+            return ()
+        last_us = to_micros(to_datetime(now.times[-1]))
+        reach_us = last_us + _micros(timeframe.duration) * (count + 1)
+        columns, closed = series.closed(timeframe, end_us=reach_us if end is None else min(reach_us, to_micros(end)))
+        times, values = table_of(columns)
+        first = int(np.searchsorted(times, now.times[-1], side="right"))
+        made = []
+        for place in range(first, closed):
+            close = to_datetime(times[place]) + timeframe.duration
+            part = slice(place + 1 - context, place + 1)
+            ahead = future_times(close, timeframe, horizon, _sessions(market, symbol, close))
+            made.append(Context(symbol=now.series, times=times[part], values=values[part], future_times=ahead))
+        return made
+
+    return later
+
+
+def _micros(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)
+
+
+def _sessions(market: Market, symbol: Symbol, close: datetime) -> list[tuple[datetime, datetime]]:
+    if symbol.asset_class is AssetClass.CRYPTO:
+        return []
+    return market.sessions((close - _BEFORE).astimezone(UTC), (close + _AFTER).astimezone(UTC))

@@ -1,0 +1,275 @@
+"""How a run went, in figures: net of fees and spreads, against holding the same symbols and against doing nothing.
+
+Returns are those from bar to bar of the account's equity, an hour without any change among them. Ratios are plain
+(0.01 is one percent); None is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.adapters.journal.records import EquityPoint, Trade
+from trader.adapters.journal.trades import round_trips
+from trader.core.market import CLOSE, Bars, to_datetime64
+from trader.core.performance import SymbolResult, symbol_result
+from trader.core.types import Execution, Symbol
+
+YEAR = timedelta(days=365.25)
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+FEWEST_RETURNS = 30
+_SEED = 7
+_DAY = timedelta(days=1)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """`low` to `high` hold the figure with `confidence`, by resampling blocks of returns."""
+
+    low: float
+    high: float
+    confidence: float = CONFIDENCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """What one curve of wealth comes to."""
+
+    total_return: float
+    max_drawdown: float
+    sharpe: float | None  # annualised, zero risk-free rate
+    sharpe_interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolFigures:
+    """One symbol's part. Money in the quote currency, after fees."""
+
+    symbol: str
+    buys: int
+    sells: int
+    turnover: Decimal
+    fees: Decimal
+    profit: Decimal | None
+    trades: int
+    won: int
+    in_market: float | None  # share of the time in which something was held
+    buy_and_hold: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """One run.
+
+    turnover       traded value, over the first equity
+    exposure       mean of what was held over equity, signed
+    buy_and_hold   equal parts of every symbol from the first bar to the last, without costs
+    """
+
+    first_equity: Decimal
+    last_equity: Decimal
+    account: Curve
+    buy_and_hold: Curve | None
+    orders: int
+    fills: int
+    trades: int
+    won: int
+    fees: Decimal
+    turnover: float
+    exposure: float
+    symbols: tuple[SymbolFigures, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """What a run left: of a backtest, or of a daemon's journal.
+
+    points   equity as the venue reported it whenever it changed, oldest first
+    fills    oldest first
+    bars     of the time of the run, where they are known
+    """
+
+    symbols: tuple[Symbol, ...]
+    start: datetime
+    end: datetime
+    interval: timedelta
+    points: Sequence[EquityPoint]
+    fills: Sequence[Execution]
+    orders: int
+    bars: Mapping[Symbol, Bars]
+
+
+def figures_of(run: Happened) -> Figures:
+    """ValueError where there is not one equity point."""
+    if not run.points:
+        raise ValueError("no equity was ever reported: there is nothing to judge")
+    times = grid_of(run)
+    equity, cash = sampled(run.points, times)
+    trades = round_trips(run.fills)
+    per_symbol = tuple(_symbol_figures(run, symbol, times, trades) for symbol in run.symbols)
+    held = hold_curve(run, times)
+    first = run.points[0].equity
+    turnover = sum((e.qty * e.price for e in run.fills), Decimal(0))
+    return Figures(
+        first_equity=first,
+        last_equity=run.points[-1].equity,
+        account=curve_of(equity, run.interval),
+        buy_and_hold=None if held is None else curve_of(held, run.interval),
+        orders=run.orders,
+        fills=len(run.fills),
+        trades=len(trades),
+        won=sum(trade.pnl > 0 for trade in trades),
+        fees=sum((each.fees for each in per_symbol), Decimal(0)),
+        turnover=float(turnover / first),
+        exposure=float(((equity - cash) / equity).mean()),
+        symbols=per_symbol,
+    )
+
+
+# ---- curves ----
+
+
+def grid_of(run: Happened) -> NDArray[np.datetime64]:
+    """[N] the bar closes of the run, its start first."""
+    step = np.timedelta64(run.interval // timedelta(microseconds=1), "us")
+    return np.arange(to_datetime64(run.start), to_datetime64(run.end) + step, step)
+
+
+def sampled(points: Sequence[EquityPoint], times: NDArray[np.datetime64]) -> tuple[Floats, Floats]:
+    """(equity, cash) [N], each the last one known then."""
+    at = np.array([to_datetime64(point.at) for point in points])
+    place = np.maximum(np.searchsorted(at, times, side="right") - 1, 0)
+    equity = np.array([float(point.equity) for point in points])
+    cash = np.array([float(point.cash) for point in points])
+    return equity[place], cash[place]
+
+
+def hold_curve(run: Happened, times: NDArray[np.datetime64]) -> Floats | None:
+    """[N] wealth of one unit in equal parts of all symbols with bars; None where none has any."""
+    step = np.timedelta64(run.interval // timedelta(microseconds=1), "us")
+    curves = []
+    for bars in run.bars.values():
+        place = np.searchsorted(bars.times + step, times, side="right") - 1
+        if len(bars) and (place >= 0).any():
+            closes = bars.values[np.maximum(place, 0), CLOSE]
+            curves.append(closes / closes[0])
+    return np.mean(curves, axis=0) if curves else None
+
+
+def curve_of(wealth: Floats, interval: timedelta) -> Curve:
+    """wealth [N] at even distances of `interval`."""
+    peak = np.maximum.accumulate(wealth)
+    returns = wealth[1:] / wealth[:-1] - 1
+    return Curve(
+        total_return=float(wealth[-1] / wealth[0] - 1),
+        max_drawdown=float((1 - wealth / peak).max()),
+        sharpe=sharpe_of(returns, interval),
+        sharpe_interval=sharpe_interval(returns, interval),
+    )
+
+
+def sharpe_of(returns: Floats, interval: timedelta) -> float | None:
+    """None for fewer than 30 returns, or where nothing ever changed."""
+    if len(returns) < FEWEST_RETURNS:
+        return None
+    deviation = float(returns.std(ddof=1))
+    return float(returns.mean()) / deviation * math.sqrt(YEAR / interval) if deviation > 0 else None
+
+
+def sharpe_interval(returns: Floats, interval: timedelta, resamples: int = RESAMPLES) -> Interval | None:
+    """Circular block bootstrap (Politis and Romano, 1992); blocks of a day, or n^(1/3) returns where that is more."""
+    count = len(returns)
+    if sharpe_of(returns, interval) is None:
+        return None
+    length = min(count, max(round(count ** (1 / 3)), round(_DAY / interval)))
+    blocks = math.ceil(count / length)
+    # of any block the sum and the sum of squares are all that a Sharpe ratio needs
+    wrapped = np.concatenate([returns, returns[: length - 1]]) if length > 1 else returns
+    sums, squares = (np.cumsum(np.insert(each, 0, 0.0)) for each in (wrapped, wrapped**2))
+    block_sum, block_square = sums[length:] - sums[:-length], squares[length:] - squares[:-length]
+    starts = np.random.default_rng(_SEED).integers(0, count, size=(resamples, blocks))
+    size = blocks * length
+    mean = block_sum[starts].sum(axis=1) / size
+    variance = (block_square[starts].sum(axis=1) - size * mean**2) / (size - 1)
+    usable = variance > 0
+    ratios = mean[usable] / np.sqrt(variance[usable]) * math.sqrt(YEAR / interval)
+    if len(ratios) < resamples // 2:
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(ratios, [tail, 1 - tail])
+    return Interval(low=float(low), high=float(high))
+
+
+# ---- by symbol ----
+
+
+def _symbol_figures(
+    run: Happened, symbol: Symbol, times: NDArray[np.datetime64], trades: Sequence[Trade]
+) -> SymbolFigures:
+    fills = [fill for fill in run.fills if fill.symbol == symbol]
+    bars = run.bars.get(symbol)
+    within = None if bars is None else _within(bars, run)
+    mark = None if within is None or not len(within) else Decimal(repr(float(within[-1])))
+    result: SymbolResult = symbol_result(symbol, fills, mark)
+    own = [trade for trade in trades if trade.symbol == symbol]
+    return SymbolFigures(
+        symbol=symbol.text,
+        buys=result.buys,
+        sells=result.sells,
+        turnover=result.turnover,
+        fees=result.fees,
+        profit=result.profit,
+        trades=len(own),
+        won=sum(trade.pnl > 0 for trade in own),
+        in_market=_in_market(fills, times),
+        buy_and_hold=None if within is None or len(within) < 2 else float(within[-1] / within[0] - 1),
+    )
+
+
+def _within(bars: Bars, run: Happened) -> Floats:
+    """The closes that were known in the time of the run, the last one before its start first."""
+    step = np.timedelta64(run.interval // timedelta(microseconds=1), "us")
+    closed = bars.times + step
+    first = max(int(np.searchsorted(closed, to_datetime64(run.start), side="right")) - 1, 0)
+    last = int(np.searchsorted(closed, to_datetime64(run.end), side="right"))
+    return bars.values[first:last, CLOSE]
+
+
+def holdings(fills: Sequence[Execution], times: NDArray[np.datetime64]) -> Floats:
+    """[N] units of one symbol held at each time, fees taken in the coin off."""
+    if not fills:
+        return np.zeros(len(times))
+    at = np.array([to_datetime64(fill.at) for fill in fills])
+    moved = [
+        fill.side.sign * fill.qty - (fill.fee if fill.fee_currency == fill.symbol.base else Decimal(0))
+        for fill in fills
+    ]
+    after = np.insert(np.array([float(units) for units in _running(moved)]), 0, 0.0)
+    found: Floats = after[np.searchsorted(at, times, side="right")]
+    return found
+
+
+def _running(moved: Sequence[Decimal]) -> list[Decimal]:
+    """Sums so far, exact: a position that was closed is zero, not a rounding error."""
+    sums, total = [], Decimal(0)
+    for each in moved:
+        total += each
+        sums.append(total)
+    return sums
+
+
+def _in_market(fills: Sequence[Execution], times: NDArray[np.datetime64]) -> float | None:
+    if not len(times):
+        return None
+    held = np.abs(holdings(fills, times))
+    largest = held.max(initial=0.0)
+    return float((held > largest * 1e-3).mean()) if largest > 0 else 0.0  # what a fee rounds to is dust

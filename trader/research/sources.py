@@ -1,0 +1,80 @@
+"""Where the bars and the forecasts of a backtest come from: given files, the store, a backend here or in its worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from forecasters.base import Forecaster, ForecastError
+from settings.load import Loaded
+from settings.schema import Settings
+from trader.backend import backend_options, check_backend, open_backend
+from trader.core.types import Symbol, Timeframe
+from trader.errors import ConfigurationError
+from trader.research.backtest import AHEAD
+from trader.research.simulate import market_options, opened
+from trader.research.store import FOLDER, BarStore
+from trader.simulation import replayed, with_trading
+
+IN_PROCESS = ("baseline",)  # light, without torch, and the same whatever is in the batch
+AHEAD_OF_MODELS = 32  # bars in a batch of a large model
+BATCH_DEADLINE_S = 3600.0
+
+
+def settled(loaded: Loaded, *, generated: bool) -> Settings:
+    """The settings of a run: its bars found, its symbols and timeframe those of the bars where none were chosen.
+
+    Raises ConfigurationError where there are no bars.
+    """
+    settings = with_trading(replayed(loaded), trading_mode="sim")
+    if not settings.sim.bars and not generated:
+        return _stored(settings)
+    if settings.sim.bars and loaded.origins["TIMEFRAME"] == "default":
+        settings = with_trading(settings, timeframe=str(opened(market_options(settings)).timeframe))
+    return settings
+
+
+def _stored(settings: Settings) -> Settings:
+    timeframe = Timeframe.parse(settings.trading.timeframe)
+    store = BarStore(settings.store.state_dir / FOLDER)
+    paths = {name: store.path(Symbol(name), timeframe) for name in settings.trading.symbols}
+    missing = [name for name, path in paths.items() if path is None]
+    if missing:
+        raise ConfigurationError(
+            f"no {timeframe} bars of {', '.join(missing)} are stored in {store.root}: give --data {missing[0]}=FILE, "
+            f"import them with `trader data import FILE --symbol {missing[0]}`, or try --generated"
+        )
+    files = tuple(f"{name}={path}" for name, path in paths.items())
+    return settings.model_copy(update={"sim": settings.sim.model_copy(update={"bars": files})})
+
+
+def open_forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> tuple[Forecaster, int]:
+    """(the backend, for how many bars it is best asked at once). Closed with `stack`.
+
+    A model runs in its worker, and its forecasts are kept in the store for the next run; the baseline runs here: to
+    make its forecasts anew takes no longer than to read them. Raises ConfigurationError.
+    """
+    name, options = settings.trading.backend, backend_options(settings)
+    check_backend(settings)
+    if name in IN_PROCESS:
+        from forecasters import registry
+
+        found = registry.build(name, options)
+        stack.callback(found.close)
+        return found, AHEAD
+    return _kept(settings, stack, say), AHEAD_OF_MODELS
+
+
+def _kept(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Forecaster:
+    from trader.research.forecast_key import key_of
+    from trader.research.forecast_store import StoredForecaster, forecasts_of
+
+    name = settings.trading.backend
+    try:
+        shelf = forecasts_of(settings).shelf(key_of(name, backend_options(settings)))
+    except ForecastError as error:
+        raise ConfigurationError(f"{name}: {error}") from error
+    worker = open_backend(with_trading(settings, forecast_deadline_s=BATCH_DEADLINE_S), say)
+    stored = StoredForecaster(worker, shelf)
+    stack.callback(stored.close)
+    return stored

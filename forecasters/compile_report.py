@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,13 @@ class _Counters:
             cache_hits=inductor.get("fxgraph_cache_hit", 0),
             cache_misses=inductor.get("fxgraph_cache_miss", 0) + inductor.get("fxgraph_cache_bypass", 0),
         )
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A forecaster that is compiled, and can say how."""
+
+    def report(self) -> CompileReport: ...
 
 
 class CompileTally:

@@ -23,8 +23,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecasters.base import Forecaster, ForecastError, InvalidContext, Notice, Severity
-from forecasters.compile_report import CompileReport, CompileTally
+from forecasters.base import Forecaster, ForecastError, InvalidContext, Notice, Severity, notices_of
+from forecasters.compile_report import CompileReport, CompileTally, Reporting
 from forecasters.faults import free_device_memory, in_words
 from forecasters.likeness import Likeness, Tolerance, likeness
 from forecasters.marker import Marker
@@ -163,7 +163,7 @@ class Guarded:
 
     def notices(self) -> Sequence[Notice]:
         """What happened since the last call."""
-        notices, self._notices = self._notices, []
+        notices, self._notices = [*notices_of(self._eager), *self._notices], []
         return notices
 
     def report(self) -> CompileReport:
@@ -287,4 +287,4 @@ class Guarded:
 
 def compile_report_of(forecaster: Forecaster) -> CompileReport:
     """What the compiler did for a forecaster of this process; all zero for one that is not compiled."""
-    return forecaster.report() if isinstance(forecaster, Guarded) else CompileReport()
+    return forecaster.report() if isinstance(forecaster, Reporting) else CompileReport()

@@ -11,6 +11,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from forecasters.base import ForecastError, Notice
+
 
 def _increasing(levels: tuple[float, ...]) -> tuple[float, ...]:
     inside = bool(levels) and levels[0] > 0 and levels[-1] < 1
@@ -34,3 +36,17 @@ class Checkpoint:
 
     label: str
     files: tuple[Path, ...]
+
+
+def chosen_device(wanted: str, *, torch_has_gpu: bool, setting: str) -> tuple[str, list[Notice]]:
+    """cuda or cpu, and what there is to say about it: a GPU that is there and not used is never passed over in silence.
+
+    wanted   auto, cpu or cuda; ForecastError where that can't be
+    setting  its name, for the message
+    """
+    if wanted == "cuda" and not torch_has_gpu:
+        raise ForecastError(f"{setting} is cuda, but torch sees no GPU: set it to auto or cpu")
+    if wanted == "auto" and not torch_has_gpu and Path("/dev/nvidia0").exists():
+        text = f"this machine has a GPU that torch can't use, so it runs on the CPU; {setting}=cpu says that it should"
+        return "cpu", [Notice(severity="warning", text=text)]
+    return ("cuda" if torch_has_gpu and wanted != "cpu" else "cpu"), []

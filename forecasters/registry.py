@@ -5,6 +5,7 @@ A backend is a module, or any object, with
     Options               a pydantic model: what may be set, with units and defaults
     requires() -> list    what is missing on this machine (a package, a checkpoint), empty where it can run
     lacks(options) -> list    the same for given options (optional): another checkpoint may be there
+    notes(options) -> list    what it can run without, and not as well (optional)
     checkpoint(options) -> Checkpoint    the files that its forecasts come from (optional)
     build(options)        -> Forecaster; heavy imports belong in here, never at the module's top
     DESCRIPTION           one line (optional)
@@ -60,6 +61,7 @@ class BackendInfo:
     missing: tuple[str, ...]
     aliases: tuple[str, ...]
     description: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +243,7 @@ def _missing(entry: _Entry, module: BackendModule, options: BaseModel | None = N
 def _info(entry: _Entry) -> BackendInfo:
     try:
         module = _loaded(entry)
-        missing = _missing(entry, module)
+        missing, notes = _missing(entry, module), _notes(entry, module)
     except RegistryError as error:
         return BackendInfo(
             name=entry.name, source=entry.source, missing=(error.reason,), aliases=(), description="can't be loaded"
@@ -252,4 +254,10 @@ def _info(entry: _Entry) -> BackendInfo:
         missing=missing,
         aliases=tuple(_aliases_of(module)),
         description=str(getattr(module, "DESCRIPTION", "")),
+        notes=notes,
     )
+
+
+def _notes(entry: _Entry, module: BackendModule) -> tuple[str, ...]:
+    noted = getattr(module, "notes", None)
+    return () if noted is None else tuple(noted(_validated(entry.name, module.Options, {})))

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasters.base import ForecastError
+from forecasters.base import ForecastError, Notice
 from forecasters.types import Context, Forecast
 
 MAGIC = b"FCW1"
@@ -101,6 +101,23 @@ def pack_forecasts(forecasts: Mapping[str, Forecast]) -> Frame:
         if forecast.paths is not None:
             arrays.append(forecast.paths)
     return Frame({"forecasts": described}, tuple(arrays))
+
+
+def pack_notices(notices: Sequence[Notice]) -> Header:
+    """For any reply's header."""
+    return {"notices": [[each.severity, each.text[:2000]] for each in notices]} if notices else {}
+
+
+def unpack_notices(header: Header) -> list[Notice]:
+    """What a reply says besides its answer. WireError where it is malformed."""
+    found = []
+    for each in header.get("notices") or []:
+        match each:
+            case ["info" | "warning" | "error" as severity, str(text)]:
+                found.append(Notice(severity=severity, text=text))
+            case _:
+                raise WireError(f"garbage on the socket: a notice as {str(each)[:80]}")
+    return found
 
 
 def unpack_forecasts(frame: Frame) -> Iterator[tuple[str, Forecast | ForecastError]]:

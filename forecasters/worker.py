@@ -18,18 +18,21 @@ import math
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
 from forecasters import wire
-from forecasters.base import ForecastError
+from forecasters.base import ForecastError, Notice
 from forecasters.progress import Listener
 from forecasters.types import Context, Forecast
 from forecasters.wire import Frame, WireError, WireTimeout
 from forecasters.worker_session import CONNECT_S, STOP_S, Declined, Health, Session, WorkerSettings
 
 __all__ = ["Health", "Worker", "WorkerSettings", "WorkerState"]
+
+_NOTICES_KEPT = 100
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +70,7 @@ class Worker:
         self._failures = 0  # in a row
         self._reason = "not started"
         self._refusals: Mapping[str, str] = MappingProxyType({})
+        self._notices: deque[Notice] = deque(maxlen=_NOTICES_KEPT)
 
     @property
     def state(self) -> WorkerState:
@@ -81,6 +85,13 @@ class Worker:
     def refusals(self) -> Mapping[str, str]:
         """Why symbols of the last `forecast` are absent, where the backend sent something for them."""
         return self._refusals
+
+    def notices(self) -> Sequence[Notice]:
+        """What the backend said of itself since the last call, also while it started."""
+        heard: list[Notice] = []
+        while self._notices:
+            heard.append(self._notices.popleft())
+        return heard
 
     def warm_up(self) -> None:
         """Start, and wait for the present or next attempt to end. ForecastError with its reason where it failed.
@@ -198,7 +209,7 @@ class Worker:
     def _supervise(self) -> None:
         """Lives as long as the worker: the child is killed by the kernel when this thread ends."""
         while not self._is_over():
-            session = Session(self._settings, self._on_log)
+            session = Session(self._settings, self._on_log, self._notices.append)
             try:
                 self._set_state(WorkerState.STARTING)
                 self._open(session)

@@ -27,7 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forecasters import registry, wire
-from forecasters.base import Forecaster, ForecastError
+from forecasters.base import Forecaster, ForecastError, Upkeeping, notices_of
+from forecasters.compile_report import Reporting
+from forecasters.faults import breaks_the_device, in_words
 from forecasters.progress import Progress, listening
 from forecasters.types import Context
 from forecasters.wire import Frame, Header, WireError
@@ -37,6 +39,7 @@ _log = logging.getLogger("forecasters.worker")
 
 EXIT_CONFIGURATION = 78
 EXIT_OUT_OF_MEMORY = 71
+UPKEEP_S = 900.0  # as for a warm-up
 GRACE_S = 2.0  # after a job's limit: the caller has given up by then
 HEARTBEAT_S = 1.0
 _MAX_CONNECTIONS = 16
@@ -94,6 +97,21 @@ class Server:
             if reply.header.get("ends"):
                 job.sent.wait(GRACE_S)
                 raise SystemExit(EXIT_OUT_OF_MEMORY)
+            self._keep_up()
+
+    def _keep_up(self) -> None:
+        """What the backend put off until the answer is out, in the thread that its graphs belong to."""
+        forecaster: object = self._forecaster
+        if not isinstance(forecaster, Upkeeping) or not self._jobs.empty():
+            return
+        self._busy_since = time.monotonic()
+        faulthandler.dump_traceback_later(UPKEEP_S, exit=True)
+        try:
+            forecaster.upkeep()
+        except Exception:  # noqa: BLE001 - nobody waits for it; the next forecast will tell
+            _log.exception("the backend's upkeep failed")
+        faulthandler.cancel_dump_traceback_later()
+        self._busy_since = None
 
     def wake_on_signals(self) -> None:
         """A signal that comes just before the main thread waits would not be handled until the next job: make one."""
@@ -123,11 +141,20 @@ class Server:
             reply = _error(error.reason)
         except Exception as error:  # noqa: BLE001 - whatever a backend raises costs one forecast, not the process
             _log.exception("the backend failed")
-            reply = _error(f"the backend raised {error!r}"[:2000])
+            broken = breaks_the_device(error)  # this process can use it no more, another one may
+            reply = _error(in_words(error) if broken else f"the backend raised {error!r}"[:2000], ends=broken)
+        reply = Frame({**reply.header, **self._notices()}, reply.arrays)
         self._busy_since = None
         self._counters.forecasts += job.kind == "forecast"
         self._counters.failures += reply.header["kind"] == "error"
         return reply
+
+    def _notices(self) -> Header:
+        try:
+            return wire.pack_notices(notices_of(self._forecaster))
+        except Exception:  # noqa: BLE001 - what a backend says of itself is worth no forecast
+            _log.exception("the backend's notices failed")
+            return {}
 
     def _run(self, job: _Job) -> Frame:
         with listening(lambda progress: job.replies.put(_progress(progress))):
@@ -187,6 +214,7 @@ class Server:
             "busy_s": 0.0 if busy is None else now - busy,
             "forecasts": self._counters.forecasts,
             "failures": self._counters.failures,
+            "compile": self._forecaster.report().as_plain() if isinstance(self._forecaster, Reporting) else None,
         }
 
 

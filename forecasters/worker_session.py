@@ -12,12 +12,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from forecasters import wire
-from forecasters.base import ForecastError
+from forecasters.base import ForecastError, Notice
+from forecasters.compile_report import CompileReport
 from forecasters.progress import Listener, Progress
 from forecasters.wire import Frame, Header, WireError
 from forecasters.worker_process import WorkerProcess
@@ -60,6 +61,7 @@ class Health:
     busy_s: float  # how long its present job has been running, 0 where there is none
     forecasts: int
     failures: int
+    compile: CompileReport | None = None  # of a compiled backend
 
 
 class Declined(ForecastError):
@@ -69,13 +71,20 @@ class Declined(ForecastError):
         super().__init__(str(reply.get("reason", "no reason given")))
         self.ends = reply.get("ends") is True
         self.permanent = reply.get("permanent") is True
+        self.notices = wire.unpack_notices(reply)
 
 
 class Session:
     """One life of the worker: its process, where we started it, and two connections, for jobs and for pings."""
 
-    def __init__(self, settings: WorkerSettings, on_log: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        on_log: Callable[[str], None] | None,
+        on_notice: Callable[[Notice], None] = lambda notice: None,
+    ) -> None:
         self._settings = settings
+        self._on_notice = on_notice
         self._on_log = on_log
         self._process: WorkerProcess | None = None
         self._connections: list[socket.socket] = []
@@ -109,14 +118,25 @@ class Session:
 
     def ask(self, kind: str, request: Frame, limit_s: float, deadline: float, *, listener: Listener | None) -> Frame:
         """Raises WireTimeout, WireError, Declined."""
-        return _exchange(self._connections[0], next(self._numbers), kind, request, limit_s, deadline, listener)
+        try:
+            reply = _exchange(self._connections[0], next(self._numbers), kind, request, limit_s, deadline, listener)
+        except Declined as declined:
+            self._hear(declined.notices)
+            raise
+        self._hear(wire.unpack_notices(reply.header))
+        return reply
+
+    def _hear(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            self._on_notice(notice)
 
     def ping(self, deadline: float) -> Health:
         with self._pinging:
             reply = _exchange(self._connections[1], next(self._numbers), "ping", Frame({}), 1.0, deadline, None)
         health = reply.header.get("health")
         try:
-            return Health(**{name: health[name] for name in Health.__slots__})  # type: ignore[index]
+            said = {name: health[name] for name in Health.__slots__ if name != "compile"}  # type: ignore[index]
+            return Health(**said, compile=CompileReport.from_plain(health.get("compile")))  # type: ignore[union-attr]
         except (KeyError, TypeError) as error:
             raise WireError("garbage on the socket: no health") from error
 

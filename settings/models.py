@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from settings.kinds import Group, Place, Right, Samples, Unit
+from settings.kinds import Group, Place, PositiveSeconds, Right, Samples, Unit
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 CompileBackend = Literal["inductor", "aot_eager", "cudagraphs", "eager"]
@@ -68,8 +68,11 @@ class Toto(Group):
     device: Device = Field(default="auto", description="Where it runs; auto is cuda where there is one.")
 
 
+Forecasts = Annotated[int, Field(ge=0, le=1_000_000), Unit("forecasts")]
+
+
 class Compile(Group):
-    """Where compiled models are kept, so that a restart need not compile again."""
+    """Where compiled models are kept, so that a restart need not compile again, and how closely they are watched."""
 
     compiled_models_dir: Place = Field(
         default_factory=lambda: Path.home() / ".cache/trader/compiled",
@@ -78,4 +81,23 @@ class Compile(Group):
     torchinductor_cache_dir: Place = Field(
         default_factory=lambda data: data.get("compiled_models_dir", Path()) / "inductor",
         description="The compiler's own cache. Empty: inductor in COMPILED_MODELS_DIR.",
+    )
+    compile_check_every: Forecasts = Field(
+        default=50,
+        description="A compiled model is compared with the same weights uncompiled before it serves, at its first "
+        "forecast, and then so often, by one symbol in turn. 0: only before it serves.",
+    )
+    compile_tolerance: Annotated[float, Field(gt=0, lt=1), Unit("share of the forecast's width")] = Field(
+        default=0.002, description="A price that differs by less is the same; the width is between the outer quantiles."
+    )
+    compile_agreement: Annotated[float, Field(gt=0, le=1), Unit("share of sampled bars")] = Field(
+        default=0.995,
+        description="So many of the sampled bars that follow equal ones must be the same. In bfloat16 ten times as "
+        "many may differ.",
+    )
+    compile_most_recompiles: Annotated[int, Field(ge=0, le=1000), Unit("recompilations")] = Field(
+        default=2, description="After the warm-up; more of them are taken for a fault."
+    )
+    compile_retry_s: PositiveSeconds = Field(
+        default=3600, description="After a compiled model has failed, so long before it is tried again."
     )

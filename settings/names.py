@@ -19,7 +19,7 @@ OPTIONS = "OPTIONS"
 # A name that begins so is meant for this program, wherever it stands: when it is not one of ours it is a mistake.
 NAMESPACES = (
     "KRONOS_", "TOTO_", "RISK__", "EXITS__", "SIZING__", "SIM__", "ALPACA_", "TRADING_", "FORECASTER", "FORECAST_",
-    "ADD_", "MANAGE_", "LOG_", "COMPILED_MODELS",
+    "ADD_", "MANAGE_", "LOG_", "COMPILED_MODELS", "COMPILE_",
 )  # fmt: skip
 # How alike a name must be to one of ours to be taken for a slip. Environments are full of other programs' names.
 _ALIKE_IN_FILES, _ALIKE_IN_ENVIRONMENT = 0.85, 0.9

@@ -19,13 +19,34 @@ if TYPE_CHECKING:
 
 
 def backend_options(settings: Settings) -> dict[str, object]:
-    """What the chosen backend is built with: its own typed group, or a free one from OPTIONS__NAME__..."""
-    family = settings.trading.family
+    """What the chosen backend is built with: its own typed group, or a free one from OPTIONS__NAME__...
+
+    Our own models are also told the shape that will be asked for, and how a compiled one is watched.
+    """
+    family, trading = settings.trading.family, settings.trading
+    if family not in ("kronos", "toto"):
+        return dict(settings.options_of(family))
+    guard = guard_options(settings)
     if family == "kronos":
-        return settings.kronos.model_dump(mode="json")
-    if family == "toto":
-        return settings.toto.model_dump(mode="json")
-    return dict(settings.options_of(family))
+        shape = {"context_bars": trading.context, "horizon": trading.horizon, "series": len(trading.symbols)}
+        return {**settings.kronos.model_dump(mode="json"), **shape, "guard": guard}
+    shape_of_toto = {"context_bars": min(max(trading.context, 64), 4096), "horizons": [trading.horizon]}
+    return {**settings.toto.model_dump(mode="json"), **shape_of_toto, "guard": guard}
+
+
+def guard_options(settings: Settings) -> dict[str, object]:
+    """How a compiled model is watched, and where its code is kept."""
+    compile = settings.compile
+    return {
+        "every": compile.compile_check_every,
+        "difference": compile.compile_tolerance,
+        "agreement": compile.compile_agreement,
+        "retry_s": compile.compile_retry_s,
+        "most_recompiles": compile.compile_most_recompiles,
+        "fallback": settings.trading.forecaster_fallback,
+        "cache_dir": str(compile.compiled_models_dir),
+        "inductor_dir": str(compile.torchinductor_cache_dir),
+    }
 
 
 def check_backend(settings: Settings) -> None:

@@ -3,6 +3,9 @@
 A sampled bar may be impossible (its high below its open, a price below zero). Such a path is left out, never repaired,
 and counted; where too few are left there is no forecast of that symbol.
 
+Compiled, one shape is prepared: so many series of so many bars, so far ahead. Shorter contexts are padded and masked,
+absent series filled up, so that nothing is compiled after the warm-up; a guard compares it with the eager model.
+
 S samples, H horizon, C channels, Q levels.
 """
 
@@ -17,15 +20,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from forecasters.base import ForecastError, InvalidContext, InvalidForecast
-from forecasters.options import LEVELS, Checkpoint, Levels, missing_packages
+from forecasters.base import Forecaster, ForecastError, InvalidContext, InvalidForecast, Notice
+from forecasters.guard import Guarded, GuardOptions
+from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, missing_packages
 from forecasters.progress import report
+from forecasters.toolchain import missing_tools, use_cache_folder
+from forecasters.trial import trial_contexts
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast, quantiles_of
 
 if TYPE_CHECKING:
-    from forecasters.kronos.generate import Kronos
+    from forecasters.kronos.generate import Kronos, Series
 
 DESCRIPTION = "Kronos, a language model of bars: sampled paths"
 ALIASES = {"kronos-compiled": {"compile": True}}
@@ -39,6 +45,8 @@ _log = logging.getLogger(__name__)
 class Options(BaseModel):
     """The KRONOS_* settings, and what goes with them.
 
+    context_bars, horizon, series  of a compiled model: the shape that is prepared, bars, bars ahead, symbols
+    guard        how a compiled model is watched
     min_bars     fewer closed bars than this give no forecast
     min_survive  the share of the paths that must be possible bars throughout
     seed         with the symbol and the time of the forecast, decides what is drawn
@@ -59,9 +67,19 @@ class Options(BaseModel):
     clip: float = Field(default=5.0, gt=0)
     strategy: Literal["cached", "strict"] = "cached"
     levels: Levels = LEVELS
+    context_bars: int = Field(default=400, ge=1)
+    horizon: int = Field(default=1, ge=1)
+    series: int = Field(default=1, ge=1)
+    guard: GuardOptions = GuardOptions()
     min_bars: int = Field(default=30, ge=1)
     min_survive: float = Field(default=0.25, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _there_is_something_to_compile(self) -> Options:
+        if self.compile and self.strategy == "strict":
+            raise ValueError("the strict strategy has no step to compile: strategy cached, or compile off")
+        return self
 
 
 def requires() -> Sequence[str]:
@@ -72,11 +90,6 @@ def requires() -> Sequence[str]:
 def lacks(options: Options) -> Sequence[str]:
     """What is missing on this machine for these options. Torch is looked for, not imported."""
     missing = missing_packages(PACKAGES)
-    if options.compile:
-        missing.append(
-            "the compiled backend, which is not there yet (it would compile within a forecast): "
-            "FORECASTER=kronos runs the same weights eager"
-        )
     if missing:
         return missing
     from forecasters.kronos.hub import lacking
@@ -94,11 +107,29 @@ def checkpoint(options: Options) -> Checkpoint:
     return Checkpoint(label=found.label, files=files)
 
 
-def build(options: Options) -> KronosForecaster:
+def notes(options: Options) -> Sequence[str]:
+    """What runs here, but not as well as it might."""
+    missing = missing_tools() if options.compile_backend == "inductor" else []
+    return [f"kronos-compiled would run eager, for want of {tool}" for tool in missing]
+
+
+def build(options: Options) -> Forecaster:
     missing = lacks(options)
     if missing:
         raise ForecastError(f"kronos can't run here: {'; '.join(missing)}")
-    return KronosForecaster(options)
+    if not options.compile:
+        return KronosForecaster(options)
+    eager = KronosForecaster(options.model_copy(update={"compile": False}))
+    return Guarded(
+        name=eager.name,
+        eager=eager,
+        compile=eager.compiled_twin,
+        trial=lambda: trial_contexts(series=options.series, bars=options.context_bars, horizon=options.horizon),
+        options=options.guard,
+        dtype=options.dtype,
+        lacking=missing_tools if options.compile_backend == "inductor" else tuple,
+        cache=use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir),
+    )
 
 
 class KronosForecaster:
@@ -109,10 +140,13 @@ class KronosForecaster:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._model: Kronos | None = None
+        self._notices: list[Notice] = []
         self.rejected: dict[str, int] = {}  # paths left out of the last forecast, by symbol
 
     def warm_up(self) -> None:
-        """Loads, downloading where need be, and draws once."""
+        """Loads, downloading where need be, and draws once. Compiled, it is the first batch that compiles."""
+        if self._options.compile:
+            return
         report(f"loading {self._options.model_id}")
         model = self._loaded()
         report("drawing once")
@@ -138,8 +172,25 @@ class KronosForecaster:
                 _log.warning("no forecast: %s", error)
         return found
 
+    def notices(self) -> Sequence[Notice]:
+        notices, self._notices = self._notices, []
+        return notices
+
     def close(self) -> None:
         self._model = None
+
+    def compiled_twin(self) -> KronosForecaster:
+        """The same weights with a step that is compiled, anew, when it first forecasts."""
+        from forecasters.kronos.compiled import compiled_advance
+
+        model, options = self._loaded(), self._options
+        on_cpu = model.device.type == "cpu"
+        mode = "default" if on_cpu and options.compile_mode == "reduce-overhead" else options.compile_mode  # no graphs
+        other = KronosForecaster(options.model_copy(update={"compile": True}))
+        bars = min(options.context_bars, model.max_context - options.horizon)
+        report(f"compiling for {options.series} series x {options.sample_count} samples, {bars} bars")
+        other._model = model.twin(compiled_advance(backend=options.compile_backend, mode=mode), least_places=bars)
+        return other
 
     def _loaded(self) -> Kronos:
         if self._model is not None:
@@ -151,15 +202,15 @@ class KronosForecaster:
         from forecasters.kronos.weights import load
 
         options = self._options
-        wanted = options.device
-        if wanted == "cuda" and not torch.cuda.is_available():
-            raise ForecastError("KRONOS_DEVICE is cuda, but torch sees no GPU: set it to auto or cpu")
-        on_gpu = wanted != "cpu" and torch.cuda.is_available()
+        device, notices = chosen_device(
+            options.device, torch_has_gpu=torch.cuda.is_available(), setting="KRONOS_DEVICE"
+        )
+        self._notices += notices
         self._model = Kronos(
             load(locate(options.model_id)),
             clip=options.clip,
             dtype=torch.bfloat16 if options.dtype == "bfloat16" else torch.float32,
-            device=torch.device("cuda" if on_gpu else "cpu"),
+            device=torch.device(device),
         )
         return self._model
 
@@ -191,7 +242,35 @@ class KronosForecaster:
             for context in contexts
         ]
         sampling = Sampling(temperature=options.temperature, top_p=options.top_p, top_k=options.top_k)
-        return self._loaded().generate_batch(batch, sampling, samples=options.sample_count, strategy=options.strategy)
+        drawn: list[NDArray[np.float32]] = []
+        for part in self._parts(batch):
+            found = self._loaded().generate_batch(
+                part, sampling, samples=options.sample_count, strategy=options.strategy
+            )
+            drawn += found
+        return drawn[: len(batch)]
+
+    def _parts(self, batch: list[Series]) -> list[list[Series]]:
+        """What is drawn together: all of it, or compiled, parts of the one size that was prepared, filled up.
+
+        InvalidContext where the batch is of another length or horizon than was prepared.
+        """
+        from forecasters.kronos.generate import most_series
+
+        options = self._options
+        if not options.compile:
+            return [batch]
+        most = min(self._loaded().max_context - options.horizon, max(options.context_bars, options.min_bars))
+        for series in batch:
+            bars, ahead = len(np.asarray(series.times)), len(np.asarray(series.future_times))
+            if ahead != options.horizon or min(bars, self._loaded().max_context - ahead) > most:
+                raise InvalidContext(
+                    f"{bars} bars and {ahead} ahead: {most} and {options.horizon} are what is compiled"
+                )
+        parts = -(-options.series // most_series(options.sample_count))
+        size = -(-options.series // parts)
+        filled = batch + batch[-1:] * (-len(batch) % size)
+        return [filled[first : first + size] for first in range(0, len(filled), size)]
 
     def _value(self, context: Context, drawn: NDArray[np.float32], latency_s: float) -> Forecast:
         options = self._options
@@ -215,7 +294,7 @@ class KronosForecaster:
             backend=self.name,
             model=self._loaded().label,
             dtype=options.dtype,
-            compile_mode="eager",
+            compile_mode=_mode(options),
             latency_s=latency_s,
         )
 
@@ -227,6 +306,12 @@ def possible(paths: Floats) -> NDArray[np.bool_]:
     proper = np.isfinite(paths).all(axis=-1) & (paths > 0).all(axis=-1)
     proper &= (paths[..., HIGH] >= top) & (paths[..., LOW] <= bottom)  # [S, H]
     return np.asarray(proper.all(axis=-1))
+
+
+def _mode(options: Options) -> str:
+    if not options.compile:
+        return "eager"
+    return options.compile_mode if options.compile_backend == "inductor" else options.compile_backend
 
 
 def _seed(context: Context, seed: int) -> int:

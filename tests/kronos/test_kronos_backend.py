@@ -40,9 +40,9 @@ def test_it_forecasts_without_a_warm_up_too(folders: dict[str, Path]) -> None:
     assert set(built(folders["small"]).forecast([context()])) == {"BTC/USD"}
 
 
-def test_compiled_is_refused_for_now_and_says_what_runs_instead(folders: dict[str, Path]) -> None:
-    with pytest.raises(RegistryError, match="FORECASTER=kronos runs the same weights"):
-        registry.build("kronos-compiled", {"model_id": str(folders["small"])})
+def test_the_strict_strategy_has_nothing_to_compile(folders: dict[str, Path]) -> None:
+    with pytest.raises(RegistryError, match="no step to compile"):
+        registry.build("kronos-compiled", {"model_id": str(folders["small"]), "strategy": "strict"})
 
 
 def test_a_folder_that_is_not_there_is_what_it_lacks(tmp_path: Path) -> None:

@@ -1,0 +1,270 @@
+"""Two arms on the same bars: is the compiled model worth it?
+
+The reference's backtest asks both arms at each cycle, in turns; the candidate's is then played from what it answered.
+So both saw the same bars, the same seeds and the same machine, and each forecast was computed once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasters.compile_report import CompileReport
+from forecasters.likeness import Likeness, Tolerance, likeness
+from forecasters.types import CLOSE, HIGH, LOW, TAG, Forecast
+from settings.research import Compare
+from settings.schema import Settings
+from trader.core.types import Symbol
+from trader.exchange.market import Market
+from trader.research.backtest import happened_in, problems_of
+from trader.research.figures import Figures, Interval, figures_of, grid_of, sampled
+from trader.research.forecast_key import Question
+from trader.research.inprocess import table_of
+from trader.research.intervals import blocks_of, median_interval, sum_interval
+from trader.research.rivals import Interleaved, Recorded, Rival
+from trader.research.simulate import Recording, Setup, opened, simulate
+from trader.research.verdict import ArmEvidence, Evidence, Verdict, decide
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int], None]
+
+CHANNELS = {"close": CLOSE, "high": HIGH, "low": LOW}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RivalResult:
+    """One arm's figures.
+
+    median_s, p99_s  of a question: all symbols of one cycle
+    mae              mean absolute error of the median forecast, by channel, as a share of the last close
+    """
+
+    name: str
+    model: str
+    key: str
+    asked: int
+    given: int
+    failures: tuple[str, ...]
+    median_s: float | None
+    p99_s: float | None
+    warm_up_s: float | None
+    report: CompileReport | None
+    memory_mb: float | None
+    mae: Mapping[str, float]
+    trades: int | None
+    total_return: float | None
+    sharpe: float | None
+    sharpe_interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What was measured, and what follows from it.
+
+    return_change  candidate minus reference, as a share of the first equity; None without a backtest
+    agreement      share of the comparable sampled steps that came out the same
+    difference     the largest one of a quantile, as a share of the forecast's width
+    """
+
+    at: datetime
+    machine: str
+    symbols: tuple[str, ...]
+    timeframe: str
+    start: datetime
+    end: datetime
+    questions: int
+    reference: RivalResult
+    candidate: RivalResult
+    speed_up: float
+    speed_interval: Interval
+    agreement: float
+    difference: float
+    return_change: Interval | None
+    rule: Compare
+    verdict: Verdict
+
+
+def compare(
+    setup: Setup,
+    reference: Rival,
+    candidate: Rival,
+    rule: Compare,
+    *,
+    tolerance: Tolerance,
+    progress: Progress = lambda done: None,
+) -> Comparison:
+    """Ask both, backtest both, judge. The arms are warm; `progress` is told the questions asked so far.
+
+    Raises ConfigurationError where the data does not fit, and whatever is a bug.
+    """
+    pair = Interleaved(reference, candidate)
+    run = simulate(setup, pair, before_cycle=lambda trader, bar_close: progress(pair.questions))
+    again = simulate(setup, Recorded(candidate))
+    market = opened(setup.market)
+    results = [_result(rival, done, market, setup.settings) for rival, done in ((reference, run), (candidate, again))]
+    alike = _alike(reference, candidate, tolerance)
+    speed, interval = _speed_up(reference, candidate)
+    evidence = Evidence(
+        reference=_evidence(reference, results[0], run),
+        candidate=_evidence(candidate, results[1], again),
+        unlike=alike.problem,
+        speed_up=speed,
+        speed_low=interval.low,
+        speed_high=interval.high,
+    )
+    return Comparison(
+        at=datetime.now(UTC),
+        machine=f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        symbols=setup.settings.trading.symbols,
+        timeframe=str(run.rules.timeframe),
+        start=run.start,
+        end=run.end,
+        questions=pair.questions,
+        reference=results[0],
+        candidate=results[1],
+        speed_up=speed,
+        speed_interval=interval,
+        agreement=alike.agreement,
+        difference=alike.difference,
+        return_change=_return_change(run, again),
+        rule=rule,
+        verdict=decide(evidence, rule),
+    )
+
+
+# ---- the arms ----
+
+
+def _result(rival: Rival, run: Recording, market: Market, settings: Settings) -> RivalResult:
+    figures = _figures(run)
+    seconds = np.array(list(rival.seconds.values()))
+    return RivalResult(
+        name=rival.name,
+        model=rival.model,
+        key=rival.key,
+        asked=rival.asked,
+        given=len(rival.answers),
+        failures=(*rival.failures, *problems_of(run)),
+        median_s=float(np.median(seconds)) if len(seconds) else None,
+        p99_s=float(np.quantile(seconds, 0.99)) if len(seconds) else None,
+        warm_up_s=rival.warm_up_s,
+        report=rival.report(),
+        memory_mb=rival.memory(),
+        mae=_errors(rival, market, run),
+        trades=None if figures is None else figures.trades,
+        total_return=None if figures is None else figures.account.total_return,
+        sharpe=None if figures is None else figures.account.sharpe,
+        sharpe_interval=None if figures is None else figures.account.sharpe_interval,
+    )
+
+
+def _evidence(rival: Rival, result: RivalResult, run: Recording) -> ArmEvidence:
+    return ArmEvidence(
+        name=rival.name,
+        model=rival.model,
+        key=rival.key,
+        inputs=rival.inputs,
+        asked=rival.asked,
+        given=result.given,
+        failures=result.failures,
+        served_eager=rival.served_eager,
+        misplaced=rival.misplaced,
+        report=result.report,
+        mae=result.mae.get("close", math.nan),
+        trades=result.trades,
+        total_return=result.total_return,
+        memory_mb=result.memory_mb,
+    )
+
+
+def _figures(run: Recording) -> Figures | None:
+    """None where nothing was ever reported: the run never began."""
+    return figures_of(happened_in(run)) if run.journal.points else None
+
+
+def _errors(rival: Rival, market: Market, run: Recording) -> dict[str, float]:
+    """Of the middle of each forecast, over all steps that have come true by the end of the data."""
+    found: dict[str, list[Floats]] = {name: [] for name in CHANNELS}
+    known = {symbol: _bars_of(market, symbol, run) for symbol in run.rules.symbols}
+    for question, forecast in rival.answers.items():
+        times, values = known[Symbol(question.series)]
+        places = np.searchsorted(times, forecast.times)
+        came = places < len(times)
+        came[came] = times[places[came]] == forecast.times[came]
+        for name, channel in CHANNELS.items():
+            middle = _middle(forecast, channel)
+            found[name].append(np.abs(middle[came] - values[places[came], channel]) / forecast.last_close)
+    errors = {name: np.concatenate(parts) if parts else np.array([]) for name, parts in found.items()}
+    return {name: float(each.mean()) if len(each) else math.nan for name, each in errors.items()}
+
+
+def _bars_of(market: Market, symbol: Symbol, run: Recording) -> tuple[NDArray[np.datetime64], Floats]:
+    series = market.series(symbol)
+    if series is None:
+        return np.array([], dtype="datetime64[us]"), np.empty((0, 6))
+    columns, _ = series.closed(run.rules.timeframe, end_us=2**62)
+    return table_of(columns)
+
+
+def _middle(forecast: Forecast, channel: int) -> Floats:
+    """[H] the quantile nearest to the median."""
+    nearest = int(np.abs(forecast.levels - 0.5).argmin())
+    return forecast.quantiles[nearest, :, channel]
+
+
+# ---- the two together ----
+
+
+def _alike(reference: Rival, candidate: Rival, tolerance: Tolerance) -> Likeness:
+    """Over every question that both answered, judged together; how many are missing is judged elsewhere."""
+    both = [question for question in reference.answers if question in candidate.answers]
+    found = _tagged(candidate, both)
+    return likeness(found, _tagged(reference, both), tolerance)
+
+
+def _tagged(rival: Rival, questions: Sequence[Question]) -> dict[str, Forecast]:
+    return {f"{question.series}{TAG}{number}": rival.answers[question] for number, question in enumerate(questions)}
+
+
+def _speed_up(reference: Rival, candidate: Rival) -> tuple[float, Interval]:
+    """How many times faster the candidate answered the same question, the middle of all; NaN without any."""
+    both = sorted(reference.seconds.keys() & candidate.seconds.keys())
+    if not both:
+        return math.nan, Interval(low=math.nan, high=math.nan)
+    ratios = np.array([reference.seconds[number] / max(candidate.seconds[number], 1e-9) for number in both])
+    return float(np.median(ratios)), median_interval(ratios)
+
+
+def _return_change(reference: Recording, candidate: Recording) -> Interval | None:
+    """Of the sum of the differences of the returns from bar to bar, by resampling blocks of them."""
+    if not reference.journal.points or not candidate.journal.points:
+        return None
+    times = grid_of(happened_in(reference))
+    equity = [sampled(run.journal.points, times)[0] for run in (reference, candidate)]
+    returns = [each[1:] / each[:-1] - 1 for each in equity]
+    if len(returns[0]) < 2:
+        return None
+    return sum_interval(returns[1] - returns[0], blocks_of(returns[0]))
+
+
+def with_end(setup: Setup, cycles: int, timeframe_bars: int) -> Setup:
+    """The last `cycles` cycles of the files, leaving `timeframe_bars` bars after them to hold forecasts against."""
+    if not setup.market.data or setup.market.start is not None:
+        return replace(setup, cycles=cycles)
+    market = opened(setup.market)
+    first = next(iter(setup.market.data))
+    series = market.series(first)
+    assert series is not None
+    columns, _ = series.closed(market.timeframe, end_us=2**62)
+    times, _ = table_of(columns)
+    place = max(len(times) - cycles - timeframe_bars - 1, 0)
+    start = times[place].astype("datetime64[us]").astype(datetime).replace(tzinfo=UTC)
+    earliest = market.start
+    return replace(setup, cycles=cycles, market=replace(setup.market, start=max(start, earliest)))

@@ -11,7 +11,7 @@ from loguru import logger
 from settings.load import SettingsError, require_keys
 from settings.schema import Settings
 from trader.adapters.alpaca.broker import AlpacaBroker
-from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients
+from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients, no_pace
 from trader.adapters.alpaca.data import AlpacaMarketData
 from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.journal import Journal
@@ -50,7 +50,7 @@ def take_hands(
         speed=f"speed {settings.sim.speed}" if mode == "sim" else "",
         market_time=clock.now(),
     )
-    clients = build_clients(endpoints, pace=RequestLimiter(settings.venue.requests_per_minute, clock))
+    clients = build_clients(endpoints, pace=_pace(settings, clock))
     broker, market = AlpacaBroker(clients, clock, noter(board)), AlpacaMarketData(clients, noter(board))
     account = broker.validate()
     _check_account(settings, account)
@@ -117,6 +117,13 @@ def open_journal(settings: Settings, account_id: str | None = None) -> Journal:
         )
     journal.set_meta("account", account_id)
     return journal
+
+
+def _pace(settings: Settings, clock: RealClock | SimClock) -> Callable[[], None]:
+    """None at full speed: a market that stands still is not to be moved on by waiting for one's turn to ask."""
+    if isinstance(clock, SimClock) and clock.speed is None:
+        return no_pace
+    return RequestLimiter(settings.venue.requests_per_minute, clock)
 
 
 def _check_account(settings: Settings, account: Account) -> None:

@@ -17,6 +17,8 @@ from forecasters.toto.toto1.model import Toto1
 from forecasters.toto.toto2 import names as names2
 from forecasters.toto.toto2.model import Toto2
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
 
 def buckets_for(folder: str | Path, *, bars: int, horizons: Sequence[int], variates: int) -> Buckets:
     """The fewest that do for contexts of up to `bars` and the `horizons`, both in steps."""
@@ -31,6 +33,7 @@ def load_toto(
     compile: bool = False,
     *,
     device: str = "cpu",
+    dtype: str = "float32",
     buckets: Buckets | None = None,
     mode: str = "default",
     backend: str = "inductor",
@@ -39,10 +42,13 @@ def load_toto(
 
     folder         config.json and model.safetensors, or its shards and their index
     compile        one graph for each bucket of sizes, made when it is first needed (a minute with inductor)
+    dtype          of the matrix products: float32, or bfloat16, with scales, sums and attention in float32 or better
     buckets        None: every size as it is, or a usual set where it is compiled
     mode, backend  of torch.compile
-    Raises CheckpointError where the folder holds anything else.
+    Raises CheckpointError where the folder holds anything else, ValueError for another dtype.
     """
+    if dtype not in DTYPES:
+        raise ValueError(f"Toto is computed in {' or '.join(DTYPES)}, not in {dtype}")
     sizes = buckets or (COMPILED_BUCKETS if compile else EXACT)
     compilation = Compilation(mode=mode, backend=backend) if compile else None
     place, target = Path(folder), torch.device(device)
@@ -51,8 +57,8 @@ def load_toto(
         first = first_config(config)
         tensors = names1.canonical(read_tensors(place))
         check_tensors(tensors, names1.tensor_shapes(first), "Toto 1.0")
-        return Toto1(first, tensors, device=target, buckets=sizes, compilation=compilation)
+        return Toto1(first, tensors, device=target, buckets=sizes, dtype=DTYPES[dtype], compilation=compilation)
     second = second_config(config)
     tensors = read_tensors(place)
     check_tensors(tensors, names2.tensor_shapes(second), "Toto 2.0")
-    return Toto2(second, tensors, device=target, buckets=sizes, compilation=compilation)
+    return Toto2(second, tensors, device=target, buckets=sizes, dtype=DTYPES[dtype], compilation=compilation)

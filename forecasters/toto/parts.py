@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from forecasters.kronos.linear import FixedLinear
+
 Tensors = Mapping[str, Tensor]
+Settling = TypeVar("Settling", bound=nn.Module)
 
 
 class Affine(nn.Module):
-    """A product and a sum, both times `factor`: fixed factors of the forward pass are paid once, when it is made."""
+    """A product and a sum, both times `factor`: fixed factors of the forward pass are paid once, when it is made.
+
+    In float32 until it is settled; then in the dtype that is given there, with float32 in and out.
+    """
 
     weight: Tensor
     bias: Tensor | None
@@ -21,9 +28,33 @@ class Affine(nn.Module):
         super().__init__()
         self.weight = fixed(scaled(weight, factor))
         self.bias = fixed(scaled(bias, factor)) if bias is not None else None
+        self.settled: FixedLinear | None = None
+        self.lower = False
+
+    def settle(self, dtype: torch.dtype) -> None:
+        """In the layout that is multiplied fastest where it now is; not to be moved any more."""
+        self.settled = FixedLinear(
+            self.weight.float(), self.bias.float() if self.bias is not None else None, dtype=dtype
+        )
+        self.lower = dtype != torch.float32
+        self.weight, self.bias = fixed(self.weight.new_empty(0)), None  # one copy is enough
 
     def forward(self, state: Tensor) -> Tensor:
-        return F.linear(state, self.weight, self.bias)
+        if self.settled is None:
+            return F.linear(state, self.weight, self.bias)
+        if self.lower:
+            rounded: Tensor = self.settled(state.to(torch.bfloat16))
+            return rounded.float()
+        found: Tensor = self.settled(state)
+        return found
+
+
+def settled(network: Settling, dtype: torch.dtype) -> Settling:
+    """Every product of the network settled."""
+    for module in network.modules():
+        if isinstance(module, Affine):
+            module.settle(dtype)
+    return network
 
 
 class Norm(nn.Module):

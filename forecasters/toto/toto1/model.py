@@ -14,7 +14,7 @@ from forecasters.toto.compilation import Compilation, Graphs
 from forecasters.toto.config import Toto1Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
-from forecasters.toto.parts import Tensors
+from forecasters.toto.parts import Tensors, settled
 from forecasters.toto.toto1.mixture import Mixture, mixture_of
 from forecasters.toto.toto1.network import Network, Read
 
@@ -33,11 +33,12 @@ class Toto1(Toto):
         tensors: Tensors,
         *,
         device: torch.device,
+        dtype: torch.dtype = torch.float32,
         buckets: Buckets = EXACT,
         compilation: Compilation | None = None,
     ) -> None:
         self.patch = config.patch_size
-        self.network = Network(config, tensors).to(device).eval()
+        self.network = settled(Network(config, tensors).to(device).eval(), dtype)
         self._device, self._buckets = device, buckets
         self.graphs = Graphs(compilation)
 

@@ -15,7 +15,7 @@ from forecasters.toto.compilation import Compilation, Graphs
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
-from forecasters.toto.parts import Tensors, unflattened
+from forecasters.toto.parts import Tensors, settled, unflattened
 from forecasters.toto.toto2.network import UNSEEN, Caches, Network, Read
 from forecasters.toto.toto2.scaling import FEWEST_OBSERVED, REACH
 
@@ -61,13 +61,14 @@ class Toto2(Toto):
         tensors: Tensors,
         *,
         device: torch.device,
+        dtype: torch.dtype = torch.float32,
         buckets: Buckets = EXACT,
         limits: Limits | None = None,
         compilation: Compilation | None = None,
     ) -> None:
         self.patch = config.patch_size
         self.levels = config.levels
-        self.network = Network(config, tensors).to(device).eval()
+        self.network = settled(Network(config, tensors).to(device).eval(), dtype)
         self._device, self._buckets, self._limits = device, buckets, limits or Limits()
         self.graphs = Graphs(compilation)
         self._kept: dict[Hashable, Caches] = {}

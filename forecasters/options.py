@@ -50,3 +50,10 @@ def chosen_device(wanted: str, *, torch_has_gpu: bool, setting: str) -> tuple[st
         text = f"this machine has a GPU that torch can't use, so it runs on the CPU; {setting}=cpu says that it should"
         return "cpu", [Notice(severity="warning", text=text)]
     return ("cuda" if torch_has_gpu and wanted != "cpu" else "cpu"), []
+
+
+def compile_label(*, compile: bool, mode: str, backend: str) -> str:
+    """A forecast's `compile_mode`: eager, or the compiler's mode; other compilers than the usual one by their name."""
+    if not compile:
+        return "eager"
+    return mode if backend == "inductor" else f"compiled ({backend})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from forecasters.types import Context
@@ -11,9 +13,9 @@ _HOUR = np.timedelta64(3600, "s")
 _MOVE = 0.005  # of an hour, about a coin's
 
 
-def trial_contexts(*, series: int, bars: int, horizon: int) -> list[Context]:
-    """Random walks of hourly bars, always the same ones, each symbol at a price of its own."""
-    return [_walk(number, bars, horizon) for number in range(series)]
+def trial_contexts(*, bars: int, horizons: Sequence[int]) -> list[Context]:
+    """Random walks of hourly bars, one for each horizon, always the same, each symbol at a price of its own."""
+    return [_walk(number, bars, horizon) for number, horizon in enumerate(horizons)]
 
 
 def _walk(number: int, bars: int, horizon: int) -> Context:

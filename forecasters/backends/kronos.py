@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from forecasters.base import Forecaster, ForecastError, InvalidContext, InvalidForecast, Notice
 from forecasters.guard import Guarded, GuardOptions
-from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, missing_packages
+from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
 from forecasters.toolchain import missing_tools, use_cache_folder
 from forecasters.trial import trial_contexts
@@ -124,7 +124,7 @@ def build(options: Options) -> Forecaster:
         name=eager.name,
         eager=eager,
         compile=eager.compiled_twin,
-        trial=lambda: trial_contexts(series=options.series, bars=options.context_bars, horizon=options.horizon),
+        trial=lambda: trial_contexts(bars=options.context_bars, horizons=(options.horizon,) * options.series),
         options=options.guard,
         dtype=options.dtype,
         lacking=missing_tools if options.compile_backend == "inductor" else tuple,
@@ -294,7 +294,9 @@ class KronosForecaster:
             backend=self.name,
             model=self._loaded().label,
             dtype=options.dtype,
-            compile_mode=_mode(options),
+            compile_mode=compile_label(
+                compile=options.compile, mode=options.compile_mode, backend=options.compile_backend
+            ),
             latency_s=latency_s,
         )
 
@@ -306,12 +308,6 @@ def possible(paths: Floats) -> NDArray[np.bool_]:
     proper = np.isfinite(paths).all(axis=-1) & (paths > 0).all(axis=-1)
     proper &= (paths[..., HIGH] >= top) & (paths[..., LOW] <= bottom)  # [S, H]
     return np.asarray(proper.all(axis=-1))
-
-
-def _mode(options: Options) -> str:
-    if not options.compile:
-        return "eager"
-    return options.compile_mode if options.compile_backend == "inductor" else options.compile_backend
 
 
 def _seed(context: Context, seed: int) -> int:

@@ -19,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from forecasters.base import ForecastError, InvalidForecast
-from forecasters.options import LEVELS, Checkpoint, Levels, missing_packages
+from forecasters.base import Forecaster, ForecastError, InvalidForecast, Notice
+from forecasters.guard import Guarded, GuardOptions
+from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
+from forecasters.toolchain import missing_tools, use_cache_folder
+from forecasters.trial import trial_contexts
 from forecasters.types import Context, Forecast, quantiles_of
 
 if TYPE_CHECKING:
@@ -43,7 +46,8 @@ class Options(BaseModel):
 
     levels        of a model that samples; Toto 2.0 has its own nine
     context_bars  the newest bars of a context that the model sees
-    horizons      of a compiled model, in bars: what is prepared; a longer forecast is refused
+    horizons      of a compiled model, in bars: what is prepared; a longer forecast is made eager
+    guard         how a compiled model is watched
     min_bars      fewer closed bars than this give no forecast
     misordered    a bar whose high is not its highest price: put in order and counted, or not to be had at all
     seed          with the symbol and the time of the forecast, decides what is drawn
@@ -63,6 +67,7 @@ class Options(BaseModel):
     levels: Levels = LEVELS
     context_bars: int = Field(default=512, ge=64, le=4096)
     horizons: tuple[int, ...] = Field(default=(64,), min_length=1)
+    guard: GuardOptions = GuardOptions()
     min_bars: int = Field(default=64, ge=2)
     misordered: Literal["sort", "refuse"] = "sort"
     seed: int = Field(default=0, ge=0)
@@ -107,11 +112,29 @@ def checkpoint(options: Options) -> Checkpoint:
     return Checkpoint(label=found.label, files=(*found.folder.glob("*.json"), *found.folder.glob("*.safetensors")))
 
 
-def build(options: Options) -> TotoForecaster:
+def notes(options: Options) -> Sequence[str]:
+    """What runs here, but not as well as it might."""
+    missing = missing_tools() if options.compile_backend == "inductor" else []
+    return [f"toto-compiled would run eager, for want of {tool}" for tool in missing]
+
+
+def build(options: Options) -> Forecaster:
     missing = lacks(options)
     if missing:
         raise ForecastError(f"toto can't run here: {'; '.join(missing)}")
-    return TotoForecaster(options)
+    if not options.compile:
+        return TotoForecaster(options)
+    eager = TotoForecaster(options.model_copy(update={"compile": False}))
+    return Guarded(
+        name=eager.name,
+        eager=eager,
+        compile=eager.compiled_twin,
+        trial=lambda: trial_contexts(bars=options.context_bars, horizons=options.horizons),
+        options=options.guard,
+        dtype=options.dtype,
+        lacking=missing_tools if options.compile_backend == "inductor" else tuple,
+        cache=use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +167,13 @@ class TotoForecaster:
         self._options = options
         self._model: Toto1 | Toto2 | None = None
         self._label = ""
+        self._notices: list[Notice] = []
         self.repairs: dict[str, Repairs] = {}  # of the last batch, by symbol
 
     def warm_up(self) -> None:
-        """Loads, downloading where need be, and forecasts once."""
-        report(f"loading {self._options.model_id}")
+        """Loads, downloading where need be, and forecasts once. Compiled, all that is prepared is made here."""
+        if not self._options.compile:
+            report(f"loading {self._options.model_id}")
         model = self._loaded()
         series = np.zeros((4, self._options.context_bars), dtype=np.float32)
         mask = np.ones(series.shape, dtype=np.bool_)
@@ -176,8 +201,26 @@ class TotoForecaster:
                 _log.warning("no forecast: %s", error)
         return found
 
+    def notices(self) -> Sequence[Notice]:
+        notices, self._notices = self._notices, []
+        return notices
+
     def close(self) -> None:
         self._model = None
+
+    def compiled_twin(self) -> TotoForecaster:
+        """The same weights behind graphs of their own, which are made by its warm-up."""
+        from forecasters.toto.hub import locate
+        from forecasters.toto.loading import buckets_for
+        from forecasters.toto.twin import compiled_twin
+
+        model, options = self._loaded(), self._options
+        folder = locate(options.model_id).folder
+        sizes = buckets_for(folder, bars=options.context_bars, horizons=options.horizons, variates=4)
+        other = TotoForecaster(options.model_copy(update={"compile": True}))
+        other._model = compiled_twin(model, buckets=sizes, mode=options.compile_mode, backend=options.compile_backend)
+        other._label = self._label
+        return other
 
     def _loaded(self) -> Toto1 | Toto2:
         if self._model is not None:
@@ -185,25 +228,15 @@ class TotoForecaster:
         import torch
 
         from forecasters.toto.hub import locate
-        from forecasters.toto.loading import buckets_for, load_toto
+        from forecasters.toto.loading import load_toto
         from forecasters.toto.toto1.model import Toto1
         from forecasters.toto.toto2.model import Toto2
 
         options = self._options
-        wanted = options.device
-        if wanted == "cuda" and not torch.cuda.is_available():
-            raise ForecastError("TOTO_DEVICE is cuda, but torch sees no GPU: set it to auto or cpu")
-        device = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+        device, notices = chosen_device(options.device, torch_has_gpu=torch.cuda.is_available(), setting="TOTO_DEVICE")
+        self._notices += notices
         located = locate(options.model_id)
-        sizes = buckets_for(located.folder, bars=options.context_bars, horizons=options.horizons, variates=4)
-        model = load_toto(
-            located.folder,
-            options.compile,
-            device=device,
-            buckets=sizes if options.compile else None,
-            mode=options.compile_mode,
-            backend=options.compile_backend,
-        )
+        model = load_toto(located.folder, device=device)
         assert isinstance(model, (Toto1, Toto2))
         self._model, self._label = model, located.label
         return model
@@ -252,6 +285,7 @@ class TotoForecaster:
         return in_order(prices), repairs
 
     def _value(self, context: Context, found: _Found, latency_s: float) -> Forecast:
+        options = self._options
         return Forecast(
             symbol=context.symbol,
             asof=context.asof,
@@ -262,8 +296,10 @@ class TotoForecaster:
             paths=found.paths,
             backend=self.name,
             model=self._label,
-            dtype=self._options.dtype,
-            compile_mode=self._options.compile_mode if self._options.compile else "eager",
+            dtype=options.dtype,
+            compile_mode=compile_label(
+                compile=options.compile, mode=options.compile_mode, backend=options.compile_backend
+            ),
             latency_s=latency_s,
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from forecasters import registry
 from forecasters.backends.toto import Options, TotoForecaster, lacks
-from forecasters.base import InvalidContext
+from forecasters.guard import FALLBACK, Guarded
 from forecasters.registry import RegistryError
 from forecasters.toto.bars import group_of, in_order, out_of_order, prices_of
 from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context
@@ -109,16 +109,50 @@ def test_the_prices_of_a_drawn_bar_move_as_one(checkpoints: Path) -> None:
     assert np.corrcoef(*ranks)[0, 1] > 0.9
 
 
-def test_compiled_it_forecasts_what_it_was_prepared_for(checkpoints: Path) -> None:
-    options = {"compile_backend": "eager", "horizons": (40,), "context_bars": 256}
-    eager, compiled = built(checkpoints / "tiny"), built(checkpoints / "tiny", compile=True, **options)
+def test_compiled_it_forecasts_what_it_was_prepared_for_and_leaves_the_rest_to_eager(
+    checkpoints: Path, tmp_path: Path
+) -> None:
+    eager = built(checkpoints / "tiny")
+    prepared = {"compile_backend": "eager", "horizons": (40,), "context_bars": 256}
+    compiled = registry.build(
+        "toto-compiled",
+        {"model_id": str(checkpoints / "tiny"), "device": "cpu", "guard": {"cache_dir": str(tmp_path)}, **prepared},
+    )
+    assert isinstance(compiled, Guarded)
     compiled.warm_up()
-    asked = context(count=200, horizon=20)
-    found, wanted = (each.forecast([asked])[asked.symbol] for each in (compiled, eager))
-    assert np.allclose(found.quantiles, wanted.quantiles, rtol=1e-5)
-    assert found.compile_mode == "reduce-overhead"
-    with pytest.raises(InvalidContext, match="prepared"):
-        compiled.forecast([context(count=200, horizon=65)])
+    assert compiled.state().serving == "compiled"
+    assert compiled.report().frames > 0
+    for count, horizon, mode in ((200, 20, "compiled (eager)"), (256, 40, "compiled (eager)"), (200, 65, FALLBACK)):
+        asked = context(count=count, horizon=horizon)
+        found, wanted = (each.forecast([asked])[asked.symbol] for each in (compiled, eager))
+        assert np.allclose(found.quantiles, wanted.quantiles, rtol=1e-5)
+        assert found.compile_mode == mode
+    assert compiled.report().recompiles == 0
+    assert compiled.state().serving == "compiled"
+    compiled.close()
+
+
+def test_a_compiled_model_that_samples_draws_what_the_eager_one_draws(checkpoints: Path, tmp_path: Path) -> None:
+    compiled = registry.build(
+        "toto-compiled",
+        {
+            "model_id": str(checkpoints / "tiny-1.0"),
+            "device": "cpu",
+            "num_samples": 32,
+            "compile_backend": "eager",
+            "horizons": (100,),
+            "context_bars": 128,
+            "guard": {"cache_dir": str(tmp_path), "every": 1},
+        },
+    )
+    assert isinstance(compiled, Guarded)
+    compiled.warm_up()
+    for count in (128, 100, 70):
+        assert compiled.forecast([context(count=count, horizon=90)])["BTC/USD"].compile_mode == "compiled (eager)"
+    state = compiled.state()
+    assert (state.serving, state.checked, compiled.report().recompiles) == ("compiled", 4, 0)
+    assert state.last is not None
+    assert state.last.agreement > 0.999
 
 
 def test_the_settings_are_its_options(checkpoints: Path) -> None:

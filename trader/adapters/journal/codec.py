@@ -1,7 +1,7 @@
 """Our values to canonical JSON bytes and back, exactly.
 
 Equal values give equal bytes: keys are sorted, Decimals and times are text, a Symbol is its text (as a key too), sets
-are sorted, arrays are {dtype, shape, zlib}: base64 of their compressed little-endian bytes.
+are sorted, arrays are {dtype, shape, zlib}: base64 of their little-endian bytes in a zlib stream.
 Reading goes by the dataclasses' own annotations; a field that an older journal lacks takes its default.
 """
 
@@ -25,7 +25,7 @@ from trader.core.types import Symbol, Timeframe
 
 Value = TypeVar("Value")
 
-_LEVEL = 1  # paths are mostly mantissa bits: more effort gains nothing
+_LEVEL = 0  # stored: paths are mostly mantissa bits, a seventh smaller for half of the time that a plan took
 _MICROSECOND = timedelta(microseconds=1)
 
 

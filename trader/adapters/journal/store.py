@@ -12,16 +12,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from trader.errors import DatabaseUnusable, TraderError, Transient
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
 
 BUSY_MS = 5_000  # how long a commit waits for another process's
 _PRAGMAS = (
@@ -120,19 +117,18 @@ def told(url: sa.URL) -> Iterator[None]:
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row], *, key: str) -> None:
     """Insert, or replace all other columns of the row with that key."""
-    if not rows:
-        return
-    statement = _insert(connection.dialect.name, table)
-    others = {name: statement.excluded[name] for name in rows[0] if name != key}
-    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=others), list(rows))
+    if rows:
+        connection.execute(_upsert_text(table.name, tuple(rows[0]), key), list(rows))
 
 
-def _insert(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    if dialect != "postgresql":
-        return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # a tenth of a second of `trader status`, for those who don't use it
-
-    return postgresql.insert(table)
+@cache
+def _upsert_text(table: str, names: tuple[str, ...], key: str) -> sa.TextClause:
+    """Both databases read this; built from the library's own parts it would be compiled again each time."""
+    values = ", ".join(f":{name}" for name in names)
+    others = ", ".join(f"{name} = excluded.{name}" for name in names if name != key)
+    return sa.text(
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {others}"
+    )
 
 
 def _translated(url: sa.URL, error: DBAPIError) -> TraderError:

@@ -9,6 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from trader.core.types import Order, Purpose, Symbol
 
@@ -55,6 +56,7 @@ def client_order_id(account_id: str, cycle_id: str, symbol: Symbol, purpose: Pur
     return name
 
 
+@lru_cache(maxsize=4096)  # each sync asks for the same few, again and again
 def parse_client_order_id(text: str) -> ClientOrderId | None:
     """None for an id that is not one of ours."""
     match = _CLIENT.fullmatch(text)

@@ -64,6 +64,9 @@ def _refused(books: Books, status: int, code: int, message: str) -> Result:
 def _tape(books: Books, tape: Tape) -> Result:
     if tape.symbol not in books.instruments or not _makes_sense(tape):
         return books, ()
+    if not any(order.symbol == tape.symbol for order in books.orders.values()):  # nobody waits for it: only marks move
+        tapes, used = {**books.tapes, tape.symbol: tape}, {**books.used, tape.symbol: ZERO}
+        return replace(books, tapes=tapes, used=used), ()
     desk = Desk(books, tape.at)
     on_tape(desk, tape, books)
     return _done(desk)

@@ -6,9 +6,10 @@ at that bar's close, and it is handed out only when that very context is asked f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,8 +19,9 @@ from trader.core.market import future_times, to_datetime
 from trader.core.types import AssetClass, Symbol, Timeframe
 from trader.exchange.files import to_micros
 from trader.exchange.market import Market
-from trader.research.forecast_key import Question, question_of
 from trader.research.inprocess import table_of
+
+Named = TypeVar("Named", Context, Forecast)
 
 _BEFORE, _AFTER = timedelta(days=5), timedelta(days=7)  # the stock sessions that a cycle knows of
 
@@ -27,51 +29,71 @@ _BEFORE, _AFTER = timedelta(days=5), timedelta(days=7)  # the stock sessions tha
 class AheadForecaster:
     """A Forecaster around another one. Where a batch fails, each context is asked for by itself.
 
-    later   the contexts of the next bar closes of the series of the given one, in time
+    later   the contexts of the next bar closes of the series of the given one, in time; their symbols carry no tags
     """
 
-    def __init__(self, inner: Forecaster, later: Callable[[Context], Sequence[Context]]) -> None:
+    def __init__(self, inner: Forecaster, later: Callable[[Context], Iterable[Context]]) -> None:
         self.name = inner.name
+        self.warm_up = inner.warm_up
+        self.close = inner.close
         self._inner = inner
         self._later = later
-        self._made: dict[Question, Forecast | None] = {}
+        self._made: dict[_Place, tuple[Context, Forecast | None]] = {}
         self._disabled = False
 
-    def warm_up(self) -> None:
-        self._inner.warm_up()
-
-    def close(self) -> None:
-        self._inner.close()
-
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
-        asked = {context.symbol: question_of(context) for context in contexts}
-        if not self._disabled and any(question not in self._made for question in asked.values()):
-            self._prepare([context for context in contexts if asked[context.symbol] not in self._made])
-        if any(question not in self._made for question in asked.values()):
+        missing = [context for context in contexts if not self._has(context)]
+        if missing and not self._disabled:
+            self._prepare(missing)
+            missing = [context for context in contexts if not self._has(context)]
+        if missing:
             return self._inner.forecast(contexts)
-        found = {symbol: self._made[question] for symbol, question in asked.items()}
-        return {symbol: forecast for symbol, forecast in found.items() if forecast is not None}
+        made = {context.symbol: self._made[_place(context)][1] for context in contexts}
+        return {symbol: forecast for symbol, forecast in made.items() if forecast is not None}
+
+    def _has(self, context: Context) -> bool:
+        """Whether a forecast of exactly these contents was made."""
+        found = self._made.get(_place(context))
+        return found is not None and (
+            np.array_equal(found[0].times, context.times)
+            and np.array_equal(found[0].values, context.values)
+            and np.array_equal(found[0].future_times, context.future_times)
+        )
 
     def _prepare(self, contexts: Sequence[Context]) -> None:
         self._made = {}  # what was not asked for by now will not be: time goes forward
         batch = [each for context in contexts for each in (context, *self._later(context))]
-        tagged = [replace(each, symbol=f"{each.series}{TAG}{number}") for number, each in enumerate(batch)]
+        tagged = [renamed(each, f"{each.series}{TAG}{number}") for number, each in enumerate(batch)]
         try:
             answer = self._inner.forecast(tagged)
         except ForecastError:
             self._disabled = True
             return
-        for own, asked in zip(batch, tagged, strict=True):
+        for context, asked in zip(batch, tagged, strict=True):
             found = answer.get(asked.symbol)
-            self._made[question_of(own)] = None if found is None else replace(found, symbol=own.series)
+            self._made[_place(context)] = (context, None if found is None else renamed(found, context.series))
+
+
+_Place = tuple[str, int, int]
+
+
+def _place(context: Context) -> _Place:
+    return context.series, int(context.times[-1].astype(np.int64)), len(context)
+
+
+def renamed(value: Named, symbol: str) -> Named:
+    """The same under another symbol. What was checked when it was made is not checked again: nothing else changes."""
+    twin = copy(value)
+    object.__setattr__(twin, "symbol", symbol)
+    return twin
 
 
 def later_contexts(
     market: Market, timeframe: Timeframe, *, context: int, horizon: int, count: int, end: datetime | None
-) -> Callable[[Context], Sequence[Context]]:
+) -> Callable[[Context], Iterable[Context]]:
     """For AheadForecaster: up to `count` contexts after the given one, as a cycle makes them."""
 
-    def later(now: Context) -> Sequence[Context]:
+    def later(now: Context) -> Iterable[Context]:
         symbol = Symbol(now.series)
         series = market.series(symbol)
         if series is None or len(now) < context:

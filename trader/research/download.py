@@ -86,18 +86,15 @@ class Downloader:
     def bars(self, store: BarStore, wanted: Wanted, listener: Listener | None = None) -> Downloaded:
         """Into the store, behind what it has. Raises VenueUnreachable, ConfigurationError, CredentialsRefused."""
         have = store.columns(wanted.symbol, wanted.timeframe) if store.path(wanted.symbol, wanted.timeframe) else None
-        start, resumed = wanted.start, None
-        if have is not None and from_micros(int(have.times[0])) <= wanted.start <= from_micros(int(have.times[-1])):
-            resumed = from_micros(int(have.times[-1]))
-            start = from_micros(int(have.times[-min(_OVERLAP, len(have))]))
+        spans, resumed = _missing_spans(wanted, have)
         before = 0 if have is None else len(have)
         collected = _Collected(store=store, wanted=wanted, columns=have)
         params = {"timeframe": str(wanted.timeframe)} | self._of_class(wanted.symbol, adjusted=True)
-        last_start = wanted.end - wanted.timeframe.duration
         try:
-            for rows in self._pages("bars", wanted.symbol, params, start, last_start):
-                collected.add(rows)
-                _tell(listener, f"{wanted.symbol} {wanted.timeframe}", wanted, collected.reached)
+            for start, end in spans:
+                for rows in self._pages("bars", wanted.symbol, params, start, end):
+                    collected.add(rows)
+                    _tell(listener, f"{wanted.symbol} {wanted.timeframe}", wanted, collected.reached)
         finally:
             collected.save()
         columns = collected.columns
@@ -196,6 +193,16 @@ def _quote_rows(rows: Sequence[Any]) -> QuoteRows:
     columns = [np.nan_to_num(_numbers([_field(row, name) for row in rows])) for name in ("bp", "ap", "bs", "as")]
     bid, ask, bid_size, ask_size = (np.maximum(column[known], 0.0) for column in columns)
     return QuoteRows(times=times[known], bid=bid, ask=ask, bid_size=bid_size, ask_size=ask_size)
+
+
+def _missing_spans(wanted: Wanted, have: Columns | None) -> tuple[list[tuple[datetime, datetime]], datetime | None]:
+    """Starts of bars, from and to, that are to be asked for; and where what is stored ends."""
+    last_start = wanted.end - wanted.timeframe.duration
+    if have is None:
+        return [(wanted.start, last_start)], None
+    first, last = from_micros(int(have.times[0])), from_micros(int(have.times[-1]))
+    before = [(wanted.start, first - wanted.timeframe.duration)] if wanted.start < first else []
+    return [*before, (from_micros(int(have.times[-min(_OVERLAP, len(have))])), last_start)], last
 
 
 def _raw(rows: Sequence[Any]) -> RawBars:

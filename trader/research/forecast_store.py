@@ -10,6 +10,7 @@ as well, with its reason; a failure (a crash, a deadline) is not.
 from __future__ import annotations
 
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -155,6 +156,7 @@ class StoredForecaster:
     """A Forecaster that asks `inner` only what its shelf does not hold. `inner` is warmed up when first needed.
 
     hits, computed  how many questions were answered from the shelf, and by `inner`
+    warm_up_s       how long `inner` took to be ready; None before
     """
 
     def __init__(self, inner: Forecaster, shelf: Shelf) -> None:
@@ -163,7 +165,7 @@ class StoredForecaster:
         self.hits = 0
         self.computed = 0
         self._inner = inner
-        self._warm = False
+        self.warm_up_s: float | None = None
 
     def warm_up(self) -> None:
         """Nothing: a model need not be loaded for what is stored."""
@@ -195,9 +197,10 @@ class StoredForecaster:
             self._inner.close()
 
     def _computed(self, missing: Mapping[Question, Context]) -> dict[Question, Kept]:
-        if not self._warm:
+        if self.warm_up_s is None:
+            started = time.perf_counter()
             self._inner.warm_up()
-            self._warm = True
+            self.warm_up_s = time.perf_counter() - started
         # only a batch with a symbol twice needs tags
         plain = len({context.series for context in missing.values()}) == len(missing)
         tags = [c.series if plain else f"{c.series}{TAG}{n}" for n, c in enumerate(missing.values())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from forecasters.types import Context
@@ -41,7 +41,7 @@ def sweep(
     *,
     batch: int = BATCH,
     listener: Callable[[Progress], None] | None = None,
-) -> Iterator[Answered]:
+) -> Generator[Answered, None, None]:
     """Each origin of each series, in batches over both; each batch is on the disk before its answers are given out.
 
     Raises ForecastError where the backend fails. However it ends, Ctrl-C included, what was computed is kept.

@@ -209,9 +209,7 @@ class Guarded:
             self._give_up(problem)
             return
         self._served, self._recompiles_said, self._reason = 0, 0, ""
-        _log.info("%s: %s", self.name, self._tally.report().summary)
-        if again:
-            self._say("info", f"it serves again: {self._tally.report().summary}")
+        self._say("info", f"serves{' again' if again else ''}: {self._tally.report().summary}")
 
     def _marked(self, compiled: Forecaster, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """With a mark on the disk meanwhile: should the process die of it, the next one knows."""

@@ -238,6 +238,7 @@ def _warm_up(daemon: Daemon, worker: Worker, say: Callable[[str], None]) -> None
         raise ConfigurationError(f"backend {worker.name}: {failures[0]}")
     if failures:
         daemon.desk.alert("forecast", "error", f"{worker.name} did not warm up: {failures[0]}; nothing new is entered")
+    daemon.trader.hear()
 
 
 def _loop(daemon: Daemon, cycles: int | None) -> int:

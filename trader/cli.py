@@ -226,19 +226,25 @@ def _command(mode: str | None, kind: str, args: dict[str, str]) -> int:
 
 
 @cli.group(invoke_without_command=True)
+@mode_option
 @json_option
 @click.pass_context
-def backends(context: click.Context, as_json: bool) -> None:
-    """Which forecasters there are, and what each lacks here."""
-    from trader.commands import show
+def backends(context: click.Context, mode: str | None, as_json: bool) -> None:
+    """Which forecasters there are, what each lacks here, and what the daemon last said of the compiled ones."""
+    from trader.commands import backend_menu
 
     if context.invoked_subcommand is None:
-        show.backends(as_json)
+        backend_menu.show(mode, as_json)
 
 
 @backends.command("make-checkpoint")
-@click.argument("family", type=click.Choice(["toto"]))
-@click.option("--size", default="tiny", show_default=True, help="tiny, 4m, 22m, tiny-1.0 or base-1.0.")
+@click.argument("family", type=click.Choice(["kronos", "toto"]))
+@click.option(
+    "--size",
+    default="tiny",
+    show_default=True,
+    help="kronos: tiny, nano, mini, small or base; toto: tiny, 4m, 22m, tiny-1.0 or base-1.0.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of its random weights.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def make_checkpoint(family: str, size: str, seed: int, folder: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from forecasters.base import Forecaster, ForecastError
+from forecasters.base import Forecaster, ForecastError, notices_of
 from forecasters.types import Context, Forecast
 from trader import failpoints
 from trader.board import Board
@@ -196,9 +196,16 @@ class Trader:
             self.board.errors += 1
             self.desk.alert("forecast", "warning", str(error))
             return {}, str(error)
+        finally:
+            self.hear()
         forecasts = {symbol: answer[str(symbol)] for symbol in bars if str(symbol) in answer}
         self.board.saw_forecasts(forecasts)
         return forecasts, ""
+
+    def hear(self) -> None:
+        """What the forecaster says of itself, above all that it serves in another way than was asked for."""
+        for notice in notices_of(self.forecaster):
+            self.desk.alert("backend", notice.severity, notice.text)
 
     def _context(self, symbol: Symbol, bars: Bars, bar_close: datetime) -> Context:
         stock = symbol.asset_class is AssetClass.STOCK

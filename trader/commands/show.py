@@ -116,17 +116,6 @@ def marks(journal: Journal) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal
     return first, last
 
 
-def backends(as_json: bool) -> None:
-    from forecasters.registry import available
-
-    rows = [
-        {"name": b.name, "aliases": ", ".join(b.aliases), "source": b.source, "missing": "; ".join(b.missing) or "-",
-         "what": b.description}
-        for b in available()
-    ]  # fmt: skip
-    _show(rows, as_json, "none")
-
-
 def config(loaded: Loaded, as_json: bool) -> None:
     rows = [{"name": row.name, "value": row.value, "unit": row.unit, "from": row.origin} for row in loaded.rows()]
     _show(rows, as_json, "none")

@@ -1,0 +1,112 @@
+"""Seeded checkpoints in the published form: to run the program, and its tests, where no weights can be had.
+
+Their forecasts mean nothing, but are possible bars: the four prices move as one, the high above them and the low below.
+Shapes, speed and stability are real.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from forecasters.kronos.hub import CONFIG, WEIGHTS, CheckpointError
+from forecasters.kronos.model import Network, NetworkConfig
+from forecasters.kronos.tokenizer import Tokenizer, TokenizerConfig
+
+Config = Mapping[str, object]
+
+_MOVE, _SHADOW = 1.0, 0.25  # of the decoder's output for a price, and of high and low around it; standard deviations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """The two config.json."""
+
+    network: Config
+    tokenizer: Config
+
+
+def _size(
+    *, layers: int, width: int, heads: int, hidden: int, context: int, bits: int = 10, coder: tuple[int, int, int]
+) -> Size:
+    """`coder` is the tokenizer's width, layers of each half, and hidden width."""
+    both: dict[str, object] = {"s1_bits": bits, "s2_bits": bits, "ffn_dropout_p": 0.0, "resid_dropout_p": 0.0}
+    both["attn_dropout_p"] = 0.0
+    network = {"n_layers": layers, "d_model": width, "n_heads": heads, "ff_dim": hidden, "token_dropout_p": 0.0}
+    tokenizer = {"d_in": 6, "d_model": coder[0], "n_heads": 4, "ff_dim": coder[2]}
+    loss = {"beta": 0.05, "gamma0": 1.0, "gamma": 1.1, "zeta": 0.05, "group_size": 5 if context > 512 else 4}
+    return Size(
+        network={**both, **network, "learn_te": True, "max_context": context},
+        tokenizer={**both, **tokenizer, "n_enc_layers": coder[1], "n_dec_layers": coder[1], **loss},
+    )
+
+
+_CODER = (256, 4, 512)
+SIZES: Mapping[str, Size] = {
+    "tiny": _size(layers=2, width=32, heads=4, hidden=64, context=512, bits=6, coder=(32, 2, 64)),
+    "nano": _size(layers=4, width=64, heads=4, hidden=192, context=512, bits=8, coder=(64, 3, 192)),
+    "mini": _size(layers=4, width=256, heads=4, hidden=512, context=2048, coder=_CODER),
+    "small": _size(layers=8, width=512, heads=8, hidden=1024, context=512, coder=_CODER),
+    "base": _size(layers=12, width=832, heads=16, hidden=2048, context=512, coder=_CODER),
+}
+
+
+def make_checkpoint(size: str, folder: Path, seed: int = 0) -> Path:
+    """Write network/ and tokenizer/, config.json and model.safetensors in each, into `folder`. Returns the folder.
+
+    size  one of SIZES; the same size and seed give the same tensors
+    Raises CheckpointError where the size is unknown, or the folder already holds a checkpoint.
+    """
+    if size not in SIZES:
+        raise CheckpointError(f"there is no size {size!r}: there are {', '.join(SIZES)}")
+    taken = [str(part) for part in (folder / "network", folder / "tokenizer") if part.exists()]
+    if taken:
+        raise CheckpointError(f"there is {' and '.join(taken)} already: give an empty folder")
+    chosen = SIZES[size]
+    with torch.device("meta"):
+        network = Network(NetworkConfig(**_fitting(chosen.network, NetworkConfig)))
+        tokenizer = Tokenizer(TokenizerConfig(**_fitting(chosen.tokenizer, TokenizerConfig)))
+    _save(folder / "network", chosen.network, _drawn("network", network, seed))
+    _save(folder / "tokenizer", chosen.tokenizer, _possible(_drawn("tokenizer", tokenizer, seed)))
+    return folder
+
+
+def _fitting(config: Config, kind: type) -> dict[str, int]:
+    return {field.name: int(str(config[field.name])) for field in fields(kind)}
+
+
+def _drawn(part: str, model: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Each from a generator of its own name: another layer leaves the others as they are."""
+    drawn = {}
+    for name, value in model.state_dict().items():
+        generator = torch.Generator().manual_seed((zlib.crc32(f"{part}.{name}".encode()) << 24) ^ seed)
+        normal = torch.randn(value.shape, generator=generator)
+        if value.dim() >= 2:
+            drawn[name] = normal / math.sqrt(value.shape[-1])
+        elif name.endswith("bias"):
+            drawn[name] = 0.02 * normal
+        else:
+            drawn[name] = 1 + 0.1 * normal
+    return drawn
+
+
+def _possible(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """One row of the last matrix for all four prices."""
+    move = _MOVE * tensors["head.weight"][0]
+    tensors["head.weight"][:4] = move
+    tensors["head.bias"] = torch.tensor([0.0, _SHADOW, -_SHADOW, 0.0, 0.0, 0.0])
+    return tensors
+
+
+def _save(folder: Path, config: Config, tensors: dict[str, Tensor]) -> None:
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")

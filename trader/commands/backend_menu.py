@@ -1,0 +1,62 @@
+"""`trader backends`: which forecasters there are, what each lacks here, and what the daemon last said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import click
+
+from trader.commands.options import loaded_settings
+
+ALERTS_READ = 500
+
+
+def show(mode: str | None, as_json: bool) -> None:
+    from forecasters.registry import available
+
+    menu, said = available(), last_said(mode)
+    rows = [
+        {
+            "name": each.name,
+            "aliases": list(each.aliases),
+            "source": each.source,
+            "missing": list(each.missing),
+            "notes": list(each.notes),
+            "last": {name: said[name] for name in (each.name, *each.aliases) if name in said},
+            "what": each.description,
+        }
+        for each in menu
+    ]
+    click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(_paragraph(row) for row in rows))
+
+
+def last_said(mode: str | None) -> Mapping[str, str]:
+    """What a compiled backend last had to say of itself, by its name, from the journal; nothing where there is none."""
+    from trader.adapters.journal import Journal
+    from trader.errors import TraderError
+
+    try:
+        with Journal.open(loaded_settings(mode).settings.database_url, create=False) as journal:
+            alerts = [alert for alert in journal.alerts(ALERTS_READ) if alert.kind == "backend"]
+    except TraderError:
+        return {}  # the menu is there all the same
+    said: dict[str, str] = {}
+    for alert in alerts:  # the newest first
+        name, _, text = alert.detail.partition(": ")
+        said.setdefault(name, f"{alert.at:%Y-%m-%d %H:%M} {text}")
+    return said
+
+
+def _paragraph(row: Mapping[str, object]) -> str:
+    aliases, missing, notes, last = row["aliases"], row["missing"], row["notes"], row["last"]
+    assert isinstance(aliases, list)
+    assert isinstance(missing, list)
+    assert isinstance(notes, list)
+    assert isinstance(last, dict)
+    names = ", ".join([str(row["name"]), *aliases])
+    lines = [f"{names} ({row['source']}): {row['what']}"]
+    lines += [f"  missing: {each}" for each in missing] or ["  can run here"]
+    lines += [f"  note: {each}" for each in notes]
+    lines += [f"  {name}, {text}" for name, text in last.items()]
+    return "\n".join(lines)

@@ -166,6 +166,7 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=600,  # a client that thinks between two requests must not meet a closing connection
             timeout_graceful_shutdown=1,
         )

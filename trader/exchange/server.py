@@ -22,12 +22,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trader.exchange import api_data, api_trading
 from trader.exchange.api import Call, Handler, Reply
-from trader.exchange.api_sim import SimApi
+from trader.exchange.api_sim import Endpoint, SimApi
 from trader.exchange.events import OrderEvent, Refusal
 from trader.exchange.faults import AFTER, BEFORE, Faults, Happening, Rule
 from trader.exchange.pacing import Pace, RateLimiter
@@ -63,8 +64,41 @@ def _same(wanted: str | None, given: str) -> bool:
     return bool(given) if wanted is None else hmac.compare_digest(wanted.encode(), given.encode())
 
 
+class OneWrite:
+    """A transport that gathers what is written in one go: head and body of an answer wake the client once."""
+
+    __slots__ = ("_flush_due", "_loop", "_parts", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+        self._flush_due = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(bytes(data))
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._parts and not self._transport.is_closing():
+            self._transport.write(b"".join(self._parts))
+        self._parts.clear()
+
+
 class Protocol(HttpToolsProtocol):
     """Lets a handler reach its connection: a reset can't be told any other way."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -165,8 +199,22 @@ class Exchange:
         return self.faults.request(happening)
 
 
-def application(exchange: Exchange) -> Starlette:
-    """The ASGI application. Its clock is a task that the server starts and ends."""
+class Front:
+    """The ASGI application: known paths are looked up, the rest goes through the router, which tries all of them."""
+
+    def __init__(self, endpoints: Mapping[tuple[str, str], Endpoint], rest: Starlette) -> None:
+        self._endpoints, self._rest = endpoints, rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        known = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if known is None:
+            await self._rest(scope, receive, send)
+        else:
+            await (await known(Request(scope, receive)))(scope, receive, send)
+
+
+def application(exchange: Exchange) -> Front:
+    """Its clock is a task that the server starts and ends."""
     sim = SimApi(exchange)
     routes: list[Route | WebSocketRoute] = [
         Route(path, _endpoint(exchange, handler, data=False, open_to_all=False), methods=[method])
@@ -179,10 +227,17 @@ def application(exchange: Exchange) -> Starlette:
     routes += [Route(path, endpoint, methods=[method]) for method, path, endpoint in sim.routes()]
     routes.append(WebSocketRoute("/stream", exchange.hub.serve))
     routes.append(WebSocketRoute("/{rest:path}", _no_such_stream))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    plain = {
+        (method, route.path): route.endpoint
+        for route in routes
+        if isinstance(route, Route) and "{" not in route.path
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    return Front(plain, Starlette(routes=routes, exception_handlers={HTTPException: _http_error}))
 
 
-def _endpoint(exchange: Exchange, handler: Handler, *, data: bool, open_to_all: bool) -> Any:
+def _endpoint(exchange: Exchange, handler: Handler, *, data: bool, open_to_all: bool) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         return await exchange.handle(request, handler, data=data, open_to_all=open_to_all)
 

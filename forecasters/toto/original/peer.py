@@ -102,6 +102,7 @@ class Worker:
         *,
         groups: Sequence[int] | None = None,
         samples: int | None = None,
+        at_once: int | None = None,
         seed: int = 0,
         block: int | None = None,
         repeats: int = 1,
@@ -113,7 +114,13 @@ class Worker:
         inputs, outputs = (Path(self._folder.name, name) for name in ("inputs.npz", "outputs.npz"))
         np.savez(inputs, series=series, mask=mask, groups=ids)
         request = {"do": "forecast", "inputs": str(inputs), "horizon": horizon, "samples": samples, "seed": seed}
-        request |= {"block": block, "repeats": repeats, "limits": limits, "outputs": str(outputs) if keep else None}
+        request |= {
+            "block": block,
+            "repeats": repeats,
+            "limits": limits,
+            "outputs": str(outputs) if keep else None,
+            "at_once": at_once,
+        }
         answer = self.ask(request)
         found = None
         if keep:

@@ -27,6 +27,7 @@ def load_kronos(
     dtype: Literal["float32", "bfloat16"] = "float32",
     device: str = "cpu",
     compile_backend: str = "inductor",
+    compile_mode: str | None = None,
 ) -> Kronos:
     """folder/network and folder/tokenizer, config.json and model.safetensors in each. Raises CheckpointError.
 
@@ -34,7 +35,8 @@ def load_kronos(
     clip         standard deviations
     dtype        of the network; the tokenizer is float32 always
     device       as torch names it
-    compile      the step of the loop, for each shape when it is first met; on a CPU. The paths are the same.
+    compile      the step of the loop, for each shape when it is first met. The paths are the same.
+    compile_mode as torch.compile names it; None is default on a CPU, reduce-overhead (CUDA graphs) on a GPU
     """
     import torch
 
@@ -45,9 +47,7 @@ def load_kronos(
     where = torch.device(device)
     step = None
     if compile:
-        if where.type != "cpu":
-            raise NotImplementedError(f"compiling for {where} is not there yet: load it with compile=False")
-        from forecasters.kronos.compiled import compiled_advance
+        from forecasters.kronos.compiled import compiled_advance, default_mode
 
-        step = compiled_advance(backend=compile_backend)
+        step = compiled_advance(backend=compile_backend, mode=compile_mode or default_mode(where))
     return Kronos(checkpoint, clip=clip, dtype=getattr(torch, dtype), device=where, step=step)

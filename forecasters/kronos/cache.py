@@ -33,6 +33,9 @@ class LayerCache:
         self.suffix_keys = torch.zeros(suffix, dtype=dtype, device=device)
         self.suffix_values = torch.zeros(suffix, dtype=dtype, device=device)
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.prefix_keys, self.prefix_values, self.suffix_keys, self.suffix_values
+
     def fill(self, series: int, keys: Tensor, values: Tensor) -> None:
         """[H, T, W] of one series' context; the places behind it stay masked."""
         count = keys.shape[1]

@@ -213,6 +213,16 @@ class NetworkCache:
         self.calendar = torch.zeros(shape.series, shape.drawn, width, dtype=dtype, device=device)
         self.lengths = torch.zeros(shape.series, dtype=torch.int64, device=device)
         self.prefix_mask = torch.zeros(shape.series, 1, 1, shape.context, dtype=dtype, device=device)
+        if device.type == "cuda":
+            self._keep_addresses()
+
+    def _keep_addresses(self) -> None:
+        """Tell the compiler that this memory stays where it is: else it gives up CUDA graphs for what is written to."""
+        from torch._dynamo import mark_static_address
+
+        kept = [tensor for layer in (*self.layers, self.dependency) for tensor in layer.tensors()]
+        for tensor in (*kept, self.calendar, self.lengths, self.prefix_mask):
+            mark_static_address(tensor)
 
     def begin(self, lengths: Sequence[int], calendar: Tensor) -> None:
         """A new generation: context lengths [B], and the calendar [B, N, D] of what will be drawn."""

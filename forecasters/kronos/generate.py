@@ -134,6 +134,7 @@ class Kronos:
         top_k: int = 0,
         seed: int = 0,
         strategy: Strategy = "cached",
+        noise: Literal["exponential", "uniform"] = "exponential",
     ) -> Floats:
         """Paths [S, H, 6] float32 in the bars' units. Raises InvalidContext.
 
@@ -141,9 +142,10 @@ class Kronos:
         times         [T] starts of the bars, UTC, int64 nanoseconds or datetime64
         future_times  [H]
         seed          on a CPU, with all samples of one series, the tokens are the original's under the same seed
+        noise         uniform is quicker with many samples, and draws other tokens for a seed; see Sampling
         """
         series = Series(bars=bars, times=times, future_times=future_times, seed=seed)
-        sampling = Sampling(greedy=greedy, temperature=temperature, top_p=top_p, top_k=top_k)
+        sampling = Sampling(greedy=greedy, temperature=temperature, top_p=top_p, top_k=top_k, noise=noise)
         return self.generate_batch([series], sampling, samples=samples, strategy=strategy)[0]
 
     @torch.no_grad()
@@ -255,8 +257,8 @@ class Kronos:
             return None
         config = self._network.config
         generators = [torch.Generator(device=self.device).manual_seed(seed) for seed in seeds]
-        s1_noise = Noise(generators, samples=samples, rows=rows, tokens=2**config.s1_bits)
-        return s1_noise, Noise(generators, samples=samples, rows=rows, tokens=2**config.s2_bits)
+        s1_noise = Noise(generators, sampling, samples=samples, rows=rows, tokens=2**config.s1_bits)
+        return s1_noise, Noise(generators, sampling, samples=samples, rows=rows, tokens=2**config.s2_bits)
 
     def _decoded(self, series: _Prepared, s1: Tensor, s2: Tensor) -> Floats:
         """[S, H] drawn tokens -> [S, H, 6] in the bars' units."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from functools import cache
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import finalize
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 LEAST_ROWS = 2  # a single row is multiplied by another routine, which rounds differently
 
 _handles = itertools.count()
-_by_handle: WeakValueDictionary[int, FixedLinear] = WeakValueDictionary()
+_by_handle: dict[int, tuple[Tensor, Tensor | None]] = {}  # packed weight and bias, while their module lives
 
 
 class FixedLinear(nn.Module):
@@ -37,7 +37,8 @@ class FixedLinear(nn.Module):
             self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, None)
             _packed_operator()
             self._handle = next(_handles)
-            _by_handle[self._handle] = self
+            _by_handle[self._handle] = (self._packed, self.bias)
+            finalize(self, _by_handle.pop, self._handle, None)
             self.weight = self.weight.new_empty(0)  # one copy is enough
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -50,8 +51,13 @@ class FixedLinear(nn.Module):
 
     def multiply(self, rows: Tensor) -> Tensor:
         """By oneDNN."""
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, self._packed, self.bias, "none", [], "")
+        result: Tensor = _pointwise()(rows, self._packed, self.bias, "none", [], "")
         return result
+
+
+@cache
+def _pointwise() -> Any:
+    return torch.ops.mkldnn._linear_pointwise.default
 
 
 @cache
@@ -66,7 +72,9 @@ def _packed_operator() -> object:
 
 
 def _packed_linear(rows: Tensor, handle: int, outputs: int) -> Tensor:
-    return _by_handle[handle].multiply(rows)
+    packed, bias = _by_handle[handle]
+    result: Tensor = _pointwise()(rows, packed, bias, "none", [], "")
+    return result
 
 
 def _packed_linear_shape(rows: Tensor, handle: int, outputs: int) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,12 +23,15 @@ class Sampling:
     temperature  above 0
     top_p        in (0, 1]; 1 is no limit
     top_k        0 is no limit
+    noise        exponential: a seed gives the original's tokens on a CPU; uniform: the same distribution (in steps of
+                 2^-24) from one number a token instead of one for each of the vocabulary, other tokens for a seed
     """
 
     greedy: bool = False
     temperature: float = 1.0
     top_p: float = 0.9
     top_k: int = 0
+    noise: Literal["exponential", "uniform"] = "exponential"
 
     def __post_init__(self) -> None:
         if not (self.temperature > 0 and 0 < self.top_p <= 1 and self.top_k >= 0):
@@ -35,6 +39,8 @@ class Sampling:
                 f"temperature {self.temperature:g} must be above 0, top_p {self.top_p:g} in (0, 1], "
                 f"top_k {self.top_k} not below 0"
             )
+        if self.noise not in ("exponential", "uniform"):
+            raise ValueError(f"noise is {self.noise!r}, must be 'exponential' or 'uniform'")
 
 
 def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
@@ -69,27 +75,39 @@ def nucleus_floor(likely: Tensor, top_p: float) -> Tensor:
 
 
 def choose(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
-    """[..., V] logits and exponential noise -> [...] tokens.
+    """[..., V] logits, and noise [..., V] exponential or [..., 1] uniform -> [...] tokens.
 
     argmax(p / Exp(1)) is a draw from p; it is also how torch draws one token of a row on a CPU, which is why a seed
-    gives the original's tokens there.
+    gives the original's tokens there. The uniform draw is the first token at which the sum of p reaches its share: as
+    that share is above 0 and at most all of it, a token of no probability is never met.
     """
     if sampling.greedy:
         return logits.argmax(dim=-1)
-    return (probabilities(logits, sampling) / noise).argmax(dim=-1)
+    likely = probabilities(logits, sampling)
+    if sampling.noise == "uniform":
+        reached = likely.cumsum(dim=-1)
+        return (reached < (1 - noise) * reached[..., -1:]).sum(dim=-1)
+    return (likely / noise).argmax(dim=-1)
 
 
 class Noise:
-    """Exponential noise, draw by draw, each series from its own generator: its neighbours do not matter."""
+    """Noise, draw by draw, each series from its own generator: its neighbours do not matter."""
 
-    def __init__(self, generators: Sequence[torch.Generator], *, samples: int, rows: int, tokens: int) -> None:
+    def __init__(
+        self, generators: Sequence[torch.Generator], sampling: Sampling, *, samples: int, rows: int, tokens: int
+    ) -> None:
         """`rows` at or above `samples`: the rest is only there to fill up the shape."""
         self._generators = generators
         self._samples = samples
-        self._values = torch.ones(len(generators), rows, tokens, device=generators[0].device)  # [B, R, V]
+        self._uniform = sampling.noise == "uniform"
+        shape = (len(generators), rows, 1 if self._uniform else tokens)
+        self._values = torch.full(shape, 0.5, device=generators[0].device)
 
     def draw(self) -> Tensor:
-        """[B, R, V], the same memory each time."""
+        """[B, R, V] exponential or [B, R, 1] uniform, the same memory each time."""
         for series, generator in zip(self._values, self._generators, strict=True):
-            series[: self._samples].exponential_(generator=generator)
+            if self._uniform:
+                series[: self._samples].uniform_(generator=generator)
+            else:
+                series[: self._samples].exponential_(generator=generator)
         return self._values

@@ -1,0 +1,141 @@
+"""Bars to training windows: a context, and a horizon behind it.
+
+Mean and spread of a window come from its context alone, as they do when it is forecast: bars of the horizon that took
+part in them would be told beforehand. A batch follows from the seed, the stage and the step, so that a training that
+was cut off goes on with the very windows it would have had.
+
+B windows, C context, H horizon, W = C + H bars, T bars of a series.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from forecasters.kronos.features import Floats, Standardised, calendar, complete_bars, standardise
+from forecasters.kronos.training.recipe import SHORTEST_CONTEXT, Recipe, TrainingError
+
+Stamps = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingSeries:
+    """bars [T, 6] float32 in quote currency and units; stamps [T, 5] minute, hour, weekday, day, month."""
+
+    name: str
+    bars: Floats
+    stamps: Stamps
+
+    def __len__(self) -> int:
+        return len(self.bars)
+
+    def part(self, first: int, last: int) -> TrainingSeries:
+        return replace(self, bars=self.bars[first:last], stamps=self.stamps[first:last])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """
+    values        [B, W, 6] float32, standardised by each window's first `context` bars
+    mean, spread  [B, 6] float32, of those
+    stamps        [B, W, 5] int64
+    """
+
+    values: Floats
+    mean: Floats
+    spread: Floats
+    stamps: NDArray[np.int64]
+    context: int
+
+
+def training_series(name: str, bars: ArrayLike, times: ArrayLike) -> TrainingSeries:
+    """[T, 4], [T, 5] or [T, 6] bars and the start of each, UTC, oldest first. Raises InvalidContext, TrainingError."""
+    complete, stamps = complete_bars(bars), calendar(times)
+    if len(complete) != len(stamps):
+        raise TrainingError(f"{name}: {len(complete)} bars but {len(stamps)} times")
+    moments = np.asarray(times)
+    if (moments[1:] <= moments[:-1]).any():
+        raise TrainingError(f"{name}: bars must be in order of time, each time once")
+    return TrainingSeries(name=name, bars=complete, stamps=stamps.astype(np.uint8))
+
+
+def split(series: Sequence[TrainingSeries], recipe: Recipe) -> tuple[list[TrainingSeries], list[TrainingSeries]]:
+    """(to learn from, to validate with): the newest share of each series is kept back. Raises TrainingError."""
+    least = SHORTEST_CONTEXT + recipe.horizon
+    learned, kept = [], []
+    for each in series:
+        cut = len(each) - max(least, round(len(each) * recipe.validation_share))
+        if cut >= least:
+            learned.append(each.part(0, cut))
+            kept.append(each.part(cut, len(each)))
+    if not learned:
+        longest = max((len(each) for each in series), default=0)
+        raise TrainingError(
+            f"the longest series has {longest} bars: to learn and to validate takes at least {2 * least} "
+            f"(a context of {SHORTEST_CONTEXT} and a horizon of {recipe.horizon}, twice); give more bars"
+        )
+    return learned, kept
+
+
+def fingerprint(series: Sequence[TrainingSeries]) -> str:
+    """Of all that is learned from."""
+    digest = sha256()
+    for each in series:
+        digest.update(each.name.encode())
+        digest.update(np.ascontiguousarray(each.bars).data)
+        digest.update(np.ascontiguousarray(each.stamps).data)
+    return digest.hexdigest()[:16]
+
+
+class Windows:
+    """Windows of several series, each as likely as any other of its length."""
+
+    def __init__(self, series: Sequence[TrainingSeries], recipe: Recipe) -> None:
+        self._series = list(series)
+        self._recipe = recipe
+        longest = max(len(each) for each in series)
+        self._longest = min(recipe.longest_context, longest - recipe.horizon)
+
+    def batch(self, stage: str, step: int) -> Batch:
+        """Of about `tokens` bars. The same stage and step give the same batch."""
+        recipe = self._recipe
+        random = np.random.default_rng([recipe.seed, zlib.crc32(stage.encode()), step])
+        low, high = np.log(SHORTEST_CONTEXT), np.log(self._longest)
+        context = min(self._longest, round(float(np.exp(random.uniform(low, high)))))
+        return self._drawn(random, context, max(1, recipe.tokens // (context + recipe.horizon)))
+
+    def fixed(self, stage: str, count: int) -> list[Batch]:
+        """For validation: the same `count` batches at any time."""
+        return [self.batch(f"{stage} validation", index) for index in range(count)]
+
+    def _drawn(self, random: np.random.Generator, context: int, count: int) -> Batch:
+        width = context + self._recipe.horizon
+        places = np.maximum([len(each) - width + 1 for each in self._series], 0)
+        picks = random.integers(0, places.sum(), size=count)
+        ends = np.cumsum(places)
+        owners = np.searchsorted(ends, picks, side="right")
+        starts = picks - (ends[owners] - places[owners])
+        chosen = [(self._series[owner], start) for owner, start in zip(owners.tolist(), starts.tolist(), strict=True)]
+        found = [window(each.bars[start : start + width], context, self._recipe.clip) for each, start in chosen]
+        return Batch(
+            values=np.stack([values for values, _ in found]),
+            mean=np.stack([known.mean for _, known in found]),
+            spread=np.stack([known.spread for _, known in found]),
+            stamps=np.stack([each.stamps[s : s + width] for each, s in chosen]).astype(np.int64),
+            context=context,
+        )
+
+
+def window(bars: Floats, context: int, clip: float) -> tuple[Floats, Standardised]:
+    """[W, 6] complete bars -> [W, 6] standardised by the first `context` of them, within +-clip; and by what."""
+    known = standardise(bars[:context], clip)
+    scaled = bars[context:]
+    if known.factor != 1.0:
+        scaled = scaled * np.array([known.factor] * 4 + [1.0, known.factor], dtype=np.float32)
+    behind = np.clip((scaled - known.mean) / known.spread, -clip, clip).astype(np.float32)
+    return np.concatenate([known.values, behind]), known

@@ -1,0 +1,218 @@
+"""`trader finetune`: Kronos trained on bars, from random weights or from a checkpoint, into a folder to run from."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from trader.commands.options import loaded_settings
+
+if TYPE_CHECKING:
+    from forecasters.kronos.training.recipe import Recipe, Shape
+    from forecasters.kronos.training.stage import Observer, Point
+    from forecasters.kronos.training.train import Trained
+    from forecasters.kronos.training.windows import TrainingSeries
+
+INTERRUPTED = 130
+
+
+@click.command("finetune")
+@click.option("--symbols", help="Comma list: their stored bars (`trader data`), or those of --data.")
+@click.option("--timeframe", help="Of the stored bars (default: TIMEFRAME).")
+@click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars of a Parquet or CSV file (repeatable).")
+@click.option("--generated", type=click.IntRange(min=0), metavar="SEED", help="Markets that were never recorded.")
+@click.option("--markets", default=32, show_default=True, type=click.IntRange(min=1), help="How many of those.")
+@click.option("--bars", default=12_000, show_default=True, type=click.IntRange(min=1), help="Of each of them.")
+@click.option("--size", default="nano", show_default=True, help="pico, nano, mini, small or base; random weights.")
+@click.option("--from", "begin", metavar="CHECKPOINT", help="Go on from these weights: a folder or a hub name.")
+@click.option("--steps", type=click.IntRange(min=0), help="Of the network.")
+@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Instead: how often each bar is seen.")
+@click.option("--tokenizer-steps", type=click.IntRange(min=0), help="Of the tokenizer; 0 keeps it.")
+@click.option("--tokens", type=click.IntRange(min=1), help="Bars a step.")
+@click.option("--context", type=click.IntRange(min=1), help="The longest context, in bars.")
+@click.option("--horizon", type=click.IntRange(min=1), help="Bars behind it that are learned.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Of learning, the network's.")
+@click.option("--sampled-s1", is_flag=True, help="Learn s2 given a drawn s1, as the published code does.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Default: models/NAME in STATE_DIR.")
+def command(
+    symbols: str | None,
+    timeframe: str | None,
+    data: tuple[str, ...],
+    generated: int | None,
+    markets: int,
+    bars: int,
+    size: str,
+    begin: str | None,
+    steps: int | None,
+    epochs: float | None,
+    tokenizer_steps: int | None,
+    tokens: int | None,
+    context: int | None,
+    horizon: int | None,
+    rate: float | None,
+    sampled_s1: bool,
+    seed: int,
+    device: str,
+    out: Path | None,
+) -> int:
+    """Train Kronos on bars; the same command goes on where it was interrupted.
+
+    The folder that it writes is a KRONOS_MODEL_ID.
+    """
+    _check_installed()
+    series = _series(symbols, timeframe, data, generated, markets, bars)
+    given = {
+        "steps": steps,
+        "tokenizer_steps": tokenizer_steps,
+        "tokens": tokens,
+        "longest_context": context,
+        "horizon": horizon,
+        "network_rate": rate,
+        "sampled_s1": sampled_s1 or None,
+        "seed": seed,
+    }
+    first, recipe = _plan(size, begin, given, epochs, sum(len(each) for each in series))
+    folder = out or loaded_settings().settings.store.state_dir / "models" / f"kronos-{size if begin is None else 'own'}"
+    trained = _trained(series, recipe, folder, first, device)
+    return _say(trained)
+
+
+def _check_installed() -> None:
+    from forecasters.options import missing_packages
+    from trader.errors import ConfigurationError
+
+    missing = missing_packages(("torch", "safetensors", "huggingface_hub"))
+    if missing:
+        raise ConfigurationError(f"training needs {', '.join(missing)}")
+
+
+def _series(
+    symbols: str | None, timeframe: str | None, data: Sequence[str], generated: int | None, markets: int, bars: int
+) -> list[TrainingSeries]:
+    from trader.commands import finetune_bars
+    from trader.errors import ConfigurationError
+
+    files = finetune_bars.parsed(data)
+    wanted = finetune_bars.symbols_of(symbols)
+    found = [finetune_bars.from_file(symbol, file) for symbol, file in files if not wanted or symbol in wanted]
+    stored = [symbol for symbol in wanted if symbol not in dict(files)]
+    if stored:
+        found += finetune_bars.of_store(loaded_settings(None, timeframe=timeframe).settings, stored)
+    if generated is not None:
+        found += finetune_bars.generated(generated, markets, bars)
+    if not found:
+        raise ConfigurationError(
+            "nothing to learn from: give --symbols with stored bars, --data SYM=FILE, or --generated SEED"
+        )
+    return found
+
+
+def _plan(
+    size: str, begin: str | None, given: dict[str, int | float | None], epochs: float | None, bars: int
+) -> tuple[Shape | str, Recipe]:
+    """What to begin from, and the recipe with what was given. Raises ConfigurationError."""
+    from forecasters.kronos.training.recipe import FURTHER, SIZES, TrainingError, fresh
+    from trader.errors import ConfigurationError
+
+    if begin is None and size not in SIZES:
+        raise ConfigurationError(f"--size is {size!r}, not one of {', '.join(SIZES)}")
+    if epochs is not None and given["steps"] is not None:
+        raise ConfigurationError("give --steps or --epochs, not both")
+    if begin is None and 0 in (given["steps"], given["tokenizer_steps"]):
+        raise ConfigurationError("0 steps would keep random weights: that is for --from only")
+    changes = {name: value for name, value in given.items() if value is not None}
+    try:
+        recipe = replace(fresh(SIZES[size]) if begin is None else FURTHER, **changes)  # type: ignore[arg-type]
+        if epochs is not None:
+            recipe = replace(recipe, steps=math.ceil(epochs * bars / recipe.tokens))
+    except TrainingError as error:
+        raise ConfigurationError(str(error)) from error
+    return (SIZES[size] if begin is None else begin), recipe
+
+
+def _trained(
+    series: Sequence[TrainingSeries], recipe: Recipe, folder: Path, begin: Shape | str, device: str
+) -> Trained:
+    from forecasters.base import ForecastError
+    from forecasters.kronos.training.train import train
+    from trader.errors import ConfigurationError
+
+    count = sum(len(each) for each in series)
+    click.echo(f"{count:,} bars of {len(series)} series; into {folder}")
+    try:
+        with _stopping() as stop, _watching() as observe:
+            return train(series, recipe, folder, begin=begin, device=device, observe=observe, stop=stop)
+    except ForecastError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _say(trained: Trained) -> int:
+    from trader.commands.finetune_picture import draw
+
+    picture = draw(trained.curve, trained.folder / "curves.png")
+    if picture is not None:
+        click.echo(f"curves: {picture}")
+    if not trained.finished:
+        click.echo("stopped; the same command goes on from there")
+        return INTERRUPTED
+    click.echo(f"{trained.parameters:,} parameters in {trained.folder}; to run on it: KRONOS_MODEL_ID={trained.folder}")
+    return 0
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM end it after the step under way; a second Ctrl-C at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _watching() -> Iterator[Observer]:
+    """A bar a stage in a terminal, a line a validation elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    console = Console()
+    if not console.is_terminal:
+        yield _line
+        return
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"))
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[figures]}"), console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(point: Point) -> None:
+            if point.stage not in tasks:
+                tasks[point.stage] = progress.add_task(point.stage, total=point.steps, figures="")
+            progress.update(tasks[point.stage], completed=point.step, figures=_figures(point))
+
+        yield show
+
+
+def _line(point: Point) -> None:
+    if any(name.startswith("validation") for name in point.figures):
+        click.echo(f"{point.stage} {point.step}/{point.steps}: {_figures(point)}")
+
+
+def _figures(point: Point) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in point.figures.items())

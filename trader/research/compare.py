@@ -21,7 +21,8 @@ from forecasters.likeness import Likeness, Tolerance, likeness
 from forecasters.types import CLOSE, HIGH, LOW, TAG, Forecast
 from settings.research import Compare
 from settings.schema import Settings
-from trader.core.types import Symbol
+from trader.core.types import Symbol, Timeframe
+from trader.exchange.files import to_micros
 from trader.exchange.market import Market
 from trader.research.backtest import happened_in, problems_of
 from trader.research.figures import Figures, Interval, figures_of, grid_of, sampled
@@ -35,6 +36,7 @@ from trader.research.verdict import ArmEvidence, Evidence, Verdict, decide
 Floats = NDArray[np.float64]
 Progress = Callable[[int], None]
 
+LONGEST_PAUSE = 100  # bars that a market may be closed before the bars that were forecast come
 CHANNELS = {"close": CLOSE, "high": HIGH, "low": LOW}
 
 
@@ -87,7 +89,7 @@ class Comparison:
     agreement: float
     difference: float
     return_change: Interval | None
-    rule: Compare
+    rule: Mapping[str, float]
     verdict: Verdict
 
 
@@ -134,7 +136,7 @@ def compare(
         agreement=alike.agreement,
         difference=alike.difference,
         return_change=_return_change(run, again),
-        rule=rule,
+        rule=rule.model_dump(),
         verdict=decide(evidence, rule),
     )
 
@@ -192,7 +194,8 @@ def _figures(run: Recording) -> Figures | None:
 def _errors(rival: Rival, market: Market, run: Recording) -> dict[str, float]:
     """Of the middle of each forecast, over all steps that have come true by the end of the data."""
     found: dict[str, list[Floats]] = {name: [] for name in CHANNELS}
-    known = {symbol: _bars_of(market, symbol, run) for symbol in run.rules.symbols}
+    until = run.end + run.rules.timeframe.duration * (LONGEST_PAUSE + run.rules.horizon)
+    known = {symbol: _bars_of(market, symbol, run.rules.timeframe, until) for symbol in run.rules.symbols}
     for question, forecast in rival.answers.items():
         times, values = known[Symbol(question.series)]
         places = np.searchsorted(times, forecast.times)
@@ -205,12 +208,16 @@ def _errors(rival: Rival, market: Market, run: Recording) -> dict[str, float]:
     return {name: float(each.mean()) if len(each) else math.nan for name, each in errors.items()}
 
 
-def _bars_of(market: Market, symbol: Symbol, run: Recording) -> tuple[NDArray[np.datetime64], Floats]:
+def _bars_of(
+    market: Market, symbol: Symbol, timeframe: Timeframe, until: datetime
+) -> tuple[NDArray[np.datetime64], Floats]:
+    """Those that had closed by then: a generated market has no end."""
     series = market.series(symbol)
     if series is None:
         return np.array([], dtype="datetime64[us]"), np.empty((0, 6))
-    columns, _ = series.closed(run.rules.timeframe, end_us=2**62)
-    return table_of(columns)
+    columns, closed = series.closed(timeframe, end_us=to_micros(until))
+    times, values = table_of(columns)
+    return times[:closed], values[:closed]
 
 
 def _middle(forecast: Forecast, channel: int) -> Floats:
@@ -254,17 +261,15 @@ def _return_change(reference: Recording, candidate: Recording) -> Interval | Non
     return sum_interval(returns[1] - returns[0], blocks_of(returns[0]))
 
 
-def with_end(setup: Setup, cycles: int, timeframe_bars: int) -> Setup:
-    """The last `cycles` cycles of the files, leaving `timeframe_bars` bars after them to hold forecasts against."""
+def last_cycles(setup: Setup, cycles: int, after: int) -> Setup:
+    """The last `cycles` of the files, leaving `after` bars behind them to hold the forecasts against."""
     if not setup.market.data or setup.market.start is not None:
         return replace(setup, cycles=cycles)
     market = opened(setup.market)
     first = next(iter(setup.market.data))
-    series = market.series(first)
-    assert series is not None
-    columns, _ = series.closed(market.timeframe, end_us=2**62)
-    times, _ = table_of(columns)
-    place = max(len(times) - cycles - timeframe_bars - 1, 0)
+    assert market.end is not None
+    times, _ = _bars_of(market, first, market.timeframe, market.end)
+    place = max(len(times) - cycles - after - 1, 0)
     start = times[place].astype("datetime64[us]").astype(datetime).replace(tzinfo=UTC)
     earliest = market.start
     return replace(setup, cycles=cycles, market=replace(setup.market, start=max(start, earliest)))

@@ -20,6 +20,7 @@ from trader.simulation import with_trading
 
 BATCH_DEADLINE_S = 600.0
 PING_S = 10.0
+_FREE = "OPTIONS__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,17 @@ class RivalSpec:
 
     def flags(self) -> dict[str, object]:
         """On top of the comparison's own, by setting name."""
-        return {"forecaster": self.backend, **{name.lower(): value for name, value in self.changes.items()}}
+        typed = {name.lower(): value for name, value in self.changes.items() if not name.startswith(_FREE)}
+        return {"forecaster": self.backend, **typed}
+
+    def with_options(self, settings: Settings) -> Settings:
+        """The settings with the backend's free options, OPTIONS__NAME__OPTION=VALUE, on top of theirs."""
+        options = {name: dict(values) for name, values in settings.backend_options.items()}
+        for name, value in self.changes.items():
+            if name.startswith(_FREE):
+                backend, _, option = name.removeprefix(_FREE).lower().partition("__")
+                options.setdefault(backend, {})[option] = value
+        return settings.model_copy(update={"backend_options": options})
 
 
 def open_rival(spec: RivalSpec, settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Rival:

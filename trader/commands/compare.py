@@ -1,0 +1,167 @@
+"""`trader compare`: should a model be compiled? Two arms, in turns, on the same bars; a decision with its reasons."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trader.commands.options import json_option, settings_of
+from trader.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from settings.schema import Settings
+    from trader.research.compare import Comparison
+    from trader.research.simulate import Setup
+
+MARGIN = 2  # bars between the last forecast's horizon and the end of the data
+
+
+@click.command("compare")
+@click.argument("reference")
+@click.argument("candidate")
+@click.option("--symbols", help="Comma list (default: those of --data, or SYMBOLS).")
+@click.option("--timeframe", help="Default: that of --data, or TIMEFRAME.")
+@click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars; without: the store's, or --generated.")
+@click.option("--generated", is_flag=True, help="On a generated market.")
+@click.option("--seed", type=int, help="Of the generated market.")
+@click.option("--strategy", help="Of the backtest (default: STRATEGY).")
+@click.option(
+    "--cycles", type=click.IntRange(min=1), default=200, show_default=True, help="Bars at which both are asked."
+)
+@click.option("--apply", "apply_it", is_flag=True, help="Write the decision into .env.compile here.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The evidence (default: in STATE_DIR/compare)."
+)
+@click.option("--state-dir", type=click.Path(file_okay=False), help="Folder of the stores.")
+@json_option
+def command(
+    reference: str,
+    candidate: str,
+    symbols: str | None,
+    timeframe: str | None,
+    data: tuple[str, ...],
+    generated: bool,
+    seed: int | None,
+    strategy: str | None,
+    cycles: int,
+    apply_it: bool,
+    out: Path | None,
+    state_dir: str | None,
+    as_json: bool,
+) -> int:
+    """Compare REFERENCE (eager) with CANDIDATE (compiled), for example `kronos kronos-compiled`.
+
+    Either may carry settings of its own: `kronos,KRONOS_SAMPLE_COUNT=10`. Exit 1 where it is INCONCLUSIVE.
+    """
+    shared: dict[str, object] = {
+        "trading_mode": "sim",
+        "symbols": symbols,
+        "timeframe": timeframe,
+        "strategy": strategy,
+        "sim__bars": data,
+        "sim__seed": seed,
+        "state_dir": state_dir,
+    }
+    comparison, settings = _compared(reference, candidate, shared, cycles, generated=generated or not data)
+    evidence = _kept(comparison, settings, out)
+    click.echo(evidence.read_text() if as_json else _shown(comparison))
+    click.echo(f"evidence: {evidence}", err=True)
+    if apply_it:
+        from trader.research.apply_decision import apply_decision
+
+        click.echo(apply_decision(comparison, settings.trading.family, evidence, Path.cwd()), err=True)
+    return 1 if comparison.verdict.outcome == "INCONCLUSIVE" else 0
+
+
+def _compared(
+    reference: str, candidate: str, shared: dict[str, object], cycles: int, *, generated: bool
+) -> tuple[Comparison, Settings]:
+    from forecasters.guard import GuardOptions
+    from trader.research.compare import compare
+    from trader.research.rival_workers import RivalSpec, open_rival
+
+    specs = [RivalSpec.parse(text) for text in (reference, candidate)]
+    if reference == candidate:
+        raise ConfigurationError(f"{reference} twice is no comparison; right: for example kronos kronos-compiled")
+    settings = [spec.with_options(_settings_of_rival({**shared, **spec.flags()}, generated)) for spec in specs]
+    setup = _setup(settings[0], cycles)
+    with ExitStack() as stack:
+        first, second = (open_rival(spec, each, stack, _whisper) for spec, each in zip(specs, settings, strict=True))
+        comparison = compare(
+            setup,
+            first,
+            second,
+            settings[0].compare,
+            tolerance=GuardOptions().tolerance(_dtype(settings[0])),
+            progress=_progress(cycles),
+        )
+    return comparison, settings[0]
+
+
+def _settings_of_rival(flags: dict[str, object], generated: bool) -> Settings:
+    from trader.research.sources import settled
+
+    return settled(settings_of(flags), generated=generated)
+
+
+def _dtype(settings: Settings) -> str:
+    """Coarser numbers may differ by more."""
+    models = {"kronos": settings.kronos.dtype, "toto": settings.toto.dtype}
+    return models.get(settings.trading.family, "float32")
+
+
+def _setup(settings: Settings, cycles: int) -> Setup:
+    from trader.research.compare import last_cycles
+    from trader.research.simulate import Setup, market_options
+
+    setup = Setup(settings=settings, market=market_options(settings))
+    return last_cycles(setup, cycles, settings.trading.horizon + MARGIN)
+
+
+def _kept(comparison: Comparison, settings: Settings, out: Path | None) -> Path:
+    """The evidence on the disk."""
+    from trader.adapters.journal.codec import to_plain
+    from trader.research.store import write_atomically
+
+    names = "-".join(each.name.partition(",")[0] for each in (comparison.reference, comparison.candidate))
+    path = out or settings.store.state_dir / "compare" / f"{comparison.at:%Y%m%dT%H%M%SZ}-{names}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_finite(to_plain(comparison)), indent=2, sort_keys=True)
+    write_atomically(path, lambda place: place.write_text(text))
+    return path.absolute()
+
+
+def _finite(plain: Any) -> Any:
+    """JSON has no word for NaN: unknown is null."""
+    if isinstance(plain, dict):
+        return {name: _finite(each) for name, each in plain.items()}
+    if isinstance(plain, list):
+        return [_finite(each) for each in plain]
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
+
+
+def _shown(comparison: Comparison) -> str:
+    from trader.commands.compare_table import show
+
+    return show(comparison)
+
+
+def _whisper(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _progress(cycles: int) -> Callable[[int], None]:
+    """A line that is written over on a terminal; nothing elsewhere."""
+
+    def tell(done: int) -> None:
+        sys.stderr.write(f"\rasking both: {done} of {cycles} cycles ")
+        sys.stderr.flush()
+
+    return tell if sys.stderr.isatty() else lambda done: None

@@ -1,0 +1,94 @@
+"""A comparison as text for a terminal: the verdict first, then what it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trader.research.compare import Comparison, RivalResult
+from trader.research.figures import Interval
+
+
+def show(comparison: Comparison) -> str:
+    return "\n".join(_lines(comparison))
+
+
+def _lines(comparison: Comparison) -> Iterator[str]:
+    verdict = comparison.verdict
+    yield f"{verdict.outcome}"
+    yield from (f"  {reason}" for reason in verdict.reasons)
+    yield from (f"  warning: {warning}" for warning in verdict.warnings)
+    yield ""
+    yield (
+        f"{', '.join(comparison.symbols)} {comparison.timeframe}, {comparison.start:%Y-%m-%d %H:%M}Z to "
+        f"{comparison.end:%Y-%m-%d %H:%M}Z, {comparison.questions} cycles asked of both in turns"
+    )
+    yield ""
+    reference, candidate = comparison.reference, comparison.candidate
+    width = max(18, len(reference.name) + 2, len(candidate.name) + 2)
+    yield f"{'':<26}{reference.name:>{width}}{candidate.name:>{width}}"
+    for title, left, right in zip(_TITLES, _column(reference), _column(candidate), strict=True):
+        yield f"{title:<26}{left:>{width}}{right:>{width}}"
+    yield ""
+    yield f"speed-up {comparison.speed_up:.2f} {_told(comparison.speed_interval)}"
+    yield (
+        f"the same in {comparison.agreement:.3%} of the comparable sampled steps; a quantile differs by at most "
+        f"{comparison.difference:.2g} of the forecast's width"
+    )
+    if comparison.return_change is not None:
+        yield f"return, candidate less reference: {_told(comparison.return_change, percent=True)}"
+
+
+_TITLES = (
+    "model",
+    "forecasts",
+    "failures",
+    "median of a cycle",
+    "99th percentile",
+    "warm-up",
+    "graphs compiled",
+    "recompiles",
+    "graph breaks",
+    "CUDA graphs skipped",
+    "peak memory",
+    "MAE of the close",
+    "MAE of the high",
+    "MAE of the low",
+    "round trips",
+    "return",
+    "Sharpe ratio",
+    "its 95% interval",
+)
+
+
+def _column(result: RivalResult) -> Iterator[str]:
+    yield result.model[-24:] or "-"
+    yield f"{result.given} of {result.asked}"
+    yield str(len(result.failures))
+    yield _seconds(result.median_s)
+    yield _seconds(result.p99_s)
+    yield _seconds(result.warm_up_s)
+    report = result.report
+    counts = (
+        (None,) * 4
+        if report is None
+        else (report.frames, report.recompiles, report.graph_breaks, report.cudagraph_skips)
+    )
+    yield from ("-" if count is None else str(count) for count in counts)
+    yield "-" if result.memory_mb is None else f"{result.memory_mb:.0f} MB"
+    for channel in ("close", "high", "low"):
+        yield f"{result.mae[channel]:.4%}"
+    yield "-" if result.trades is None else str(result.trades)
+    yield "-" if result.total_return is None else f"{result.total_return:+.2%}"
+    yield "-" if result.sharpe is None else f"{result.sharpe:.2f}"
+    yield "-" if result.sharpe_interval is None else _told(result.sharpe_interval).strip("()")
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:.1f} ms" if seconds < 10 else f"{seconds:.1f} s"
+
+
+def _told(interval: Interval, *, percent: bool = False) -> str:
+    one = "{:+.2%}" if percent else "{:.2f}"
+    return f"({one.format(interval.low)} to {one.format(interval.high)})"

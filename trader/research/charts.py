@@ -74,7 +74,7 @@ def value_ticks(axis: Axis, *, percent: bool = False, most: int = 5) -> list[Tic
     return found
 
 
-def time_ticks(start: np.datetime64, end: np.datetime64, most: int = 6) -> list[Tick]:
+def time_ticks(start: np.datetime64, end: np.datetime64, most: int = 7) -> list[Tick]:
     """At the starts of hours, days, months or years; `at` is seconds since the epoch."""
     first, last = start.astype("datetime64[s]"), end.astype("datetime64[s]")
     found = list[np.datetime64]()
@@ -104,11 +104,15 @@ def _moment(at: np.datetime64, unit: str) -> str:
 
 
 def _percent(value: float, step: float) -> str:
-    return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9) - 2)}%}"
+    return _minus(f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9) - 2)}%}")
 
 
 def _plain(value: float, step: float) -> str:
-    return f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
+    return _minus(f"{value:,.{max(0, -math.floor(math.log10(step) + 1e-9))}f}")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\u2212")
 
 
 # ---- shapes ----
@@ -194,8 +198,10 @@ def plot(
     grid = "".join(f'<path class="grid" d="M0 {FIELD * (1 - at):.1f}H{FIELD:.0f}"/>' for at, _ in y_ticks)
     body = f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">{grid}{"".join(shapes)}</svg>'
     ys = "".join(f'<span class="y" style="bottom:{100 * at:.2f}%">{escape(text)}</span>' for at, text in y_ticks)
+    crowded = len(x_ticks) > 4  # then a narrow screen leaves out every other one
     xs = "".join(
-        f'<span class="x{_edge(at)}{" odd" if place % 2 else ""}" style="left:{100 * at:.2f}%">{escape(text)}</span>'
+        f'<span class="x{_edge(at)}{" odd" if crowded and place % 2 else ""}" style="left:{100 * at:.2f}%">'
+        f"{escape(text)}</span>"
         for place, (at, text) in enumerate(x_ticks)
     )
     signs = "".join(

@@ -20,6 +20,10 @@ from trader.research.report_html import el, number, percent, raw, section
 
 Floats = NDArray[np.float64]
 TRADES_SHOWN = 200
+_BOUNDS = (
+    "Where one bar touches two levels nobody knows which came first. The run takes the worse order, the optimistic "
+    "bound the better one."
+)
 # Says to the browser what is true anyway: this file loads nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -77,7 +81,12 @@ def render(run: Run) -> str:
             note="Return since the start, after fees and spreads. The strip below is the fall from the highest "
             "equity so far.",
         ),
-        section("summary", "Against holding and doing nothing", report_tables.against(figures, run.optimistic)),
+        section(
+            "summary",
+            "Against holding and doing nothing",
+            report_tables.against(figures, run.optimistic),
+            note=_BOUNDS if run.optimistic is not None else "",
+        ),
         section("months", "Month by month", report_tables.months(times, equity)),
         section(
             "exposure",

@@ -160,7 +160,12 @@ def _facts(result: BacktestResult) -> list[tuple[str, str]]:
 
 
 def _notes(result: BacktestResult) -> list[str]:
-    notes = ["Where one bar touches both an entry and an exit, the worse order of the two is played."]
+    notes = list[str]()
+    if result.denials.get("drawdown"):
+        notes.append(
+            f"The risk layer's limit on the drawdown refused {result.denials['drawdown']:,} entries: from there on the "
+            "account stood still."
+        )
     if result.halted:
         notes.append(f"The run was halted: {result.halted}.")
     if result.problems:

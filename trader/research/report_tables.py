@@ -45,7 +45,7 @@ def against(figures: Figures, optimistic: Figures | None) -> Raw:
     """The run beside its yardsticks."""
     rows = [_curve_row("This run", figures.account, figures)]
     if optimistic is not None:
-        rows.append(_curve_row("This run, were each bar kind", optimistic.account, optimistic))
+        rows.append(_curve_row("Optimistic bound", optimistic.account, optimistic))
     if figures.buy_and_hold is not None:
         rows.append(_curve_row("Buy and hold, no costs", figures.buy_and_hold, None))
     rows.append(["Flat", "0%", "0%", DASH, DASH, "0", "0"])
@@ -115,14 +115,14 @@ def trades(found: Sequence[Trade], most: int) -> Raw:
     rows = [
         [
             each.symbol, "long" if each.entry_order_side is OrderSide.BUY else "short",
-            _moment(each.opened_at), _moment(each.closed_at), f"{each.qty.normalize():f}",
-            price(each.entry_price), price(each.exit_price), money(each.fees, digits=2),
-            coloured(money(each.pnl, signed=True, digits=2), each.pnl),
             coloured(percent(return_of(each)), each.pnl),
+            coloured(money(each.pnl, signed=True, digits=2), each.pnl),
+            _moment(each.opened_at), _moment(each.closed_at), price(each.entry_price), price(each.exit_price),
+            f"{each.qty.normalize():f}", money(each.fees, digits=2),
         ]
         for each in reversed(found[-most:])
     ]  # fmt: skip
-    head = ("", "Side", "In", "Out", "Quantity", "Entry", "Exit", "Fees", "Profit", "Return")
+    head = ("", "Side", "Return", "Profit", "In", "Out", "Entry", "Exit", "Quantity", "Fees")
     left = f"The last {most} of {len(found):,}." if len(found) > most else ""
     return Raw((el("p", left, kind="note") if left else "") + table(head, rows, kind="trades"))
 

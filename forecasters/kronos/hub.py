@@ -7,7 +7,7 @@ trained with. Nothing but safetensors is fetched or read: a pickle may run code.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -73,8 +73,17 @@ PUBLISHED = {
 }
 
 
+SHIPPED = {"kronos-nano": Path(__file__).parent / "nano"}  # reserved: a folder of that name is ./kronos-nano
+
+
 def locate(model_id: str) -> Located:
-    """A folder, or a hub name with or without @revision, which may be downloaded. Raises CheckpointError."""
+    """A shipped one, a folder, or a hub name with or without @revision, which may be downloaded.
+
+    Raises CheckpointError.
+    """
+    if model_id in SHIPPED:
+        found = locate_folder(SHIPPED[model_id])
+        return replace(found, label=f"{model_id}@{found.label.rpartition('@')[2]}")
     if is_folder(model_id):
         return locate_folder(Path(model_id).expanduser())
     published = _published(model_id)
@@ -112,6 +121,8 @@ def lacking(model_id: str) -> str | None:
     """What of it is not on this machine and cannot be had either, as one line; None where it may be loaded."""
     from huggingface_hub import constants
 
+    if model_id in SHIPPED:
+        return None if SHIPPED[model_id].is_dir() else f"{SHIPPED[model_id]} is missing: install trader again"
     if is_folder(model_id):
         return None if Path(model_id).expanduser().is_dir() else f"there is no folder {model_id}"
     try:
@@ -129,7 +140,9 @@ def is_folder(model_id: str) -> bool:
     return Path(model_id).is_dir() or _NAME.fullmatch(model_id) is None or model_id.startswith((".", "/", "~"))
 
 
-_ADVICE = "start it once with network, or set KRONOS_MODEL_ID to a folder with network/ and tokenizer/"
+_ADVICE = (
+    "start it once with network, or set KRONOS_MODEL_ID to kronos-nano or to a folder with network/ and tokenizer/"
+)
 
 
 def _published(model_id: str) -> Published:

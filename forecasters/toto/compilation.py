@@ -74,5 +74,26 @@ class Graphs:
         twin.__kwdefaults__ = function.__kwdefaults__
         bound = MethodType(twin, method.__self__)
         if compilation.backend == "inductor":  # the others have no modes
-            return torch.compile(bound, fullgraph=True, dynamic=False, mode=compilation.mode)
-        return torch.compile(bound, fullgraph=True, dynamic=False, backend=compilation.backend)
+            return _apart(torch.compile(bound, fullgraph=True, dynamic=False, mode=compilation.mode))
+        return _apart(torch.compile(bound, fullgraph=True, dynamic=False, backend=compilation.backend))
+
+
+def _apart(compiled: Callable[..., object]) -> Callable[..., object]:
+    """Each run of a CUDA graph writes where the one before wrote: a run is told apart, and its results are copied."""
+    if not torch.cuda.is_available():
+        return compiled
+
+    def run(*given: object) -> object:
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        return _own(compiled(*given))
+
+    return run
+
+
+def _own(result: object) -> object:
+    """Tensors, and tuples of them at any depth; on a CPU they are one's own already."""
+    if isinstance(result, torch.Tensor):
+        return result.clone() if result.is_cuda else result
+    assert isinstance(result, tuple)
+    parts: list[object] = [_own(part) for part in result]
+    return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)  # type: ignore[arg-type]

@@ -20,6 +20,5 @@ def compiled_twin(model: Toto1 | Toto2, *, buckets: Buckets, mode: str, backend:
         mode = "default"
     other = copy.copy(model)
     other._buckets, other.graphs = buckets, Graphs(Compilation(mode=mode, backend=backend))
-    if isinstance(other, Toto2):
-        other._kept = {}
+    other._kept = {}
     return other

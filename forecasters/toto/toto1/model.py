@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
 from forecasters.toto.parts import Tensors, settled
 from forecasters.toto.toto1.mixture import Mixture, mixture_of
-from forecasters.toto.toto1.network import Network, Read
+from forecasters.toto.toto1.network import Caches, Network, Read
 
 # A mixture [S, V, P, K], and the context where the patch is the first after it -> what is taken to happen [S, V, P].
 Choice = Callable[[Mixture, Read | None], Tensor]
@@ -41,6 +41,7 @@ class Toto1(Toto):
         self.network = settled(Network(config, tensors).to(device).eval(), dtype)
         self._device, self._buckets = device, buckets
         self.graphs = Graphs(compilation)
+        self._kept: dict[Hashable, Caches] = {}
 
     def mean(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:
         given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
@@ -112,14 +113,26 @@ class Toto1(Toto):
         patches = [choose(mixture_of(step.raw, step.centre, step.scale).expanded(samples), read)]
         room = self._buckets.of_ahead(ahead) - 1
         variates, context = step.raw.shape[0], read.valid.shape[0]
-        caches = self.network.caches(samples, variates, room, self._device)
+        caches = self._caches(samples, variates, room) if ahead > 1 else None
         decode = self.graphs.of(self.network.decode, (samples, variates, context, room))
         for index in range(ahead - 1):
+            assert caches is not None
             place = torch.tensor([index], device=self._device)
             step = decode(patches[-1], carried, read, caches, groups, place)
             carried = step.carried
             patches.append(choose(mixture_of(step.raw, step.centre, step.scale), None))
         return torch.cat(patches, dim=-1)
+
+    def _caches(self, samples: int, variates: int, room: int) -> Caches:
+        """Empty; compiled, always the same ones for a bucket."""
+        if self.graphs.compilation is None:
+            return self.network.caches(samples, variates, room, self._device)
+        key = (samples, variates, room)
+        if key not in self._kept:
+            self._kept[key] = self.graphs.in_place(self.network.caches(*key, self._device))
+        for part in self._kept[key]:
+            part.zero_()
+        return self._kept[key]
 
     def _read(self, given: Inputs) -> tuple[Read, Tensor]:
         """Also who sees whom, [V, V] with the variates of the bucket."""

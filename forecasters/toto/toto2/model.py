@@ -210,4 +210,5 @@ def _begun(caches: Caches, read: Read, context: int) -> Caches:
     caches.values[:, :, :, :context] = read.values[:, :, :, :context]
     caches.valid[:, :context] = read.valid[:, :context]
     caches.valid[:, context:] = True
+    caches.values[:, :, :, context:] = 0  # nothing that is masked may be no number
     return caches

@@ -1,0 +1,176 @@
+"""Backtests as a person asks for them: bounds, finer bars, walk-forward windows, the folder, the command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.e2e.running import ask
+from tests.research_backtest.material import HOUR, bars_of, baseline, settings_for, written
+from trader.core.types import Symbol
+from trader.errors import ConfigurationError
+from trader.research.backtest import Backtest, Request, run_backtest
+from trader.research.result import BacktestResult
+from trader.research.run_folder import TABLES, load_result, load_table, save
+from trader.research.walkforward import Walk, check, grid_of
+
+BTC = Symbol("BTC/USD")
+CONTEXT = 60
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def hourly(folder: Path) -> Path:
+    return written(bars_of("BTC/USD", 400), folder / "hourly.parquet")
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path, hourly: Path) -> Backtest:
+    return run_backtest(Request(settings=settings_for({"BTC/USD": hourly}, folder), cycles=150), baseline())
+
+
+def test_the_headline_has_its_bound_beside_it_and_sound_books(done: Backtest) -> None:
+    result = done.result
+    assert result.problems == ()
+    assert (result.errors, result.cycles) == (0, 150)
+    assert result.figures.fills > 0
+    assert result.optimistic is not None
+    assert result.optimistic.account.total_return != result.figures.account.total_return
+    assert result.data[0].content
+
+
+def test_a_result_survives_its_journey_through_json(done: Backtest) -> None:
+    assert BacktestResult.of_json(done.result.as_json()) == done.result
+
+
+def test_a_run_is_a_pure_function_of_what_is_asked(done: Backtest, folder: Path, hourly: Path) -> None:
+    again = run_backtest(Request(settings=settings_for({"BTC/USD": hourly}, folder), cycles=150, ahead=7), baseline())
+    assert replace(again.result, pace=None) == replace(done.result, pace=None)
+
+
+def test_the_folder_holds_what_its_description_says(done: Backtest, tmp_path: Path) -> None:
+    save(tmp_path / "run", done.result, done.kept)
+    assert load_result(tmp_path / "run") == done.result
+    tables = {name: load_table(tmp_path / "run", name) for name in TABLES}
+    assert all(table is not None for table in tables.values())
+    found = {name: table.to_pandas() for name, table in tables.items() if table is not None}
+    figures = done.result.figures
+    assert len(found["executions"]) == figures.fills
+    assert len(found["trades"]) == figures.trades
+    assert found["trades"]["pnl"].sum() + float(figures.first_equity) == pytest.approx(
+        float(figures.last_equity), abs=found["equity"]["exposure"].abs().iloc[-1] * 0.2 + 0.01
+    )
+    assert found["equity"]["equity"].iloc[-1] == pytest.approx(float(figures.last_equity))
+    assert set(found["executions"]["purpose"]) <= {"entry", "target", "stop", "time", "protect", "flatten"}
+    assert not found["forecasts"].empty
+    within = found["bars"][found["bars"]["at"] >= pd.Timestamp(done.result.start)]
+    assert len(within) >= done.result.cycles - 1
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is no run"):
+        load_result(tmp_path)
+
+
+def test_finer_bars_play_what_the_coarse_ones_only_sum_up(folder: Path) -> None:
+    fine = bars_of("BTC/USD", 1200)
+    fine["timestamp"] = fine["timestamp"].iloc[0] + pd.to_timedelta(range(len(fine)), unit="min") * 15
+    grouped = fine.groupby(fine["timestamp"].dt.floor("h"))
+    coarse = grouped.agg(
+        open=("open", "first"),
+        high=("high", "max"),
+        low=("low", "min"),
+        close=("close", "last"),
+        volume=("volume", "sum"),
+    ).reset_index()
+    paths = written(coarse, folder / "coarse.parquet"), written(fine, folder / "fine.parquet")
+    request = Request(
+        settings=settings_for({"BTC/USD": paths[0]}, folder), cycles=100, bounds=False, finer={BTC: paths[1]}
+    )
+    found = run_backtest(request, baseline()).result
+    assert found.finer is not None
+    assert found.finer.timeframe == "15Min"
+    assert (found.finer.start, found.finer.end) == (found.start, found.end)
+    assert found.finer.figures.buy_and_hold == found.figures.buy_and_hold
+    assert found.finer.figures.fills > 0
+
+
+# ---- walk-forward ----
+
+
+def walked(folder: Path, bars: pd.DataFrame, name: str, cycles: int) -> Backtest:
+    path = written(bars, folder / f"{name}.parquet")
+    walk = Walk(
+        grid={"entry_quantile": ("0.5", "0.3"), "target_quantile": ("0.5", "0.7")}, window=60 * HOUR, step=40 * HOUR
+    )
+    settings = settings_for({"BTC/USD": path}, folder)
+    return run_backtest(Request(settings=settings, cycles=cycles, bounds=False, walk=walk), baseline())
+
+
+def test_each_window_lies_before_what_it_is_used_for_and_the_future_has_no_part_in_it(folder: Path) -> None:
+    bars = bars_of("BTC/USD", 300)
+    found = walked(folder, bars, "walked", 100).result.windows
+    assert len(found) == 3
+    for window in found:
+        assert window.fitted_to - window.fitted_from == timedelta(hours=60)
+        assert window.used_to - window.fitted_to == timedelta(hours=40)
+        assert window.choices == 4
+        assert window.worst_return <= window.best_return
+    spoilt = bars.copy()
+    later = bars["timestamp"] >= pd.Timestamp(found[1].fitted_to)
+    spoilt.loc[later, ["open", "high", "low", "close"]] *= 1.3
+    again = walked(folder, spoilt, "spoilt", 100).result.windows
+    assert again[:2] == found[:2]
+
+
+def test_a_grid_is_read_and_nonsense_refused(folder: Path, hourly: Path) -> None:
+    assert grid_of("entry_quantile=0.2, 0.3; steps=2") == {"entry_quantile": ("0.2", "0.3"), "steps": ("2",)}
+    for wrong in ("", "entry_quantile", "a=1;a=2", "=3"):
+        with pytest.raises(ConfigurationError):
+            grid_of(wrong)
+    walk = Walk(grid={"no_such": ("1",)}, window=HOUR, step=HOUR)
+    with pytest.raises(ConfigurationError, match="no_such"):
+        check(walk, settings_for({"BTC/USD": hourly}, folder))
+
+
+# ---- the command ----
+
+
+def test_the_command_from_a_file_to_json_and_a_folder(hourly: Path, tmp_path: Path) -> None:
+    done = ask(
+        tmp_path, "backtest", "--data", f"BTC/USD={hourly}", "--cycles", "30", "--no-bounds", "--json",
+        "--out", "run", CONTEXT="60",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["cycles"] == 30
+    assert found["problems"] == []
+    assert load_result(tmp_path / "run").as_plain() == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--symbols", "BTC/USD"], "trader data import"),
+        (["--generated"], "--cycles"),
+        (["--data", "BTC/USD=FILE", "--symbols", "ETH/USD"], "no bars of ETH/USD"),
+        (["--data", "BTC/USD=FILE", "--from", "sometime"], "--from sometime"),
+        (["--data", "BTC/USD=FILE", "--fit", "x=1"], "no parameter 'x'"),
+        (["--data", "BTC/USD=FILE", "--backend", "nonsense"], "nonsense"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(hourly: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
+    given = [each.replace("FILE", str(hourly)) for each in arguments]
+    done = ask(tmp_path, "backtest", *given, CONTEXT="60")
+    assert done.code == 78, done.err
+    assert says in done.err
+    assert "Traceback" not in done.err

@@ -102,3 +102,12 @@ def bench_cycle(symbols: str, cycles: int, as_json: bool) -> None:
     from trader.commands.bench import bench_cycle as measure
 
     measure([int(text) for text in symbols.split(",")], cycles, as_json)
+
+
+@bench.command("backtest", add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench_backtest(arguments: tuple[str, ...]) -> None:
+    """Bars a second with forecasts at hand, beside backtesting.py (see --help)."""
+    from trader.commands.bench_backtest import bench_backtest as measure
+
+    measure.main(list(arguments), prog_name="trader bench backtest", standalone_mode=False)

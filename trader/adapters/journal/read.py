@@ -30,6 +30,10 @@ from trader.adapters.journal.trades import round_trips
 from trader.core.decision import DecisionInputs, Levels
 from trader.core.types import Execution, Order, Purpose, Symbol
 
+# asked for in every cycle: to build them costs as much as to ask
+_CYCLE = sa.select(schema.cycles).where(schema.cycles.c.cycle_id == sa.bindparam("cycle_id"))
+_PENDING = sa.select(schema.commands).where(schema.commands.c.done_at.is_(None)).order_by(schema.commands.c.id)
+
 
 class Reader(Store):
     """Lists are newest first where they take a limit, oldest first otherwise, as each says."""
@@ -37,7 +41,7 @@ class Reader(Store):
     # ---- cycles and decisions ----
 
     def cycle(self, cycle_id: str) -> CycleRecord | None:
-        found = self._all(sa.select(schema.cycles).where(schema.cycles.c.cycle_id == cycle_id))
+        found = self._all(_CYCLE, {"cycle_id": cycle_id})
         return rows.cycle_from(found[0]) if found else None
 
     def cycles(self, limit: int = 50) -> list[CycleRecord]:
@@ -195,9 +199,7 @@ class Reader(Store):
 
     def pending_commands(self) -> list[CommandRecord]:
         """Oldest first."""
-        table = schema.commands
-        query = sa.select(table).where(table.c.done_at.is_(None)).order_by(table.c.id)
-        return [rows.command_from(row) for row in self._all(query)]
+        return [rows.command_from(row) for row in self._all(_PENDING)]
 
     def alerts(self, limit: int = 50) -> list[Alert]:
         """Newest first."""
@@ -216,9 +218,9 @@ class Reader(Store):
 
     # ---- parts ----
 
-    def _all(self, query: sa.Select[Any]) -> Sequence[Mapping[Any, Any]]:
+    def _all(self, query: sa.Select[Any], values: Mapping[str, object] | None = None) -> Sequence[Mapping[Any, Any]]:
         with self._read() as connection:
-            return connection.execute(query).mappings().all()
+            return connection.execute(query, values).mappings().all()
 
     def _plan_column(self, cycle_id: str, column: sa.Column[bytes]) -> bytes:
         found = self._all(sa.select(column.label("data")).where(schema.plans.c.cycle_id == cycle_id))

@@ -14,20 +14,20 @@ from trader.research.evaluate import ArmResult, Evaluation
 from trader.research.evaluate_view import NOTE, cost_cells, difference_text, share_text, skill, span_of
 from trader.research.measure import RULER, Figures
 
-_PAST = 48  # closes before an origin, in a fan chart
+_PAST = 24  # closes before an origin, in a fan chart
 _GOOD = 0.1  # the share of cases that went better than the good one that is shown
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #22262c; background: #fff; margin: 0 auto; max-width: 1080px;
+body { font: 15px/1.5 system-ui, sans-serif; color: #22262c; background: #fff; margin: 0 auto; max-width: 1200px;
        padding: 1rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.86rem; }
-th, td { padding: 0.25rem 0.6rem; text-align: right; border-bottom: 1px solid #e3e6ea; white-space: nowrap; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.82rem; }
+th, td { padding: 0.2rem 0.5rem; text-align: right; border-bottom: 1px solid #e3e6ea; white-space: nowrap; }
 th:first-child, td:first-child, th.text, td.text { text-align: left; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 0.8rem; }
-.pictures svg { width: 100%; height: auto; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr)); gap: 0.8rem; }
+figure { margin: 0; } .pictures svg, .lone svg { width: 100%; height: auto; } .lone { max-width: 620px; }
 .better { color: #1f6b38; } .worse { color: #a8321e; } .note { color: #5a616b; font-size: 0.86rem; }
 @media print { body { max-width: none; } .pictures { grid-template-columns: 1fr 1fr; } figure { break-inside: avoid; } }
 """
@@ -114,7 +114,7 @@ def _differences(found: Evaluation) -> str:
         np.array([each.difference.interval.high for each in found.against]),
     )
     table = _table(("backend", "against", "symbol", "difference, 95% interval", "verdict"), rows, classes)
-    return table + _pictures([pictures.skill_bars("less is better", names, means, lows, highs)])
+    return f"{table}<figure class=lone>{pictures.skill_bars('less is better', names, means, lows, highs)}</figure>"
 
 
 def _costs(found: Evaluation) -> str:
@@ -156,7 +156,7 @@ def _case(found: Evaluation, arm: ArmResult, each: Figures, place: int, word: st
     row = int(np.searchsorted(truth.asof, each.asof[place]))
     origin = truth.origins[row]
     at = to_datetime(truth.asof[row])
-    title = f"{arm.name}, {each.symbol}, {at:%Y-%m-%d %H:%M}Z: {word}, CRPS {each.by_origin[place]:.2f}"
+    title = f"{arm.name}, {each.symbol}: {word}\n{at:%Y-%m-%d %H:%M}Z, CRPS {each.by_origin[place]:.2f}"
     return pictures.fan(
         pictures.Fan(
             title=title,

@@ -147,7 +147,11 @@ def _progress() -> Iterator[tuple[Say, Callable[[str, Progress], None]]]:
                 tasks[name] = shown.add_task(name, total=progress.total, stored=0)
             shown.update(tasks[name], completed=progress.done, stored=progress.stored)
 
-        yield lambda line: shown.console.print(f"[dim]{line}[/]", highlight=False), listen
+        def say(line: str) -> None:
+            if line.strip():  # a worker's heartbeat says nothing
+                shown.console.print(line, style="dim", highlight=False, markup=False)
+
+        yield say, listen
 
 
 def _write_report(found: Evaluation, path: Path, *, say_where: bool) -> None:

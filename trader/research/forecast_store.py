@@ -9,6 +9,8 @@ as well, with its reason; a failure (a crash, a deadline) is not.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import time
 from collections import OrderedDict
@@ -81,8 +83,6 @@ class Shelf:
 
     def put(self, question: Question, kept: Kept) -> None:
         """Known from now on; on the disk with the next flush."""
-        if not self.key.paths and kept.forecast is not None:
-            kept = replace(kept, forecast=replace(kept.forecast, paths=None))
         self._pending[question] = kept
         if len(self._pending) >= FLUSH_EVERY:
             self.flush()
@@ -95,11 +95,12 @@ class Shelf:
 
         rows = [_row(question, kept) for question, kept in self._pending.items()]
         questions = list(self._pending)
-        path = self.folder / f"{questions[0].origin:%Y%m%dT%H%M%S}-{questions[0].data[:8]}-{len(rows)}.parquet"
+        path = self.folder / f"{questions[0].origin:%Y%m%dT%H%M%S}-{_name_of(questions)}.parquet"
         table = _table(rows)
         self._begin()
-        # sampled prices hardly compress, and their checksum is what tells a damaged part
-        write_atomically(path, lambda place: pq.write_table(table, place, compression="lz4", write_page_checksum=True))
+        # dictionaries and statistics are outside the checksums: without them a damaged figure is always noticed
+        options = {"use_dictionary": False, "write_statistics": False, "write_page_checksum": True}
+        write_atomically(path, lambda place: pq.write_table(table, place, compression="lz4", **options))
         self._where |= {question: (path, row) for row, question in enumerate(questions)}
         self._parts.pop(path, None)
         self._pending = {}
@@ -123,12 +124,14 @@ class Shelf:
             )
 
     def _part(self, path: Path) -> _Part | None:
-        """A part as a whole, or None where it was damaged: what it held is then forgotten, to be computed again."""
+        """A part as a whole, or None where it was damaged: it is then set aside, and what it held forgotten."""
         if path in self._parts:
             self._parts.move_to_end(path)
             return self._parts[path]
         table = _read(path, None)
         if table is None:
+            with contextlib.suppress(OSError):
+                path.rename(path.with_suffix(".damaged"))
             self._where = {question: place for question, place in self._where.items() if place[0] != path}
             return None
         part = self._parts[path] = _Part(table)
@@ -225,10 +228,16 @@ class StoredForecaster:
             raise ForecastError(
                 f"{question.series}: {key.backend} was to run {key.compile_mode} and answered {forecast.compile_mode}"
             )
-        return Kept(forecast=replace(forecast, symbol=question.series))
+        paths = forecast.paths if key.paths else None
+        return Kept(forecast=replace(forecast, symbol=question.series, paths=paths))
 
 
 # ---- rows ----
+
+
+def _name_of(questions: Sequence[Question]) -> str:
+    """Of a part: another one with the same name could only hold the same."""
+    return hashlib.blake2b(repr(questions).encode(), digest_size=8).hexdigest()
 
 
 def _row(question: Question, kept: Kept) -> Row:

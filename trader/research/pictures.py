@@ -100,7 +100,7 @@ def fan(case: Fan) -> str:
 
 def skill_bars(title: str, names: Sequence[str], means: Floats, lows: Floats, highs: Floats) -> str:
     """Differences with their intervals, one line each; left of zero is better."""
-    figure, axes = _empty(title, height=0.9 + 0.32 * len(names))
+    figure, axes = _empty(title, width=6.4, height=0.9 + 0.28 * len(names))
     places = np.arange(len(names))[::-1]
     axes.axvline(0.0, color=_GREY, linewidth=0.8)
     axes.errorbar(
@@ -108,7 +108,7 @@ def skill_bars(title: str, names: Sequence[str], means: Floats, lows: Floats, hi
     )
     axes.set_yticks(places, names)
     axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.set_xlabel("difference of the CRPS, in the context's mean absolute change")
+    axes.set_xlabel("difference of the CRPS")
     return _svg(figure)
 
 
@@ -116,11 +116,11 @@ def _colours(count: int) -> list[str]:
     return [COLOURS[n % len(COLOURS)] for n in range(count)]
 
 
-def _empty(title: str, *, height: float = _HEIGHT) -> tuple[Figure, Axes]:
+def _empty(title: str, *, width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Figure, Axes]:
     """Without pyplot: it would keep every figure, and look for a screen."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=9, loc="left")
     axes.tick_params(labelsize=8)

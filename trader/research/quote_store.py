@@ -84,7 +84,8 @@ class QuoteStore:
         arrays |= {name: pa.array(getattr(rows, name), type=pa.float64()) for name in _FIELDS}
         self.root.mkdir(parents=True, exist_ok=True)
         table = pa.table(arrays)
-        write_atomically(self._place(symbol), lambda place: pq.write_table(table, place, write_page_checksum=True))
+        options = {"use_dictionary": False, "write_page_checksum": True}  # a dictionary would be outside the checksums
+        write_atomically(self._place(symbol), lambda place: pq.write_table(table, place, **options))
         return rows
 
     def _place(self, symbol: Symbol) -> Path:

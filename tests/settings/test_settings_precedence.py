@@ -88,8 +88,9 @@ def test_the_defaults_are_the_cores_own() -> None:
         assert ours == (core.total_seconds() if name.endswith("_s") else core), name
     assert len(type(settings.risk).model_fields) == len(RiskLimits.__slots__) - 1  # all but allow_synthetic_quotes
     assert len(type(settings.exits).model_fields) == len(ExitPolicy.__slots__)
-    assert settings.sizing.fraction == Sizing().fraction
-    assert settings.sizing.rule == Sizing().rule
+    for name in type(settings.sizing).model_fields:
+        assert getattr(settings.sizing, name) == getattr(Sizing(), name), name
+    assert len(type(settings.sizing).model_fields) == len(Sizing.__slots__)
 
 
 def test_the_flat_names_of_exits_also_work_with_their_group() -> None:

@@ -100,6 +100,18 @@ class _Counters:
         )
 
 
+def report_of_process() -> CompileReport:
+    """All that the compiler did in this process: nothing, where what runs is not compiled."""
+    now = _Counters.now()
+    return CompileReport(
+        frames=now.frames,
+        graph_breaks=now.graph_breaks,
+        cudagraph_skips=now.cudagraph_skips,
+        cache_hits=now.cache_hits,
+        cache_misses=now.cache_misses,
+    )
+
+
 @runtime_checkable
 class Reporting(Protocol):
     """A forecaster that is compiled, and can say how."""

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from forecasters import registry, wire
 from forecasters.base import Forecaster, ForecastError, Upkeeping, notices_of
-from forecasters.compile_report import Reporting
+from forecasters.compile_report import CompileReport, Reporting, report_of_process
 from forecasters.faults import breaks_the_device, in_words
 from forecasters.progress import Progress, listening
 from forecasters.types import Context
@@ -203,6 +203,10 @@ class Server:
         else:
             say(_error(f"no request is called {str(kind)[:40]!r}"))
 
+    def _compiled(self) -> CompileReport:
+        forecaster: object = self._forecaster
+        return forecaster.report() if isinstance(forecaster, Reporting) else report_of_process()
+
     def _health(self) -> Header:
         now, busy = time.monotonic(), self._busy_since
         return {
@@ -214,7 +218,7 @@ class Server:
             "busy_s": 0.0 if busy is None else now - busy,
             "forecasts": self._counters.forecasts,
             "failures": self._counters.failures,
-            "compile": self._forecaster.report().as_plain() if isinstance(self._forecaster, Reporting) else None,
+            "compile": self._compiled().as_plain(),
         }
 
 

@@ -61,7 +61,7 @@ class Health:
     busy_s: float  # how long its present job has been running, 0 where there is none
     forecasts: int
     failures: int
-    compile: CompileReport | None = None  # of a compiled backend
+    compile: CompileReport | None = None  # of its compiled backend, else of the process
 
 
 class Declined(ForecastError):

@@ -20,7 +20,6 @@ from forecasters.compile_report import CompileReport
 from forecasters.likeness import Likeness, Tolerance, likeness
 from forecasters.types import CLOSE, HIGH, LOW, TAG, Forecast
 from settings.research import Compare
-from settings.schema import Settings
 from trader.core.types import Symbol, Timeframe
 from trader.exchange.files import to_micros
 from trader.exchange.market import Market
@@ -107,10 +106,14 @@ def compare(
     Raises ConfigurationError where the data does not fit, and whatever is a bug.
     """
     pair = Interleaved(reference, candidate)
+    before = {rival.name: rival.report() for rival in (reference, candidate)}
     run = simulate(setup, pair, before_cycle=lambda trader, bar_close: progress(pair.questions))
     again = simulate(setup, Recorded(candidate))
     market = opened(setup.market)
-    results = [_result(rival, done, market, setup.settings) for rival, done in ((reference, run), (candidate, again))]
+    results = [
+        _result(rival, done, market, _since(before[rival.name], rival.report()))
+        for rival, done in ((reference, run), (candidate, again))
+    ]
     alike = _alike(reference, candidate, tolerance)
     speed, interval = _speed_up(reference, candidate)
     evidence = Evidence(
@@ -144,7 +147,14 @@ def compare(
 # ---- the arms ----
 
 
-def _result(rival: Rival, run: Recording, market: Market, settings: Settings) -> RivalResult:
+def _since(before: CompileReport | None, after: CompileReport | None) -> CompileReport | None:
+    """With every graph made since then among the recompiles, whatever the backend itself calls them."""
+    if before is None or after is None:
+        return None
+    return replace(after, recompiles=max(after.recompiles, after.frames - before.frames))
+
+
+def _result(rival: Rival, run: Recording, market: Market, report: CompileReport | None) -> RivalResult:
     figures = _figures(run)
     seconds = np.array(list(rival.seconds.values()))
     return RivalResult(
@@ -157,7 +167,7 @@ def _result(rival: Rival, run: Recording, market: Market, settings: Settings) ->
         median_s=float(np.median(seconds)) if len(seconds) else None,
         p99_s=float(np.quantile(seconds, 0.99)) if len(seconds) else None,
         warm_up_s=rival.warm_up_s,
-        report=rival.report(),
+        report=report,
         memory_mb=rival.memory(),
         mae=_errors(rival, market, run),
         trades=None if figures is None else figures.trades,

@@ -10,6 +10,7 @@ import click
 
 from trader.commands.options import json_option, loaded_settings, mode_option, settings_for_emergencies, settings_of
 from trader.commands.upkeep import bench, config, db, service
+from trader.commands.verify_kronos import command as verify
 
 # Commands of their own modules, each `command` there, loaded when asked for: a quick one pays for none of them.
 ELSEWHERE = ("data", "backtest", "evaluate", "compare", "report", "finetune")
@@ -299,6 +300,7 @@ def replay(mode: str | None, cycle: str, as_json: bool) -> int:
     return again(loaded_settings(mode), cycle, as_json, say=click.echo)
 
 
+backends.add_command(verify)
 for upkeep in (config, db, service, bench):
     cli.add_command(upkeep)
 _attach_exchange()

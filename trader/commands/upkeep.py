@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from trader.commands.bench_kronos import command as bench_kronos
 from trader.commands.options import json_option, loaded_settings, mode_option
 
 
@@ -111,3 +113,31 @@ def bench_backtest(arguments: tuple[str, ...]) -> None:
     from trader.commands.bench_backtest import bench_backtest as measure
 
     measure.main(list(arguments), prog_name="trader bench backtest", standalone_mode=False)
+
+
+bench.add_command(bench_kronos)
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+@bench.command("toto")
+@click.option("--against-original", "packages", type=click.Path(exists=True, path_type=Path), metavar="PYTHON_OR_DIR")
+@click.option("--sizes", default="22m,base-1.0", show_default=True, help="Seeded checkpoints, comma list.")
+@click.option("--series", default="1,8", show_default=True, callback=_numbers)
+@click.option("--horizons", default="64,96,336", show_default=True, callback=_numbers)
+@click.option("--samples", default="16,64,256", show_default=True, callback=_numbers, help="Of Toto 1.0.")
+@click.option("--context", default=512, show_default=True)
+@click.option("--repeats", default=5, show_default=True, help="Rounds, of which the median counts.")
+@click.option("--threads", default=1, show_default=True)
+@click.option("--forecasts", default=0, show_default=True, help="So many more, whose memory is watched.")
+@click.option("--compiled/--no-compiled", default=True, show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@json_option
+def bench_toto(sizes: str, as_json: bool, **plan: Any) -> None:
+    """What a forecast of Toto costs, beside the published packages where these are (a Python, or their folder)."""
+    from trader.commands.bench_toto import Plan
+    from trader.commands.bench_toto import bench_toto as measure
+
+    measure(Plan(sizes=sizes.split(","), **plan), as_json)

@@ -1,0 +1,42 @@
+"""`trader backends verify kronos`: the published checkpoint against the original's figures, in its own process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("verify")
+@click.argument("family", type=click.Choice(["kronos"]))
+@click.option(
+    "--upstream",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="A checkout of github.com/shiyu-coder/Kronos: its test's bars and tables are read from it.",
+)
+@click.option("--model", help="Another checkpoint than the published one, against the tables in the checkout.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of lines.")
+def command(family: str, upstream: Path, model: str | None, as_json: bool) -> int:
+    """Run FAMILY's published checkpoint (downloaded where need be) against the original's regression figures.
+
+    Exit 1 where a figure is off, 69 where the checkpoint or the figures can't be had.
+    """
+    argv = [sys.executable, "-W", "ignore", "-m", f"forecasters.{family}.verify", "--upstream", str(upstream.resolve())]
+    argv += ["--model", model] if model else []
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    checks = [json.loads(line) for line in done.stdout.splitlines()]
+    if as_json:
+        click.echo(json.dumps(checks, indent=2))
+    else:
+        for check in checks:
+            verdict = "ok " if check["passed"] else "OFF"
+            click.echo(f"{verdict} {check['name']}: off by {check['found']:.1e}, {check['allowed']:.0e} allowed")
+    if done.returncode and all(check["passed"] for check in checks):
+        said = done.stderr.strip().splitlines()
+        click.echo(f"not verified: {said[-1] if said else f'it ended with {done.returncode}'}", err=True)
+        return 69
+    return done.returncode

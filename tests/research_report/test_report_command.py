@@ -52,7 +52,7 @@ def test_a_folder_gives_back_the_run_that_was_saved(folder: Path) -> None:
             assert fan.closes.shape == (len(fan.levels), len(fan.times))
             assert fan.times[0] >= fan.asof
             assert (fan.closes[1:] >= fan.closes[:-1]).all()
-    assert run.optimistic is not None
+    assert [name for name, _ in run.beside] == ["Optimistic bound"]
 
 
 def test_the_command_writes_the_page_beside_the_run_or_where_it_is_told(folder: Path, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class Run:
     facts        (name, text) in the order in which they are shown
     fans         by symbol, oldest first: those of the decisions
     closes_only  the bars hold closes and nothing else
-    optimistic   the same run where the kind order of events is taken within a bar
+    beside       (name, figures) of the same run otherwise: with the kind order within a bar, on finer bars
     """
 
     title: str
@@ -63,7 +63,7 @@ class Run:
     fans: Mapping[Symbol, Sequence[Fan]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     closes_only: bool = False
-    optimistic: Figures | None = None
+    beside: Sequence[tuple[str, Figures]] = ()
 
 
 def render(run: Run) -> str:
@@ -84,8 +84,8 @@ def render(run: Run) -> str:
         section(
             "summary",
             "Against holding and doing nothing",
-            report_tables.against(figures, run.optimistic),
-            note=_BOUNDS if run.optimistic is not None else "",
+            report_tables.against(figures, run.beside),
+            note=_BOUNDS if run.beside else "",
         ),
         section("months", "Month by month", report_tables.months(times, equity)),
         section(
@@ -95,7 +95,12 @@ def render(run: Run) -> str:
             note="What was held over equity, at each bar's close; below zero is short.",
         ),
         section(
-            "costs", "Costs", report_charts.costs(times, run.happened.fills, equity[0]), report_tables.costs(figures)
+            "costs",
+            "Costs",
+            report_charts.costs(times, run.happened.fills, equity[0]),
+            report_tables.costs(figures),
+            note="What the venue charged. Spreads and slipped stops are no fee: they are in the prices, and so in the "
+            "profit before fees.",
         ),
         section("symbols", "By symbol", report_tables.symbols(figures)),
         section(

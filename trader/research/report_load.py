@@ -19,7 +19,7 @@ from trader.adapters.journal.trades import round_trips
 from trader.core.market import AMOUNT, COLUMNS, VOLUME, Bars, to_datetime64
 from trader.core.types import Execution, OrderSide, Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.research.figures import Happened, figures_of
+from trader.research.figures import Figures, Happened, figures_of
 from trader.research.report import Fan, Run
 from trader.research.result import BacktestResult
 from trader.research.run_folder import load_result, load_table
@@ -63,7 +63,7 @@ def _run(folder: Path, result: BacktestResult) -> Run:
         facts=_facts(result),
         fans=_fans(folder),
         notes=_notes(result),
-        optimistic=result.optimistic,
+        beside=_beside(result),
     )
 
 
@@ -118,22 +118,36 @@ def _bars(folder: Path, timeframe: Timeframe) -> dict[Symbol, Bars]:
 
 
 def _fans(folder: Path) -> dict[Symbol, list[Fan]]:
-    """Of each forecast the closes; its start is a bar's close, which is where the fan begins."""
-    by_cycle = dict[tuple[str, str], list[Row]]()
-    for row in _rows(folder, "forecasts"):
-        by_cycle.setdefault((row["symbol"], row["cycle_id"]), []).append(row)
+    """Of each forecast the closes. ValueError where a forecast is not whole."""
+    table = load_table(folder, "forecasts")
+    if table is None or table.num_rows == 0:
+        return {}
+    symbols, names = _coded(table.column("symbol"))
+    group = _coded(table.column("cycle_id"))[0] * len(names) + symbols
+    step, level, close = (table.column(name).to_numpy() for name in ("step", "level", "close"))
+    times, origin = (table.column(name).to_numpy().astype("datetime64[us]") for name in ("time", "origin"))
+    order = np.lexsort((step, level, group))
     found = dict[Symbol, list[Fan]]()
-    for (symbol, _), rows in by_cycle.items():
-        levels = sorted({row["level"] for row in rows})
-        steps = sorted({row["step"] for row in rows})
-        closes = np.full((len(levels), len(steps)), np.nan)
-        times = np.zeros(len(steps), dtype="datetime64[us]")
-        for row in rows:
-            closes[levels.index(row["level"]), row["step"]] = row["close"]
-            times[row["step"]] = to_datetime64(row["time"])
-        fan = Fan(asof=to_datetime64(rows[0]["origin"]), times=times, levels=np.array(levels), closes=closes)
-        found.setdefault(Symbol(symbol), []).append(fan)
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        levels = np.unique(level[rows])
+        table_of = rows.reshape(len(levels), -1)  # [Q, H]
+        fan = Fan(asof=origin[rows[0]], times=times[table_of[0]], levels=levels, closes=close[table_of])
+        found.setdefault(Symbol(names[symbols[rows[0]]]), []).append(fan)
     return {symbol: sorted(fans, key=lambda fan: fan.asof) for symbol, fans in found.items()}
+
+
+def _coded(column: Any) -> tuple[NDArray[np.int64], list[str]]:
+    """(codes [N], the texts that they stand for)."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+
+
+def _beside(result: BacktestResult) -> list[tuple[str, Figures]]:
+    found = [("Optimistic bound", result.optimistic)] if result.optimistic is not None else []
+    if result.finer is not None:
+        span = f"{result.finer.start:%Y-%m-%d} to {result.finer.end:%Y-%m-%d}"
+        found.append((f"On {result.finer.timeframe} bars, {span}", result.finer.figures))
+    return found
 
 
 def _facts(result: BacktestResult) -> list[tuple[str, str]]:

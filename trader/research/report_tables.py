@@ -41,11 +41,10 @@ def tiles(figures: Figures) -> Raw:
     )
 
 
-def against(figures: Figures, optimistic: Figures | None) -> Raw:
+def against(figures: Figures, beside: Sequence[tuple[str, Figures]]) -> Raw:
     """The run beside its yardsticks."""
     rows = [_curve_row("This run", figures.account, figures)]
-    if optimistic is not None:
-        rows.append(_curve_row("Optimistic bound", optimistic.account, optimistic))
+    rows += [_curve_row(name, other.account, other) for name, other in beside]
     if figures.buy_and_hold is not None:
         rows.append(_curve_row("Buy and hold, no costs", figures.buy_and_hold, None))
     rows.append(["Flat", "0%", "0%", DASH, DASH, "0", "0"])

@@ -231,13 +231,13 @@ class Guarded:
 
     def _counted(self) -> str:
         """The same after a forecast; the first recompiles are only said."""
-        done = self._tally.report()
+        done, problem = self._tally.report(), self._made()
         if done.recompiles > self._options.most_recompiles:
-            return f"it was compiled {done.recompiles} times after its warm-up"
-        if done.recompiles and done.recompiles != self._recompiles_said:
+            problem = problem or f"it was compiled {done.recompiles} times after its warm-up"
+        if done.recompiles > self._recompiles_said and not problem:
             self._say("warning", f"it was compiled again within a forecast, {done.recompiles} times since the warm-up")
         self._recompiles_said = done.recompiles
-        return self._made()
+        return problem
 
     def _canary(self, found: Mapping[str, Forecast], contexts: Sequence[Context]) -> str:
         """The first forecast is compared whole, later ones by one symbol in turn, and always what was left out."""

@@ -82,7 +82,7 @@ def open_backend(settings: Settings, say: Callable[[str], None]) -> Worker:
             memory_limit_bytes=worker.memory_mb * 2**20 or None,
         ),
         on_log=lambda line: logger.info("worker: {}", line),
-        on_progress=lambda progress: say(_progress_line(progress)),
+        on_progress=lambda progress: say(_progress_line(progress)) if progress.text else None,  # else only a heartbeat
     )
 
 

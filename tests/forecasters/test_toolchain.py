@@ -1,0 +1,103 @@
+"""What compiling needs of a machine, and what is said where it is not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from forecasters import registry
+from forecasters.marker import Marker
+from forecasters.toolchain import missing_tools, use_cache_folder
+
+FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in FOLDERS:
+        monkeypatch.setenv(name, "")  # put back afterwards
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_without_a_compiler_it_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (missing,) = [each for each in missing_tools() if "compiler" in each]
+    assert missing == "a C++ compiler: there is no g++ on the PATH (Debian: apt-get install g++)"
+
+
+def test_the_compiler_that_was_chosen_is_the_one_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+    assert "there is no /nowhere/c++" in missing_tools()[0]
+
+
+def test_without_pythons_headers_their_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    assert any("python3" in each and "-dev" in each for each in missing_tools())
+
+
+def test_the_menu_says_what_the_compiled_backends_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/nowhere/c++")
+    notes = {info.name: info.notes for info in registry.available()}
+    assert "kronos-compiled would run eager, for want of a C++ compiler" in notes["kronos"][0]
+    assert "toto-compiled would run eager" in notes["toto"][0]
+    assert notes["baseline"] == ()
+
+
+def test_a_folder_that_can_be_written_is_used_by_both_compilers(tmp_path: Path) -> None:
+    used = use_cache_folder(str(tmp_path / "compiled"))
+    assert (used.path, used.problem) == (tmp_path / "compiled", "")
+    assert [os.environ[name] for name in FOLDERS] == [f"{used.path}/inductor", f"{used.path}/triton"]
+
+
+def test_torchs_own_folder_may_lie_elsewhere(tmp_path: Path) -> None:
+    use_cache_folder(str(tmp_path / "compiled"), str(tmp_path / "own"))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "own")
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_replaced(tmp_path: Path) -> None:
+    """Not by permissions: root may write anywhere."""
+    (tmp_path / "vfast").write_text("a file where a folder should be")
+    used = use_cache_folder(str(tmp_path / "vfast/compiled"), str(tmp_path / "vfast/inductor"))
+    assert used.path == tmp_path / "cache/trader/compiled"
+    assert f"{tmp_path}/vfast/compiled can't be written (Not a directory)" in used.problem
+    assert f"{tmp_path}/vfast/inductor can't be written" in used.problem
+    assert f"is kept in {used.path} instead" in used.problem
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == f"{used.path}/inductor"
+
+
+def test_where_no_folder_can_be_written_it_is_a_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    used = use_cache_folder(str(tmp_path / "cache/compiled"))
+    assert used.path.parent == tmp_path
+    assert used.path.is_dir()
+    assert "instead" in used.problem
+
+
+def test_a_mark_is_there_while_it_is_held_and_found_when_its_process_died(tmp_path: Path) -> None:
+    marker = Marker(tmp_path / "running", "kronos")
+    with marker.held():
+        (file,) = (tmp_path / "running").iterdir()
+        text = file.read_text()
+    assert list((tmp_path / "running").iterdir()) == []
+    assert marker.left_behind() == ""
+    (tmp_path / "running/kronos-4194399").write_text(text)  # beyond the largest process number
+    (tmp_path / "running/toto-4194399").write_text(text)
+    assert marker.left_behind() == "process 4194399 ended within a forecast"
+    assert marker.left_behind() == ""
+    assert [each.name for each in (tmp_path / "running").iterdir()] == ["toto-4194399"]
+
+
+def test_a_mark_of_before_a_reboot_accuses_nobody(tmp_path: Path) -> None:
+    (tmp_path / "kronos-4194399").write_text("another boot")
+    assert Marker(tmp_path, "kronos").left_behind() == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_that_cannot_be_made_costs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with Marker(tmp_path / "file/below", "kronos").held():
+        pass

@@ -109,7 +109,7 @@ def _run(
     loaded = settings_of(flags)
     settings = with_params(settled(loaded, generated=generated), params)
     with ExitStack() as stack:
-        backend, usual = open_forecaster(settings, stack, _whisper)
+        source = open_forecaster(settings, stack, _whisper)
         request = Request(
             settings=settings,
             end=end,
@@ -117,9 +117,9 @@ def _run(
             finer=finer,
             bounds=bounds,
             walk=walk,
-            ahead=ahead or usual,
+            ahead=ahead or source.ahead,
         )
-        done = run_backtest(request, backend, progress=_progress(), say=_whisper)
+        done = run_backtest(request, source.forecaster, another=source.another, progress=_progress(), say=_whisper)
     if out is not None:
         save(out, done.result, done.kept)
         _whisper(f"written to {out}")

@@ -7,11 +7,14 @@ bars are given, the run on those. With a walk the strategy's parameters are fitt
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b, file_digest
+from multiprocessing import get_context
 from pathlib import Path
 
 from forecasters.base import Forecaster
@@ -22,7 +25,7 @@ from trader.cycle import Trader
 from trader.errors import ConfigurationError
 from trader.exchange.files import to_micros
 from trader.exchange.market import Market, MarketOptions
-from trader.research.figures import Happened, figures_of
+from trader.research.figures import Figures, Happened, figures_of
 from trader.research.inprocess import table_of
 from trader.research.result import BacktestResult, DataFile, FinerRun, Pace
 from trader.research.run_folder import ForecastSampler, Kept
@@ -69,23 +72,41 @@ def run_backtest(
     request: Request,
     forecaster: Forecaster,
     *,
+    another: Callable[[], Forecaster] | None = None,
     progress: Progress = lambda name, share: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Backtest:
-    """Every run that was asked for. `progress` is told (which run, its share so far).
+    """Every run that was asked for.
 
+    another   makes a second forecaster of the same kind in another process: the optimistic run is made there meanwhile
+    progress  told (which run, its share so far; below zero where that is not known)
     Raises ConfigurationError where the data or the parameters don't fit.
     """
     setup = _setup(request)
     sampler = ForecastSampler()
     walker = _walker(request, setup, forecaster, say)
-    started = time.perf_counter()
-    recording = _run(setup, forecaster, "pessimistic", progress, on_plan=sampler, walker=walker)
-    seconds = time.perf_counter() - started
+    with _elsewhere(request, another) as bound:
+        started = time.perf_counter()
+        recording = _run(setup, forecaster, "pessimistic", progress, on_plan=sampler, walker=walker)
+        seconds = time.perf_counter() - started
+        optimistic = bound.result() if bound is not None else None
+    if request.bounds and optimistic is None:
+        optimistic = _optimistic(request, setup, forecaster, progress)
+    finer = _finer(request, setup, recording, forecaster, progress) if request.finer else None
     happened = happened_in(recording)
-    figures = figures_of(happened)
+    result = replace(
+        _result(setup, recording, figures_of(happened), seconds),
+        optimistic=optimistic,
+        finer=finer,
+        windows=tuple(walker.windows) if walker is not None else (),
+        data=_data_files(setup.market, request.finer),
+    )
+    return Backtest(result=result, kept=_kept(recording, happened, sampler), recording=recording)
+
+
+def _result(setup: Setup, recording: Recording, figures: Figures, seconds: float) -> BacktestResult:
     settings = setup.settings
-    result = BacktestResult(
+    return BacktestResult(
         source="backtest",
         symbols=settings.trading.symbols,
         timeframe=str(recording.rules.timeframe),
@@ -98,17 +119,11 @@ def run_backtest(
         end=recording.end,
         cycles=recording.cycles,
         figures=figures,
-        optimistic=figures_of(happened_in(_optimistic(request, setup, forecaster, progress)))
-        if request.bounds
-        else None,
-        finer=_finer(request, setup, recording, forecaster, progress) if request.finer else None,
-        windows=tuple(walker.windows) if walker is not None else (),
         denials=dict(recording.journal.denials.most_common()),
         alerts=len(recording.journal.alerts),
         errors=recording.errors,
         halted=recording.halted,
         problems=tuple(problems_of(recording)),
-        data=_data_files(setup.market, request.finer),
         spread_bps=str(settings.sim.spread_bps),
         pace=Pace(
             bars=sum(_bars_played(recording, symbol) for symbol in recording.rules.symbols),
@@ -116,7 +131,6 @@ def run_backtest(
             forecast_seconds=recording.forecast_s,
         ),
     )
-    return Backtest(result=result, kept=_kept(recording, happened, sampler), recording=recording)
 
 
 # ---- the runs ----
@@ -178,10 +192,29 @@ def _telling(setup: Setup, name: str, progress: Progress, walker: Walker | None)
     return before
 
 
-def _optimistic(request: Request, setup: Setup, forecaster: Forecaster, progress: Progress) -> Recording:
+@contextmanager
+def _elsewhere(request: Request, another: Callable[[], Forecaster] | None) -> Iterator[Future[Figures] | None]:
+    """The optimistic run in a process of its own, where that was asked for."""
+    if another is None or not request.bounds:
+        yield None
+        return
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield pool.submit(_optimistic_alone, request, another)
+
+
+def _optimistic_alone(request: Request, another: Callable[[], Forecaster]) -> Figures:
+    forecaster = another()
+    try:
+        return _optimistic(request, _setup(request), forecaster, lambda name, share: None)
+    finally:
+        forecaster.close()
+
+
+def _optimistic(request: Request, setup: Setup, forecaster: Forecaster, progress: Progress) -> Figures:
     """The better order of each bar's extremes; with a walk the windows are played so too."""
     better = replace(setup, matching=replace(setup.matching, optimistic=True))
-    return _run(better, forecaster, "optimistic", progress, walker=_walker(request, better, forecaster, lambda _: None))
+    walker = _walker(request, better, forecaster, lambda _: None)
+    return figures_of(happened_in(_run(better, forecaster, "optimistic", progress, walker=walker)))
 
 
 def _finer(request: Request, setup: Setup, headline: Recording, forecaster: Forecaster, progress: Progress) -> FinerRun:

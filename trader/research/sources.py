@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 
 from forecasters.base import Forecaster, ForecastError
+from forecasters.registry import build
 from settings.load import Loaded
 from settings.schema import Settings
 from trader.backend import backend_options, check_backend, open_backend
@@ -48,21 +52,33 @@ def _stored(settings: Settings) -> Settings:
     return settings.model_copy(update={"sim": settings.sim.model_copy(update={"bars": files})})
 
 
-def open_forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> tuple[Forecaster, int]:
-    """(the backend, for how many bars it is best asked at once). Closed with `stack`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where forecasts come from.
+
+    ahead    for how many bars it is best asked at once
+    another  makes one of the same kind in another process; None where a second one would be too much
+    """
+
+    forecaster: Forecaster
+    ahead: int
+    another: Callable[[], Forecaster] | None = None
+
+
+def open_forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Source:
+    """Closed with `stack`. Raises ConfigurationError.
 
     A model runs in its worker, and its forecasts are kept in the store for the next run; the baseline runs here: to
-    make its forecasts anew takes no longer than to read them. Raises ConfigurationError.
+    make its forecasts anew takes no longer than to read them.
     """
     name, options = settings.trading.backend, backend_options(settings)
     check_backend(settings)
     if name in IN_PROCESS:
-        from forecasters import registry
-
-        found = registry.build(name, options)
-        stack.callback(found.close)
-        return found, AHEAD
-    return _kept(settings, stack, say), AHEAD_OF_MODELS
+        make = partial(build, name, options)
+        forecaster = make()
+        stack.callback(forecaster.close)
+        return Source(forecaster=forecaster, ahead=AHEAD, another=make if (os.cpu_count() or 1) > 1 else None)
+    return Source(forecaster=_kept(settings, stack, say), ahead=AHEAD_OF_MODELS)
 
 
 def _kept(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Forecaster:

@@ -18,8 +18,8 @@ file may have no rows: of a daemon's journal the bars are not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,12 +62,14 @@ class ForecastSampler:
         self._days: set[tuple[Symbol, int]] = set()
 
     def __call__(self, cycle_id: str, inputs: DecisionInputs, plan: Plan) -> None:
-        entered = {intent.symbol for intent in plan.intents if intent.purpose is Purpose.ENTRY}
+        self.keep(cycle_id, inputs, {i.symbol for i in plan.intents if i.purpose is Purpose.ENTRY})
+
+    def keep(self, cycle_id: str, inputs: DecisionInputs, entered: Collection[Symbol]) -> None:
         for symbol, forecast in inputs.forecasts.items():
             day = (symbol, inputs.now.toordinal())
             if (symbol in entered or day not in self._days) and len(self.seen) < MOST_FORECASTS:
                 self._days.add(day)
-                self.seen.append(Seen(cycle_id=cycle_id, symbol=symbol.text, forecast=forecast))
+                self.seen.append(Seen(cycle_id=cycle_id, symbol=symbol.text, forecast=replace(forecast, paths=None)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

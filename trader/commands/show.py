@@ -7,26 +7,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from settings.load import Loaded
-from trader.adapters.journal import Journal
+from trader.adapters.glance import Glance, glance
 from trader.core.ids import parse_client_order_id
-from trader.core.performance import performance as measure
 from trader.core.types import Order, Symbol, Timeframe
+
+if TYPE_CHECKING:
+    from trader.adapters.journal import Journal
+
+FLAGS = ("paused", "halted", "killed", "flatten")
 
 
 def status(loaded: Loaded, as_json: bool) -> None:
-    with _journal(loaded) as journal:
-        facts = dict(journal.status())
-        facts["flags"] = {name: journal.flag(name) for name in ("paused", "halted", "killed", "flatten")}
-        recent = journal.cycles(5)
-        alerts = [{"at": a.at, "severity": a.severity, "detail": a.detail} for a in journal.alerts(5)]
+    seen = glance(loaded.settings.database_url, FLAGS) or _thorough(loaded)
+    facts: dict[str, Any] = {**seen.status, "flags": seen.flags}
+    alerts = [
+        {"at": datetime.fromisoformat(at), "severity": severity, "detail": detail}
+        for at, severity, detail in seen.alerts
+    ]
     facts["running"] = running = _is_running(loaded, str(facts.get("account", "")))
     unfinished = "under way" if running else "cut off"
     if not running and facts.get("phase") not in (None, "stopped"):
         facts["phase"] = "ended without stopping"
-    cycles = [{"cycle": c.cycle_id, "outcome": c.outcome or unfinished, "note": c.note} for c in recent]
+    cycles = [{"cycle": name, "outcome": outcome or unfinished, "note": note} for name, outcome, note in seen.cycles]
     if as_json:
         _json({**facts, "last_cycles": cycles, "alerts": alerts})
         return
@@ -36,6 +41,17 @@ def status(loaded: Loaded, as_json: bool) -> None:
     if alerts:
         print()
         _show(alerts, False, "")
+
+
+def _thorough(loaded: Loaded) -> Glance:
+    """The same from any journal; raises what is wrong with it."""
+    with _journal(loaded) as journal:
+        return Glance(
+            status=dict(journal.status()),
+            flags={name: journal.flag(name) for name in FLAGS},
+            cycles=[(cycle.cycle_id, cycle.outcome, cycle.note) for cycle in journal.cycles(5)],
+            alerts=[(alert.at.isoformat(), alert.severity, alert.detail) for alert in journal.alerts(5)],
+        )
 
 
 def positions(loaded: Loaded, as_json: bool) -> None:
@@ -84,6 +100,8 @@ def trades(loaded: Loaded, limit: int, as_json: bool) -> None:
 
 
 def performance(loaded: Loaded, as_json: bool) -> None:
+    from trader.core.performance import performance as measure  # numpy, that `status` does without
+
     with _journal(loaded) as journal:
         points = [(point.at, point.equity) for point in journal.equity_points()]
         executions = journal.executions()
@@ -130,6 +148,8 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _journal(loaded: Loaded) -> Journal:
+    from trader.adapters.journal import Journal  # a quarter of a second that `status` does without
+
     return Journal.open(loaded.settings.database_url, create=False)
 
 

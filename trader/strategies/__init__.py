@@ -7,9 +7,10 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from trader.core.decision import MarketView, Signal
+if TYPE_CHECKING:  # numpy comes with it, and every command asks for the names
+    from trader.core.decision import MarketView, Signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,9 @@ def test_the_unit_of_price_does_not_matter(power: int) -> None:
     scaled = one(of_paths(dip_then(104.0) * unit), asset=asset)
     assert scaled.entry_side is plain.entry_side
     for name in ("entry", "target", "stop"):
-        assert float(getattr(scaled, name)) == pytest.approx(float(getattr(plain, name)) * unit, abs=2e-9 * max(1, unit))
+        assert float(getattr(scaled, name)) == pytest.approx(
+            float(getattr(plain, name)) * unit, abs=2e-9 * max(1, unit)
+        )
 
 
 def test_a_forecast_of_quantiles_only_is_traded_by_its_made_paths() -> None:

@@ -32,7 +32,7 @@ class Recipe:
     steps, tokenizer_steps  of the optimiser; 0 leaves that model as it is (only with a checkpoint to begin from)
     tokens                  bars a step, over all its windows
     horizon                 bars behind each context, on which the forecast is learned
-    longest_context         bars; each step draws its length between SHORTEST_CONTEXT and this, evenly by its logarithm
+    shortest_context, longest_context  bars; each step draws its length between them, evenly by its logarithm
     context_share           how much the network's loss inside the context counts at the beginning, against 1 behind it;
                             it falls to 0 at two thirds of the way. The published code counts all alike to the end.
     price_weight            of the four prices in the tokenizer's reconstruction, against 1 for volume and amount
@@ -49,6 +49,7 @@ class Recipe:
     tokenizer_steps: int = 500
     tokens: int = 8192
     horizon: int = 48
+    shortest_context: int = SHORTEST_CONTEXT
     longest_context: int = MAX_CONTEXT - 48
     network_rate: float = 1e-3
     tokenizer_rate: float = 1e-3
@@ -72,21 +73,24 @@ class Recipe:
                 raise TrainingError(f"{name} is {getattr(self, name)}, must not be negative")
         if not 0 < self.validation_share < 1:
             raise TrainingError(f"validation_share is {self.validation_share}, must lie between 0 and 1")
-        if self.longest_context < SHORTEST_CONTEXT:
-            raise TrainingError(f"longest_context is {self.longest_context}, must be at least {SHORTEST_CONTEXT}")
+        if min(self.longest_context, self.shortest_context) < SHORTEST_CONTEXT:
+            raise TrainingError(f"contexts of training must have at least {SHORTEST_CONTEXT} bars")
         if self.tokens < self.horizon + self.longest_context:
             raise TrainingError(f"{self.tokens} tokens a step hold no window of context and horizon: raise it")
 
 
 FRESH = Recipe(
     tokens=2048,
-    network_rate=2e-3,
+    horizon=64,
+    shortest_context=128,
+    longest_context=MAX_CONTEXT - 64,
+    network_rate=3e-3,
     tokenizer_rate=2e-3,
     price_weight=10.0,
     order_weight=0.2,
     learn_code=False,
-    steps=3000,
-    tokenizer_steps=400,
+    steps=1500,
+    tokenizer_steps=300,
 )
 """For random weights of the small sizes: the forecast is of prices, and the code that they begin with is kept."""
 

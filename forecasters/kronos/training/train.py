@@ -31,6 +31,7 @@ from forecasters.kronos.training.stage import Observer, Point, Stage, run
 from forecasters.kronos.training.windows import Batch, TrainingSeries, Windows, fingerprint, split
 from forecasters.kronos.weights import load
 
+_RECIPE = Path("training", "recipe.json")
 _VALIDATION_BATCHES = 12
 _BEGINNING_BATCHES = 12
 _IN_CONTEXT_UNTIL = 2 / 3  # of the steps: from there on only what is behind the context is learned
@@ -73,9 +74,11 @@ def train(
     """
     learned, kept = split(series, recipe)
     batches = Windows(learned, recipe), Windows(kept, recipe)
+    description = _description(series, recipe, begin)
+    _refuse_another(folder, description)
     models = _fresh(begin, recipe.seed, batches[0]) if isinstance(begin, Shape) else _loaded(begin)
     _check_room(models.shape, recipe)
-    _claim(folder, _description(series, recipe, begin))
+    _write_text(folder / _RECIPE, json.dumps(description, indent=1))
     tokenizer, network = models.tokenizer.to(device), models.network.to(device)
     curve: list[Point] = []
     for stage in (
@@ -144,25 +147,24 @@ def _description(series: Sequence[TrainingSeries], recipe: Recipe, begin: Shape 
     return {"recipe": asdict(recipe), "begin": first, "bars": bars}
 
 
-def _claim(folder: Path, description: Mapping[str, Any]) -> None:
+def _refuse_another(folder: Path, description: Mapping[str, Any]) -> None:
     """One folder, one training. Raises TrainingError where another one's state lies there."""
-    file = folder / "training" / "recipe.json"
-    if file.is_file():
-        there = json.loads(file.read_text(encoding="utf-8"))
-        other = [
-            f"{name} {old!r}, not {new!r}"
-            for part in ("recipe", "bars")
-            for name, new in description[part].items()
-            if (old := there.get(part, {}).get(name)) != new
-        ]
-        if there.get("begin") != description["begin"]:
-            other.append("other weights to begin from")
-        if other:
-            raise TrainingError(
-                f"{folder} holds a training with {'; '.join(other[:3])}: go on with those, or write to another folder"
-            )
+    file = folder / _RECIPE
+    if not file.is_file():
         return
-    _write_text(file, json.dumps(description, indent=1))
+    there = json.loads(file.read_text(encoding="utf-8"))
+    other = [
+        f"{name} {old!r}, not {new!r}"
+        for part in ("recipe", "bars")
+        for name, new in description[part].items()
+        if (old := there.get(part, {}).get(name)) != new
+    ]
+    if there.get("begin") != description["begin"]:
+        other.append("other weights to begin from")
+    if other:
+        raise TrainingError(
+            f"{folder} holds a training with {'; '.join(other[:3])}: go on with those, or write to another folder"
+        )
 
 
 def _tokenizer_stage(

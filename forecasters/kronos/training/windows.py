@@ -100,12 +100,13 @@ class Windows:
         self._recipe = recipe
         longest = max(len(each) for each in series)
         self._longest = min(recipe.longest_context, longest - recipe.horizon)
+        self._shortest = min(recipe.shortest_context, self._longest)
 
     def batch(self, stage: str, step: int) -> Batch:
         """Of about `tokens` bars. The same stage and step give the same batch."""
         recipe = self._recipe
         random = np.random.default_rng([recipe.seed, zlib.crc32(stage.encode()), step])
-        low, high = np.log(SHORTEST_CONTEXT), np.log(self._longest)
+        low, high = np.log(self._shortest), np.log(self._longest)
         context = min(self._longest, round(float(np.exp(random.uniform(low, high)))))
         return self._drawn(random, context, max(1, recipe.tokens // (context + recipe.horizon)))
 

@@ -155,9 +155,11 @@ def _misaligned(times: NDArray[np.int64], symbol: Symbol, timeframe: Timeframe) 
     length_us = timeframe.duration // timedelta(microseconds=1)
     if symbol.asset_class is AssetClass.STOCK and timeframe.duration > timedelta(hours=1):
         return np.zeros(len(times), dtype=np.bool_)
-    places = times % length_us
-    values, counts = np.unique(places[times != NO_TIME], return_counts=True)
-    wrong: Mask = (places != values[counts.argmax()]) & (times != NO_TIME)
+    places, known = times % length_us, times != NO_TIME
+    if not known.any():
+        return known
+    values, counts = np.unique(places[known], return_counts=True)
+    wrong: Mask = (places != values[counts.argmax()]) & known
     return wrong
 
 

@@ -1,0 +1,181 @@
+"""Downloads: from the simulated exchange page by page, gone on with after an end in the middle, without keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+
+from settings.load import load
+from settings.schema import Settings
+from tests.adapters.wire import Wire, reply, wire
+from tests.exchange_server.running import Running, running
+from trader.core.types import Symbol, Timeframe
+from trader.errors import ConfigurationError, CredentialsRefused, VenueUnreachable
+from trader.exchange.files import load_quotes
+from trader.research.download import Downloader, Wanted, data_clients
+from trader.research.quote_store import QuoteStore
+from trader.research.store import BarStore
+
+BTC, AAPL = Symbol("BTC/USD"), Symbol("AAPL")
+QUARTER = Timeframe.parse("15Min")
+START, NOW = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, 15, tzinfo=UTC)
+KEYS = {"alpaca_api_key_id": "PKKEY", "alpaca_api_secret_key": "secret"}
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Running]:
+    arguments = ["--symbol", "BTC/USD,AAPL", "--timeframe", "15Min", "--start", "2024-02-01T15:00:00Z"]
+    with running(arguments) as found:
+        yield found
+
+
+def settings_for(url: str, **keys: str) -> Settings:
+    environment = {name.upper(): value for name, value in {"alpaca_data_url": url, **keys}.items()}
+    return load(environ=environment, folder=Path(__file__).parent).settings
+
+
+def downloader(url: str, symbol: Symbol = BTC, page: int = 100, **keys: str) -> Downloader:
+    return Downloader(data_clients(settings_for(url, **keys), [symbol]), per_minute=10_000, page=page)
+
+
+def wanted(symbol: Symbol = BTC, start: datetime = START, end: datetime = NOW) -> Wanted:
+    return Wanted(symbol=symbol, timeframe=QUARTER, start=start, end=end)
+
+
+def test_bars_come_page_by_page_and_only_closed_ones(exchange: Running, tmp_path: Path) -> None:
+    store, shares = BarStore(tmp_path), []
+    done = downloader(exchange.url).bars(store, wanted(), lambda what, share: shares.append(share))
+    series = store.series(BTC, QUARTER)
+    assert done.rows == len(series) > 500
+    assert done.bad == ()
+    assert len(shares) == -(-done.rows // 100)
+    assert shares == sorted(shares)
+    assert series.times[-1] + np.timedelta64(15, "m") <= np.datetime64("2024-02-01T15:00")
+
+
+def test_another_page_size_is_the_same_series(exchange: Running, tmp_path: Path) -> None:
+    for page in (7, 10_000):
+        span = wanted(start=NOW - timedelta(hours=20))
+        downloader(exchange.url, page=page).bars(BarStore(tmp_path / str(page)), span)
+    one, other = (BarStore(tmp_path / name).entry(BTC, QUARTER) for name in ("7", "10000"))
+    assert one is not None
+    assert other is not None
+    assert one.content_hash == other.content_hash
+
+
+def test_what_is_there_is_gone_on_with_at_both_ends(exchange: Running, tmp_path: Path) -> None:
+    store, loader = BarStore(tmp_path / "pieces"), downloader(exchange.url)
+    middle = wanted(start=datetime(2024, 1, 20, tzinfo=UTC), end=datetime(2024, 1, 25, tzinfo=UTC))
+    first = loader.bars(store, middle)
+    second = loader.bars(store, wanted())
+    assert first.resumed_at is None
+    assert second.resumed_at == datetime(2024, 1, 24, 23, 45, tzinfo=UTC)
+    whole = BarStore(tmp_path / "whole")
+    assert loader.bars(whole, wanted()).rows == first.rows + second.rows
+    pieces, at_once = store.entry(BTC, QUARTER), whole.entry(BTC, QUARTER)
+    assert pieces is not None
+    assert at_once is not None
+    assert pieces.content_hash == at_once.content_hash
+    assert loader.bars(store, wanted()).rows == 0
+
+
+def test_a_stock_needs_keys_and_a_coin_sends_none(exchange: Running, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="AAPL is a stock, whose data needs keys"):
+        data_clients(settings_for(exchange.url), [BTC, AAPL])
+    done = downloader(exchange.url, AAPL, **KEYS).bars(BarStore(tmp_path), wanted(AAPL))
+    assert done.rows > 100
+    with wire(reply(200, {"bars": {}, "next_page_token": None})) as venue:
+        assert downloader(venue.url).bars(BarStore(tmp_path / "none"), wanted()).rows == 0
+    assert not [name for name in venue.asked[0].headers if name.startswith("apca")]
+
+
+def test_quotes_are_such_as_the_exchange_replays(exchange: Running, tmp_path: Path) -> None:
+    store, loader = QuoteStore(tmp_path), downloader(exchange.url)
+    span = wanted(start=NOW - timedelta(days=2))
+    done = loader.quotes(store, span)
+    assert done.rows > 100
+    assert loader.quotes(store, span).rows == 0
+    path = store.path(BTC)
+    assert path is not None
+    quotes, _ = load_quotes(path)
+    assert (quotes.ask > quotes.bid).all()
+    assert store.entries() == [(BTC, path)]
+
+
+# ---- a venue that misbehaves ----
+
+
+def page_of(first: int, count: int, token: str | None, **changes: object) -> object:
+    rows = []
+    for n in range(first, first + count):
+        at = START + timedelta(minutes=15) * n
+        rows.append({"t": at.isoformat().replace("+00:00", "Z"), "o": 10, "h": 12, "l": 9, "c": 11, "v": n, **changes})
+    return {"bars": {"BTC/USD": rows}, "next_page_token": token}
+
+
+def asked_of(venue: Wire, number: int) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(venue.asked[number].path).query)
+
+
+def test_an_end_in_the_middle_keeps_what_has_come_and_the_next_call_goes_on(tmp_path: Path) -> None:
+    store = BarStore(tmp_path)
+    with wire(reply(200, page_of(0, 50, "more")), reply(400, {"message": "no"})) as venue:
+        with pytest.raises(VenueUnreachable, match="what has come is kept: run it again"):
+            downloader(venue.url).bars(store, wanted())
+        assert asked_of(venue, 1)["page_token"] == ["more"]
+    assert len(store.series(BTC, QUARTER)) == 50
+    with wire(reply(200, page_of(47, 20, None))) as venue:
+        assert downloader(venue.url).bars(store, wanted()).rows == 17
+        assert asked_of(venue, 0)["start"] == ["2024-01-01T11:45:00.000000Z"]
+    assert len(store.series(BTC, QUARTER)) == 67
+
+
+def test_a_passing_trouble_is_tried_again(tmp_path: Path) -> None:
+    busy = reply(429, {"message": "slow down"}, {"Retry-After": "0"})
+    with wire(busy, reply(503, "away"), reply(200, page_of(0, 10, None))) as venue:
+        assert downloader(venue.url).bars(BarStore(tmp_path), wanted()).rows == 10
+        assert len(venue.asked) == 3
+
+
+def test_bad_rows_of_the_venue_are_told_and_left_out(tmp_path: Path) -> None:
+    store = BarStore(tmp_path)
+    page = page_of(0, 10, None)
+    page["bars"]["BTC/USD"][4]["h"] = None  # type: ignore[index]
+    page["bars"]["BTC/USD"][6]["l"] = 13  # type: ignore[index]
+    with wire(reply(200, page)) as venue:
+        done = downloader(venue.url).bars(store, wanted())
+    assert [bad.reason for bad in done.bad] == ["high is missing, NaN or no finite number", "high below low"]
+    assert len(store.series(BTC, QUARTER)) == 8
+
+
+def test_a_correction_since_is_not_mixed_in(tmp_path: Path) -> None:
+    store = BarStore(tmp_path)
+    with wire(reply(200, page_of(0, 10, None))) as venue:
+        downloader(venue.url).bars(store, wanted())
+    with (
+        wire(reply(200, page_of(7, 10, None, o=5, h=6, l=4.5, c=5.5))) as venue,
+        pytest.raises(ConfigurationError, match="--replace"),
+    ):
+        downloader(venue.url).bars(store, wanted())
+    assert len(store.series(BTC, QUARTER)) == 10
+
+
+def test_refused_keys_are_said_so(tmp_path: Path) -> None:
+    with (
+        wire(reply(401, {"message": "unauthorized"})) as venue,
+        pytest.raises(CredentialsRefused),
+    ):
+        downloader(venue.url, AAPL, **KEYS).bars(BarStore(tmp_path), wanted(AAPL))
+
+
+def test_garbage_is_no_series(tmp_path: Path) -> None:
+    with wire(reply(200, {"bars": {"BTC/USD": "x"}})) as venue, pytest.raises(VenueUnreachable, match="not a list"):
+        downloader(venue.url).bars(BarStore(tmp_path), wanted())
+    with wire(reply(200, {"bars": {"BTC/USD": [1, None, {}]}, "next_page_token": None})) as venue:
+        done = downloader(venue.url).bars(BarStore(tmp_path / "rows"), wanted())
+    assert (done.rows, len(done.bad)) == (0, 3)

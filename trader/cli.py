@@ -238,6 +238,16 @@ def backends(context: click.Context, mode: str | None, as_json: bool) -> None:
         backend_menu.show(mode, as_json)
 
 
+@backends.command("warm-up")
+@mode_option
+@click.option("--forecaster", "--backend", help="Default: FORECASTER.")
+def backends_warm_up(mode: str | None, forecaster: str | None) -> int:
+    """Load and compile the forecaster as the daemon would, say how long it took, and end. Exit 1: eager would serve."""
+    from trader.commands import backend_menu
+
+    return backend_menu.warm_up(mode, forecaster)
+
+
 @backends.command("make-checkpoint")
 @click.argument("family", type=click.Choice(["kronos", "toto"]))
 @click.option(

@@ -94,8 +94,6 @@ def requires() -> Sequence[str]:
 def lacks(options: Options) -> Sequence[str]:
     """What is missing on this machine for these options. Torch is looked for, not imported."""
     missing = missing_packages(PACKAGES)
-    if options.dtype != "float32":
-        missing.append("Toto in bfloat16, which is not there yet: set TOTO_DTYPE to float32")
     if missing:
         return missing
     from forecasters.toto.hub import lacking
@@ -236,7 +234,7 @@ class TotoForecaster:
         device, notices = chosen_device(options.device, torch_has_gpu=torch.cuda.is_available(), setting="TOTO_DEVICE")
         self._notices += notices
         located = locate(options.model_id)
-        model = load_toto(located.folder, device=device)
+        model = load_toto(located.folder, device=device, dtype=options.dtype)
         assert isinstance(model, (Toto1, Toto2))
         self._model, self._label = model, located.label
         return model

@@ -155,6 +155,15 @@ def test_a_compiled_model_that_samples_draws_what_the_eager_one_draws(checkpoint
     assert state.last.agreement > 0.999
 
 
+def test_bfloat16_is_nearly_the_same_forecast_and_said_in_it(checkpoints: Path) -> None:
+    exact, rounded = (built(checkpoints / "tiny", dtype=each) for each in ("float32", "bfloat16"))
+    asked = context(count=200, horizon=20)
+    wanted, found = (each.forecast([asked])[asked.symbol] for each in (exact, rounded))
+    assert (wanted.dtype, found.dtype) == ("float32", "bfloat16")
+    width = wanted.quantiles[-1] - wanted.quantiles[0]
+    assert 0 < np.abs(found.quantiles - wanted.quantiles).max() < 0.1 * width.max()
+
+
 def test_the_settings_are_its_options(checkpoints: Path) -> None:
     settings = TotoSettings(model_id=str(checkpoints / "tiny"))
     assert lacks(Options.model_validate(settings.model_dump(mode="json"))) == []
@@ -163,7 +172,7 @@ def test_the_settings_are_its_options(checkpoints: Path) -> None:
 def test_what_is_missing_is_said(checkpoints: Path, tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="no checkpoint in"):
         built(tmp_path)
-    with pytest.raises(RegistryError, match="bfloat16"):
-        built(checkpoints / "tiny", dtype="bfloat16")
+    with pytest.raises(RegistryError, match="dtype"):
+        built(checkpoints / "tiny", dtype="float16")
     with pytest.raises(RegistryError, match="contradict"):
         built(checkpoints / "tiny", compile=True, disable_compile=True)

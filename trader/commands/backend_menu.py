@@ -31,6 +31,29 @@ def show(mode: str | None, as_json: bool) -> None:
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(_paragraph(row) for row in rows))
 
 
+def warm_up(mode: str | None, forecaster: str | None) -> int:
+    """Start the configured backend once, as the daemon would, and end it: what it compiles is then in the cache."""
+    from forecasters.base import ForecastError
+    from trader.backend import check_backend, open_backend
+    from trader.errors import ConfigurationError
+
+    settings = loaded_settings(mode, forecaster=forecaster).settings
+    check_backend(settings)
+    worker = open_backend(settings, click.echo)
+    try:
+        worker.warm_up()
+        report, notices = worker.ping().compile, worker.notices()
+    except ForecastError as error:
+        raise ConfigurationError(f"{settings.trading.backend} did not warm up: {error}") from error
+    finally:
+        worker.close()
+    for notice in notices:
+        click.echo(f"{notice.severity}: {notice.text}")
+    if not notices:
+        click.echo(f"{settings.trading.backend} is warm" + (f": {report.summary}" if report else ""))
+    return int(any(notice.severity == "error" for notice in notices))
+
+
 def last_said(mode: str | None) -> Mapping[str, str]:
     """What a compiled backend last had to say of itself, by its name, from the journal; nothing where there is none."""
     from trader.adapters.journal import Journal

@@ -155,7 +155,8 @@ def _misaligned(times: NDArray[np.int64], symbol: Symbol, timeframe: Timeframe) 
     length_us = timeframe.duration // timedelta(microseconds=1)
     if symbol.asset_class is AssetClass.STOCK and timeframe.duration > timedelta(hours=1):
         return np.zeros(len(times), dtype=np.bool_)
-    places, known = times % length_us, times != NO_TIME
+    places = times % length_us
+    known: Mask = times != NO_TIME
     if not known.any():
         return known
     values, counts = np.unique(places[known], return_counts=True)

@@ -52,6 +52,7 @@ def test_a_folder_gives_back_the_run_that_was_saved(folder: Path) -> None:
             assert fan.closes.shape == (len(fan.levels), len(fan.times))
             assert fan.times[0] >= fan.asof
             assert (fan.closes[1:] >= fan.closes[:-1]).all()
+    assert {each.is_target for exits in run.exits.values() for each in exits} == {True, False}
     assert [name for name, _ in run.beside] == ["Optimistic bound"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,6 +15,7 @@ from tests.research_report.scene import BTC, SPY, START, fan_at, happened, run
 from trader.adapters.journal.trades import round_trips
 from trader.research import charts, report_charts
 from trader.research.charts import Axis, axis_of, thinned, time_ticks, value_ticks
+from trader.research.report import Resting
 from trader.research.report_html import el, money, percent, raw
 from trader.research.report_tables import monthly_returns, months, return_of
 
@@ -122,7 +124,7 @@ def test_the_fan_is_the_newest_forecast_before_the_entry() -> None:
 
 def test_every_picture_has_its_marks_and_the_fan_starts_at_the_close_before_the_entry() -> None:
     made = run()
-    html = report_charts.trades_on_candles(made.happened, made.trades, made.fans, closes_only=False)
+    html = report_charts.trades_on_candles(made)
     assert html.count("<figure>") == 3
     assert html.count('class="mark buy"') == html.count('class="mark sell"') == 3
     assert html.count('class="fan wide"') == 3
@@ -134,6 +136,23 @@ def test_every_picture_has_its_marks_and_the_fan_starts_at_the_close_before_the_
     assert xs.tolist() == [20, 21, 22, 23, 24]  # the bar that closes at hour 20 is the 19th of those shown
     assert (closes[:, 0] == bars.values[30 + 19, 3]).all()
     assert report_charts._fan_shape(fan, bars, 60, 80, interval) is None
+
+
+def test_targets_and_stops_are_drawn_while_they_rested_and_only_within_the_trade() -> None:
+    made = run()
+    trade = made.trades[0]
+    exits = [
+        Resting(start=trade.opened_at, end=trade.closed_at, price=103.0, is_target=True),
+        Resting(start=trade.opened_at, end=trade.closed_at + timedelta(days=9), price=99.0, is_target=False),
+        Resting(start=trade.closed_at, end=trade.closed_at + timedelta(hours=1), price=99.0, is_target=False),
+        Resting(start=trade.opened_at, end=trade.closed_at, price=10.0, is_target=False),  # far below the picture
+    ]
+    html = report_charts.trades_on_candles(run(trades=[trade], exits={BTC: exits}))
+    assert html.count('class="aim"') == 1
+    assert html.count('class="guard"') == 1
+    ends = [re.search(rf'class="{kind}" d="M([0-9.]+) [0-9.]+H([0-9.]+)"', html) for kind in ("aim", "guard")]
+    assert all(end is not None for end in ends)
+    assert {end.groups() for end in ends if end} == {ends[0].groups()}  # type: ignore[union-attr]
 
 
 def test_numbers_read_as_people_write_them() -> None:

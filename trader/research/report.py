@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.resources import files
 
 import numpy as np
@@ -43,6 +44,16 @@ class Fan:
     closes: Floats
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resting:
+    """An exit order's level while it rested at the venue, quote currency."""
+
+    start: datetime
+    end: datetime
+    price: float
+    is_target: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Run:
     """What a report is of.
@@ -51,6 +62,7 @@ class Run:
     trades       round trips, oldest first
     facts        (name, text) in the order in which they are shown
     fans         by symbol, oldest first: those of the decisions
+    exits        by symbol: the targets and stops that rested
     closes_only  the bars hold closes and nothing else
     beside       (name, figures) of the same run otherwise: with the kind order within a bar, on finer bars
     """
@@ -61,6 +73,7 @@ class Run:
     trades: Sequence[Trade]
     facts: Sequence[tuple[str, str]] = ()
     fans: Mapping[Symbol, Sequence[Fan]] = field(default_factory=dict)
+    exits: Mapping[Symbol, Sequence[Resting]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     closes_only: bool = False
     beside: Sequence[tuple[str, Figures]] = ()
@@ -106,10 +119,10 @@ def render(run: Run) -> str:
         section(
             "candles",
             "Trades on the chart",
-            report_charts.trades_on_candles(run.happened, trades, run.fans, closes_only=run.closes_only),
+            report_charts.trades_on_candles(run),
             note="The best and the worst trade of each symbol, and the last one. The fan is the forecast of the close "
             "at the time of the decision: its median, the middle half, and the 5% to 95% range (or the widest that "
-            "the model gave).",
+            "the model gave). The dotted lines are the target and the stop while they rested at the venue.",
         ),
         section("trades", "Trades", report_tables.trades(trades, TRADES_SHOWN)),
         section("about", "About this run", report_tables.about(run.facts, run.notes)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from trader.adapters.journal.records import Trade
 from trader.core.market import CLOSE, Bars, to_datetime64
-from trader.core.types import Execution, OrderSide, Symbol
+from trader.core.types import Execution, OrderSide
 from trader.research import charts
 from trader.research.charts import Axis, Mark, axis_of
-from trader.research.figures import Happened
 from trader.research.report_html import Raw, coloured, el, legend, money, percent, price
 from trader.research.report_tables import return_of
 
 if TYPE_CHECKING:
-    from trader.research.report import Fan
+    from trader.research.report import Fan, Resting, Run
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -113,16 +112,13 @@ def costs(times: Times, fills: Sequence[Execution], first_equity: float) -> Raw:
 # ---- trades on candles ----
 
 
-def trades_on_candles(
-    run: Happened, trades: Sequence[Trade], fans: Mapping[Symbol, Sequence[Fan]], *, closes_only: bool
-) -> Raw:
+def trades_on_candles(run: Run) -> Raw:
     """The best and the worst trade of each symbol and the last of all, with the forecast that led to each."""
     pictures = []
-    for trade in picked(trades):
-        bars = run.bars.get(trade.symbol)
+    for trade in picked(run.trades):
+        bars = run.happened.bars.get(trade.symbol)
         if bars is not None and len(bars):
-            fan = _fan_of(fans.get(trade.symbol, ()), trade)
-            pictures.append(_picture(trade, bars, fan, run.interval, closes_only=closes_only))
+            pictures.append(_picture(run, trade, bars))
     if not pictures:
         return el("p", "There is no trade to show, or there are no bars of it.", kind="note")
     return el("div", *pictures, kind="pictures")
@@ -147,7 +143,8 @@ def _fan_of(fans: Sequence[Fan], trade: Trade) -> Fan | None:
     return before[-1] if before else None
 
 
-def _picture(trade: Trade, bars: Bars, fan: Fan | None, interval: timedelta, *, closes_only: bool) -> Raw:
+def _picture(run: Run, trade: Trade, bars: Bars) -> Raw:
+    fan, interval = _fan_of(run.fans.get(trade.symbol, ()), trade), run.happened.interval
     entered, left = _place(bars, trade.opened_at), _place(bars, trade.closed_at)
     last = min(left + _AFTER, len(bars) - 1)
     first = max(entered - _BEFORE, last - _WIDEST, 0)
@@ -158,16 +155,37 @@ def _picture(trade: Trade, bars: Bars, fan: Fan | None, interval: timedelta, *, 
     around = [] if shape is None else [float(shape[1].min()), float(shape[1].max())]
     y_axis = axis_of([float(shown.min()), float(shown.max()), entry, leave, *around])
     shapes = [] if shape is None or fan is None else _fan_shapes(fan.levels, shape[0], shape[1], x_axis, y_axis)
-    if closes_only:
+    if run.closes_only:
         shapes.append(charts.line(np.arange(1.0, len(shown) + 1.0), shown[:, CLOSE], x_axis, y_axis, "own thin"))
     else:
         shapes.append(charts.candles(shown, x_axis, y_axis))
+    shapes += _resting(run.exits.get(trade.symbol, ()), trade, bars, first, x_axis, y_axis)
     start, end = max(entered - first, 0) + 0.5, left - first + 0.5
     kind = "gained" if trade.pnl > 0 else "lost"
     ends = f"{x_axis.x(start):.1f} {y_axis.y(entry):.1f}L{x_axis.x(end):.1f} {y_axis.y(leave):.1f}"
     shapes.append(f'<path class="trip {kind}" d="M{ends}"/>')
     times = bars.times[first : last + 1]
     return _captioned(trade, shapes, _marks(trade, start, end, x_axis, y_axis), _bar_ticks(times), y_axis)
+
+
+def _resting(exits: Sequence[Resting], trade: Trade, bars: Bars, first: int, x_axis: Axis, y_axis: Axis) -> list[str]:
+    """Targets and stops while they rested within the trade; those far outside the picture are left out."""
+    shapes = []
+    for each in exits:
+        begun, ended = max(each.start, trade.opened_at), min(each.end, trade.closed_at)
+        if begun < ended and 0 <= y_axis.share(each.price) <= 1:
+            start, end = (x_axis.x(max(_moment_place(bars, at) - first, 0.0)) for at in (begun, ended))
+            kind = "aim" if each.is_target else "guard"
+            shapes.append(charts.level(each.price, y_axis, kind, start, end))
+    return shapes
+
+
+def _moment_place(bars: Bars, moment: datetime) -> float:
+    """Where in its bar a moment lies, in bars; a pause in the market takes no room."""
+    place = _place(bars, moment)
+    length = bars.timeframe.duration / timedelta(microseconds=1)
+    since = (to_datetime64(moment) - bars.times[place]) / np.timedelta64(1, "us")
+    return place + min(max(float(since) / length, 0.0), 1.0)
 
 
 def _captioned(

@@ -16,11 +16,13 @@ from forecasters.types import CLOSE, Forecast
 from trader.adapters.journal import Journal
 from trader.adapters.journal.records import EquityPoint, Trade
 from trader.adapters.journal.trades import round_trips
+from trader.core.ids import purpose_of
 from trader.core.market import AMOUNT, COLUMNS, VOLUME, Bars, to_datetime64
-from trader.core.types import Execution, OrderSide, Symbol, Timeframe
+from trader.core.protect import stop_of
+from trader.core.types import Execution, Order, OrderSide, Symbol, Timeframe
 from trader.errors import ConfigurationError
 from trader.research.figures import Figures, Happened, figures_of
-from trader.research.report import Fan, Run
+from trader.research.report import Fan, Resting, Run
 from trader.research.result import BacktestResult
 from trader.research.run_folder import load_result, load_table
 
@@ -62,6 +64,7 @@ def _run(folder: Path, result: BacktestResult) -> Run:
         trades=[_trade(row) for row in _rows(folder, "trades")],
         facts=_facts(result),
         fans=_fans(folder),
+        exits=_exits(_rows(folder, "orders")),
         notes=_notes(result),
         beside=_beside(result),
     )
@@ -136,6 +139,19 @@ def _fans(folder: Path) -> dict[Symbol, list[Fan]]:
     return {symbol: sorted(fans, key=lambda fan: fan.asof) for symbol, fans in found.items()}
 
 
+def _exits(orders: Sequence[Row]) -> dict[Symbol, list[Resting]]:
+    """Out of orders as rows: a target's limit, a stop's stop, and both of a pair that protects together."""
+    found = dict[Symbol, list[Resting]]()
+    for row in orders:
+        levels = (("limit_price", True, ("target", "protect")), ("stop_price", False, ("stop", "protect")))
+        for name, is_target, purposes in levels:
+            if row["purpose"] in purposes and row[name] is not None:
+                start, end = row["submitted_at"], row["updated_at"]
+                resting = Resting(start=start, end=end, price=float(row[name]), is_target=is_target)
+                found.setdefault(Symbol(row["symbol"]), []).append(resting)
+    return found
+
+
 def _coded(column: Any) -> tuple[NDArray[np.int64], list[str]]:
     """(codes [N], the texts that they stand for)."""
     encoded = column.combine_chunks().dictionary_encode()
@@ -207,7 +223,7 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
     bars, fans = _decisions(journal, timeframe)
     start = points[0].at
     end = max(points[-1].at, _moment(status.get("market_time"), start))
-    fills = journal.executions()
+    fills, orders = journal.executions(), journal.orders(limit=1_000_000)
     symbols = tuple(sorted({*bars, *(fill.symbol for fill in fills)}))
     happened = Happened(
         symbols=symbols,
@@ -216,7 +232,7 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
         interval=timeframe.duration,
         points=[replace(points[0], at=timeframe.floor(start)), *points[1:]],
         fills=fills,
-        orders=len(journal.orders(limit=1_000_000)),
+        orders=len(orders),
         bars=bars,
     )
     strategy = str(status.get("strategy") or "strategy")
@@ -234,9 +250,23 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
             ("Symbols", _list(names)),
         ],
         fans=fans,
+        exits=_exits([_row(order) for order in orders]),
         notes=["From the daemon's journal, which keeps the close of each bar and not its high and low."],
         closes_only=True,
     )
+
+
+def _row(order: Order) -> Row:
+    """An order as `orders.parquet` has it, as far as its levels go."""
+    purpose = purpose_of(order)
+    return {
+        "symbol": order.symbol.text,
+        "purpose": purpose.value if purpose else "",
+        "submitted_at": order.submitted_at,
+        "updated_at": order.updated_at,
+        "limit_price": order.limit_price,
+        "stop_price": stop_of(order),
+    }
 
 
 def _decisions(journal: Journal, timeframe: Timeframe) -> tuple[dict[Symbol, Bars], dict[Symbol, list[Fan]]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,12 +47,23 @@ def bars_problem(
         return "no bars"
     if len(bars) < context:
         return f"too few: {len(bars)} of {context}"
+    known = None if sessions is None else tuple(sessions)
+    return _own_problem(bars, timeframe, expected_last_start, known, limits) or _scale_problem(bars, quote_mid, limits)
+
+
+@lru_cache(maxsize=256)  # a cycle asks twice, before and after its forecast, of the very same bars
+def _own_problem(
+    bars: Bars,
+    timeframe: Timeframe,
+    expected_last_start: datetime,
+    sessions: tuple[tuple[datetime, datetime], ...] | None,
+    limits: BarLimits,
+) -> str | None:
     return (
         _times_problem(bars, expected_last_start)
         or _values_problem(bars)
         or _gap_problem(bars, timeframe, sessions, limits)
         or _jump_problem(bars, limits)
-        or _scale_problem(bars, quote_mid, limits)
     )
 
 

@@ -147,13 +147,14 @@ def test_a_grid_is_read_and_nonsense_refused(folder: Path, hourly: Path) -> None
 
 def test_the_command_from_a_file_to_json_and_a_folder(hourly: Path, tmp_path: Path) -> None:
     done = ask(
-        tmp_path, "backtest", "--data", f"BTC/USD={hourly}", "--cycles", "30", "--no-bounds", "--json",
+        tmp_path, "backtest", "--data", f"BTC/USD={hourly}", "--cycles", "30", "--json",
         "--out", "run", CONTEXT="60",
     )  # fmt: skip
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert found["cycles"] == 30
     assert found["problems"] == []
+    assert found["optimistic"]["first_equity"] == found["figures"]["first_equity"]
     assert load_result(tmp_path / "run").as_plain() == found
 
 

@@ -78,6 +78,11 @@ class Worker:
         self._log.close()
         self._folder.cleanup()
 
+    def memory(self) -> tuple[float, float]:
+        """MB: the most so far, and now."""
+        answer = self.ask({"do": "memory"})
+        return answer["peak_mb"], answer["now_mb"]
+
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Raises PeerFailed where no answer comes."""
         assert self._process.stdin is not None
@@ -134,3 +139,28 @@ def original(place: Path, folder: Path, *, generation: int, compile: bool = Fals
     command, environment = command_for(place)
     load = {"folder": str(folder), "generation": generation, "compile": compile, "threads": threads}
     return Worker(command, environment, load=load)
+
+
+def ours(
+    folder: Path,
+    *,
+    generation: int,
+    compile: bool,
+    threads: int,
+    bars: int,
+    horizons: Sequence[int],
+    variates: Sequence[int],
+    dtype: str = "float32",
+    cache: Path | None = None,
+) -> Worker:
+    """Our own model with the checkpoint in `folder`, in a process of its own.
+
+    bars, horizons, variates  what is prepared where it is compiled
+    cache                     the compiler's folder; an empty one makes it compile from nothing
+    """
+    environment = dict(os.environ)
+    if cache is not None:
+        environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
+    load = {"folder": str(folder), "generation": generation, "compile": compile, "threads": threads, "bars": bars}
+    load |= {"horizons": list(horizons), "variates": list(variates), "dtype": dtype}
+    return Worker([sys.executable, "-m", "forecasters.toto.original.ours"], environment, load=load)

@@ -4,6 +4,7 @@ One JSON request a line on stdin, one JSON answer a line on stdout.
 
     {"do": "load", "folder": ..., "generation": 1 or 2, "compile": bool, "threads": N}
     {"do": "forecast", "inputs": NPZ, "horizon": H, "repeats": N, ...}
+    {"do": "memory"}
 
 inputs    series [V, T] float32, mask [V, T] bool, groups [V] int64
 samples   1.0: paths, all at once; null is the mean       seed   of torch's own generator
@@ -39,8 +40,8 @@ def main() -> None:
             model = _First(request) if request["generation"] == 1 else _Second(request)
             answer: Request = {"loaded": True}
         else:
-            answer = _timed(model, request)
-        print(json.dumps(answer | _memory()), file=answers, flush=True)
+            answer = _timed(model, request) if request["do"] == "forecast" else {}
+        print(json.dumps(answer | memory()), file=answers, flush=True)
 
 
 def _timed(model: Any, request: Request) -> Request:
@@ -121,7 +122,7 @@ class _Second:
         return once()
 
 
-def _memory() -> dict[str, float]:
+def memory() -> dict[str, float]:
     """MB: the most so far, and now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {

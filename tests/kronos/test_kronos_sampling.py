@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -93,7 +94,42 @@ def test_a_draw_is_the_one_that_torch_makes_with_the_same_seed() -> None:
         assert torch.equal(choose(logits, noise, Sampling(top_p=1.0)), expected)
 
 
-@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"top_k": -1}])
+def test_equal_tokens_at_the_edge_of_the_nucleus_are_all_kept() -> None:
+    """Which of them a sort puts first is chance in the original."""
+    logits = np.log(np.array([0.4, 0.2, 0.2, 0.2]))
+    assert (filtered(logits, top_p=0.5) > 0).tolist() == [True, True, True, True]
+    assert (filtered(logits, top_p=0.3) > 0).tolist() == [True, False, False, False]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    spread=st.floats(0.1, 60),
+    share=st.sampled_from([0.0, 2.0**-24, 0.3, 0.5, 1 - 2.0**-24]),
+    options=st.sampled_from([{"top_p": 0.7}, {"top_k": 3}, {"top_p": 1.0}, {"top_p": 1e-6}]),
+)
+def test_a_uniform_draw_never_meets_a_token_that_is_not_allowed(
+    seed: int, spread: float, share: float, options: dict[str, float]
+) -> None:
+    logits = torch.from_numpy((spread * np.random.default_rng(seed).standard_normal((4, 50))).astype(np.float32))
+    drawing = replace(Sampling(**options), noise="uniform")
+    tokens = choose(logits, torch.full((4, 1), share), drawing)
+    assert (probabilities(logits, drawing).gather(1, tokens[:, None]) > 0).all()
+
+
+def test_a_series_draws_the_same_uniformly_whatever_else_is_in_the_batch(models: dict[str, Kronos]) -> None:
+    kronos, drawing = models["small"], Sampling(noise="uniform")
+    batch = [series(40, 5, seed=seed) for seed in range(3)]
+    together = kronos.generate_batch(batch, drawing, samples=4)
+    for asked, paths in zip(batch, together, strict=True):
+        assert np.array_equal(paths, kronos.generate_batch([asked], drawing, samples=4)[0])
+    strict = kronos.draw(batch[0], drawing, samples=4, strategy="strict")
+    assert np.array_equal(strict, kronos.draw(batch[0], drawing, samples=4))
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"top_k": -1}, {"noise": "white"}]
+)
 def test_impossible_options_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Sampling(**options)
@@ -126,14 +162,15 @@ def test_a_seed_gives_the_tokens_of_a_plain_loop_over_the_whole_model(
     assert np.array_equal(ours[1], s2[:, 30:].numpy())
 
 
+@pytest.mark.parametrize("noise", ["exponential", "uniform"])
 @pytest.mark.parametrize("options", [{"top_p": 0.8}, {"top_k": 2}, {"top_p": 1.0, "temperature": 0.6}])
 def test_every_path_of_a_tiny_vocabulary_comes_as_often_as_it_should(
-    models: dict[str, Kronos], options: dict[str, float]
+    models: dict[str, Kronos], options: dict[str, float], noise: Literal["exponential", "uniform"]
 ) -> None:
     """4 x 4 tokens, two steps, 256 paths: each one's probability from the whole model, against 8,000 draws."""
     kronos, asked, samples = models["two bits"], series(20, 2), 8000
     expected = enumerate_paths(kronos, asked, options)
-    s1, s2 = kronos.draw(asked, Sampling(**{"top_p": 1.0, **options}), samples=samples)
+    s1, s2 = kronos.draw(asked, replace(Sampling(**{"top_p": 1.0, **options}), noise=noise), samples=samples)
     codes = ((s1[:, 0] * 4 + s2[:, 0]) * 4 + s1[:, 1]) * 4 + s2[:, 1]
     counts = np.bincount(codes, minlength=256)
     assert (counts[expected == 0] == 0).all()

@@ -31,4 +31,5 @@ def growth(kronos: Kronos, given: Market, sampling: Sampling, *, forecasts: int,
         if index == int(_SETTLING * forecasts):
             settled = resident_mb()
         forecast(kronos, given, sampling, samples=samples, horizon=horizon)
-    return Growth(forecasts=forecasts, settled_mb=settled, end_mb=resident_mb(), peak_mb=peak_mb())
+    end = resident_mb()
+    return Growth(forecasts=forecasts, settled_mb=settled, end_mb=end, peak_mb=max(end, peak_mb()))

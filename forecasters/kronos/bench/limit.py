@@ -62,8 +62,9 @@ def floor_seconds(kronos: Kronos, cell: Cell, exact: Ceiling, own: Ceiling) -> f
         bytes=size * (matrices + 2 * width * (config.n_layers + 1) * (cell.series * CONTEXT + rows * HORIZON / 2)),
     )
     coding = 4 * coder.d_model**2 + 3 * coder.d_model * coder.ff_dim
-    halves = coder.n_enc_layers - 1 + coder.n_dec_layers - 1
-    tokens = cell.series * halves * (2 * CONTEXT * coding + 2 * CONTEXT**2 * coder.d_model)
+    whole = coder.n_enc_layers - 1 + coder.n_dec_layers - 2  # of the decoder's last block keys and values are enough
+    tokens = cell.series * whole * (2 * CONTEXT * coding + 2 * CONTEXT**2 * coder.d_model)
+    tokens += cell.series * 2 * CONTEXT * 2 * coder.d_model**2
     drawn = rows * HORIZON * (coder.n_dec_layers - 1) * (2 * coding + 4 * reach * coder.d_model)
     return (
         Work(operations=context, bytes=size * matrices).seconds(own)

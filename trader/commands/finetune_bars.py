@@ -54,22 +54,29 @@ def from_file(symbol: Symbol, file: Path) -> TrainingSeries:
 
 def generated(seed: int, markets: int, bars: int) -> list[TrainingSeries]:
     """`bars` bars of each of so many generated markets; the same for the same seed."""
+    found = generated_columns(seed, markets, bars)
+    named = (f"{' '.join(_PLAYED[number % len(_PLAYED)])} {seed}/{number}" for number in range(markets))
+    return [series_of(name, columns) for name, columns in zip(named, found, strict=True)]
+
+
+def generated_columns(seed: int, markets: int, bars: int) -> list[Columns]:
+    """The same, with prices as the simulated venue can trade them."""
     from trader.exchange.sessions import Sessions
 
     sessions = Sessions()
     return [_generated(seed, number, bars, sessions) for number in range(markets)]
 
 
-def _generated(seed: int, number: int, bars: int, sessions: Sessions) -> TrainingSeries:
+def _generated(seed: int, number: int, bars: int, sessions: Sessions) -> Columns:
     from trader.exchange.assets import instrument_of
     from trader.exchange.generator import Generator
     from trader.exchange.series import joined, on_ticks
 
     name, length = _PLAYED[number % len(_PLAYED)]
-    symbol, timeframe = Symbol(name), Timeframe.parse(length)
+    symbol = Symbol(name)
     source = Generator(
         symbol,
-        timeframe,
+        Timeframe.parse(length),
         seed=seed * 1_000_003 + number,
         origin_us=to_micros(_ORIGIN) + (number * _APART_DAYS % 2000) * 86_400_000_000,
         spread_bps=20.0 if symbol.asset_class is AssetClass.CRYPTO else 2.0,
@@ -78,17 +85,29 @@ def _generated(seed: int, number: int, bars: int, sessions: Sessions) -> Trainin
     columns = source.next_chunk()
     while len(columns) < bars:
         columns = joined(columns, source.next_chunk())
-    whole = on_ticks(columns, instrument_of(symbol))
-    return series_of(f"{symbol} {timeframe} {seed}/{number}", whole, bars)
+    return on_ticks(_first(columns, bars), instrument_of(symbol))
 
 
-def series_of(name: str, columns: Columns, most: int | None = None) -> TrainingSeries:
-    """The first `most` bars. The amount is the volume at the bar's mean price."""
+def _first(columns: Columns, count: int) -> Columns:
+    spread = columns.spread_bps
+    return Columns(
+        times=columns.times[:count],
+        open=columns.open[:count],
+        high=columns.high[:count],
+        low=columns.low[:count],
+        close=columns.close[:count],
+        volume=columns.volume[:count],
+        spread_bps=None if spread is None else spread[:count],
+    )
+
+
+def series_of(name: str, columns: Columns) -> TrainingSeries:
+    """The amount is the volume at the bar's mean price."""
     from forecasters.kronos.training.windows import training_series
 
     prices = (columns.open, columns.high, columns.low, columns.close)
     values = np.column_stack([*prices, columns.volume, columns.volume * np.mean(prices, axis=0)])
-    return training_series(name, values[:most], columns.times[:most].view("datetime64[us]"))
+    return training_series(name, values, columns.times.view("datetime64[us]"))
 
 
 def parsed(data: Sequence[str]) -> list[tuple[Symbol, Path]]:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from tests.e2e.running import ask
 from tests.research_backtest.material import HOUR, bars_of, baseline, settings_for, written
+from trader.commands.backtest import command
+from trader.commands.backtest_table import show
 from trader.core.types import Symbol
 from trader.errors import ConfigurationError
 from trader.research.backtest import Backtest, Request, run_backtest
@@ -169,9 +172,19 @@ def test_the_command_from_a_file_to_json_and_a_folder(hourly: Path, tmp_path: Pa
         (["--data", "BTC/USD=FILE", "--backend", "nonsense"], "nonsense"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(hourly: Path, tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_what_cannot_be_is_said_in_one_line(
+    hourly: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no .env lies
     given = [each.replace("FILE", str(hourly)) for each in arguments]
-    done = ask(tmp_path, "backtest", *given, CONTEXT="60")
-    assert done.code == 78, done.err
-    assert says in done.err
-    assert "Traceback" not in done.err
+    done = CliRunner().invoke(command, [*given, "--state-dir", str(tmp_path)], env={"CONTEXT": "60"})
+    assert isinstance(done.exception, ConfigurationError), done.output
+    assert says in str(done.exception)
+    assert "\n" not in str(done.exception)
+
+
+def test_the_table_says_what_the_figures_are_and_what_stopped_the_entries(done: Backtest) -> None:
+    text = show(replace(done.result, since={"drawdown": done.result.start}))
+    for word in ("pessimistic (headline)", "optimistic bound", "buy and hold", "flat", "books sound", "MAX_DRAWDOWN"):
+        assert word in text
+    assert "books: cash" in show(replace(done.result, problems=("cash: 1 in the journal, 2 at the venue",)))

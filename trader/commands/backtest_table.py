@@ -76,6 +76,8 @@ def _notes(result: BacktestResult) -> Iterator[str]:
     if result.denials:
         told = ", ".join(f"{rule} {count}" for rule, count in list(result.denials.items())[:6])
         yield f"entries denied or shrunk by the risk layer: {told}"
+    if "drawdown" in result.since:
+        yield f"RISK__MAX_DRAWDOWN stopped the entries on {result.since['drawdown']:%Y-%m-%d %H:%M}Z, as it would live"
     if result.pace is not None:
         yield (
             f"{result.pace.bars} bars in {result.pace.seconds:.1f} s, {result.pace.forecast_seconds:.1f} of them "

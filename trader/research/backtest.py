@@ -120,6 +120,7 @@ def _result(setup: Setup, recording: Recording, figures: Figures, seconds: float
         cycles=recording.cycles,
         figures=figures,
         denials=dict(recording.journal.denials.most_common()),
+        since=dict(recording.journal.denied_since),
         alerts=len(recording.journal.alerts),
         errors=recording.errors,
         halted=recording.halted,

@@ -34,7 +34,8 @@ class MemoryJournal:
     """`on_plan` is told of each decision: (cycle id, what went in, what came out).
 
     Public are the things that happened, oldest first: `orders` by id as last seen, `all_intents` by client order id,
-    `fills`, `points` (equity, at most one a minute), `alerts`, `corrections`, `cycles` by id, `denials` by rule.
+    `fills`, `points` (equity, at most one a minute), `alerts`, `corrections`, `cycles` by id, `denials` by rule, and
+    when each rule said no for the first time, `denied_since`.
     """
 
     def __init__(self, on_plan: Callable[[str, DecisionInputs, Plan], None] = lambda name, inputs, plan: None) -> None:
@@ -46,6 +47,7 @@ class MemoryJournal:
         self.corrections: list[Correction] = []
         self.cycles: dict[str, CycleRecord] = {}
         self.denials: Counter[str] = Counter()
+        self.denied_since: dict[str, datetime] = {}
         self._on_plan = on_plan
         self._live: dict[str, IntentRecord] = {}
         self._known: dict[str, int] = {}  # place in `fills`, by execution id
@@ -76,7 +78,9 @@ class MemoryJournal:
     def save_plan(self, cycle_id: str, inputs: DecisionInputs, plan: Plan) -> None:
         self.add_intents(cycle_id, plan.intents, inputs.now)
         self._levels.update((each.symbol, each) for each in plan.levels)
-        self.denials.update(denial.rule for verdict in plan.verdicts for denial in verdict.denials)
+        for denial in (each for verdict in plan.verdicts for each in verdict.denials):
+            self.denials[denial.rule] += 1
+            self.denied_since.setdefault(denial.rule, inputs.now)
         self._on_plan(cycle_id, inputs, plan)
 
     # ---- intents ----

@@ -72,6 +72,7 @@ class BacktestResult:
     """One backtest, or one daemon's journal (`source`).
 
     denials    how often each rule of the risk layer said no, or shrank an entry
+    since      when each of them did so for the first time: after a drawdown limit nothing more may have been entered
     problems   what does not add up in the books, one line each: empty, or the figures mean nothing
     """
 
@@ -91,6 +92,7 @@ class BacktestResult:
     finer: FinerRun | None = None
     windows: tuple[Chosen, ...] = ()
     denials: Mapping[str, int] = field(default_factory=dict)
+    since: Mapping[str, datetime] = field(default_factory=dict)
     alerts: int = 0
     errors: int = 0
     halted: str = ""

@@ -31,7 +31,7 @@ def make(oddities: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     def maker(how: str, **changes: float) -> Worker:
         folder = str(tmp_path / "cache")
         options = {"how": how, "folder": folder, "marker": str(tmp_path / "once"), **changes}
-        settings = WorkerSettings(backend="guarded", options=options, deadline_s=4.0, backoff_first_s=0.05, threads=1)
+        settings = WorkerSettings(backend="guarded", options=options, deadline_s=5.0, backoff_first_s=0.05, threads=1)
         made.append(Worker(settings))
         return made[-1]
 
@@ -72,3 +72,19 @@ def test_one_that_takes_its_process_with_it_is_not_trusted_by_the_next(make: Mak
     worker.warm_up()
     assert mode(worker) == FALLBACK
     assert "ended within a forecast, the compiled model is suspected" in told(worker, "error")
+
+
+def test_a_gpu_that_is_out_of_order_costs_one_forecast_and_the_process(make: Make, tmp_path: Path) -> None:
+    worker = Worker(
+        WorkerSettings(backend="breaks_gpu", options={"marker": str(tmp_path / "gpu")}, deadline_s=30, threads=1)
+    )
+    try:
+        worker.warm_up()
+        pid = worker.ping().pid
+        with pytest.raises(ForecastError, match="illegal memory access"):
+            worker.forecast([context()])
+        worker.warm_up()
+        assert worker.ping().pid != pid
+        assert mode(worker) == "eager"
+    finally:
+        worker.close()

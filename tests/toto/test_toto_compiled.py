@@ -17,11 +17,13 @@ from torch._dynamo.utils import counters  # noqa: E402 - after the skip
 from forecasters.base import InvalidContext  # noqa: E402
 from forecasters.toto import load_toto  # noqa: E402
 from forecasters.toto.buckets import Buckets  # noqa: E402
+from forecasters.toto.checkpoint import make_checkpoint  # noqa: E402
 from forecasters.toto.model import Toto  # noqa: E402
 from forecasters.toto.toto1.model import Toto1  # noqa: E402
 from forecasters.toto.toto2.model import Toto2  # noqa: E402
 
 BUCKETS = Buckets(context=(8,), ahead=(2, 4), variates=(4,))
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 QUICK = "eager"  # the same tracing and guards, without machine code
 
 
@@ -59,8 +61,8 @@ def ask(toto: Toto, variates: int, steps: int, horizon: int) -> np.ndarray:
     [
         ("toto2-tiny", 60),
         ("toto1-tiny", 60),
-        pytest.param("toto2-tiny", 1000, marks=pytest.mark.slow),
-        pytest.param("toto1-tiny", 1000, marks=pytest.mark.slow),
+        pytest.param("toto2-tiny", 1000, marks=pytest.mark.parity),
+        pytest.param("toto1-tiny", 1000, marks=pytest.mark.parity),
     ],
 )
 def test_contexts_horizons_and_series_that_change_recompile_nothing(name: str, forecasts: int, tmp_path: Path) -> None:
@@ -79,6 +81,60 @@ def test_contexts_horizons_and_series_that_change_recompile_nothing(name: str, f
             wanted = ask(eager, *sizes)
             assert np.abs(found - wanted).max() < 1e-4 * np.ptp(wanted)
     assert graphs() == made
+    assert breaks() == 0
+
+
+@pytest.mark.parity
+@pytest.mark.timeout(3600)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # the compiler's own imports
+@pytest.mark.parametrize(("size", "forecasts"), [("tiny", 1000), ("tiny-1.0", 1000), ("22m", 1000)])
+def test_machine_code_is_made_once_too(size: str, forecasts: int, tmp_path: Path) -> None:
+    """With the compiler that is used in earnest, and no CUDA graph given up."""
+    folder = make_checkpoint(size, tmp_path / size)
+    eager, compiled = load_toto(folder), load_toto(folder, True, buckets=BUCKETS, mode="reduce-overhead", device=DEVICE)
+    assert isinstance(compiled, (Toto1, Toto2))
+    patch = compiled.patch
+    for ahead in BUCKETS.ahead:
+        ask(compiled, 4, 8 * patch, ahead * patch)
+    made = graphs()
+    random = np.random.default_rng(2)
+    for number in range(forecasts):
+        sizes = (int(random.integers(1, 5)), int(random.integers(2, 8 * patch + 1)), int(random.integers(1, 4 * patch)))
+        found = ask(compiled, *sizes)
+        if number % 50 == 0:
+            wanted = ask(eager, *sizes)
+            assert np.abs(found - wanted).max() < 1e-3 * np.ptp(wanted)
+    assert graphs() == made == compiled.graphs.count
+    assert breaks() == 0
+    assert counters["inductor"]["cudagraph_skips"] == 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("size", ["tiny", "tiny-1.0"])
+def test_on_a_gpu_cuda_graphs_are_used_and_results_stay(size: str, tmp_path: Path) -> None:
+    folder = make_checkpoint(size, tmp_path / size)
+    eager = load_toto(folder, device="cuda")
+    compiled = load_toto(folder, True, buckets=BUCKETS, mode="reduce-overhead", device="cuda")
+    kept = []
+    for steps in (200, 100, 150, 128, 64):
+        found, wanted = ask(compiled, 4, steps, 100), ask(eager, 4, steps, 100)
+        kept.append((found, found.copy(), wanted))
+    for found, copy, wanted in kept:
+        assert np.array_equal(found, copy)
+        assert np.abs(found - wanted).max() < 1e-3 * np.ptp(wanted)
+    assert counters["inductor"]["cudagraph_skips"] == 0
+
+
+def test_blocks_are_decoded_by_one_graph(tmp_path: Path) -> None:
+    folder = golden_folder("toto2-tiny", tmp_path)
+    sizes = Buckets(context=(8,), ahead=(8,), variates=(4,))
+    eager, compiled = load_toto(folder), load_toto(folder, True, buckets=sizes, backend=QUICK)
+    for steps, horizon in ((256, 256), (100, 200), (70, 130)):
+        series, mask = walk(3, steps)
+        found, wanted = (toto.quantiles(series, mask, horizon, decode_block_size=64) for toto in (compiled, eager))
+        assert np.abs(found - wanted).max() < 1e-5 * np.ptp(wanted)
+    assert graphs() == 2
     assert breaks() == 0
 
 

@@ -91,7 +91,9 @@ def _many(model: Toto1 | Toto2, request: Request) -> Request:
 
 
 def _counters() -> dict[str, int]:
-    """What torch's compiler counted in this process; zeros where nothing was compiled."""
+    """What torch's compiler counted in this process; nothing where it was never loaded, which takes 90 MB."""
+    if "torch._dynamo" not in sys.modules:
+        return {}
     from torch._dynamo.utils import counters
 
     return {

@@ -56,6 +56,32 @@ def killed_after(lines: int, program: str, url: str) -> list[str]:
     return heard
 
 
+def test_what_an_order_stands_on_is_on_the_disk_before_it_is_sent(tmp_path: Path) -> None:
+    """The rest of what is written does not wait for the disk, and goes there with the next that does."""
+    with Journal.open(file_url(tmp_path)) as journal:
+        journal.begin_cycle("c1", "trade", NOW)
+        for write in (
+            lambda: journal.save_plan("c1", samples.inputs(), samples.plan()),
+            lambda: journal.add_intents("c1", [samples.intent("exit")], NOW),
+            lambda: journal.save_sync(samples.portfolio(samples.order()), (), [samples.execution()]),
+            lambda: journal.correction("cash", NOW, cash=samples.execution().price),
+            lambda: journal.set_flag("halted", "a person must look", NOW),
+            lambda: journal.enqueue("pause", {}, NOW),
+            lambda: journal.alert("venue", "error", "it is mute", NOW),
+        ):
+            journal.set_meta("peak", "100000")
+            assert not waits_for_the_disk(journal)
+            write()
+            assert waits_for_the_disk(journal)
+
+
+def waits_for_the_disk(journal: Journal) -> bool:
+    """How the last commit was made: synchronous is 2 for FULL, 1 for NORMAL."""
+    driver = journal._writer.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return bool(driver.execute("PRAGMA synchronous").fetchone()[0] == 2)
+
+
 @pytest.mark.parametrize("acknowledged", [1, 4, 9])
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path, acknowledged: int) -> None:
     url = file_url(tmp_path)

@@ -110,6 +110,8 @@ def told(url: sa.URL) -> Iterator[None]:
     except sa.exc.IntegrityError:
         raise
     except DBAPIError as error:
+        raise _translated(url, error.orig) from error
+    except sqlite3.Error as error:
         raise _translated(url, error) from error
     except OSError as error:
         raise DatabaseUnusable(f"the journal at {_where(url)}: {error}") from error
@@ -131,8 +133,8 @@ def _upsert_text(table: str, names: tuple[str, ...], key: str) -> sa.TextClause:
     )
 
 
-def _translated(url: sa.URL, error: DBAPIError) -> TraderError:
-    told_by_driver = str(error.orig).strip().partition("\n")[0]
+def _translated(url: sa.URL, error: BaseException | None) -> TraderError:
+    told_by_driver = str(error).strip().partition("\n")[0]
     lower = told_by_driver.lower()
     what = f"the journal at {_where(url)}: {told_by_driver}"
     if any(sign in lower for sign in _FULL):

@@ -18,6 +18,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -113,7 +114,7 @@ class Guarded:
         self._marker = Marker(cache.path / "running", name) if cache is not None else None
         self._compiled: Forecaster | None = None
         self._tally = CompileTally()
-        self._reason, self._failed = "it has not been compiled yet", False
+        self._reason, self._failed, self._told = "it has not been compiled yet", False, ""
         self._retry_at = clock()
         self._served = self._checked = self._recompiles_said = 0
         self._last: Likeness | None = None
@@ -141,8 +142,8 @@ class Guarded:
         found: Mapping[str, Forecast] = {}
         problem = ""
         try:
-            with self._tally.counting():
-                found = self._marked(compiled, contexts)
+            with self._tally.counting(), self._mark():
+                found = compiled.forecast(contexts)
         except InvalidContext as unprepared:
             _log.info("%s: %s", self.name, unprepared)  # of another shape, or wrong altogether, which eager will say
             return self._by_eager(contexts)
@@ -195,11 +196,11 @@ class Guarded:
         again = self._failed
         self._tally = CompileTally()
         try:
-            with self._tally.warming_up():
+            with self._tally.warming_up(), self._mark():
                 self._compiled = self._compile()
                 self._compiled.warm_up()
                 contexts = self._trial()
-                found = self._marked(self._compiled, contexts)
+                found = self._compiled.forecast(contexts)
             say_progress(f"compiled: {self._tally.report().summary}")
             problem = self._made() or self._alike(found, contexts)
         except Exception as error:  # noqa: BLE001 - a compiler raises anything, and eager serves all the same
@@ -208,15 +209,12 @@ class Guarded:
         if problem:
             self._give_up(problem)
             return
-        self._served, self._recompiles_said, self._reason = 0, 0, ""
+        self._served, self._recompiles_said, self._reason, self._told = 0, 0, "", ""
         self._say("info", f"serves{' again' if again else ''}: {self._tally.report().summary}")
 
-    def _marked(self, compiled: Forecaster, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
-        """With a mark on the disk meanwhile: should the process die of it, the next one knows."""
-        if self._marker is None:
-            return compiled.forecast(contexts)
-        with self._marker.held():
-            return compiled.forecast(contexts)
+    def _mark(self) -> AbstractContextManager[None]:
+        """On the disk meanwhile: should the process die of it, the next one knows."""
+        return nullcontext() if self._marker is None else self._marker.held()
 
     def _made(self) -> str:
         """What the compiler's counters say against it, empty where nothing."""
@@ -267,9 +265,14 @@ class Guarded:
         return {symbol: replace(each, compile_mode=FALLBACK) for symbol, each in found.items()}
 
     def _give_up(self, problem: str) -> None:
+        """What is found wrong again when it is tried again is not said again."""
         self._release()
-        self._reason, self._failed = problem, True
+        known = self._failed and problem == self._told
+        self._reason, self._failed, self._told = problem, True, problem
         self._retry_at = self._clock() + self._options.retry_s
+        if known:
+            _log.info("%s: still %s", self.name, problem)
+            return
         instead = "eager serves" if self._options.fallback == "eager" else "there are no forecasts"
         self._say("error", f"failed: {problem}; {instead}, it is tried again in {self._options.retry_s:g} s")
 

@@ -34,7 +34,7 @@ class Marker:
                 if file.read_text() == _boot():
                     dead.append(number)
                 file.unlink()
-        return f"process {dead[-1]} ended within a forecast" if dead else ""
+        return f"process {dead[-1]} ended while it ran" if dead else ""
 
     @contextmanager
     def held(self) -> Iterator[None]:

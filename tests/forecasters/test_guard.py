@@ -186,6 +186,17 @@ def test_one_that_fails_again_waits_as_long_again() -> None:
         assert bench.modes() == {"compiled"}
 
 
+def test_what_is_still_missing_an_hour_later_is_not_said_again() -> None:
+    bench = Bench()
+    bench.guard._lacking = lambda: ["a C++ compiler"]
+    bench.guard.warm_up()
+    assert len(bench.guard.notices()) == 1
+    bench.now = 600.0
+    bench.guard.upkeep()
+    assert bench.guard.notices() == []
+    assert bench.guard.state().retry_in_s == 600
+
+
 def test_every_so_many_forecasts_one_symbol_in_turn_is_compared() -> None:
     bench = Bench(every=3)
     bench.guard.warm_up()

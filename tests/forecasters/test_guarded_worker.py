@@ -71,7 +71,7 @@ def test_one_that_takes_its_process_with_it_is_not_trusted_by_the_next(make: Mak
         worker.forecast([context()])
     worker.warm_up()
     assert mode(worker) == FALLBACK
-    assert "ended within a forecast, the compiled model is suspected" in told(worker, "error")
+    assert "ended while it ran, the compiled model is suspected" in told(worker, "error")
 
 
 def test_a_gpu_that_is_out_of_order_costs_one_forecast_and_the_process(make: Make, tmp_path: Path) -> None:

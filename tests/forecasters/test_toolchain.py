@@ -86,7 +86,7 @@ def test_a_mark_is_there_while_it_is_held_and_found_when_its_process_died(tmp_pa
     assert marker.left_behind() == ""
     (tmp_path / "running/kronos-4194399").write_text(text)  # beyond the largest process number
     (tmp_path / "running/toto-4194399").write_text(text)
-    assert marker.left_behind() == "process 4194399 ended within a forecast"
+    assert marker.left_behind() == "process 4194399 ended while it ran"
     assert marker.left_behind() == ""
     assert [each.name for each in (tmp_path / "running").iterdir()] == ["toto-4194399"]
 

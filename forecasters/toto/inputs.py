@@ -6,6 +6,7 @@ original packages do. Beyond it comes whatever a bucket needs, which causal atte
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -30,6 +31,7 @@ class Inputs:
     series: Tensor
     mask: Tensor
     groups: Tensor
+    together: int  # variates of each group where all are of one size, one after the other; else all of them
     patches: int  # N
     ahead: int  # patches to forecast
 
@@ -64,9 +66,16 @@ def prepared(
         series=F.pad(values.to(device, torch.float32), (before, 0)),
         mask=F.pad(seen.to(device), (before, 0)),
         groups=torch.tensor(ids, device=device),
+        together=_together(ids),
         patches=(values.shape[1] + before) // patch,
         ahead=-(-horizon // patch),
     )
+
+
+def _together(ids: Sequence[int]) -> int:
+    sizes = [len(list(same)) for _, same in itertools.groupby(ids)]
+    apart = len(set(ids)) == len(sizes) and len(set(sizes)) == 1
+    return sizes[0] if apart else len(ids)
 
 
 def like(result: Tensor, asked: Array) -> Array:

@@ -42,12 +42,13 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Padded:
-    """In the size of a bucket: series and seen [V, N x P], groups [V], patches N of context and what is ahead."""
+    """In the size of a bucket: series and seen [V, N x P], groups [V], patches N of context and of what is ahead."""
 
     series: Tensor
     seen: Tensor
     groups: Tensor
     patches: int
+    together: int  # see Inputs
 
 
 class Toto2(Toto):
@@ -119,7 +120,7 @@ class Toto2(Toto):
         """[Q, V, H], V and H those of the bucket. To be copied: a graph's next run may write to the same place."""
         ahead = self._buckets.of_ahead(given.ahead)
         padded = self._padded(given, ahead)
-        network = self.graphs.of(self.network.forward, (len(padded.groups), padded.patches, ahead))
+        network = self.graphs.of(self.network.forward, (len(padded.groups), padded.patches, ahead, padded.together))
         return network(
             padded.series,
             padded.seen,
@@ -129,6 +130,7 @@ class Toto2(Toto):
             ahead,
             self._limits.fewest_observed,
             self._limits.reach,
+            padded.together,
         )
 
     def _blocks(self, given: Inputs, block: int) -> Iterator[Tensor]:
@@ -136,7 +138,7 @@ class Toto2(Toto):
         padded = self._padded(given, block)
         variates, context = len(padded.groups), self._buckets.of_context(given.patches)
         room = -(-self._buckets.of_ahead(given.ahead) // block) * block
-        read = self.graphs.of(self.network.read, (variates, padded.patches, block))(
+        read = self.graphs.of(self.network.read, (variates, padded.patches, block, padded.together))(
             padded.series,
             padded.seen,
             padded.groups,
@@ -145,10 +147,11 @@ class Toto2(Toto):
             block,
             self._limits.fewest_observed,
             self._limits.reach,
+            padded.together,
         )
         yield read.quantiles
         caches = self._filled(read, context, room)
-        decode = self.graphs.of(self.network.decode, (variates, context, room, block))
+        decode = self.graphs.of(self.network.decode, (variates, context, room, block, padded.together))
         ids, found, carried = self._block_groups(given, padded, block), read.quantiles, read.carried
         for start in range(0, given.ahead - block, block):
             medians = found.sort(dim=0).values[self.levels.index(_MEDIAN)].contiguous()
@@ -162,6 +165,7 @@ class Toto2(Toto):
                 torch.arange(context + start, context + start + 2 * block, device=self._device),
                 torch.tensor(given.patches + start, device=self._device),
                 torch.tensor(given.patches + start + block + asked, device=self._device),
+                padded.together,
             )
             yield found
 
@@ -192,7 +196,8 @@ class Toto2(Toto):
 
     def _padded(self, given: Inputs, ahead: int) -> Padded:
         patches = self._buckets.of_context(given.patches) + ahead - 1
-        variates = self._buckets.of_variates(len(given.series)) - len(given.series)
+        total = self._buckets.of_variates(len(given.series))
+        variates = total - len(given.series)
         seen = given.mask.clone()
         seen[:, -self.patch :] = True  # as trained: the newest patch counts as observed, zeros where it was not
         after = patches * self.patch - seen.shape[1]
@@ -202,6 +207,7 @@ class Toto2(Toto):
             seen=F.pad(seen, (0, after, 0, variates)),
             groups=torch.cat((given.groups, alone)),
             patches=patches,
+            together=given.together if total % given.together == 0 else total,
         )
 
 

@@ -70,9 +70,10 @@ class Network(nn.Module):
         ahead: int,
         fewest: int,
         reach: float,
+        together: int,
     ) -> Tensor:
         """[Q, V, K x P], the network's own order of Q. As `read`, and nothing is left behind."""
-        return self.read(series, seen, groups, context, total, ahead, fewest, reach).quantiles
+        return self.read(series, seen, groups, context, total, ahead, fewest, reach, together).quantiles
 
     def read(
         self,
@@ -84,6 +85,7 @@ class Network(nn.Module):
         ahead: int,
         fewest: int,
         reach: float,
+        together: int,
     ) -> Read:
         """
         series   [V, N x P] float32, 0 where not seen; N >= context + ahead - 1
@@ -93,12 +95,13 @@ class Network(nn.Module):
         total    [] int64, patches of context and forecast as asked for: the centre of the positions
         ahead    K
         fewest   see `causal_scale`; reach: see `bounds`, 0 for none
+        together so many variates, one after the other, and no others, may be of one group; divides V
         """
         centre, scale, carried = causal_scale(series, seen, self.patch, fewest)  # [V, N]
         tokens = self._tokens(series, seen, centre, scale)  # [V, N, D]
         kept = context - 1 + torch.arange(ahead, device=series.device)  # patch n forecasts patch n + 1
         ids = self._groups(seen, groups, context)
-        state, known = self._through(tokens, ids, kept, total)
+        state, known = self._through(tokens, ids, kept, total, together)
         last = context[None] - 1
         centre, scale = centre.index_select(1, last), scale.index_select(1, last)  # [V, 1]
         low, high = bounds(series, seen, scale, reach)
@@ -116,6 +119,7 @@ class Network(nn.Module):
         slots: Tensor,
         position: Tensor,
         total: Tensor,
+        together: int,
     ) -> tuple[Tensor, Carried]:
         """The next block.
 
@@ -134,11 +138,11 @@ class Network(nn.Module):
         tables = self._tables(position + torch.arange(state.shape[1], device=state.device), total)
         order = torch.arange(caches.valid.shape[1], device=state.device)
         over_time = (caches.valid[:, None] & (order <= slots[:, None]))[:, None]  # [V, 1, 2 K, M]
-        over_variates = _same_group(ids)
+        over_variates = _same_group(ids, together)
         cached = 0
         for layer, variates in zip(self._typed_layers(), self.over_variates, strict=True):
             if variates:
-                state = layer.over_variates(state.transpose(0, 1), over_variates).transpose(0, 1)
+                state = _back(layer.over_variates(_across(state, together), over_variates), state)
             else:
                 cache = Known(caches.keys[cached], caches.values[cached])
                 state = layer.next_in_time(state, over_time, tables, cache, slots)
@@ -178,25 +182,27 @@ class Network(nn.Module):
         future = torch.arange(counted.shape[1], device=seen.device) >= context
         return torch.where(counted | future, groups[:, None], torch.full_like(groups, UNSEEN)[:, None])
 
-    def _through(self, state: Tensor, groups: Tensor, kept: Tensor, total: Tensor) -> tuple[Tensor, list[Known]]:
+    def _through(
+        self, state: Tensor, groups: Tensor, kept: Tensor, total: Tensor, together: int
+    ) -> tuple[Tensor, list[Known]]:
         """[V, N, D] -> [V, K, D], and what each layer over time leaves behind. From the last of these on, only what is
         kept is computed.
         """
         order = torch.arange(state.shape[1], device=state.device)
         over_time = ((order[:, None] >= order) & (groups[:, :, None] == groups[:, None, :]))[:, None]  # [V, 1, N, N]
-        over_variates = _same_group(groups)
+        over_variates = _same_group(groups, together)
         tables = self._tables(order, total)
         left = []
         for index, (layer, variates) in enumerate(zip(self._typed_layers(), self.over_variates, strict=True)):
             if variates:
-                state = layer.over_variates(state.transpose(0, 1), over_variates).transpose(0, 1)
+                state = _back(layer.over_variates(_across(state, together), over_variates), state)
             elif index < self.narrowing:
                 state, known = layer.over_time(state, over_time, tables)
                 left.append(known)
             else:
                 state, known = layer.over_time(state, over_time.index_select(2, kept), tables, kept)
                 left.append(known)
-                over_variates = _same_group(groups.index_select(1, kept))
+                over_variates = _same_group(groups.index_select(1, kept), together)
         normed: Tensor = self.norm(state)
         return normed, left
 
@@ -207,7 +213,17 @@ class Network(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
 
-def _same_group(groups: Tensor) -> Tensor:
-    """[V, N] -> [N, 1, V, V]: who sees whom in each patch."""
-    rows = groups.T
+def _across(state: Tensor, together: int) -> Tensor:
+    """[V, N, ...] -> [V / together x N, together, ...]: variates that may see each other, at each patch."""
+    return unflattened(state, 0, (-1, together)).transpose(1, 2).flatten(0, 1)
+
+
+def _back(state: Tensor, like: Tensor) -> Tensor:
+    """The reverse, for as many patches as `like` has."""
+    return unflattened(state, 0, (-1, like.shape[1])).transpose(1, 2).flatten(0, 1)
+
+
+def _same_group(groups: Tensor, together: int) -> Tensor:
+    """[V, N] -> [V / together x N, 1, together, together]: who sees whom in each patch."""
+    rows = _across(groups, together)
     return (rows[:, :, None] == rows[:, None, :])[:, None]

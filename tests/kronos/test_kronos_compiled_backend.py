@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[
 from forecasters import registry  # noqa: E402
 from forecasters.guard import FALLBACK, Guarded  # noqa: E402
 from forecasters.progress import Progress, listening  # noqa: E402
+from forecasters.toolchain import missing_tools  # noqa: E402
 from forecasters.types import Context  # noqa: E402
 from tests.forecasters.support import context  # noqa: E402
 
@@ -115,6 +116,7 @@ def test_the_warm_up_says_what_it_compiles_and_how_long_it_took(build: Build) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.skipif(bool(missing_tools()), reason=f"this machine lacks {' and '.join(missing_tools())}")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # the compiler's own imports
 def test_generated_code_serves_and_a_second_start_finds_it_in_the_cache_folder(build: Build) -> None:
     first = build(compile_backend="inductor")

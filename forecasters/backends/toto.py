@@ -1,7 +1,7 @@
 """Toto: Datadog's time series models. 2.0 gives quantiles at 0.1 to 0.9 in one pass, 1.0 draws paths.
 
-A bar's open, high, low and close are four variates of one group. Each symbol is forecast alone: what else is in the
-batch cannot move its numbers.
+A bar's open, high, low and close are four variates of one group, which sees no other: what else is in the batch cannot
+move its numbers.
 
 S samples, H horizon, C channels, Q levels.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "Toto 1.0 and 2.0, pretrained time series models: sampled paths, or nine quantiles in one pass"
 ALIASES = {"toto-compiled": {"compile": True}}
 PACKAGES = ("torch", "safetensors", "huggingface_hub")
+_AT_ONCE = 16  # symbols of one pass: more of them take memory and no less time
 _FEWEST_PATHS = 16  # quantiles of fewer are noise
 
 Floats = NDArray[np.float64]
@@ -156,6 +157,12 @@ class _Found:
     repairs: Repairs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Told:
+    values: NDArray[np.float32]  # [Q or S, C, H], percent of log price
+    crossing: int
+
+
 class TotoForecaster:
     """A Forecaster. The same seed, symbol and asof give the same forecast, whatever else is in the batch."""
 
@@ -188,16 +195,31 @@ class TotoForecaster:
         """Absent: symbols with too few bars, and those whose forecast would not be a valid one."""
         self.repairs = {}
         found: dict[str, Forecast] = {}
-        for context in contexts:
-            if len(context) < self._options.min_bars:
-                continue
+        for batch in self._batches([each for each in contexts if len(each) >= self._options.min_bars]):
             started = time.perf_counter()
-            try:
-                answer = self._answer(context)
-                found[context.symbol] = self._value(context, answer, time.perf_counter() - started)
-            except InvalidForecast as error:
-                _log.warning("no forecast: %s", error)
+            told = self._told(batch)
+            latency_s = time.perf_counter() - started
+            for context, answer in zip(batch, told, strict=True):
+                try:
+                    found[context.symbol] = self._value(context, self._answer(context, answer), latency_s)
+                except InvalidForecast as error:
+                    _log.warning("no forecast: %s", error)
         return found
+
+    def _batches(self, contexts: Sequence[Context]) -> Iterator[Sequence[Context]]:
+        """Those that one pass forecasts: quantiles of equally many bars, as groups that don't see each other.
+
+        A compiled model has the shapes of one symbol; paths fill the machine for one symbol alone.
+        """
+        from forecasters.toto.toto2.model import Toto2
+
+        most = _AT_ONCE if isinstance(self._loaded(), Toto2) and not self._options.compile else 1
+        alike: dict[tuple[int, int], list[Context]] = {}
+        for context in contexts:
+            shape = (min(len(context), self._options.context_bars), len(context.future_times))
+            alike.setdefault(shape, []).append(context)
+        for group in alike.values():
+            yield from (group[start : start + most] for start in range(0, len(group), most))
 
     def notices(self) -> Sequence[Notice]:
         notices, self._notices = self._notices, []
@@ -239,21 +261,39 @@ class TotoForecaster:
         self._model, self._label = model, located.label
         return model
 
-    def _answer(self, context: Context) -> _Found:
-        from forecasters.toto.bars import group_of, prices_of
+    def _told(self, batch: Sequence[Context]) -> list[_Told]:
+        """What the model says of each, with its time paid once."""
+        from forecasters.toto.bars import group_of
         from forecasters.toto.toto2.model import Toto2
 
         options, model = self._options, self._loaded()
-        group, horizon = group_of(context, options.context_bars), len(context.future_times)
+        groups = [group_of(context, options.context_bars) for context in batch]
+        horizon = len(batch[0].future_times)
+        if not isinstance(model, Toto2):
+            seeds = [_seed(context, options.seed) for context in batch]
+            drawn = (self._sampled(g.series, g.mask, horizon, seed) for g, seed in zip(groups, seeds, strict=True))
+            return [_Told(values=values, crossing=0) for values in drawn]
+        series, mask = (np.concatenate(parts) for parts in zip(*((g.series, g.mask) for g in groups), strict=True))
+        channels = len(groups[0].series)
+        ids = np.repeat(np.arange(len(groups)), channels).tolist()
+        ordered = model.ordered(series, mask, horizon, groups=ids)
+        values = ordered.values.cpu().numpy()  # [Q, V, H]
+        starts = range(0, len(series), channels)
+        return [
+            _Told(values=values[:, i : i + channels], crossing=sum(ordered.crossings[i : i + channels])) for i in starts
+        ]
+
+    def _answer(self, context: Context, told: _Told) -> _Found:
+        """In prices, each bar in order. Raises InvalidForecast."""
+        from forecasters.toto.bars import prices_of
+        from forecasters.toto.toto2.model import Toto2
+
+        model = self._loaded()
+        prices, repairs = self._proper(prices_of(told.values, context.last_close), told.crossing, context.symbol)
         if isinstance(model, Toto2):
-            ordered = model.ordered(group.series, group.mask, horizon)
-            prices = prices_of(ordered.values.cpu().numpy(), context.last_close)
-            quantiles, repairs = self._proper(prices, ordered.crossing, context.symbol)
-            return _Found(levels=np.array(model.levels), quantiles=quantiles, paths=None, repairs=repairs)
-        drawn = self._sampled(group.series, group.mask, horizon, _seed(context, options.seed))
-        paths, repairs = self._proper(prices_of(drawn, context.last_close), 0, context.symbol)
-        levels = np.array(options.levels)
-        return _Found(levels=levels, quantiles=quantiles_of(paths, levels), paths=paths, repairs=repairs)
+            return _Found(levels=np.array(model.levels), quantiles=prices, paths=None, repairs=repairs)
+        levels = np.array(self._options.levels)
+        return _Found(levels=levels, quantiles=quantiles_of(prices, levels), paths=prices, repairs=repairs)
 
     def _sampled(
         self, series: NDArray[np.float32], mask: NDArray[np.bool_], horizon: int, seed: int

@@ -176,3 +176,41 @@ def test_what_is_missing_is_said(checkpoints: Path, tmp_path: Path) -> None:
         built(checkpoints / "tiny", dtype="float16")
     with pytest.raises(RegistryError, match="contradict"):
         built(checkpoints / "tiny", compile=True, disable_compile=True)
+
+
+def test_symbols_of_one_pass_do_not_move_each_other(checkpoints: Path) -> None:
+    """Those with as many bars share a pass, others have their own; each is what it is alone, to the last bit."""
+    forecaster = built(checkpoints / "tiny")
+    batch = [context(f"S{number:02}/USD", count=200 + 40 * (number % 2), horizon=30) for number in range(18)]
+    together = forecaster.forecast(batch)
+    repairs = dict(forecaster.repairs)
+    assert len(together) == 18
+    for asked in batch:
+        alone = forecaster.forecast([asked])[asked.symbol]
+        assert np.array_equal(alone.quantiles, together[asked.symbol].quantiles)
+        assert forecaster.repairs[asked.symbol] == repairs[asked.symbol]
+
+
+def test_each_setting_of_the_drawing_takes_effect(checkpoints: Path) -> None:
+    asked = context(count=300, horizon=10)
+    plain, more, halves, other = (
+        built(checkpoints / "tiny-1.0", **options).forecast([asked])[asked.symbol]
+        for options in ({}, {"num_samples": 48}, {"samples_per_batch": 16}, {"seed": 1})
+    )
+    assert plain.paths is not None
+    assert more.paths is not None
+    assert halves.paths is not None
+    assert (len(plain.paths), len(more.paths), len(halves.paths)) == (32, 48, 32)
+    assert not np.array_equal(plain.paths, halves.paths)
+    assert not np.array_equal(plain.quantiles, other.quantiles)
+
+
+@pytest.mark.parametrize("size", ["tiny", "tiny-1.0"])
+def test_in_bfloat16_it_says_so_and_is_near(size: str, checkpoints: Path) -> None:
+    asked = context(count=300, horizon=10)
+    full, half = (
+        built(checkpoints / size, dtype=dtype).forecast([asked])[asked.symbol] for dtype in ("float32", "bfloat16")
+    )
+    assert (full.dtype, half.dtype) == ("float32", "bfloat16")
+    assert not np.array_equal(full.quantiles, half.quantiles)
+    assert np.allclose(full.quantiles, half.quantiles, rtol=0.02)

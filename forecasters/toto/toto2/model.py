@@ -34,10 +34,15 @@ NO_LIMITS = Limits(fewest_observed=0, reach=0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantiles:
-    """values [9, V, H], ordered; `crossing` of the V x H sets of nine had to be put in order."""
+    """values [9, V, H], ordered; of each variate's H sets of nine, `crossings` [V] had to be put in order."""
 
     values: Tensor
-    crossing: int
+    crossings: tuple[int, ...]
+
+    @property
+    def crossing(self) -> int:
+        """Of all V x H."""
+        return sum(self.crossings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +110,8 @@ class Toto2(Toto):
         else:
             found = [part[:, :count] for part in self._blocks(given, block)]
         whole = torch.cat(found, dim=-1)[..., :horizon]
-        crossing = int((whole.diff(dim=0) < 0).any(dim=0).sum())
-        return Quantiles(values=whole.sort(dim=0).values, crossing=crossing)
+        crossings = (whole.diff(dim=0) < 0).any(dim=0).sum(dim=-1)
+        return Quantiles(values=whole.sort(dim=0).values, crossings=tuple(crossings.tolist()))
 
     def _block(self, steps: int | None, ahead: int) -> int:
         """Patches of a block. Raises InvalidContext where it would not be a whole number of them."""

@@ -30,7 +30,9 @@ TOLD_EVERY = 0.01
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the strategy (repeatable).")
 @click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars to replay; without: the store's (repeatable).")
 @click.option("--quotes", multiple=True, metavar="SYM=FILE", help="Recorded quotes that go with them.")
-@click.option("--finer", multiple=True, metavar="SYM=FILE", help="Finer bars, to show what happened inside a bar.")
+@click.option(
+    "--finer", multiple=True, metavar="SYM=FILE", help="Finer bars, to show what happened inside a bar; or: store."
+)
 @click.option("--timeframe", help="Default: that of --data, or TIMEFRAME.")
 @click.option("--generated", is_flag=True, help="On a generated market instead (--seed, --cycles).")
 @click.option("--seed", type=int, help="Of the generated market.")
@@ -82,16 +84,14 @@ def command(
     }
     walk = _walk(fit, window, step)
     until = None if end is None else moment("--to", end)
-    return _run(
-        flags, _pairs(params), walk, _files(finer), until, cycles, generated, not no_bounds, ahead, out, as_json
-    )
+    return _run(flags, _pairs(params), walk, finer, until, cycles, generated, not no_bounds, ahead, out, as_json)
 
 
 def _run(
     flags: Mapping[str, object],
     params: Mapping[str, str],
     walk: Walk | None,
-    finer: Mapping[Symbol, Path],
+    finer: tuple[str, ...],
     end: datetime | None,
     cycles: int | None,
     generated: bool,
@@ -103,7 +103,7 @@ def _run(
     from trader.commands.backtest_table import show
     from trader.research.backtest import Request, run_backtest
     from trader.research.run_folder import save
-    from trader.research.sources import open_forecaster, settled
+    from trader.research.sources import finer_in_store, open_forecaster, settled
     from trader.research.walkforward import with_params
 
     loaded = settings_of(flags)
@@ -114,7 +114,7 @@ def _run(
             settings=settings,
             end=end,
             cycles=cycles,
-            finer=finer,
+            finer=finer_in_store(settings) if finer == ("store",) else _files(finer),
             bounds=bounds,
             walk=walk,
             ahead=ahead or source.ahead,

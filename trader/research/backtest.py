@@ -95,16 +95,17 @@ def run_backtest(
     finer = _finer(request, setup, recording, forecaster, progress) if request.finer else None
     happened = happened_in(recording)
     result = replace(
-        _result(setup, recording, figures_of(happened), seconds),
+        _result(setup, recording, figures_of(happened)),
         optimistic=optimistic,
         finer=finer,
         windows=tuple(walker.windows) if walker is not None else (),
+        pace=_pace(recording, seconds) if walker is None else None,
         data=_data_files(setup.market, request.finer),
     )
     return Backtest(result=result, kept=_kept(recording, happened, sampler), recording=recording)
 
 
-def _result(setup: Setup, recording: Recording, figures: Figures, seconds: float) -> BacktestResult:
+def _result(setup: Setup, recording: Recording, figures: Figures) -> BacktestResult:
     settings = setup.settings
     return BacktestResult(
         source="backtest",
@@ -126,11 +127,6 @@ def _result(setup: Setup, recording: Recording, figures: Figures, seconds: float
         halted=recording.halted,
         problems=tuple(problems_of(recording)),
         spread_bps=str(settings.sim.spread_bps),
-        pace=Pace(
-            bars=sum(_bars_played(recording, symbol) for symbol in recording.rules.symbols),
-            seconds=seconds,
-            forecast_seconds=recording.forecast_s,
-        ),
     )
 
 
@@ -270,6 +266,11 @@ def _bars_until(
     times, values = table_of(columns)
     part = slice(max(0, known - before), closed)
     return Bars(symbol=symbol, timeframe=timeframe, times=times[part], values=values[part])
+
+
+def _pace(run: Recording, seconds: float) -> Pace:
+    bars = sum(_bars_played(run, symbol) for symbol in run.rules.symbols)
+    return Pace(bars=bars, seconds=seconds, forecast_seconds=run.forecast_s)
 
 
 def _bars_played(run: Recording, symbol: Symbol) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from forecasters.base import Forecaster, ForecastError
 from forecasters.registry import build
@@ -50,6 +51,26 @@ def _stored(settings: Settings) -> Settings:
         )
     files = tuple(f"{name}={path}" for name, path in paths.items())
     return settings.model_copy(update={"sim": settings.sim.model_copy(update={"bars": files})})
+
+
+def finer_in_store(settings: Settings) -> dict[Symbol, Path]:
+    """The finest stored bars of each symbol of which bars of the traded length can be made.
+
+    Raises ConfigurationError where no symbol has any.
+    """
+    length = Timeframe.parse(settings.trading.timeframe).duration
+    store = BarStore(settings.store.state_dir / FOLDER)
+    found: dict[Symbol, Path] = {}
+    for entry in sorted(store.entries(), key=lambda each: each.timeframe.duration, reverse=True):
+        duration = entry.timeframe.duration
+        if entry.symbol.text in settings.trading.symbols and duration < length and not length % duration:
+            found[entry.symbol] = entry.path
+    if not found:
+        raise ConfigurationError(
+            f"--finer store: {store.root} has no bars finer than {settings.trading.timeframe} of these symbols: "
+            "import some, or give --finer SYMBOL=FILE"
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from forecasters.types import Context
 
 EAGER = "eager"
 NUMERIC_PACKAGES = ("numpy", "torch", "triton")
-_APART = frozenset({"model_id", "dtype", "device", "seed", "compile", "compile_mode", "compile_backend"})
+_APART = frozenset({"model_id", "dtype", "device", "seed", "compile", "compile_mode", "compile_backend", "guard"})
 _PROBE = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else 'cpu')"
 
 

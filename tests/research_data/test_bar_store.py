@@ -104,6 +104,15 @@ def test_a_rewrite_leaves_one_file_and_no_trace(tmp_path: Path) -> None:
     assert store.entries()[0].rows == 40
 
 
+def test_what_a_killed_writer_left_is_no_series_and_is_removed(tmp_path: Path) -> None:
+    store = BarStore(tmp_path)
+    left = tmp_path / ".BTC-USD__1Hour.parquet.4194305"  # beyond the largest process number
+    left.write_bytes(b"half a file")
+    assert store.entries() == []
+    store.write(BTC, HOUR, columns_of(30), source="here")
+    assert not left.exists()
+
+
 def test_what_is_no_series_is_not_written(tmp_path: Path) -> None:
     columns = columns_of(10)
     for wrong in (columns_of(1), replace(columns, times=columns.times[::-1])):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def run(wish: Wish, as_json: bool) -> int:
     plan = Plan(backends=wish.backends, window=window, origins=wish.origins, batch=wish.batch, timing=wish.timing)
     series = series_of(loaded, wish)
     origins = {bars.symbol: _origins(bars, plan, wish) for bars in series} if wish.start or wish.end else None
-    with _progress() as (say, listener):
+    with _progress() as (say, listener), said_on_stop():
         found = evaluate(
             plan,
             series,
@@ -152,6 +153,16 @@ def _progress() -> Iterator[tuple[Say, Callable[[str, Progress], None]]]:
                 shown.console.print(line, style="dim", highlight=False, markup=False)
 
         yield say, listen
+
+
+@contextmanager
+def said_on_stop() -> Iterator[None]:
+    """Ctrl-C loses nothing; whoever pressed it may want to know."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("what has been done is kept: the same command goes on there", file=sys.stderr)
+        raise
 
 
 def _write_report(found: Evaluation, path: Path, *, say_where: bool) -> None:

@@ -184,6 +184,9 @@ def _write(path: Path, columns: Columns, about: dict[str, object]) -> None:
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write(place)` make the file beside `path`, then put it there: whole, on the disk, or not at all."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        if not Path(f"/proc/{left.suffix[1:]}").exists():  # its writer was killed
+            left.unlink(missing_ok=True)
     place = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,11 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from settings.load import load
 from settings.schema import Settings
 from tests.adapters.wire import Wire, reply, wire
 from tests.exchange_server.running import Running, running
+from trader.cli import cli
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError, CredentialsRefused, VenueUnreachable
 from trader.exchange.files import load_quotes
@@ -179,3 +182,23 @@ def test_garbage_is_no_series(tmp_path: Path) -> None:
     with wire(reply(200, {"bars": {"BTC/USD": [1, None, {}]}, "next_page_token": None})) as venue:
         done = downloader(venue.url).bars(BarStore(tmp_path / "rows"), wanted())
     assert (done.rows, len(done.bad)) == (0, 3)
+
+
+def test_the_command_goes_on_where_the_stored_series_ends(
+    exchange: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("ALPACA_DATA_URL", exchange.url)
+    monkeypatch.chdir(tmp_path)
+    usual = ["data", "download", "--symbols", "BTC/USD", "--timeframe", "15Min"]
+    first = CliRunner().invoke(cli, [*usual, "--from", "2024-01-20", "--to", "2024-01-25"], standalone_mode=False)
+    assert first.return_value == 0
+    assert "BTC/USD: 480 new 15Min bars" in first.stdout
+    then = CliRunner().invoke(cli, [*usual, "--json"], standalone_mode=False)
+    (told,) = json.loads(then.stdout)
+    assert told["resumed_at"] == "2024-01-24T23:45:00+00:00"
+    assert told["new_rows"] > 500
+    anew = CliRunner().invoke(
+        cli, [*usual, "--from", "2024-01-20", "--to", "2024-01-21", "--replace"], standalone_mode=False
+    )
+    assert "BTC/USD: 96 new 15Min bars" in anew.stdout

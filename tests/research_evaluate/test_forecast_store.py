@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -100,6 +101,19 @@ def test_a_failure_is_not_stored(tmp_path: Path) -> None:
         stored.forecast([context()])
     stored.close()
     assert ask(tmp_path, context()) == 1
+
+
+def test_a_batch_whose_every_forecast_was_refused_is_an_answer(tmp_path: Path) -> None:
+    class Refusing(Counting):
+        refusals: ClassVar[dict[str, str]] = {"BTC/USD": "quantiles cross"}
+
+        def forecast(self, contexts):  # type: ignore[no-untyped-def]
+            raise ForecastError("quantiles cross")
+
+    stored = StoredForecaster(Refusing(), a_shelf(tmp_path))
+    assert stored.answers([context()])[0].reason == "quantiles cross"
+    with pytest.raises(ForecastError, match="cross"):
+        stored.forecast([context("ETH/USD")])
 
 
 def test_a_fallbacks_answer_does_not_lie_under_the_compiled_key(tmp_path: Path) -> None:

@@ -208,8 +208,7 @@ class StoredForecaster:
         plain = len({context.series for context in missing.values()}) == len(missing)
         tags = [c.series if plain else f"{c.series}{TAG}{n}" for n, c in enumerate(missing.values())]
         asked = [replace(context, symbol=tag) for tag, context in zip(tags, missing.values(), strict=True)]
-        answer = self._inner.forecast(asked)
-        reasons: Mapping[str, str] = getattr(self._inner, "refusals", {})
+        answer, reasons = self._inner_answer(asked)
         found = {
             question: self._checked(answer.get(tag), question, reasons.get(tag, "the backend gave none"))
             for question, tag in zip(missing, tags, strict=True)
@@ -218,6 +217,17 @@ class StoredForecaster:
             self.shelf.put(question, kept)
         self.computed += len(found)
         return found
+
+    def _inner_answer(self, asked: Sequence[Context]) -> tuple[Mapping[str, Forecast], Mapping[str, str]]:
+        """With the reasons that `inner` gives for what is absent. Raises ForecastError."""
+        try:
+            answer = self._inner.forecast(asked)
+        except ForecastError:
+            refused: Mapping[str, str] = getattr(self._inner, "refusals", {})
+            if not all(context.symbol in refused for context in asked):
+                raise
+            return {}, refused  # it did answer: that there are no valid ones
+        return answer, getattr(self._inner, "refusals", {})
 
     def _checked(self, forecast: Forecast | None, question: Question, reason: str) -> Kept:
         """An answer of another kind than was asked for (a fallback's) must not lie under this key."""

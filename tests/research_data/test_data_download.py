@@ -138,6 +138,36 @@ def test_an_end_in_the_middle_keeps_what_has_come_and_the_next_call_goes_on(tmp_
     assert len(store.series(BTC, QUARTER)) == 67
 
 
+def test_an_end_before_what_is_stored_leaves_no_hole(tmp_path: Path) -> None:
+    store, later = BarStore(tmp_path), wanted(start=START + timedelta(minutes=15) * 100)
+    with wire(reply(200, page_of(100, 20, None))) as venue:
+        downloader(venue.url).bars(store, later)
+    with (
+        wire(reply(200, page_of(0, 50, "more")), reply(400, {"message": "no"})) as venue,
+        pytest.raises(VenueUnreachable),
+    ):
+        downloader(venue.url).bars(store, wanted())
+    assert len(store.series(BTC, QUARTER)) == 20
+    with wire(reply(200, page_of(0, 100, None)), reply(200, page_of(117, 3, None))) as venue:
+        assert downloader(venue.url).bars(store, wanted()).rows == 100
+    assert len(store.series(BTC, QUARTER)) == 120
+
+
+def test_what_is_stored_is_replaced_only_once_all_has_come(tmp_path: Path) -> None:
+    store = BarStore(tmp_path)
+    with wire(reply(200, page_of(0, 30, None))) as venue:
+        downloader(venue.url).bars(store, wanted())
+    with (
+        wire(reply(200, page_of(0, 10, "more", o=11)), reply(400, {"message": "no"})) as venue,
+        pytest.raises(VenueUnreachable),
+    ):
+        downloader(venue.url).bars(store, wanted(), anew=True)
+    assert len(store.series(BTC, QUARTER)) == 30
+    with wire(reply(200, page_of(0, 10, None, o=11))) as venue:
+        downloader(venue.url).bars(store, wanted(), anew=True)
+    assert len(store.series(BTC, QUARTER)) == 10
+
+
 def test_a_passing_trouble_is_tried_again(tmp_path: Path) -> None:
     busy = reply(429, {"message": "slow down"}, {"Retry-After": "0"})
     with wire(busy, reply(503, "away"), reply(200, page_of(0, 10, None))) as venue:

@@ -147,16 +147,14 @@ def download_all(settings: Settings, wish: DownloadWish, as_json: bool) -> int:
     done: list[Downloaded] = []
     with nullcontext(None) if as_json else _progress() as listener:
         for symbol in symbols:
-            path = quotes.path(symbol) if wish.quotes else bars.path(symbol, timeframe)
-            if path is not None and wish.replace:
-                path.unlink()
             stored = bars.entry(symbol, timeframe) if not wish.quotes else None
             end = _utc(wish.end) or datetime.now(UTC)
-            start = _utc(wish.start) or (stored.last if stored else end - YEAR)
-            wanted = Wanted(symbol=symbol, timeframe=timeframe, start=start, end=end)
-            done.append(
-                downloader.quotes(quotes, wanted, listener) if wish.quotes else downloader.bars(bars, wanted, listener)
-            )
+            usual = end - YEAR if stored is None else stored.first if wish.replace else stored.last
+            wanted = Wanted(symbol=symbol, timeframe=timeframe, start=_utc(wish.start) or usual, end=end)
+            if wish.quotes:
+                done.append(downloader.quotes(quotes, wanted, listener, anew=wish.replace))
+            else:
+                done.append(downloader.bars(bars, wanted, listener, anew=wish.replace))
     if as_json:
         print(json.dumps([_downloaded_plain(each) for each in done]))
         return 0

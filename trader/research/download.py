@@ -83,18 +83,26 @@ class Downloader:
         self._adjustment = adjustment
         self._page = page
 
-    def bars(self, store: BarStore, wanted: Wanted, listener: Listener | None = None) -> Downloaded:
-        """Into the store, behind what it has. Raises VenueUnreachable, ConfigurationError, CredentialsRefused."""
-        have = store.columns(wanted.symbol, wanted.timeframe) if store.path(wanted.symbol, wanted.timeframe) else None
+    def bars(
+        self, store: BarStore, wanted: Wanted, listener: Listener | None = None, *, anew: bool = False
+    ) -> Downloaded:
+        """Into the store, around what it has; `anew`: in its place, once all has come.
+
+        Raises VenueUnreachable, ConfigurationError, CredentialsRefused.
+        """
+        is_stored = not anew and store.path(wanted.symbol, wanted.timeframe) is not None
+        have = store.columns(wanted.symbol, wanted.timeframe) if is_stored else None
         spans, resumed = _missing_spans(wanted, have)
         before = 0 if have is None else len(have)
         collected = _Collected(store=store, wanted=wanted, columns=have)
         params = {"timeframe": str(wanted.timeframe)} | self._of_class(wanted.symbol, adjusted=True)
         try:
-            for start, end in spans:
+            for place, (start, end) in enumerate(spans):
+                collected.holds = anew or place + 1 < len(spans)
                 for rows in self._pages("bars", wanted.symbol, params, start, end):
                     collected.add(rows)
                     _tell(listener, f"{wanted.symbol} {wanted.timeframe}", wanted, collected.reached)
+            collected.holds = False
         finally:
             collected.save()
         columns = collected.columns
@@ -106,22 +114,32 @@ class Downloader:
             bad=tuple(collected.bad),
         )
 
-    def quotes(self, store: QuoteStore, wanted: Wanted, listener: Listener | None = None) -> Downloaded:
-        """Every change of the best bid and ask, into the store, behind what it has. `wanted.timeframe` is not used."""
-        have = store.rows(wanted.symbol)
+    def quotes(
+        self, store: QuoteStore, wanted: Wanted, listener: Listener | None = None, *, anew: bool = False
+    ) -> Downloaded:
+        """Each change of the best bid and ask, into the store, behind what it has; `anew`: in its place, once complete.
+
+        `wanted.timeframe` is not used.
+        """
+        have = None if anew else store.rows(wanted.symbol)
         resumed = None if have is None else from_micros(int(have.times[-1]))
         start = wanted.start if resumed is None else max(wanted.start, resumed + timedelta(microseconds=1))
         fresh: list[QuoteRows] = []
         count = saved = 0
+        complete = False
         try:
             for rows in self._pages("quotes", wanted.symbol, self._of_class(wanted.symbol), start, wanted.end):
-                fresh.append(_quote_rows(rows))
-                count += len(rows)
-                _tell(listener, f"{wanted.symbol} quotes", wanted, from_micros(int(fresh[-1].times[-1])))
-                if count - saved >= max(_SAVE_EVERY, saved):
+                part = _quote_rows(rows)
+                if not len(part):
+                    continue
+                fresh.append(part)
+                count += len(part)
+                _tell(listener, f"{wanted.symbol} quotes", wanted, from_micros(int(part.times[-1])))
+                if not anew and count - saved >= max(_SAVE_EVERY, saved):
                     have, fresh, saved = store.write(wanted.symbol, have, fresh), [], count
+            complete = True
         finally:
-            if fresh:
+            if fresh and (complete or not anew):
                 store.write(wanted.symbol, have, fresh)
         return Downloaded(symbol=wanted.symbol, what="quotes", rows=count, resumed_at=resumed)
 
@@ -159,11 +177,15 @@ class Downloader:
 
 @dataclass(slots=True, kw_only=True)
 class _Collected:
-    """What has come of one series. Mutable on purpose: it grows page by page."""
+    """What has come of one series. Mutable on purpose: it grows page by page.
+
+    holds  nothing is written yet: it would leave a hole before what is stored, or replace a whole series with a part
+    """
 
     store: BarStore
     wanted: Wanted
     columns: Columns | None
+    holds: bool = False
     unsaved: int = 0
     bad: list[BadRow] = field(default_factory=list)
 
@@ -181,7 +203,7 @@ class _Collected:
             self.save()
 
     def save(self) -> None:
-        if self.unsaved and self.columns is not None and len(self.columns) > 1:
+        if self.unsaved and not self.holds and self.columns is not None and len(self.columns) > 1:
             self.store.write(self.wanted.symbol, self.wanted.timeframe, self.columns, source="alpaca")
             self.unsaved = 0
 

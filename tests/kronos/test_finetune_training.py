@@ -261,11 +261,24 @@ class TestAsItServes:
         assert not can_begin(Tokenizer(TokenizerConfig(**{**config, "s1_bits": 5, "s2_bits": 5})))
 
     def test_an_impossible_bar_costs_what_is_missing(self) -> None:
-        order = losses.Order(weight=2.0, mean=torch.full((1, 6), 100.0), spread=torch.ones(1, 6))
+        draws = torch.Generator().manual_seed(1)
+        order = losses.Order(weight=2.0, mean=torch.full((1, 6), 100.0), spread=torch.ones(1, 6), draws=draws)
         possible = torch.tensor([[[0.0, 1.0, -1.0, 0.5, 0.0, 0.0]]])
         low_high = torch.tensor([[[0.0, 0.2, -1.0, 0.5, 0.0, 0.0]]])
         assert order.cost(possible).item() == 0.0
         assert order.cost(low_high).item() == pytest.approx(0.6, abs=1e-4)
+
+    def test_bars_as_a_network_draws_them_are_mixed_of_tokens_that_were_there(self) -> None:
+        draws = torch.Generator().manual_seed(1)
+        order = losses.Order(weight=1.0, mean=torch.zeros(2, 6), spread=torch.ones(2, 6), draws=draws)
+        code = torch.arange(2 * 50).reshape(2, 50, 1).repeat(1, 1, 4)
+        mixed = order.mixed(code, bits=2)
+        coarse, fine = mixed[..., 0], mixed[..., 2]
+        assert torch.equal(mixed[..., 1], coarse)
+        assert torch.equal(mixed[..., 3], fine)
+        moved = (coarse != code[..., 0]).float().mean().item()
+        assert 0.15 < moved < 0.45
+        assert 0.05 < (coarse != fine).float().mean().item() < 0.3
 
     def test_entropies_are_those_of_a_code_that_is_used_evenly(self) -> None:
         """All sixteen codes of four signs, far from zero: each bar's own entropy is small, that of all is four bits."""

@@ -20,6 +20,7 @@ from forecasters.kronos.model import Network
 from forecasters.kronos.tokenizer import Tokenizer
 
 PRICES = 4  # columns open, high, low, close; then volume, amount
+_NEARBY = 9  # bars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,16 @@ class NetworkLoss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a decoded bar costs that can't be: its high below its open or close, its low above. mean, spread [B, 6]."""
+    """What a decoded bar costs that can't be: its high below its open or close, its low above.
+
+    mean, spread  [B, 6] of the windows
+    draws         of what is mixed; on the CPU
+    """
 
     weight: float
     mean: Tensor
     spread: Tensor
+    draws: torch.Generator
 
     def cost(self, values: Tensor) -> Tensor:
         """[B, T, 6] standardised -> the mean of what is missing, in spreads of the close."""
@@ -80,6 +86,14 @@ class Order:
         opened, high, low, closed = prices[..., :PRICES].unbind(-1)
         missing = F.relu(torch.maximum(opened, closed) - high) + F.relu(low - torch.minimum(opened, closed))
         return self.weight * missing.mean()
+
+    def mixed(self, code: Tensor, bits: int) -> Tensor:
+        """[B, T, K]: three tokens in ten are those of a nearby bar, and of three in twenty only s2 is."""
+        shift = int(torch.randint(1, _NEARBY, (), generator=self.draws))
+        nearby = code.roll(shift, dims=1)
+        chance = torch.rand(code.shape[:2], generator=self.draws).to(code)[..., None]
+        fine = torch.cat((code[..., :bits], nearby[..., bits:]), dim=-1)
+        return torch.where(chance < 0.3, nearby, torch.where(chance < 0.45, fine, code))
 
 
 def tokenizer_loss(
@@ -90,7 +104,10 @@ def tokenizer_loss(
     price_weight: float = 1.0,
     order: Order | None = None,
 ) -> TokenizerLoss:
-    """values [B, T, 6] standardised. Reconstruction from s1 alone and from both, and the code's own loss, halved."""
+    """values [B, T, 6] standardised. Reconstruction from s1 alone and from both, and the code's own loss, halved.
+
+    `order` counts for the bars of `values` and for such as a network draws, whose tokens do not quite fit together.
+    """
     rows = tokenizer.embed(values)
     for block in tokenizer.encoder:
         rows = block(rows)
@@ -99,17 +116,20 @@ def tokenizer_loss(
     scale = unit.shape[-1] ** -0.5
     code = (unit + (signs - unit).detach()) * scale  # the gradient passes by the sign
     bits = tokenizer.config.s1_bits
-    rows = torch.cat((tokenizer.post_quant_embed_pre(code[..., :bits]), tokenizer.post_quant_embed(code)))
+    parts = [tokenizer.post_quant_embed_pre(code[..., :bits]), tokenizer.post_quant_embed(code)]
+    if order is not None:
+        parts.append(tokenizer.post_quant_embed(order.mixed(code, bits)))
+    rows = torch.cat(parts)
     for block in tokenizer.decoder:
         rows = block(rows)
-    decoded = tokenizer.head(rows).unflatten(0, (2, -1))
-    squares = (decoded - values).square()  # [2, B, T, 6]
+    decoded = tokenizer.head(rows).unflatten(0, (len(parts), -1))
+    squares = (decoded[:2] - values).square()  # [2, B, T, 6]
     weights = torch.ones(values.shape[-1], device=values.device)
     weights[:PRICES] = price_weight
     coarse, full = (squares * (weights / weights.mean())).mean(dim=(1, 2, 3))
     own = _code_loss(unit, signs * scale, quantiser)
     if order is not None:
-        own = own + order.cost(decoded[1])
+        own = own + order.cost(decoded[1]) + order.cost(decoded[2])
     plain = squares.detach().mean(dim=(1, 2, 3))
     return TokenizerLoss(total=(coarse + full + own) / 2, coarse=plain[0], full=plain[1], code=own.detach())
 

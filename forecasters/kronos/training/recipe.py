@@ -90,7 +90,7 @@ FRESH = Recipe(
     order_weight=0.2,
     learn_code=False,
     steps=1500,
-    tokenizer_steps=300,
+    tokenizer_steps=400,
 )
 """For random weights of the small sizes: the forecast is of prices, and the code that they begin with is kept."""
 

@@ -176,20 +176,19 @@ def _tokenizer_stage(
         for part in (tokenizer.embed, tokenizer.encoder, tokenizer.quant_embed):
             part.requires_grad_(requires_grad=False)
 
-    def loss_of(batch: Batch) -> TokenizerLoss:
-        mean, spread = torch.from_numpy(batch.mean).to(device), torch.from_numpy(batch.spread).to(device)
-        order = Order(weight=recipe.order_weight, mean=mean, spread=spread) if recipe.order_weight else None
+    def loss_of(batch: Batch, seed: int) -> TokenizerLoss:
+        order = _order(recipe, batch, seed, device) if recipe.order_weight else None
         values = torch.from_numpy(batch.values).to(device)
         return tokenizer_loss(tokenizer, values, quantiser, price_weight=recipe.price_weight, order=order)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        found = loss_of(learned.batch("tokenizer", step))
+        found = loss_of(learned.batch("tokenizer", step), step)
         return found.total, {"coarse": found.coarse.item(), "full": found.full.item(), "code": found.code.item()}
 
     def validate() -> dict[str, float]:
         found = []
-        for batch in kept.fixed("tokenizer", _VALIDATION_BATCHES):
-            each = loss_of(batch)
+        for index, batch in enumerate(kept.fixed("tokenizer", _VALIDATION_BATCHES)):
+            each = loss_of(batch, index)
             found.append((each.total.item(), each.coarse.item(), each.full.item()))
         return _averages(("score", "coarse", "full"), found)
 
@@ -202,6 +201,15 @@ def _tokenizer_stage(
         betas=(0.9, 0.999),
         loss=loss,
         validate=validate,
+    )
+
+
+def _order(recipe: Recipe, batch: Batch, seed: int, device: torch.device) -> Order:
+    return Order(
+        weight=recipe.order_weight,
+        mean=torch.from_numpy(batch.mean).to(device),
+        spread=torch.from_numpy(batch.spread).to(device),
+        draws=torch.Generator().manual_seed(recipe.seed * 1_000_003 + seed),
     )
 
 

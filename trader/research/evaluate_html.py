@@ -47,7 +47,7 @@ def page(found: Evaluation) -> str:
         _costs(found),
         *_problems(found),
         "<h2>Calibration of the close</h2>",
-        "<p class=note>Left: quantiles against what came at or below them. Right: where the outcomes fell.</p>",
+        "<p class=note>Reliability: quantiles against what came at or below them. PIT: where the outcomes fell.</p>",
         _pictures(_calibration(found)),
         "<h2>Cases</h2>",
         f"<p class=note>For each backend and symbol the case that only {_GOOD:.0%} went better than, and the worst. "

@@ -336,11 +336,16 @@ def _doubt_a_mute_stream(daemon: Daemon) -> None:
     if stream is None:
         return
 
+    reconnecting = False
+
     def doubt() -> str:
-        if not stream.mute(MUTE_AFTER):
-            return ""
-        stream.reconnect()
-        return "the trade updates are silent about fills; connecting again"
+        nonlocal reconnecting
+        if stream.mute(MUTE_AFTER):
+            stream.reconnect()
+            reconnecting = True
+        elif stream.connected:
+            reconnecting = False
+        return "the trade updates are silent about fills; connecting again" if reconnecting else ""
 
     daemon.desk.on_fill = lambda execution: stream.filled_elsewhere(execution.at)
     daemon.manager.doubt = doubt

@@ -12,6 +12,7 @@ from settings.kinds import Group, Place, PositiveSeconds, Right, Samples, Unit
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 CompileBackend = Literal["inductor", "aot_eager", "cudagraphs", "eager"]
 ModelId = Annotated[str, Right("owner/name on the hub, or a folder")]
+KronosId = Annotated[str, Right("kronos-nano, owner/name on the hub, or a folder")]
 Dtype = Literal["float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -25,11 +26,13 @@ class Kronos(Group):
     compile_mode: CompileMode = Field(default="reduce-overhead", description="What the compiler aims at.")
     compile_backend: CompileBackend = Field(default="inductor", description="Which compiler.")
     sample_count: Samples = Field(default=30, description="Paths drawn a series; the quantiles are taken over them.")
-    model_id: ModelId = Field(
-        default="NeoQuasar/Kronos-small",
+    model_id: KronosId = Field(
+        default="kronos-nano",
         min_length=1,
         max_length=200,
-        description="A hub name or a folder with the weights.",
+        description="The weights. kronos-nano comes with the program and was trained on generated markets alone; "
+        "NeoQuasar/Kronos-mini, -small and -base are the published ones, downloaded at the first start; a folder is "
+        "what `trader finetune` writes.",
     )
     dtype: Dtype = Field(default="float32", description="Precision. bfloat16 is faster and slightly another model.")
     device: Device = Field(default="auto", description="Where it runs; auto is cuda where there is one.")

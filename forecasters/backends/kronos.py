@@ -58,7 +58,7 @@ class Options(BaseModel):
     compile_mode: str = "reduce-overhead"
     compile_backend: str = "inductor"
     sample_count: int = Field(default=30, ge=1, le=8192)
-    model_id: str = Field(default="NeoQuasar/Kronos-small", min_length=1)
+    model_id: str = Field(default="kronos-nano", min_length=1)
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     temperature: float = Field(default=1.0, gt=0, le=10)

@@ -271,7 +271,7 @@ class TestAsItServes:
     def test_bars_as_a_network_draws_them_are_mixed_of_tokens_that_were_there(self) -> None:
         draws = torch.Generator().manual_seed(1)
         order = losses.Order(weight=1.0, mean=torch.zeros(2, 6), spread=torch.ones(2, 6), draws=draws)
-        code = torch.arange(2 * 50).reshape(2, 50, 1).repeat(1, 1, 4)
+        code = torch.arange(2.0 * 50).reshape(2, 50, 1).repeat(1, 1, 4)
         mixed = order.mixed(code, bits=2)
         coarse, fine = mixed[..., 0], mixed[..., 2]
         assert torch.equal(mixed[..., 1], coarse)

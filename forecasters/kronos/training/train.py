@@ -265,6 +265,7 @@ def _write(folder: Path, config: Mapping[str, object], model: nn.Module) -> None
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f"{WEIGHTS}.draft"
     save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, draft)
+    draft.chmod(0o644)  # the daemon may run as another user
     os.replace(draft, folder / WEIGHTS)
     _write_text(folder / CONFIG, json.dumps(dict(config), indent=1) + "\n")
 

@@ -123,17 +123,23 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> l
 
 
 @bench.command("toto")
-@click.option("--against-original", "packages", type=click.Path(exists=True, path_type=Path), metavar="PYTHON_OR_DIR")
+@click.option(
+    "--against-original",
+    "packages",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PYTHON_OR_DIR",
+    help="Where the published packages are.",
+)
 @click.option("--sizes", default="22m,base-1.0", show_default=True, help="Seeded checkpoints, comma list.")
-@click.option("--series", default="1,8", show_default=True, callback=_numbers)
-@click.option("--horizons", default="64,96,336", show_default=True, callback=_numbers)
+@click.option("--series", default="1,8", show_default=True, callback=_numbers, help="Forecast at once.")
+@click.option("--horizons", default="64,96,336", show_default=True, callback=_numbers, help="Steps ahead.")
 @click.option("--samples", default="16,64,256", show_default=True, callback=_numbers, help="Of Toto 1.0.")
-@click.option("--context", default=512, show_default=True)
+@click.option("--context", default=512, show_default=True, help="Steps of the past.")
 @click.option("--repeats", default=5, show_default=True, help="Rounds, of which the median counts.")
-@click.option("--threads", default=1, show_default=True)
+@click.option("--threads", default=1, show_default=True, help="Of each process.")
 @click.option("--forecasts", default=0, show_default=True, help="So many more, whose memory is watched.")
-@click.option("--compiled/--no-compiled", default=True, show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@click.option("--compiled/--no-compiled", default=True, show_default=True, help="With the compiled one.")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True, help="Ours.")
 @json_option
 def bench_toto(sizes: str, as_json: bool, **plan: Any) -> None:
     """What a forecast of Toto costs, beside the published packages where these are (a Python, or their folder)."""

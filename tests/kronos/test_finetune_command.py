@@ -104,7 +104,7 @@ class TestInterrupted:
         assert not (tmp_path / "network").exists()
         code, said = finetune(*options)
         assert code == 0
-        assert "network 80/60" in said
+        assert "network 60/60" in said
         assert "network 0/60" not in said
 
 

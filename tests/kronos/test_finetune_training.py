@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 QUICK = replace(
     FRESH,
-    tokens=512,
+    tokens=192,
     horizon=16,
     shortest_context=32,
     longest_context=64,
@@ -79,7 +79,7 @@ class TestLearning:
         assert losses.tokenizer_loss(tokenizer, values, quantiser).total.item() < before.item()
 
     def test_a_training_lowers_the_loss_on_bars_that_it_never_learned_from(self, tmp_path: Path) -> None:
-        recipe = replace(QUICK, steps=40, tokenizer_steps=20, validate_every=20)
+        recipe = replace(QUICK, tokens=512, steps=40, tokenizer_steps=20, validate_every=20)
         trained = train.train([series(3000)], recipe, tmp_path, begin=SIZES["pico"])
         for name in ("tokenizer", "network"):
             scores = [point.figures["validation score"] for point in trained.curve if point.stage == name]

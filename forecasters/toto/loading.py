@@ -50,6 +50,8 @@ def load_toto(
     if dtype not in DTYPES:
         raise ValueError(f"Toto is computed in {' or '.join(DTYPES)}, not in {dtype}")
     sizes = buckets or (COMPILED_BUCKETS if compile else EXACT)
+    if mode == "reduce-overhead" and not device.startswith("cuda"):
+        mode = "default"  # without a GPU there are no CUDA graphs, and each graph would count as one that was skipped
     compilation = Compilation(mode=mode, backend=backend) if compile else None
     place, target = Path(folder), torch.device(device)
     config = read_config(place)

@@ -5,7 +5,7 @@
     folder/training/*.safetensors       where an interrupted training goes on
     folder/training/curve.json          the figures along the way
 
-The configs hold the constructor arguments of the published code, so that the original loads the folders too.
+The configs hold the constructor arguments of the published code, and max_context.
 """
 
 from __future__ import annotations

@@ -206,13 +206,15 @@ class Toto2(Toto):
         seen = given.mask.clone()
         seen[:, -self.patch :] = True  # as trained: the newest patch counts as observed, zeros where it was not
         after = patches * self.patch - seen.shape[1]
+        # of a compiled model one graph serves every grouping of a bucket
+        apart = self.graphs.compilation is None and total % given.together == 0
         alone = given.groups.max() + 1 + torch.arange(variates, device=given.groups.device)
         return Padded(
             series=F.pad(given.series * seen, (0, after, 0, variates)),
             seen=F.pad(seen, (0, after, 0, variates)),
             groups=torch.cat((given.groups, alone)),
             patches=patches,
-            together=given.together if total % given.together == 0 else total,
+            together=given.together if apart else total,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from forecasters.types import Forecast, quantiles_of
 from tests.core.make import BTC, LEVELS, SPY, forecast, instrument, quote
-from trader.core.outcomes import Costs, costs_of, made_paths, net_returns, outlook
+from trader.core.outcomes import Costs, costs_of, made_paths, net_returns, outlook, proceeds
 from trader.core.types import EntrySide, Symbol
 
 D = Decimal
@@ -58,6 +58,14 @@ def test_where_one_bar_touches_both_the_stop_counts() -> None:
     assert outcome([DIPS, (100.0, 104.0, 96.5, 104.0)]) == [round(97 / 99 - 1, 12)]
 
 
+def test_a_bar_that_opens_beyond_the_target_meets_it_before_it_falls_to_the_stop() -> None:
+    falls = (104.0, 104.5, 96.0, 96.5)
+    assert outcome([(100.0, 105.0, 98.5, 104.0), falls]) == [round(103 / 99 - 1, 12)]
+    assert outcome([DIPS, falls]) == [round(103 / 99 - 1, 12)]  # the target's own price, however far the open jumped
+    assert outcome([(100.0, 105.0, 96.9, 104.0), falls]) == [round(97 / 99 - 1, 12)]  # it was stopped before
+    assert outcome([(104.0, 105.0, 96.0, 96.5)]) == [round(97 / 99 - 1, 12)]  # the entry came after its own bar's open
+
+
 def test_the_level_that_is_reached_first_counts() -> None:
     up, down = (100.0, 104.0, 99.5, 102.0), (102.0, 102.0, 96.0, 96.5)
     assert outcome([DIPS, up, down]) == [round(103 / 99 - 1, 12)]
@@ -70,6 +78,13 @@ def test_a_stop_that_a_bar_opens_beyond_is_left_at_the_open() -> None:
 
 def test_what_is_left_is_sold_at_the_last_close() -> None:
     assert outcome([DIPS, (100.0, 102.0, 99.0, 98.0)]) == [round(98 / 99 - 1, 12)]
+
+
+def test_what_is_held_already_meets_a_target_that_the_first_bar_opens_beyond() -> None:
+    look = outlook(sampled([[(104.0, 104.5, 96.0, 96.5)]]), LONG, 1)
+    assert proceeds(look, np.array([103.0, 104.2]), np.array([97.0]), FREE, entered=False).tolist() == [
+        [[103.0], [97.0]]
+    ]
 
 
 def test_a_short_is_the_mirror_image() -> None:

@@ -2,8 +2,10 @@
 
 The same rules as the engine's. The entry rests for the first bar only (the daemon withdraws it at the next close) and
 fills where the market trades through it. In the entry's own bar the stop may fire and the target may not; where a
-later bar touches both, the stop counts. A stop that a bar opens beyond is left at that open. What is still held at
-the last step is sold at its close. Stops and that last sale cross the spread and pay the taker's fee.
+later bar touches both, the stop counts, unless that bar opens beyond the target: the open comes before both extremes.
+A stop that a bar opens beyond is left at that open; a target counts at its own price, though a jump over it may bring
+more. What is still held at the last step is sold at its close. Stops and that last sale cross the spread and pay the
+taker's fee.
 
 Everything is signed: prices of a short are negated, so that "better" is "greater" for both sides.
 Legend: S paths, H steps, T targets, K stops.
@@ -107,12 +109,14 @@ def proceeds(look: Outlook, targets: Floats, stops: Floats, costs: Costs, *, ent
     returns  [S, T, K]
     """
     target_at = _first(look.best[:, :, None] > targets, skip=int(entered))  # [S, T]
+    beyond_at = _first(look.opened[:, :, None] > targets, skip=int(entered))  # [S, T]
     stop_at = _first(look.worst[:, :, None] <= stops, skip=0)  # [S, K]
     steps = look.best.shape[1]
     opened = np.take_along_axis(look.opened, np.minimum(stop_at, steps - 1), axis=1)
     gapped = np.minimum(stops, opened) if not entered else np.where(stop_at > 0, np.minimum(stops, opened), stops)
     at_stop, at_close = _less(gapped, costs.taken), _less(look.closed, costs.taken)
-    stopped = (stop_at[:, None, :] <= target_at[:, :, None]) & (stop_at[:, None, :] < steps)
+    # a stop that never fires is at `steps`, and nothing is later than that
+    stopped = (stop_at[:, None, :] <= target_at[:, :, None]) & (stop_at[:, None, :] < beyond_at[:, :, None])
     otherwise = np.where(target_at < steps, _less(targets, costs.target), at_close[:, None])  # [S, T]
     brought: Floats = np.where(stopped, at_stop[:, None, :], otherwise[:, :, None])
     return brought

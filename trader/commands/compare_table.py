@@ -24,7 +24,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     )
     yield ""
     reference, candidate = comparison.reference, comparison.candidate
-    width = max(18, len(reference.name) + 2, len(candidate.name) + 2)
+    width = max(_COLUMN, len(reference.name) + 2, len(candidate.name) + 2)
     yield f"{'':<26}{reference.name:>{width}}{candidate.name:>{width}}"
     for title, left, right in zip(_TITLES, _column(reference), _column(candidate), strict=True):
         yield f"{title:<26}{left:>{width}}{right:>{width}}"
@@ -38,6 +38,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         yield f"return, candidate less reference: {_told(comparison.return_change, percent=True)}"
 
 
+_COLUMN = 26
 _TITLES = (
     "model",
     "forecasts",
@@ -61,7 +62,7 @@ _TITLES = (
 
 
 def _column(result: RivalResult) -> Iterator[str]:
-    yield result.model[-24:] or "-"
+    yield result.model[: _COLUMN - 2] or "-"
     yield f"{result.given} of {result.asked}"
     yield str(len(result.failures))
     yield _seconds(result.median_s)

@@ -16,7 +16,6 @@ from trader.errors import Fatal, TraderError
 
 LEAST_FREE = 500 * 2**20
 MOST_SKEW = timedelta(seconds=2)
-_MARKS = {True: "ok ", False: "BAD", None: "?? "}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +67,9 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     places = {"state folder": settings.store.state_dir, "compile cache folder": settings.compile.compiled_models_dir}
     for name, folder in places.items():
         problem = _unwritable(folder)
+        if problem and folder == settings.compile.compiled_models_dir:
+            yield Finding(name=name, ok=None, detail=f"{problem}; a folder of the user's own would be used instead")
+            continue
         if problem:
             yield Finding(name=name, ok=False, detail=problem)
             continue

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from loguru import logger
+
 from forecasters.base import ForecastError
 from forecasters.compile_report import CompileReport
 from forecasters.worker import Worker
@@ -71,6 +73,7 @@ def open_rival(spec: RivalSpec, settings: Settings, stack: ExitStack, say: Calla
         key = key_of(settings.trading.backend, backend_options(settings)).digest
     except ForecastError as error:
         raise ConfigurationError(f"{spec.text}: {error}") from error
+    logger.disable(open_backend.__module__)  # what the worker logs of each forecast is the daemon's affair
     worker = open_backend(settings, lambda line: say(f"{spec.text}: {line}"))
     stack.callback(worker.close)
     rival = Rival(

@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help install run test parity lint bench soak clean
 
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -37,7 +38,7 @@ run: install  ## the daemon on the simulated exchange, with a live view (ARGS="-
 	@$(BIN)/trader run --mode sim $(ARGS)
 
 test: install  ## the whole suite but the long runs (soak, parity)
-	$(BIN)/python -m pytest -q -m "not slow and not parity" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not slow and not parity" -n $(JOBS) --dist loadfile $(ARGS)
 
 parity: install  ## the models at their published sizes, and the long loops of forecasts
 	$(BIN)/python -m pytest -q -m parity --timeout=3600 $(ARGS)

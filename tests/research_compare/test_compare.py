@@ -40,6 +40,9 @@ def test_the_same_forecasts_several_times_as_fast_are_compiled(tmp_path: Path) -
     assert found.reference.total_return == found.candidate.total_return
     assert found.reference.asked == found.candidate.given == 2 * CYCLES
     assert found.reference.trades
+    assert found.reference.crps == found.candidate.crps
+    assert 0 < found.reference.crps["close"] < 2 * found.reference.mae["close"]
+    assert found.sharpe_change is None or (found.sharpe_change.low, found.sharpe_change.high) == (0.0, 0.0)
 
 
 BROKEN: dict[str, tuple[Callable[[], Rival], str]] = {

@@ -36,6 +36,8 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     )
     if comparison.return_change is not None:
         yield f"return, candidate less reference: {_told(comparison.return_change, percent=True)}"
+    if comparison.sharpe_change is not None:
+        yield f"Sharpe ratio, candidate less reference: {_told(comparison.sharpe_change)}"
 
 
 _COLUMN = 26
@@ -54,6 +56,9 @@ _TITLES = (
     "MAE of the close",
     "MAE of the high",
     "MAE of the low",
+    "CRPS of the close",
+    "CRPS of the high",
+    "CRPS of the low",
     "round trips",
     "return",
     "Sharpe ratio",
@@ -76,8 +81,9 @@ def _column(result: RivalResult) -> Iterator[str]:
     )
     yield from ("-" if count is None else str(count) for count in counts)
     yield "-" if result.memory_mb is None else f"{result.memory_mb:.0f} MB"
-    for channel in ("close", "high", "low"):
-        yield f"{result.mae[channel]:.4%}"
+    for scores in (result.mae, result.crps):
+        for channel in ("close", "high", "low"):
+            yield f"{scores[channel]:.4%}"
     yield "-" if result.trades is None else str(result.trades)
     yield "-" if result.total_return is None else f"{result.total_return:+.2%}"
     yield "-" if result.sharpe is None else f"{result.sharpe:.2f}"

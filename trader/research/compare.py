@@ -24,11 +24,12 @@ from trader.core.types import Symbol, Timeframe
 from trader.exchange.files import to_micros
 from trader.exchange.market import Market
 from trader.research.backtest import happened_in, problems_of
-from trader.research.figures import Figures, Interval, figures_of, grid_of, sampled
+from trader.research.figures import YEAR, Figures, Interval, figures_of, grid_of, sampled, sharpe_of
 from trader.research.forecast_key import Question
 from trader.research.inprocess import table_of
-from trader.research.intervals import blocks_of, median_interval, sum_interval
+from trader.research.intervals import blocks_of, median_interval, sharpe_change_interval, sum_interval
 from trader.research.rivals import Interleaved, Recorded, Rival
+from trader.research.scores import quantile_score
 from trader.research.simulate import Recording, Setup, opened, simulate
 from trader.research.verdict import ArmEvidence, Evidence, Verdict, decide
 
@@ -45,6 +46,7 @@ class RivalResult:
 
     median_s, p99_s  of a question: all symbols of one cycle
     mae              mean absolute error of the median forecast, by channel, as a share of the last close
+    crps             of the quantiles (twice the mean pinball loss), likewise
     """
 
     name: str
@@ -59,6 +61,7 @@ class RivalResult:
     report: CompileReport | None
     memory_mb: float | None
     mae: Mapping[str, float]
+    crps: Mapping[str, float]
     trades: int | None
     total_return: float | None
     sharpe: float | None
@@ -70,6 +73,7 @@ class Comparison:
     """What was measured, and what follows from it.
 
     return_change  candidate minus reference, as a share of the first equity; None without a backtest
+    sharpe_change  of the annual ratios; None where either has none
     agreement      share of the comparable sampled steps that came out the same
     difference     the largest one of a quantile, as a share of the forecast's width
     """
@@ -88,6 +92,7 @@ class Comparison:
     agreement: float
     difference: float
     return_change: Interval | None
+    sharpe_change: Interval | None
     rule: Mapping[str, float]
     verdict: Verdict
 
@@ -139,6 +144,7 @@ def compare(
         agreement=alike.agreement,
         difference=alike.difference,
         return_change=_return_change(run, again),
+        sharpe_change=_sharpe_change(run, again),
         rule=rule.model_dump(),
         verdict=decide(evidence, rule),
     )
@@ -156,6 +162,7 @@ def _since(before: CompileReport | None, after: CompileReport | None) -> Compile
 
 def _result(rival: Rival, run: Recording, market: Market, report: CompileReport | None) -> RivalResult:
     figures = _figures(run)
+    mae, crps = _scores(rival, market, run)
     seconds = np.array(list(rival.seconds.values()))
     return RivalResult(
         name=rival.name,
@@ -169,7 +176,8 @@ def _result(rival: Rival, run: Recording, market: Market, report: CompileReport 
         warm_up_s=rival.warm_up_s,
         report=report,
         memory_mb=rival.memory(),
-        mae=_errors(rival, market, run),
+        mae=mae,
+        crps=crps,
         trades=None if figures is None else figures.trades,
         total_return=None if figures is None else figures.account.total_return,
         sharpe=None if figures is None else figures.account.sharpe,
@@ -201,9 +209,10 @@ def _figures(run: Recording) -> Figures | None:
     return figures_of(happened_in(run)) if run.journal.points else None
 
 
-def _errors(rival: Rival, market: Market, run: Recording) -> dict[str, float]:
-    """Of the middle of each forecast, over all steps that have come true by the end of the data."""
-    found: dict[str, list[Floats]] = {name: [] for name in CHANNELS}
+def _scores(rival: Rival, market: Market, run: Recording) -> tuple[dict[str, float], dict[str, float]]:
+    """(MAE of the middle, CRPS) by channel, over all steps of all forecasts that came true by the end of the data."""
+    errors: dict[str, list[Floats]] = {name: [] for name in CHANNELS}
+    costs: dict[str, list[Floats]] = {name: [] for name in CHANNELS}
     until = run.end + run.rules.timeframe.duration * (LONGEST_PAUSE + run.rules.horizon)
     known = {symbol: _bars_of(market, symbol, run.rules.timeframe, until) for symbol in run.rules.symbols}
     for question, forecast in rival.answers.items():
@@ -212,10 +221,16 @@ def _errors(rival: Rival, market: Market, run: Recording) -> dict[str, float]:
         came = places < len(times)
         came[came] = times[places[came]] == forecast.times[came]
         for name, channel in CHANNELS.items():
-            middle = _middle(forecast, channel)
-            found[name].append(np.abs(middle[came] - values[places[came], channel]) / forecast.last_close)
-    errors = {name: np.concatenate(parts) if parts else np.array([]) for name, parts in found.items()}
-    return {name: float(each.mean()) if len(each) else math.nan for name, each in errors.items()}
+            actual = values[places[came], channel] / forecast.last_close
+            quantiles = forecast.quantiles[:, came, channel].T / forecast.last_close  # [H, Q]
+            errors[name].append(np.abs(quantiles[:, _middle(forecast)] - actual))
+            costs[name].append(quantile_score(actual, quantiles, forecast.levels))
+    return _means(errors), _means(costs)
+
+
+def _means(parts: Mapping[str, Sequence[Floats]]) -> dict[str, float]:
+    whole = {name: np.concatenate(each) if each else np.array([]) for name, each in parts.items()}
+    return {name: float(each.mean()) if len(each) else math.nan for name, each in whole.items()}
 
 
 def _bars_of(
@@ -230,10 +245,9 @@ def _bars_of(
     return times[:closed], values[:closed]
 
 
-def _middle(forecast: Forecast, channel: int) -> Floats:
-    """[H] the quantile nearest to the median."""
-    nearest = int(np.abs(forecast.levels - 0.5).argmin())
-    return forecast.quantiles[nearest, :, channel]
+def _middle(forecast: Forecast) -> int:
+    """Which of the quantiles is nearest to the median."""
+    return int(np.abs(forecast.levels - 0.5).argmin())
 
 
 # ---- the two together ----
@@ -261,14 +275,27 @@ def _speed_up(reference: Rival, candidate: Rival) -> tuple[float, Interval]:
 
 def _return_change(reference: Recording, candidate: Recording) -> Interval | None:
     """Of the sum of the differences of the returns from bar to bar, by resampling blocks of them."""
+    returns = _returns(reference, candidate)
+    return None if returns is None else sum_interval(returns[1] - returns[0], blocks_of(returns[0]))
+
+
+def _sharpe_change(reference: Recording, candidate: Recording) -> Interval | None:
+    """Both resampled by the same blocks, so that what moved both is in neither side's favour."""
+    returns = _returns(reference, candidate)
+    if returns is None or any(sharpe_of(each, reference.rules.timeframe.duration) is None for each in returns):
+        return None
+    return sharpe_change_interval(returns[0], returns[1], YEAR / reference.rules.timeframe.duration)
+
+
+def _returns(reference: Recording, candidate: Recording) -> tuple[Floats, Floats] | None:
+    """([N], [N]) from bar to bar; None where there are none."""
     if not reference.journal.points or not candidate.journal.points:
         return None
     times = grid_of(happened_in(reference))
-    equity = [sampled(run.journal.points, times)[0] for run in (reference, candidate)]
-    returns = [each[1:] / each[:-1] - 1 for each in equity]
-    if len(returns[0]) < 2:
+    if len(times) < 3:
         return None
-    return sum_interval(returns[1] - returns[0], blocks_of(returns[0]))
+    first, second = (sampled(run.journal.points, times)[0] for run in (reference, candidate))
+    return first[1:] / first[:-1] - 1, second[1:] / second[:-1] - 1
 
 
 def last_cycles(setup: Setup, cycles: int, after: int) -> Setup:

@@ -38,6 +38,22 @@ def sum_interval(values: Floats, length: int) -> Interval:
     return _interval(resampled(values, length).sum(axis=1))
 
 
+def sharpe_change_interval(first: Floats, second: Floats, a_year: float) -> Interval | None:
+    """Of the second's annual Sharpe ratio less the first's, paired; None where too many resamples have no variance.
+
+    a_year  returns in a year
+    """
+    length = blocks_of(first)
+    ratios = []
+    for returns in (first, second):
+        drawn = resampled(returns, length)  # the same places of both: the seed is
+        deviation = drawn.std(axis=1, ddof=1)
+        ratios.append(np.divide(drawn.mean(axis=1), deviation, out=np.full(len(drawn), np.nan), where=deviation > 0))
+    change = (ratios[1] - ratios[0]) * math.sqrt(a_year)
+    usable = change[np.isfinite(change)]
+    return _interval(usable) if len(usable) >= RESAMPLES // 2 else None
+
+
 def _interval(found: Floats) -> Interval:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(found, [tail, 1 - tail])

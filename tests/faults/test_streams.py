@@ -55,7 +55,8 @@ def running(one: Scene) -> Iterator[Program]:
 
 
 def buy(one: Scene, symbol: str = "BTC/USD") -> None:
-    one.until(lambda: one.order(symbol=symbol, qty="0.1").status_code == 200, every_s=0.5)
+    """So little that even a quiet minute fills it at once: what is left of a market order forbids our stop."""
+    one.until(lambda: one.order(symbol=symbol, qty="0.02").status_code == 200, every_s=0.5)
 
 
 def is_protected(one: Scene, symbol: str = "BTC/USD") -> bool:

@@ -52,7 +52,7 @@ def _size(
 _CODER = (256, 4, 512)
 SIZES: Mapping[str, Size] = {
     "tiny": _size(layers=2, width=32, heads=4, hidden=64, context=512, bits=6, coder=(32, 2, 64)),
-    "nano": _size(layers=4, width=64, heads=4, hidden=192, context=512, bits=8, coder=(64, 3, 192)),
+    "nano": _size(layers=3, width=64, heads=4, hidden=128, context=512, bits=8, coder=(64, 3, 192)),
     "mini": _size(layers=4, width=256, heads=4, hidden=512, context=2048, coder=_CODER),
     "small": _size(layers=8, width=512, heads=8, hidden=1024, context=512, coder=_CODER),
     "base": _size(layers=12, width=832, heads=16, hidden=2048, context=512, coder=_CODER),

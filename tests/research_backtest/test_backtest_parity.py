@@ -17,9 +17,8 @@ from trader.adapters.journal.codec import encode
 from trader.core.decision import DecisionInputs
 from trader.research.backtest import happened_in
 from trader.research.figures import figures_of
-from trader.research.from_journal import run_of_journal
 from trader.research.memory_journal import MemoryJournal
-from trader.research.run_folder import load_result, save
+from trader.research.report_load import run_of_journal
 from trader.research.simulate import Recording, Setup, market_options, simulate
 from trader.strategies import names
 
@@ -93,12 +92,10 @@ def same(tmp_path: Path, flags: dict[str, object], cycles: int, *, fills: int) -
     assert len(recording.journal.fills) >= fills
     with Journal.open(f"sqlite:///{tmp_path / 'daemon' / 'journal-sim.db'}", create=False) as journal:
         assert list(differences(journal, recording.journal, decisions)) == []
-        told, kept = run_of_journal(journal)
+        told = run_of_journal(journal, "sim", recording.rules.timeframe)
     ours = figures_of(happened_in(recording))
     assert (told.figures.account.total_return, told.figures.fees) == (ours.account.total_return, ours.fees)
     assert (told.figures.trades, told.figures.won) == (ours.trades, ours.won)
-    save(tmp_path / "run", told, kept)
-    assert load_result(tmp_path / "run") == told
 
 
 def generated(tmp_path: Path, symbols: list[str]) -> dict[str, object]:

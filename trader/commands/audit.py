@@ -13,7 +13,8 @@ from trader.adapters.journal import Correction, Journal
 from trader.core.types import ZERO, Execution, Portfolio, Symbol
 
 CENT = Decimal("0.01")
-MOST_SKEW = timedelta(hours=2)  # between our clock and the venue's
+NO_SKEW = timedelta(0)  # in a simulation there is one clock
+MOST_SKEW = timedelta(hours=2)  # elsewhere, between ours and the venue's
 Event: TypeAlias = Execution | Correction
 
 
@@ -50,8 +51,11 @@ class _Books:
         self.cash -= sign * execution.qty * execution.price + (ZERO if in_coin else execution.fee)
 
 
-def audit(journal: Journal) -> tuple[int, list[Difference]]:
-    """(decisions looked at, where they differ from the venue: by a cent of equity, or by any unit held)."""
+def audit(journal: Journal, skew: timedelta = NO_SKEW) -> tuple[int, list[Difference]]:
+    """(decisions looked at, where they differ from the venue: by a cent of equity, or by any unit held).
+
+    skew  by how much our clock may have differed from the venue's
+    """
     events: list[Event] = [*journal.executions(), *journal.corrections(limit=10**9)]
     events.sort(key=lambda event: event.at)
     books = _Books(cash=ZERO, units={}, booked=0)
@@ -59,13 +63,13 @@ def audit(journal: Journal) -> tuple[int, list[Difference]]:
     looked = 0
     for cycle_id in journal.plan_cycles():
         portfolio = journal.inputs(cycle_id).portfolio
-        books = _brought_up_to(books, events, portfolio)
+        books = _brought_up_to(books, events, portfolio, skew)
         differences += _compare(cycle_id, books, portfolio)
         looked += 1
     return looked, differences
 
 
-def _brought_up_to(before: _Books, events: Sequence[Event], portfolio: Portfolio) -> _Books:
+def _brought_up_to(before: _Books, events: Sequence[Event], portfolio: Portfolio, skew: timedelta) -> _Books:
     """The books with every event before the decision. Where they differ, its moment may have been told by a clock that
     the venue's differs from: the same events in the same order, some more or fewer of them, are tried then."""
     books = deepcopy(before)
@@ -73,11 +77,11 @@ def _brought_up_to(before: _Books, events: Sequence[Event], portfolio: Portfolio
         books.add(events[books.booked])
     if not any(_compare("", books, portfolio)):
         return books
-    tried = before
+    # what happened in the decision's own moment may have come before it or after it
+    tried = deepcopy(before if skew else books)
     while any(_compare("", tried, portfolio)):
-        if tried.booked == len(events) or events[tried.booked].at > portfolio.at + MOST_SKEW:
+        if tried.booked == len(events) or events[tried.booked].at > portfolio.at + skew:
             return books
-        tried = deepcopy(tried) if tried is before else tried
         tried.add(events[tried.booked])
     return tried
 

@@ -57,14 +57,15 @@ def db_check(mode: str | None) -> int:
     """Look for damage, and whether executions and fees add up to the venue's figures. Exit 74 where not."""
     from trader.adapters.journal import Journal
     from trader.adapters.journal import check as examine
-    from trader.commands.audit import audit
+    from trader.commands.audit import MOST_SKEW, NO_SKEW, audit
 
-    url = loaded_settings(mode).settings.database_url
+    settings = loaded_settings(mode).settings
+    url = settings.database_url
     problems = examine(url)
     looked = 0
     if not problems:
         with Journal.open(url, create=False) as journal:
-            looked, differences = audit(journal)
+            looked, differences = audit(journal, NO_SKEW if settings.trading.trading_mode == "sim" else MOST_SKEW)
         problems = [
             f"{d.cycle_id}: {d.what} is {d.computed} by our executions, {d.reported} at the venue" for d in differences
         ]

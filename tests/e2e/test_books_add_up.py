@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from tests.e2e.books import problems_of, replay_problems
 from tests.e2e.running import ask, trouble_in
 from trader.adapters.journal import Journal
-from trader.commands.audit import audit
+from trader.adapters.journal.schema import stamp, unstamp
+from trader.commands.audit import MOST_SKEW, audit
 from trader.core.types import OrderSide, OrderStatus, TimeInForce
 
 
@@ -55,6 +57,17 @@ def test_a_fill_that_is_missing_or_another_is_found_by_the_check(tmp_path: Path,
     with Journal.open(f"sqlite:///{copy}", create=False) as journal:
         assert audit(journal)[1]
     assert ask(tmp_path, "db", "check").code == 74
+
+
+def test_fills_told_by_another_clock_are_allowed_for_where_there_are_two_clocks(tmp_path: Path, ran: Path) -> None:
+    copy = shutil.copy(ran / "journal-sim.db", tmp_path / "journal-sim.db")
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        for number, at in connection.execute("SELECT rowid, at FROM executions").fetchall():
+            later = stamp(unstamp(at) + timedelta(hours=1.2))
+            connection.execute("UPDATE executions SET at = ? WHERE rowid = ?", (later, number))
+    with Journal.open(f"sqlite:///{copy}", create=False) as journal:
+        assert audit(journal)[1]
+        assert not audit(journal, MOST_SKEW)[1]
 
 
 def test_generated_crypto_and_stocks_together(tmp_path: Path) -> None:

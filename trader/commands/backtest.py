@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trader.commands.options import json_option, settings_of
+from trader.commands.options import json_option, settings_of, whisper
 from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _run(
     loaded = settings_of(flags)
     settings = with_params(settled(loaded, generated=generated), params)
     with ExitStack() as stack:
-        source = open_forecaster(settings, stack, _whisper)
+        source = open_forecaster(settings, stack, whisper)
         request = Request(
             settings=settings,
             end=end,
@@ -119,10 +119,10 @@ def _run(
             walk=walk,
             ahead=ahead or source.ahead,
         )
-        done = run_backtest(request, source.forecaster, another=source.another, progress=_progress(), say=_whisper)
+        done = run_backtest(request, source.forecaster, another=source.another, progress=_progress(), say=whisper)
     if out is not None:
         save(out, done.result, done.kept)
-        _whisper(f"written to {out}")
+        whisper(f"written to {out}")
     click.echo(done.result.as_json() if as_json else show(done.result))
     return 1 if done.result.problems else 0
 
@@ -170,11 +170,6 @@ def _files(finer: tuple[str, ...]) -> dict[Symbol, Path]:
             raise ConfigurationError(f"--finer {pair}: write SYMBOL=FILE, for example BTC/USD=bars-5m.parquet")
         found[Symbol(name.strip().upper())] = Path(path)
     return found
-
-
-def _whisper(line: str) -> None:
-    """News that are no result: standard output is for that."""
-    click.echo(line, err=True)
 
 
 def _progress() -> Callable[[str, float], None]:

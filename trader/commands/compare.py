@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trader.commands.options import json_option, settings_of
+from trader.commands.options import json_option, settings_of, whisper
 from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _compared(
     settings = [spec.with_options(_settings_of_rival({**shared, **spec.flags()}, generated)) for spec in specs]
     setup = _setup(settings[0], cycles)
     with ExitStack() as stack:
-        first, second = (open_rival(spec, each, stack, _whisper) for spec, each in zip(specs, settings, strict=True))
+        first, second = (open_rival(spec, each, stack, whisper) for spec, each in zip(specs, settings, strict=True))
         comparison = compare(
             setup,
             first,
@@ -151,10 +151,6 @@ def _shown(comparison: Comparison) -> str:
     from trader.commands.compare_table import show
 
     return show(comparison)
-
-
-def _whisper(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _progress(cycles: int) -> Callable[[int], None]:

@@ -52,3 +52,8 @@ def mode_option(command: Command) -> Command:
 
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")(command)
+
+
+def whisper(line: str) -> None:
+    """News that are no result: standard output is for that."""
+    click.echo(line, err=True)

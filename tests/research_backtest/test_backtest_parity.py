@@ -103,7 +103,7 @@ def generated(tmp_path: Path, symbols: list[str]) -> dict[str, object]:
     return {"sim__bars": tuple(f"{s}={p}" for s, p in files.items()), "symbols": ",".join(files)}
 
 
-def test_a_week_of_a_generated_market(tmp_path: Path) -> None:
+def test_guard_21_the_backtest_decides_as_the_daemon_does_over_a_generated_week(tmp_path: Path) -> None:
     same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 168, fills=20)
 
 

@@ -26,7 +26,6 @@ _SMALLEST_PRICE = 1e-2  # below it _EPSILON would drown the bars: a coin at 1e-8
 _QUOTED = [0, 1, 2, 3, AMOUNT]  # the columns that are in quote currency
 _MINUTE_NS = 60_000_000_000
 _HOUR_NS = 60 * _MINUTE_NS
-_DAY_NS = 24 * _HOUR_NS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -103,15 +103,6 @@ def crps_of_paths(actual: Floats, paths: Floats) -> Floats:
     return score
 
 
-def crps_of_normal(actual: Floats, mean: Floats, deviation: Floats) -> Floats:
-    """The closed form for a normal distribution: what the others are checked against."""
-    z = (actual - mean) / deviation
-    density = np.exp(-(z**2) / 2) / sqrt(2 * np.pi)
-    cumulative = np.array([NormalDist().cdf(float(each)) for each in np.ravel(z)]).reshape(np.shape(z))
-    score: Floats = deviation * (z * (2 * cumulative - 1) + 2 * density - 1 / sqrt(np.pi))
-    return score
-
-
 def naive_scale(closes: Floats) -> float | None:
     """The mean absolute change from bar to bar: what an error is measured in (Hyndman and Koehler 2006). None if 0."""
     scale = float(np.abs(np.diff(closes)).mean()) if len(closes) > 1 else 0.0

@@ -29,7 +29,6 @@ class Limits:
 
 
 _MEDIAN = 0.5
-NO_LIMITS = Limits(fewest_observed=0, reach=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,8 +38,13 @@ class RealClock:
         return self._offset - before
 
     def wait_until(self, moment: datetime) -> datetime:
+        # a clock that is set back meanwhile must not make a second's wait one of an hour
+        end = time.monotonic() + (moment - self.now()).total_seconds()
         with self._changed:
-            while not self._woken and (left := (moment - self.now()).total_seconds()) > 0:
+            while not self._woken:
+                left = min((moment - self.now()).total_seconds(), end - time.monotonic())
+                if left <= 0:
+                    break
                 self._changed.wait(min(left, _LONGEST_NAP_S))
             self._woken = False
         return self.now()

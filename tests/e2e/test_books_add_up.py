@@ -6,16 +6,19 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from tests.core import make
 from tests.e2e.books import problems_of, replay_problems
 from tests.e2e.running import ask, trouble_in
-from trader.adapters.journal import Journal
+from trader.adapters.journal import Correction, Journal
 from trader.adapters.journal.schema import stamp, unstamp
-from trader.commands.audit import MOST_SKEW, audit
+from trader.commands.audit import MOST_SKEW, Books, audit, brought_up_to, compare
 from trader.core.types import OrderSide, OrderStatus, TimeInForce
 
 
@@ -113,3 +116,28 @@ def test_real_bars_with_their_quotes(tmp_path: Path, real_data: Callable[[str], 
     name = "SPY__lean-nbbo-20131004-20131009__1m.parquet"
     bars, quotes = real_data(f"bars/{name}"), real_data(f"quotes/{name}")
     run_and_audit(tmp_path, f"--data=SPY={bars}", f"--quotes=SPY={quotes}", cycles=40, trades=False)
+
+
+MINUTE = timedelta(minutes=1)
+OPENING = Correction(
+    id=1, kind="opening", symbol=None, qty=Decimal(0), cash=Decimal(1000), at=make.NOW - 9 * MINUTE, detail=""
+)
+BOUGHT = make.execution(qty="2", price="100", at=make.NOW - 5 * MINUTE)
+MORE = make.execution("e2", qty="1", price="100", at=make.NOW - MINUTE)
+
+
+def told(qty: str, mark: str, cash: str, equity: str) -> list[str]:
+    """What the check finds where the venue said this, after both fills."""
+    held = replace(make.position(qty=qty), mark=Decimal(mark))
+    portfolio = make.portfolio([held], of=make.account(equity, cash=Decimal(cash)))
+    nothing = Books(cash=Decimal(0), units={}, booked=0)
+    books = brought_up_to(nothing, [OPENING, BOUGHT, MORE], portfolio)
+    return [difference.what for difference in compare("c", books, portfolio)]
+
+
+def test_a_market_that_moves_between_two_answers_of_the_venue_is_no_difference() -> None:
+    assert told("3", "100", "700", "1000") == []
+    assert told("3", "100", "700", "1013") == []  # marked anew before the account was told
+    assert told("2", "100", "700", "1013") == []  # filled and marked anew in between
+    assert told("3", "100", "713", "1013") == ["equity"]
+    assert told("1", "100", "900", "1000") == ["BTC/USD"]

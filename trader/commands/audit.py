@@ -27,15 +27,16 @@ class Difference:
 
 
 @dataclass(slots=True)
-class _Books:
+class Books:
     """Cash and units as executions and corrections make them."""
 
     cash: Decimal
     units: dict[Symbol, Decimal]
     booked: int  # events so far
+    ahead: bool = False  # of the positions, by what happened before the account was told
 
     def add(self, event: Event) -> None:
-        self.booked += 1
+        self.booked, self.ahead = self.booked + 1, False
         if isinstance(event, Execution):
             self._fill(event)
             return
@@ -52,46 +53,61 @@ class _Books:
 
 
 def audit(journal: Journal, skew: timedelta = NO_SKEW) -> tuple[int, list[Difference]]:
-    """(decisions looked at, where they differ from the venue: by a cent of equity, or by any unit held).
+    """(decisions looked at, where they differ from the venue: by a cent, or by any unit held).
 
     skew  by how much our clock may have differed from the venue's
     """
     events: list[Event] = [*journal.executions(), *journal.corrections(limit=10**9)]
     events.sort(key=lambda event: event.at)
-    books = _Books(cash=ZERO, units={}, booked=0)
+    books = Books(cash=ZERO, units={}, booked=0)
     differences: list[Difference] = []
     looked = 0
     for cycle_id in journal.plan_cycles():
         portfolio = journal.inputs(cycle_id).portfolio
-        books = _brought_up_to(books, events, portfolio, skew)
-        differences += _compare(cycle_id, books, portfolio)
+        books = brought_up_to(books, events, portfolio, skew)
+        differences += compare(cycle_id, books, portfolio)
         looked += 1
     return looked, differences
 
 
-def _brought_up_to(before: _Books, events: Sequence[Event], portfolio: Portfolio, skew: timedelta) -> _Books:
-    """The books with every event before the decision. Where they differ, its moment may have been told by a clock that
-    the venue's differs from: the same events in the same order, some more or fewer of them, are tried then."""
+def brought_up_to(before: Books, events: Sequence[Event], portfolio: Portfolio, skew: timedelta = NO_SKEW) -> Books:
+    """The books with every event before the decision. Where they differ, the venue was looked at while it moved, or its
+    moment was told by another clock: the same events in the same order, some more or fewer of them, are tried then."""
     books = deepcopy(before)
     while books.booked < len(events) and events[books.booked].at < portfolio.at:
         books.add(events[books.booked])
-    if not any(_compare("", books, portfolio)):
+    if not any(compare("", books, portfolio)):
         return books
-    # what happened in the decision's own moment may have come before it or after it
-    tried = deepcopy(before if skew else books)
-    while any(_compare("", tried, portfolio)):
+    tried, held = deepcopy(before), False
+    while True:
+        # the positions are asked for first, the account after them: what came between shows in its cash alone
+        held = held or not any(_units("", tried, portfolio))
+        if held and not any(_money("", tried, portfolio)):
+            tried.ahead = any(_units("", tried, portfolio))
+            return tried
         if tried.booked == len(events) or events[tried.booked].at > portfolio.at + skew:
             return books
         tried.add(events[tried.booked])
-    return tried
 
 
-def _compare(cycle_id: str, books: _Books, portfolio: Portfolio) -> Iterator[Difference]:
+def compare(cycle_id: str, books: Books, portfolio: Portfolio) -> Iterator[Difference]:
+    """What the books and the venue do not agree on."""
+    if not books.ahead:
+        yield from _units(cycle_id, books, portfolio)
+    yield from _money(cycle_id, books, portfolio)
+
+
+def _units(cycle_id: str, books: Books, portfolio: Portfolio) -> Iterator[Difference]:
     for symbol in sorted({*books.units, *portfolio.positions}):
         held, position = books.units.get(symbol, ZERO), portfolio.position(symbol)
         reported = position.qty if position else ZERO
         if held != reported:
             yield Difference(cycle_id=cycle_id, what=str(symbol), computed=held, reported=reported)
+
+
+def _money(cycle_id: str, books: Books, portfolio: Portfolio) -> Iterator[Difference]:
+    """The equity at the venue's marks, or else the cash: a market that moves is marked anew between two answers."""
+    account = portfolio.account
     equity = books.cash + sum((p.qty * p.mark for p in portfolio.positions.values() if p.mark is not None), ZERO)
-    if abs(equity - portfolio.account.equity) >= CENT:
-        yield Difference(cycle_id=cycle_id, what="equity", computed=equity, reported=portfolio.account.equity)
+    if abs(equity - account.equity) >= CENT and abs(books.cash - account.cash) >= CENT:
+        yield Difference(cycle_id=cycle_id, what="equity", computed=equity, reported=account.equity)

@@ -140,4 +140,4 @@ def test_a_market_that_moves_between_two_answers_of_the_venue_is_no_difference()
     assert told("3", "100", "700", "1013") == []  # marked anew before the account was told
     assert told("2", "100", "700", "1013") == []  # filled and marked anew in between
     assert told("3", "100", "713", "1013") == ["equity"]
-    assert told("1", "100", "900", "1000") == ["BTC/USD"]
+    assert told("1", "100", "900", "1000") == ["BTC/USD", "equity"]

@@ -1,11 +1,10 @@
-"""The life of an intent and of its order: a total state machine, and the merge of what was seen at different times."""
+"""The life of an intent: a total state machine."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 
-from trader.core.types import Order, OrderStatus
+from trader.core.types import Order
 
 
 class IntentState(StrEnum):
@@ -57,32 +56,3 @@ def next_state(state: IntentState, event: IntentEvent) -> IntentState:
 def seen(order: Order) -> IntentEvent:
     """The event that a report of the order is."""
     return IntentEvent.SEEN_TERMINAL if order.status.is_terminal else IntentEvent.SEEN_OPEN
-
-
-def merge_order(known: Order | None, reported: Order) -> Order:
-    """What is true after both reports, whichever came first: the larger fill, and the later stage of life.
-
-    Fills win over cancels (an order that filled while its cancel was under way is filled); terminal never reopens.
-    """
-    if known is None:
-        return reported
-    newer, older = (known, reported) if _age(known) > _age(reported) else (reported, known)
-    fuller = newer if newer.filled_qty >= older.filled_qty else older
-    status = max((newer, older), key=lambda o: (_stage(o.status), _age(o))).status
-    if fuller.filled_qty >= newer.qty > 0 and status is not OrderStatus.REPLACED:
-        status = OrderStatus.FILLED
-    price = fuller.filled_avg_price if fuller.filled_avg_price is not None else older.filled_avg_price
-    return replace(newer, status=status, filled_qty=fuller.filled_qty, filled_avg_price=price)
-
-
-def _age(order: Order) -> tuple[object, ...]:
-    """Orders two reports in time; where the stamps agree, the fuller and further one is the later."""
-    return (order.updated_at, order.filled_qty, _stage(order.status), order.status.value)
-
-
-def _stage(status: OrderStatus) -> int:
-    if status is OrderStatus.FILLED:
-        return 3
-    if status.is_terminal:
-        return 2
-    return 0 if status is OrderStatus.UNKNOWN else 1

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -19,44 +18,10 @@ from torch import Tensor, nn
 
 from forecasters.kronos.hub import CONFIG, WEIGHTS, CheckpointError
 from forecasters.kronos.model import Network, NetworkConfig
+from forecasters.kronos.sizes import SIZES, Config
 from forecasters.kronos.tokenizer import Tokenizer, TokenizerConfig
 
-Config = Mapping[str, object]
-
 _MOVE, _SHADOW = 1.0, 0.25  # of the decoder's output for a price, and of high and low around it; standard deviations
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """The two config.json."""
-
-    network: Config
-    tokenizer: Config
-
-
-def _size(
-    *, layers: int, width: int, heads: int, hidden: int, context: int, bits: int = 10, coder: tuple[int, int, int]
-) -> Size:
-    """`coder` is the tokenizer's width, layers of each half, and hidden width."""
-    both: dict[str, object] = {"s1_bits": bits, "s2_bits": bits, "ffn_dropout_p": 0.0, "resid_dropout_p": 0.0}
-    both["attn_dropout_p"] = 0.0
-    network = {"n_layers": layers, "d_model": width, "n_heads": heads, "ff_dim": hidden, "token_dropout_p": 0.0}
-    tokenizer = {"d_in": 6, "d_model": coder[0], "n_heads": 4, "ff_dim": coder[2]}
-    loss = {"beta": 0.05, "gamma0": 1.0, "gamma": 1.1, "zeta": 0.05, "group_size": 5 if context > 512 else 4}
-    return Size(
-        network={**both, **network, "learn_te": True, "max_context": context},
-        tokenizer={**both, **tokenizer, "n_enc_layers": coder[1], "n_dec_layers": coder[1], **loss},
-    )
-
-
-_CODER = (256, 4, 512)
-SIZES: Mapping[str, Size] = {
-    "tiny": _size(layers=2, width=32, heads=4, hidden=64, context=512, bits=6, coder=(32, 2, 64)),
-    "nano": _size(layers=3, width=64, heads=4, hidden=128, context=512, bits=8, coder=(64, 3, 192)),
-    "mini": _size(layers=4, width=256, heads=4, hidden=512, context=2048, coder=_CODER),
-    "small": _size(layers=8, width=512, heads=8, hidden=1024, context=512, coder=_CODER),
-    "base": _size(layers=12, width=832, heads=16, hidden=2048, context=512, coder=_CODER),
-}
 
 
 def make_checkpoint(size: str, folder: Path, seed: int = 0) -> Path:

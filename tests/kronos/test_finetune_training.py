@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from forecasters.kronos import load_kronos
 from forecasters.kronos.features import standardise
-from forecasters.kronos.training.recipe import FRESH, SIZES, Recipe, TrainingError
+from forecasters.kronos.sizes import SIZES
+from forecasters.kronos.training.recipe import FRESH, Recipe, TrainingError
 from tests.kronos.training_bars import hourly, walk
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install '.[models]'")

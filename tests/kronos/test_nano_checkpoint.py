@@ -12,7 +12,8 @@ import pytest
 
 from forecasters.backends import baseline, kronos
 from forecasters.kronos.hub import SHIPPED, lacking, locate
-from forecasters.kronos.training.recipe import SIZES, fresh
+from forecasters.kronos.sizes import SIZES
+from forecasters.kronos.training.recipe import fresh
 from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context, Forecast
 from settings.schema import Settings
 from trader.commands.finetune_bars import generated_columns

@@ -11,7 +11,8 @@ pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'
 
 from forecasters import registry
 from forecasters.kronos import CheckpointError, load_kronos
-from forecasters.kronos.checkpoint import SIZES, make_checkpoint
+from forecasters.kronos.checkpoint import make_checkpoint
+from forecasters.kronos.sizes import SIZES
 from tests.forecasters.support import context
 
 
@@ -37,7 +38,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(tiny: Path, tmp
 
 
 def test_an_unknown_size_and_a_folder_in_use_are_refused(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="there are tiny, nano, mini, small, base"):
+    with pytest.raises(CheckpointError, match="there are tiny, pico, nano, mini, small, base"):
         make_checkpoint("huge", tmp_path)
     with pytest.raises(CheckpointError, match="already"):
         make_checkpoint("tiny", tiny)

@@ -16,7 +16,8 @@ import click
 from trader.commands.options import loaded_settings
 
 if TYPE_CHECKING:
-    from forecasters.kronos.training.recipe import Recipe, Shape
+    from forecasters.kronos.sizes import Shape
+    from forecasters.kronos.training.recipe import Recipe
     from forecasters.kronos.training.stage import Observer, Point
     from forecasters.kronos.training.train import Trained
     from forecasters.kronos.training.windows import TrainingSeries
@@ -121,7 +122,8 @@ def _plan(
     size: str, begin: str | None, given: dict[str, int | float | None], epochs: float | None, bars: int
 ) -> tuple[Shape | str, Recipe]:
     """What to begin from, and the recipe with what was given. Raises ConfigurationError."""
-    from forecasters.kronos.training.recipe import FURTHER, SIZES, TrainingError, fresh
+    from forecasters.kronos.sizes import SIZES
+    from forecasters.kronos.training.recipe import FURTHER, TrainingError, fresh
     from trader.errors import ConfigurationError
 
     if begin is None and size not in SIZES:

@@ -1,14 +1,11 @@
-"""What decides a training's outcome, given the bars: shapes, steps, rates, seed. All of it is kept beside the result.
-
-The shapes are the constructor arguments of the published code, whose names and meanings they keep.
-"""
+"""What decides a training's outcome, given bars and shape: steps, rates, seed. All of it is kept beside the result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from forecasters.base import ForecastError
+from forecasters.kronos.sizes import Shape
 
 MAX_CONTEXT = 512  # tokens that a network of ours is trained to see
 SHORTEST_CONTEXT = 32
@@ -16,14 +13,6 @@ SHORTEST_CONTEXT = 32
 
 class TrainingError(ForecastError):
     """A training that can't be done as asked. The message says what would do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """The two config.json of a checkpoint that begins from nothing."""
-
-    tokenizer: Mapping[str, int | float]
-    network: Mapping[str, int | float | bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,49 +90,3 @@ FURTHER = Recipe(tokens=4096, network_rate=4e-5, tokenizer_rate=2e-4, steps=1000
 def fresh(shape: Shape) -> Recipe:
     """FRESH, at a rate that falls with the network's width."""
     return replace(FRESH, network_rate=FRESH.network_rate * (64 / shape.network["d_model"]) ** 0.5)
-
-
-def _shape(
-    *, width: int, layers: int, heads: int, hidden: int, bits: int, coder: tuple[int, int, int], group: int = 4
-) -> Shape:
-    """`coder` is the tokenizer's width, layers of each half (of which one is not a block) and hidden width."""
-    coder_width, coder_layers, coder_hidden = coder
-    dropout = {"ffn_dropout_p": 0.0, "attn_dropout_p": 0.0, "resid_dropout_p": 0.0}
-    bit_counts = {"s1_bits": bits, "s2_bits": bits}
-    return Shape(
-        tokenizer={
-            "d_in": 6,
-            "d_model": coder_width,
-            "n_heads": 4,
-            "ff_dim": coder_hidden,
-            "n_enc_layers": coder_layers,
-            "n_dec_layers": coder_layers,
-            **dropout,
-            **bit_counts,
-            "beta": 0.05,
-            "gamma0": 1.0,
-            "gamma": 1.1,
-            "zeta": 0.05,
-            "group_size": group,
-        },
-        network={
-            **bit_counts,
-            "n_layers": layers,
-            "d_model": width,
-            "n_heads": heads,
-            "ff_dim": hidden,
-            **dropout,
-            "token_dropout_p": 0.0,
-            "learn_te": True,
-            "max_context": MAX_CONTEXT,
-        },
-    )
-
-
-SIZES: Mapping[str, Shape] = {
-    "pico": _shape(width=32, layers=2, heads=4, hidden=64, bits=6, coder=(32, 3, 64)),
-    "nano": _shape(width=64, layers=3, heads=4, hidden=128, bits=8, coder=(64, 3, 192)),
-    "mini": _shape(width=256, layers=4, heads=4, hidden=512, bits=10, coder=(256, 4, 512)),
-    "small": _shape(width=512, layers=8, heads=8, hidden=1024, bits=10, coder=(256, 4, 512)),
-    "base": _shape(width=832, layers=12, heads=16, hidden=2048, bits=10, coder=(256, 4, 512)),
-}

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 
 from forecasters.kronos.hub import CONFIG, WEIGHTS, locate
 from forecasters.kronos.model import Network, NetworkConfig, RMSNorm
+from forecasters.kronos.sizes import Shape
 from forecasters.kronos.tokenizer import Tokenizer, TokenizerConfig
 from forecasters.kronos.training.beginning import begin_network, begin_tokenizer, can_begin
 from forecasters.kronos.training.losses import Order, Quantiser, TokenizerLoss, network_loss, tokenizer_loss
-from forecasters.kronos.training.recipe import Recipe, Shape, TrainingError
+from forecasters.kronos.training.recipe import Recipe, TrainingError
 from forecasters.kronos.training.stage import Observer, Point, Stage, run
 from forecasters.kronos.training.windows import Batch, TrainingSeries, Windows, fingerprint, split
 from forecasters.kronos.weights import load

@@ -185,6 +185,7 @@ def test_the_command_from_a_file_to_json_and_a_folder(hourly: Path, tmp_path: Pa
         (["--generated"], "--cycles"),
         (["--data", "BTC/USD=FILE", "--symbols", "ETH/USD"], "no bars of ETH/USD"),
         (["--data", "BTC/USD=FILE", "--from", "sometime"], "--from sometime"),
+        (["--data", "BTC/USD=FILE", "--to", "1999-01-01"], "no bar closes in that time"),
         (["--data", "BTC/USD=FILE", "--fit", "x=1"], "no parameter 'x'"),
         (["--data", "BTC/USD=FILE", "--backend", "nonsense"], "nonsense"),
     ],

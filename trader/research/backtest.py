@@ -93,6 +93,10 @@ def run_backtest(
     if request.bounds and optimistic is None:
         optimistic = _optimistic(request, setup, forecaster, progress)
     finer = _finer(request, setup, recording, forecaster, progress) if request.finer else None
+    if not recording.cycles:
+        raise ConfigurationError(
+            "no bar closes in that time with enough bars before it: give an earlier --from, or a later --to"
+        )
     happened = happened_in(recording)
     result = replace(
         _result(setup, recording, figures_of(happened)),

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.core.days import is_late, is_session_bar, missing_days
 from trader.core.market import CLOSE, COLUMNS, HIGH, LOW, OPEN, Bars, to_datetime, to_datetime64
 from trader.core.types import AssetClass, Symbol, Timeframe
 
@@ -40,6 +41,7 @@ def bars_problem(
 ) -> str | None:
     """One line that says why not to use them, or None.
 
+    expected_last_start  from days.expected_start
     sessions  (open, close) of the stock market, increasing: gaps are judged where they cover the bars; without them
               the time between two days of a stock counts as closed
     """
@@ -74,7 +76,7 @@ def _times_problem(bars: Bars, expected_last_start: datetime) -> str | None:
     if (steps < np.timedelta64(0)).any():
         return "not in the order of time"
     expected = to_datetime64(expected_last_start)
-    if bars.times[-1] < expected:
+    if is_late(bars, expected_last_start):
         return f"the newest is missing: {_stamp(bars.times[-1])}, not {_stamp(expected)}"
     if bars.times[-1] > expected:
         return f"one that has not closed: {_stamp(bars.times[-1])}, after {_stamp(expected)}"
@@ -125,6 +127,8 @@ def missing_between(
     sessions: Sequence[tuple[datetime, datetime]] | None,
 ) -> NDArray[np.int64]:
     """[T - 1] how many bars the market, while it was open, could have had between each two."""
+    if sessions and is_session_bar(symbol, timeframe):
+        return missing_days(times, sessions)
     step = np.timedelta64(timeframe.duration // timedelta(microseconds=1), "us")
     if symbol.asset_class is AssetClass.STOCK and sessions:
         opens = np.array([to_datetime64(start) for start, _ in sessions])

@@ -6,7 +6,7 @@ Gaps of a stock are counted in the time that its market was open.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
@@ -65,8 +65,6 @@ class Health:
 def examine(bars: Bars, sessions: Sessions | None = None) -> Health:
     """All that is noticed, by time. `sessions` None: a stock's calendar is looked up."""
     absent = missing_between(bars.symbol, bars.times, bars.timeframe, _sessions_of(bars, sessions))
-    if bars.symbol.asset_class is AssetClass.STOCK and bars.timeframe.unit == "Day":
-        absent = _missing_days(bars, sessions or Sessions())
     found = [*_gaps(bars, absent), *_jumps(bars), *_ticks(bars), *_frozen(bars)]
     return Health(
         bars=len(bars),
@@ -92,20 +90,10 @@ def scale_against(bars: Bars, other: Bars) -> Finding | None:
 
 
 def _sessions_of(bars: Bars, sessions: Sessions | None) -> list[tuple[datetime, datetime]] | None:
-    if bars.symbol.asset_class is AssetClass.CRYPTO or bars.timeframe.unit == "Day":
+    if bars.symbol.asset_class is AssetClass.CRYPTO:
         return None
     start, end = (int(bars.times[n].astype("datetime64[us]").astype(np.int64)) for n in (0, -1))
     return as_datetimes(*(sessions or Sessions()).between(start, end))
-
-
-def _missing_days(bars: Bars, sessions: Sessions) -> NDArray[np.int64]:
-    """[T - 1] sessions between each two daily bars, by their dates."""
-    day_us = timedelta(days=1) // timedelta(microseconds=1)
-    dates = bars.times.astype("datetime64[D]")
-    start, end = (int(dates[n].astype("datetime64[us]").astype(np.int64)) for n in (0, -1))
-    opens = np.array(sessions.between(start, end + day_us)[0], dtype="datetime64[us]").astype("datetime64[D]")
-    counts: NDArray[np.int64] = np.searchsorted(opens, dates[1:]) - np.searchsorted(opens, dates[:-1], side="right")
-    return np.maximum(counts, 0)
 
 
 def _gaps(bars: Bars, absent: NDArray[np.int64]) -> list[Finding]:

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecasters.types import Context
-from trader.core.market import Bars, future_times, to_datetime, to_datetime64
+from trader.core.days import Times, daily_starts
+from trader.core.market import Bars, future_times, to_datetime
 from trader.core.types import AssetClass
 from trader.exchange.sessions import Sessions
 
-Times = NDArray[np.datetime64]
-
-_MICRO = np.timedelta64(1, "us")
 _RECENT_SESSIONS = 20
-_MARKET_ZONE = ZoneInfo("America/New_York")
 _DAY_US = 86_400_000_000
 
 
@@ -51,7 +47,8 @@ class Calendar:
         if bars.symbol.asset_class is AssetClass.CRYPTO:
             return future_times(after, bars.timeframe, horizon)
         opens, closes = self._around(bars, horizon)
-        found = _daily(bars, opens) if bars.timeframe.unit == "Day" else _intraday(bars, opens, closes)
+        daily = bars.timeframe.unit == "Day"
+        found = daily_starts(bars.times, [to_datetime(o) for o in opens]) if daily else _intraday(bars, opens, closes)
         ahead: Times = found[found > bars.times[-1]][:horizon]
         return ahead
 
@@ -112,17 +109,3 @@ def _intraday(bars: Bars, opens: Times, closes: Times) -> Times:
     inside = grid < closes[ahead, None] if regular else np.ones(grid.shape, dtype=np.bool_)
     found: Times = grid[inside]
     return found
-
-
-def _daily(bars: Bars, opens: Times) -> Times:
-    """A date's session each, at the time of day at which the source stamps its days: in UTC, or in New York."""
-    last = bars.times[-1]
-    clock = (bars.times - bars.times.astype("datetime64[D]")) / _MICRO
-    days = opens.astype("datetime64[D]")
-    if (clock == clock[-1]).all():
-        found: Times = days + (last - last.astype("datetime64[D]"))
-        return found
-    local = to_datetime(last).astimezone(_MARKET_ZONE)
-    stamps = [to_datetime(open_).astimezone(_MARKET_ZONE) for open_ in opens]
-    same = [each.replace(hour=local.hour, minute=local.minute, second=local.second) for each in stamps]
-    return np.array([to_datetime64(each) for each in same])

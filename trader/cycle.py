@@ -16,9 +16,10 @@ from forecasters.types import Context, Forecast
 from trader import failpoints
 from trader.board import Board
 from trader.core.bars import bars_problem
+from trader.core.days import expected_start, is_late, is_session_bar, starts_ahead
 from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, Signal, Sizing
 from trader.core.ids import cycle_id
-from trader.core.market import Bars, future_times
+from trader.core.market import Bars
 from trader.core.plan import plan
 from trader.core.portfolio import orphans, own_entries
 from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
@@ -79,10 +80,17 @@ class Trader:
         return self.manager.idle()
 
     def trade(self, bar_close: datetime) -> bool:
-        """The cycle of the bars that closed at `bar_close`. False where there was nothing to do, or it ran already."""
+        """The cycle of the bars that closed at `bar_close`; of a stock's days, at the open of the session after them.
+
+        False where there was nothing to do, or it ran already.
+        """
         name = cycle_id(bar_close, "trade")
         self.board.market_time = now = self.desk.clock.now()
-        symbols = [symbol for symbol in self.rules.symbols if self._tradable(symbol, bar_close)]
+        try:
+            symbols = [symbol for symbol in self.rules.symbols if self._tradable(symbol, bar_close)]
+        except Transient as error:
+            self.desk.alert("calendar", "error", f"no cycle: {error}")  # nobody knows whether the market is open
+            symbols = []
         if not symbols or self.desk.journal.cycle(name) is not None:
             self.on_progress("trade")
             return False
@@ -155,11 +163,10 @@ class Trader:
     def _bars(self, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Bars], dict[Symbol, str]]:
         """Closed bars, the newest of each symbol awaited up to the deadline; what is not fit is dropped, with why."""
         rules, clock = self.rules, self.desk.clock
-        expected = bar_close - rules.timeframe.duration
         deadline = clock.now() + rules.bar_deadline
         while True:
             found = self.market.bars(symbols, rules.timeframe, end=bar_close, count=rules.context)
-            late = [s for s in symbols if s not in found or found[s].last_start < expected]
+            late = [s for s in symbols if s not in found or is_late(found[s], self._expected(s, bar_close))]
             if not late or clock.now() >= deadline:
                 break
             before = clock.now()
@@ -168,7 +175,7 @@ class Trader:
         fit: dict[Symbol, Bars] = {}
         dropped: dict[Symbol, str] = {}
         for symbol in symbols:
-            problem = self._bars_problem(found.get(symbol), symbol, expected)
+            problem = self._bars_problem(found.get(symbol), symbol, bar_close)
             if problem is None:
                 fit[symbol] = found[symbol]
             else:
@@ -177,14 +184,23 @@ class Trader:
         return fit, dropped
 
     def _bars_problem(
-        self, bars: Bars | None, symbol: Symbol, expected: datetime, quote: Quote | None = None
+        self, bars: Bars | None, symbol: Symbol, bar_close: datetime, quote: Quote | None = None
     ) -> str | None:
-        rules = self.rules
+        rules, expected = self.rules, self._expected(symbol, bar_close)
         sessions = None
         if symbol.asset_class is AssetClass.STOCK:
             sessions = [(session.open, session.close) for session in self.sessions.around(self.desk.clock.now())]
         mid = quote.mid if quote is not None and quote.bid > 0 else None
         return bars_problem(bars, rules.timeframe, expected, rules.context, mid, sessions=sessions)
+
+    def _expected(self, symbol: Symbol, bar_close: datetime) -> datetime:
+        return expected_start(symbol, self.rules.timeframe, bar_close, self._spans(symbol, bar_close))
+
+    def _spans(self, symbol: Symbol, moment: datetime) -> list[tuple[datetime, datetime]]:
+        """The sessions that a stock's bars are judged by."""
+        if symbol.asset_class is AssetClass.CRYPTO:
+            return []
+        return [(session.open, session.close) for session in self.sessions.around(moment)]
 
     def _forecast(self, bars: Mapping[Symbol, Bars], bar_close: datetime) -> tuple[dict[Symbol, Forecast], str]:
         """One batched call. A symbol without a forecast is absent; nothing stands in for it."""
@@ -208,9 +224,8 @@ class Trader:
             self.desk.alert("backend", notice.severity, notice.text)
 
     def _context(self, symbol: Symbol, bars: Bars, bar_close: datetime) -> Context:
-        stock = symbol.asset_class is AssetClass.STOCK
-        sessions = [(s.open, s.close) for s in self.sessions.around(bar_close)] if stock else []
-        future = future_times(bar_close, self.rules.timeframe, self.rules.horizon, sessions)
+        rules, spans = self.rules, self._spans(symbol, bar_close)
+        future = starts_ahead(symbol, bars.times, rules.timeframe, rules.horizon, bar_close, spans)
         return Context(symbol=str(symbol), times=bars.times, values=bars.values, future_times=future)
 
     def _quotes(self, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Quote], dict[Symbol, str]]:
@@ -232,10 +247,9 @@ class Trader:
         bar_close: datetime,
     ) -> tuple[dict[Symbol, Forecast], dict[Symbol, str]]:
         """Forecasts whose bars are of the same scale as the market's quote: not another coin's series."""
-        expected = bar_close - self.rules.timeframe.duration
         misfits: dict[Symbol, str] = {}
         for symbol in forecasts:
-            problem = self._bars_problem(bars[symbol], symbol, expected, quotes.get(symbol))
+            problem = self._bars_problem(bars[symbol], symbol, bar_close, quotes.get(symbol))
             if problem is not None:
                 misfits[symbol] = problem
                 self.board.say("bars", f"{symbol}: {problem}")
@@ -292,13 +306,17 @@ class Trader:
         return intent.symbol not in portfolio.positions and not portfolio.orders_of(intent.symbol)
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
-        """Known, its market open, and one of its bars closed since it opened."""
+        """Known, its market open, and one of its bars closed since it opened: of days, that before the session."""
+        timeframe = self.rules.timeframe
         if symbol not in self.instruments:
             return False
         if symbol.asset_class is AssetClass.CRYPTO:
-            return True
-        now = self.desk.clock.now()
-        return any(s.open < bar_close and s.open <= now < s.close for s in self.sessions.around(now))
+            return timeframe.floor(bar_close) == bar_close  # a cycle of stocks at their open is none of a coin's
+        now, daily = self.desk.clock.now(), is_session_bar(symbol, timeframe)
+        return any(
+            s.open <= now < s.close and (s.open == bar_close if daily else s.open < bar_close)
+            for s in self.sessions.around(now)
+        )
 
     def _may_enter(self, symbol: Symbol, now: datetime) -> bool:
         """Open, and far enough from the close that a position could still be left again."""

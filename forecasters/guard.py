@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from forecasters.base import Forecaster, ForecastError, InvalidContext, Notice, Severity, notices_of
 from forecasters.compile_report import CompileReport, CompileTally, Reporting
 from forecasters.faults import free_device_memory, in_words
+from forecasters.forced import Forced, teacher_forced_of
 from forecasters.likeness import Likeness, Tolerance, likeness
 from forecasters.marker import Marker
 from forecasters.progress import report as say_progress
@@ -156,6 +157,12 @@ class Guarded:
             self._give_up(problem)
             return self._by_eager(contexts)
         return found
+
+    def teacher_forced(self, contexts: Sequence[Context]) -> Forced:
+        """By the compiled one. ForecastError where eager serves in its place: what it says is not what was asked."""
+        if self._compiled is None:
+            raise ForecastError(f"{self.name}: the compiled model does not serve: {self._reason}")
+        return teacher_forced_of(self._compiled, contexts)
 
     def upkeep(self) -> None:
         """Tries the compiled one again where it is time to. It may take as long as the first time."""

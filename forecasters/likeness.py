@@ -28,10 +28,12 @@ _ROUNDING = 2e-6  # of the last close: prices come out of float32, however narro
 class Tolerance:
     """difference   of a price, as a share of the distance between the forecast's outermost quantiles there
     agreement    least share of the comparable sampled steps that must be the same
+    outputs      of what the network says of a step when the past is given: see forecasters.forced.Apart
     """
 
     difference: float = 2e-3
     agreement: float = 0.995
+    outputs: float = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasters.base import ForecastError, Notice
+from forecasters.forced import Forced, Outputs
 from forecasters.types import Context, Forecast
 
 MAGIC = b"FCW1"
@@ -101,6 +102,28 @@ def pack_forecasts(forecasts: Mapping[str, Forecast]) -> Frame:
         if forecast.paths is not None:
             arrays.append(forecast.paths)
     return Frame({"forecasts": described}, tuple(arrays))
+
+
+def pack_forced(forced: Forced) -> Frame:
+    """One array for each symbol's each output."""
+    described = [[symbol, name, each.kind] for symbol, outputs in forced.items() for name, each in outputs.items()]
+    arrays = tuple(np.asarray(each.values, np.float64) for outputs in forced.values() for each in outputs.values())
+    return Frame({"forced": described}, arrays)
+
+
+def unpack_forced(frame: Frame) -> Forced:
+    """WireError where the frame is malformed, InvalidForecast where an output is no finite table."""
+    described = _field(frame.header, "forced", list)
+    if len(described) != len(frame.arrays):
+        raise WireError(f"{len(described)} outputs came with {len(frame.arrays)} arrays")
+    found: dict[str, dict[str, Outputs]] = {}
+    for each, values in zip(described, frame.arrays, strict=True):
+        match each:
+            case [str(symbol), str(name), "numbers" | "logits" | "odds" as kind] if values.dtype == np.float64:
+                found.setdefault(symbol, {})[name] = Outputs(values=values, kind=kind)
+            case _:
+                raise WireError(f"garbage on the socket: outputs described as {str(each)[:80]}")
+    return found
 
 
 def pack_notices(notices: Sequence[Notice]) -> Header:

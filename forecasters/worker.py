@@ -25,6 +25,7 @@ from types import MappingProxyType
 
 from forecasters import wire
 from forecasters.base import ForecastError, Notice
+from forecasters.forced import Forced
 from forecasters.progress import Listener
 from forecasters.types import Context, Forecast
 from forecasters.wire import Frame, WireError, WireTimeout
@@ -126,6 +127,19 @@ class Worker:
             self._turn.release()
         return self._accepted(contexts, reply, session)
 
+    def teacher_forced(self, contexts: Sequence[Context], deadline_s: float | None = None) -> Forced:
+        """The network's raw outputs, within `deadline_s`; nothing where it has none. ForecastError as `forecast`."""
+        limit_s = self._settings.deadline_s if deadline_s is None else deadline_s
+        deadline = time.monotonic() + limit_s
+        if not self._turn.acquire(timeout=limit_s):
+            raise ForecastError("the worker is busy with another call")
+        try:
+            return wire.unpack_forced(
+                self._converse(self._ready_session(), contexts, limit_s, deadline, kind="teacher_forced")
+            )
+        finally:
+            self._turn.release()
+
     def ping(self, timeout_s: float = 1.0) -> Health:
         """How the worker is, also while it forecasts. ForecastError where it does not answer."""
         return self._ready_session().ping(time.monotonic() + timeout_s)
@@ -151,10 +165,12 @@ class Worker:
             doing = {WorkerState.WAITING: "restarting", WorkerState.IDLE: "starting"}.get(self._state, self._state)
             raise ForecastError(f"no forecast: the worker is {doing} ({self._reason})")
 
-    def _converse(self, session: Session, contexts: Sequence[Context], limit_s: float, deadline: float) -> Frame:
+    def _converse(
+        self, session: Session, contexts: Sequence[Context], limit_s: float, deadline: float, *, kind: str = "forecast"
+    ) -> Frame:
         request = wire.pack_contexts(contexts)
         try:
-            reply = session.ask("forecast", request, limit_s, deadline, listener=None)
+            reply = session.ask(kind, request, limit_s, deadline, listener=None)
         except WireTimeout as late:
             session.kill()
             raise self._lost(session, f"deadline of {limit_s:g} s passed, the worker was killed") from late

@@ -30,6 +30,7 @@ from forecasters import registry, wire
 from forecasters.base import Forecaster, ForecastError, Upkeeping, notices_of
 from forecasters.compile_report import CompileReport, Reporting, report_of_process
 from forecasters.faults import breaks_the_device, in_words
+from forecasters.forced import teacher_forced_of
 from forecasters.progress import Progress, listening
 from forecasters.types import Context
 from forecasters.wire import Frame, Header, WireError
@@ -161,7 +162,10 @@ class Server:
             self.warm_up()
         if job.kind == "warm_up" or self._forecaster is None:
             return Frame({"kind": "ok"})
-        packed = wire.pack_forecasts(self._forecaster.forecast(job.contexts))
+        if job.kind == "teacher_forced":
+            packed = wire.pack_forced(teacher_forced_of(self._forecaster, job.contexts))
+        else:
+            packed = wire.pack_forecasts(self._forecaster.forecast(job.contexts))
         return Frame({**packed.header, "kind": "ok"}, packed.arrays)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -192,9 +196,9 @@ class Server:
 
         if kind == "ping":
             say(Frame({"kind": "ok", "health": self._health()}))
-        elif kind in ("warm_up", "forecast"):
+        elif kind in ("warm_up", "forecast", "teacher_forced"):
             try:
-                job = _Job(kind, _limit(request.header), wire.unpack_contexts(request) if kind == "forecast" else ())
+                job = _Job(kind, _limit(request.header), wire.unpack_contexts(request) if kind != "warm_up" else ())
             except ForecastError as error:
                 say(_error(error.reason))
                 return

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from forecasters.base import Forecaster, ForecastError, InvalidContext, InvalidForecast, Notice
+from forecasters.forced import Forced, Outputs
 from forecasters.guard import Guarded, GuardOptions
 from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
@@ -31,7 +32,9 @@ from forecasters.trial import trial_contexts
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast, quantiles_of
 
 if TYPE_CHECKING:
-    from forecasters.kronos.generate import Kronos, Series
+    from forecasters.kronos.forced import LogitsStep
+    from forecasters.kronos.generate import Advance, Kronos, Series
+    from forecasters.kronos.sampling import Sampling
 
 DESCRIPTION = "Kronos, a language model of bars: sampled paths"
 ALIASES = {"kronos-compiled": {"compile": True}}
@@ -140,6 +143,8 @@ class KronosForecaster:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._model: Kronos | None = None
+        self._step: Advance | None = None  # compiled; else the model's own
+        self._logits: LogitsStep | None = None  # likewise, made when it is first asked for
         self._notices: list[Notice] = []
         self.rejected: dict[str, int] = {}  # paths left out of the last forecast, by symbol
 
@@ -172,6 +177,32 @@ class KronosForecaster:
                 _log.warning("no forecast: %s", error)
         return found
 
+    def teacher_forced(self, contexts: Sequence[Context]) -> Forced:
+        """Logits of the last bars' tokens, by the step that serves, given the true ones before: of all but the first.
+
+        Nothing at a horizon of one bar, which no step is made for. Absent: too few bars. Raises ForecastError.
+        """
+        from forecasters.kronos.forced import compiled_logits_step, forced_logits, logits_step
+        from forecasters.kronos.generate import advance
+
+        options, model = self._options, self._loaded()
+        usable = [each for each in contexts if len(each) >= options.min_bars + options.horizon and self._usable(each)]
+        if options.compile and self._logits is None:
+            self._logits = compiled_logits_step(backend=options.compile_backend, mode=_mode(options, model))
+        found: list[dict[str, Outputs]] = []
+        batch = [self._series(each) for each in usable]
+        for part in self._parts(batch) if options.compile else [[each] for each in batch]:
+            found += forced_logits(
+                model,
+                part,
+                self._sampling(),
+                samples=options.sample_count,
+                served=self._step or advance,
+                logits=self._logits or logits_step,
+                places=_places(options, model),
+            )
+        return {each.symbol: outputs for each, outputs in zip(usable, found, strict=False)}
+
     def notices(self) -> Sequence[Notice]:
         notices, self._notices = self._notices, []
         return notices
@@ -184,12 +215,11 @@ class KronosForecaster:
         from forecasters.kronos.compiled import compiled_advance
 
         model, options = self._loaded(), self._options
-        on_cpu = model.device.type == "cpu"
-        mode = "default" if on_cpu and options.compile_mode == "reduce-overhead" else options.compile_mode  # no graphs
         other = KronosForecaster(options.model_copy(update={"compile": True}))
-        bars = min(options.context_bars, model.max_context - options.horizon)
+        bars = _places(options, model)
         report(f"compiling for {options.series} series x {options.sample_count} samples, {bars} bars")
-        other._model = model.twin(compiled_advance(backend=options.compile_backend, mode=mode), least_places=bars)
+        other._step = compiled_advance(backend=options.compile_backend, mode=_mode(options, model))
+        other._model = model.twin(other._step, least_places=bars)
         return other
 
     def _loaded(self) -> Kronos:
@@ -228,20 +258,9 @@ class KronosForecaster:
 
     def _drawn(self, contexts: Sequence[Context]) -> list[NDArray[np.float32]]:
         """[S, H, 6] each."""
-        from forecasters.kronos.generate import Series
-        from forecasters.kronos.sampling import Sampling
-
         options = self._options
-        batch = [
-            Series(
-                bars=context.values,
-                times=context.times,
-                future_times=context.future_times,
-                seed=_seed(context, options.seed),
-            )
-            for context in contexts
-        ]
-        sampling = Sampling(temperature=options.temperature, top_p=options.top_p, top_k=options.top_k)
+        batch = [self._series(context) for context in contexts]
+        sampling = self._sampling()
         drawn: list[NDArray[np.float32]] = []
         for part in self._parts(batch):
             found = self._loaded().generate_batch(
@@ -249,6 +268,22 @@ class KronosForecaster:
             )
             drawn += found
         return drawn[: len(batch)]
+
+    def _series(self, context: Context) -> Series:
+        from forecasters.kronos.generate import Series
+
+        return Series(
+            bars=context.values,
+            times=context.times,
+            future_times=context.future_times,
+            seed=_seed(context, self._options.seed),
+        )
+
+    def _sampling(self) -> Sampling:
+        from forecasters.kronos.sampling import Sampling
+
+        options = self._options
+        return Sampling(temperature=options.temperature, top_p=options.top_p, top_k=options.top_k)
 
     def _parts(self, batch: list[Series]) -> list[list[Series]]:
         """What is drawn together: all of it, or compiled, parts of the one size that was prepared, filled up.
@@ -299,6 +334,18 @@ class KronosForecaster:
             ),
             latency_s=latency_s,
         )
+
+
+def _places(options: Options, model: Kronos) -> int:
+    """Bars of a context in the shape that is prepared."""
+    return min(options.context_bars, model.max_context - options.horizon)
+
+
+def _mode(options: Options, model: Kronos) -> str:
+    """The compiler's; there are no CUDA graphs to reduce an overhead with on a CPU."""
+    return (
+        "default" if model.device.type == "cpu" and options.compile_mode == "reduce-overhead" else options.compile_mode
+    )
 
 
 def possible(paths: Floats) -> NDArray[np.bool_]:

@@ -24,6 +24,8 @@ from trader.ports import MarketData, PendingCommand, Session
 
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
 IDLE_SYNC = timedelta(seconds=60)  # with nothing at risk, the venue is asked this often
+BEFORE = timedelta(days=10)  # of the calendar: the longest pause of this century was six days
+CALENDAR_RETRY = timedelta(minutes=10)
 PASSES = 3  # cancel, confirm, place: looked at anew after each step
 RETRY_S = (5, 10, 20, 40, 60)  # after the venue refused an exit: no tight loop
 
@@ -41,6 +43,7 @@ class Sessions:
     """Stock sessions around now, read from the venue's calendar once a day."""
 
     read: Callable[[datetime, datetime], object]
+    ahead: timedelta = timedelta(days=7)
     known: tuple[Session, ...] = ()
     until: datetime | None = None
 
@@ -53,11 +56,24 @@ class Sessions:
     def is_open(self, symbol: Symbol, now: datetime) -> bool:
         return symbol.asset_class is AssetClass.CRYPTO or self.close_of(symbol, now) is not None
 
+    def reopens(self, symbol: Symbol, now: datetime) -> datetime | None:
+        """When the next session opens; None for crypto, and where no further one is known."""
+        if symbol.asset_class is AssetClass.CRYPTO:
+            return None
+        return next((s.open for s in self.around(now) if s.open > now), None)
+
     def around(self, now: datetime) -> tuple[Session, ...]:
+        """Transient where the calendar can't be read, and none that was read before covers the time."""
         if self.until is None or now >= self.until:
-            found = self.read(now - timedelta(days=5), now + timedelta(days=7))
-            self.known = tuple(found)  # type: ignore[arg-type]
-            self.until = now + timedelta(days=1)
+            try:
+                found = self.read(now - BEFORE, now + self.ahead)
+            except Transient:
+                if not any(session.open > now for session in self.known):
+                    raise
+                self.until = now + CALENDAR_RETRY
+            else:
+                self.known = tuple(found)  # type: ignore[arg-type]
+                self.until = now + timedelta(days=1)
         return self.known
 
 
@@ -234,7 +250,10 @@ class Manager:
         if leaving:
             purpose = Purpose.KILL if flags.get("killed") else Purpose.FLATTEN
             return close_now(position, quote, self.policy, instrument, resting, purpose, session_close=close)
-        return protect(position, quote, levels, self.policy, instrument, now, resting, session_close=close)
+        reopens = self.sessions.reopens(symbol, now)
+        return protect(
+            position, quote, levels, self.policy, instrument, now, resting, session_close=close, reopens=reopens
+        )
 
     def _held_back(self, symbol: Symbol) -> bool:
         trouble = self._trouble.get(symbol)

@@ -59,6 +59,12 @@ def starts_ahead(
     return daily_starts(times, opens)
 
 
+def calendar_ahead(timeframe: Timeframe, horizon: int) -> timedelta:
+    """How far ahead the sessions must be known, that `horizon` bars can be placed in them."""
+    weeks = -(-horizon // 4) if timeframe.unit == "Day" else 0  # four sessions in a week at least, but for holidays
+    return timedelta(weeks=1 + weeks)
+
+
 def daily_starts(times: Times, opens: Sequence[datetime]) -> Times:
     """The stamps of the sessions that open then, at the time of day at which the source of `times` stamps its days."""
     last = to_datetime(times[-1])

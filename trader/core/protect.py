@@ -66,6 +66,7 @@ def protect(
     resting: Sequence[Order],
     *,
     session_close: datetime | None,
+    reopens: datetime | None = None,
     price_hint: Decimal | None = None,
 ) -> ProtectAction:
     """What should rest, given all open orders of the symbol in `resting`.
@@ -73,6 +74,7 @@ def protect(
     quote          None where there is none, or it is too old to act on
     levels         None where none are known: then a stop `fallback_stop_bps` away
     session_close  of the stock session under way, None when the market is closed; crypto ignores it
+    reopens        when the stock's next session opens, where that is known: what is due in the night is left before it
     price_hint     the last price, to tell the nearer level where there is no quote
     """
     exits = own_exits(resting)
@@ -84,7 +86,7 @@ def protect(
     if held.qty < instrument.min_qty or held.qty <= 0:
         return _standing(exits, _own_entries(resting), "held by another's order: nothing is free to be sold")
     levels = levels if levels is not None and levels.entry_side is position.entry_side else None
-    due = _time_exit(held, levels, now, session_close)
+    due = _time_exit(held, levels, now, session_close, reopens)
     if due:
         return _leave(held, resting, Purpose.TIME_EXIT, due)
     return _rest(held, levels, now, resting, price_hint)
@@ -143,13 +145,19 @@ def _held(
 # ---- out at the market ----
 
 
-def _time_exit(held: Held, levels: Levels | None, now: datetime, session_close: datetime | None) -> str:
-    if levels is not None and levels.expires_at is not None and now >= levels.expires_at:
-        return f"held until {levels.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+def _time_exit(
+    held: Held, levels: Levels | None, now: datetime, session_close: datetime | None, reopens: datetime | None
+) -> str:
+    expires_at = None if levels is None else levels.expires_at
+    if expires_at is not None and now >= expires_at:
+        return f"held until {expires_at:%Y-%m-%dT%H:%M:%SZ}"
     policy = held.policy
-    if held.is_crypto or policy.stocks_overnight or session_close is None:
+    if held.is_crypto or session_close is None or now < session_close - policy.flat_before_close:
         return ""
-    return "flat before the close" if now >= session_close - policy.flat_before_close else ""
+    if not policy.stocks_overnight:
+        return "flat before the close"
+    in_the_night = expires_at is not None and reopens is not None and expires_at <= reopens
+    return f"held until {expires_at:%Y-%m-%dT%H:%M:%SZ}, when the market is closed" if in_the_night else ""
 
 
 def _leave(held: Held, resting: Sequence[Order], purpose: Purpose, reason: str) -> ProtectAction:

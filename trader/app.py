@@ -29,7 +29,7 @@ from trader.desk import Desk
 from trader.errors import ConfigurationError, Halt, Transient, VenueUnreachable
 from trader.hands import endpoints_of, noter, sim_keys, take_hands
 from trader.manage import Manager
-from trader.market_hours import closed_hours_skipper, simulated_beat
+from trader.market_hours import closed_hours_skipper, simulated_beat, timetable_of
 from trader.rules import decider, rules_of
 from trader.schedule import Timetable, run_scheduled, run_simulated
 from trader.simulation import SimFolder, replayed, start_exchange, with_trading
@@ -175,7 +175,14 @@ def _build(
         manager=hands.manager,
         notifier=notifier,
         watchdog=watchdog,
-        timetable=Timetable.of(rules.timeframe, timedelta(seconds=settings.trading.trade_delay_s), manage_every),
+        timetable=timetable_of(
+            rules.symbols,
+            rules.timeframe,
+            hands.manager.sessions,
+            delay=timedelta(seconds=settings.trading.trade_delay_s),
+            manage_every=manage_every,
+            simulated=rules.exits if settings.trading.trading_mode == "sim" else None,
+        ),
         stop=stop,
     )
     trader.on_progress = lambda name: _progress(name, daemon)

@@ -18,7 +18,8 @@ from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
 from trader.adapters.notify import AlertSink
 from trader.board import Board
-from trader.core.types import Account, Instrument, Symbol
+from trader.core.days import calendar_ahead
+from trader.core.types import Account, AssetClass, Instrument, Symbol
 from trader.cycle import Rules
 from trader.desk import Desk
 from trader.errors import ConfigurationError, Transient, VenueUnreachable
@@ -69,7 +70,7 @@ def take_hands(
         market=market,
         instruments=_instruments(broker, rules.symbols),
         policy=rules.exits,
-        sessions=Sessions(broker.sessions),
+        sessions=_sessions(broker, rules, clock),
         timeframe=rules.timeframe,
     )
     return Hands(desk=desk, manager=manager, market=market)
@@ -141,6 +142,17 @@ def _instruments(broker: AlpacaBroker, symbols: Sequence[Symbol]) -> Mapping[Sym
     if missing:
         raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}")
     return instruments
+
+
+def _sessions(broker: AlpacaBroker, rules: Rules, clock: RealClock | SimClock) -> Sessions:
+    """With stocks they are read at once: the times of the cycles hang on them."""
+    sessions = Sessions(broker.sessions, ahead=calendar_ahead(rules.timeframe, rules.horizon))
+    if any(symbol.asset_class is AssetClass.STOCK for symbol in rules.symbols):
+        try:
+            sessions.around(clock.now())
+        except Transient as error:
+            raise VenueUnreachable(f"no calendar: {error}") from error
+    return sessions
 
 
 def noter(board: Board) -> Callable[[str, str], None]:

@@ -7,7 +7,8 @@ Simulation: one loop that asks the exchange's clock to go on to the next fire ti
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_J
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from trader.core.types import Timeframe
@@ -25,6 +27,10 @@ from trader.ports import Clock
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_S = 1.0  # between two looks at whether the clock was set
 _STEP_S = 5.0  # less is drift that is being corrected
+_LATEST = timedelta(hours=1)  # no cycle begins so long after its time, however long its bars are
+_INSTANT = timedelta(milliseconds=1)
+
+Moments = Callable[[], Sequence[datetime]]  # asked each time, in the order of time; those of a calendar as it is known
 
 
 class Jobs(Protocol):
@@ -54,25 +60,62 @@ class WallClock(Clock, Protocol):
         """By how many seconds it was set since this was last asked; + is on."""
 
 
+class BeatAndMoments(BaseTrigger):  # type: ignore[misc]
+    """An aligned beat, and further moments. APScheduler's own "or" would lose the beat's alignment at each of them."""
+
+    def __init__(self, beat: IntervalTrigger, moments: Moments) -> None:
+        self._beat = beat
+        self._moments = moments
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        after = now if previous_fire_time is None else max(now, previous_fire_time + _INSTANT)
+        fire: datetime = self._beat.get_next_fire_time(None, after)
+        moments = self._moments()
+        place = bisect_left(moments, after)
+        return min(fire, moments[place]) if place < len(moments) else fire
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timetable:
-    """`trade` fires at each bar's close plus the delay, `manage` on its own beat; both aligned to UTC."""
+    """`trade` fires at each bar's close plus the delay, `manage` on its own beat; both aligned to UTC.
+
+    opens  of the sessions where a stock's days are traded: they are the closes of bars as well
+    """
 
     timeframe: Timeframe
-    trade: IntervalTrigger
-    manage: IntervalTrigger
+    trade: BaseTrigger
+    manage: BaseTrigger
+    opens: Moments
 
     @classmethod
-    def of(cls, timeframe: Timeframe, delay: timedelta, manage_every: timedelta) -> Timetable:
+    def of(
+        cls,
+        timeframe: Timeframe,
+        delay: timedelta,
+        manage_every: timedelta,
+        *,
+        opens: Moments = tuple,
+        looks: Moments = tuple,
+    ) -> Timetable:
+        """looks  further moments at which `manage` fires"""
+
         def every(interval: timedelta, offset: timedelta) -> IntervalTrigger:
             return IntervalTrigger(seconds=interval.total_seconds(), start_date=_EPOCH + offset, timezone=UTC)
 
         # manage keeps a second's distance from whole beats, where bars open: it sees what has just happened
         return cls(
             timeframe=timeframe,
-            trade=every(timeframe.duration, delay),
-            manage=every(manage_every, timedelta(seconds=1)),
+            trade=BeatAndMoments(every(timeframe.duration, delay), lambda: [opened + delay for opened in opens()]),
+            manage=BeatAndMoments(every(manage_every, timedelta(seconds=1)), looks),
+            opens=opens,
         )
+
+    def bar_close(self, at: datetime) -> datetime:
+        """Of the newest bars then: the last aligned moment, or the open of a session where that was later."""
+        opens = self.opens()
+        place = bisect_right(opens, at)
+        aligned = self.timeframe.floor(at)
+        return max(aligned, opens[place - 1]) if place else aligned
 
     def next_trade(self, after: datetime) -> datetime:
         return _next(self.trade, after)
@@ -81,7 +124,7 @@ class Timetable:
         return _next(self.manage, after)
 
 
-def _next(trigger: IntervalTrigger, after: datetime) -> datetime:
+def _next(trigger: BaseTrigger, after: datetime) -> datetime:
     """The first fire time later than `after`."""
     fire: datetime = trigger.get_next_fire_time(None, after)
     if fire <= after:
@@ -113,7 +156,7 @@ def run_simulated(
         if now < due:
             jobs.nudge()  # a fill, before anything was due
         if now >= next_trade:
-            done += jobs.trade(timetable.timeframe.floor(now))
+            done += jobs.trade(timetable.bar_close(now))
             next_trade = skip_to(timetable.next_trade(clock.now()))
         else:
             jobs.manage()
@@ -153,13 +196,13 @@ def run_scheduled(
 
     def trade() -> None:
         nonlocal done
-        done += jobs.trade(timetable.timeframe.floor(clock.now()))
+        done += jobs.trade(timetable.bar_close(clock.now()))
         if cycles is not None and done >= cycles:
             stop.set()
 
     executors = {"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
     scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
-    grace = timetable.timeframe.duration.total_seconds() / 2
+    grace = min(timetable.timeframe.duration / 2, _LATEST).total_seconds()
     common = {"coalesce": True, "max_instances": 1}
     scheduler.add_job(
         guarded(trade), timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common

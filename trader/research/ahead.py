@@ -15,7 +15,8 @@ import numpy as np
 
 from forecasters.base import Forecaster, ForecastError
 from forecasters.types import TAG, Context, Forecast
-from trader.core.market import future_times, to_datetime
+from trader.core.days import calendar_ahead, starts_ahead
+from trader.core.market import to_datetime
 from trader.core.types import AssetClass, Symbol, Timeframe
 from trader.exchange.files import to_micros
 from trader.exchange.market import Market
@@ -23,7 +24,7 @@ from trader.research.inprocess import table_of
 
 Named = TypeVar("Named", Context, Forecast)
 
-_BEFORE, _AFTER = timedelta(days=5), timedelta(days=7)  # the stock sessions that a cycle knows of
+_BEFORE = timedelta(days=1)
 
 
 class AheadForecaster:
@@ -107,7 +108,8 @@ def later_contexts(
         for place in range(first, closed):
             close = to_datetime(times[place]) + timeframe.duration
             part = slice(place + 1 - context, place + 1)
-            ahead = future_times(close, timeframe, horizon, _sessions(market, symbol, close))
+            spans = _sessions(market, symbol, close, calendar_ahead(timeframe, horizon))
+            ahead = starts_ahead(symbol, now.times, timeframe, horizon, close, spans)
             made.append(Context(symbol=now.series, times=times[part], values=values[part], future_times=ahead))
         return made
 
@@ -118,7 +120,7 @@ def _micros(length: timedelta) -> int:
     return length // timedelta(microseconds=1)
 
 
-def _sessions(market: Market, symbol: Symbol, close: datetime) -> list[tuple[datetime, datetime]]:
+def _sessions(market: Market, symbol: Symbol, close: datetime, ahead: timedelta) -> list[tuple[datetime, datetime]]:
     if symbol.asset_class is AssetClass.CRYPTO:
         return []
-    return market.sessions((close - _BEFORE).astimezone(UTC), (close + _AFTER).astimezone(UTC))
+    return market.sessions((close - _BEFORE).astimezone(UTC), (close + ahead).astimezone(UTC))

@@ -19,7 +19,8 @@ from forecasters.types import Context, Forecast
 from settings.schema import Settings
 from trader.board import Board
 from trader.core.decision import DecisionInputs, Plan
-from trader.core.types import Symbol
+from trader.core.days import calendar_ahead
+from trader.core.types import AssetClass, Symbol
 from trader.cycle import Rules, Trader
 from trader.desk import Desk
 from trader.errors import ConfigurationError
@@ -28,12 +29,12 @@ from trader.exchange.ledger_memory import open_in_memory
 from trader.exchange.market import Market, MarketError, MarketOptions, open_market
 from trader.exchange.venue import Venue
 from trader.manage import Manager, Sessions
-from trader.market_hours import closed_hours_skipper, simulated_beat
+from trader.market_hours import closed_hours_skipper, simulated_beat, timetable_of
 from trader.research.ahead import AheadForecaster, later_contexts
 from trader.research.inprocess import VenueBroker, VenueClock, VenueData
 from trader.research.memory_journal import MemoryJournal
 from trader.rules import decider, rules_of
-from trader.schedule import Timetable, run_simulated
+from trader.schedule import run_simulated
 
 OnPlan = Callable[[str, DecisionInputs, Plan], None]
 BeforeCycle = Callable[[Trader, datetime], None]
@@ -118,7 +119,14 @@ def simulate(
     timed = _Timed(_looking_ahead(setup, rules, market, forecaster))
     trader = _trader(setup.settings, rules, timed, VenueBroker(venue, ledger), data, clock, journal)
     delay = timedelta(seconds=setup.settings.trading.trade_delay_s)
-    timetable = Timetable.of(rules.timeframe, delay, simulated_beat(rules.timeframe))
+    timetable = timetable_of(
+        rules.symbols,
+        rules.timeframe,
+        trader.sessions,
+        delay=delay,
+        manage_every=simulated_beat(rules.timeframe),
+        simulated=rules.exits,
+    )
     with trader.desk.lock:
         trader.desk.sync()
     trader.manage()
@@ -183,7 +191,9 @@ def _trader(
     if missing:
         raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}")
     desk = Desk(broker, journal, clock, board, board.account_id, lambda kind, severity, detail: None)
-    sessions = Sessions(broker.sessions)
+    sessions = Sessions(broker.sessions, ahead=calendar_ahead(rules.timeframe, rules.horizon))
+    if any(symbol.asset_class is AssetClass.STOCK for symbol in rules.symbols):
+        sessions.around(clock.now())
     manager = Manager(
         desk=desk,
         market=data,

@@ -90,5 +90,3 @@ def closed_hours_skipper(
         return moment
 
     return skip
-
-

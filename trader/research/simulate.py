@@ -18,8 +18,8 @@ from forecasters.base import Forecaster
 from forecasters.types import Context, Forecast
 from settings.schema import Settings
 from trader.board import Board
-from trader.core.decision import DecisionInputs, Plan
 from trader.core.days import calendar_ahead
+from trader.core.decision import DecisionInputs, Plan
 from trader.core.types import AssetClass, Symbol
 from trader.cycle import Rules, Trader
 from trader.desk import Desk

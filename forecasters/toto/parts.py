@@ -97,11 +97,10 @@ def interleaved(table: Tensor) -> Tensor:
     return table.repeat_interleave(2, dim=-1)
 
 
-def rotated(state: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn neighbouring pairs of the last axis. All [..., W], the tables broadcast."""
+def quarter_turned(state: Tensor) -> Tensor:
+    """Neighbouring pairs of the last axis, turned by a right angle."""
     pairs = unflattened(state, -1, (-1, 2))  # [..., W / 2, 2]
-    turned = torch.stack((-pairs[..., 1], pairs[..., 0]), dim=-1).flatten(-2)
-    return state * cosine + turned * sine
+    return torch.stack((-pairs[..., 1], pairs[..., 0]), dim=-1).flatten(-2)
 
 
 def unflattened(tensor: Tensor, axis: int, sizes: tuple[int, ...]) -> Tensor:

@@ -26,7 +26,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 TOLERANCE = 1e-5  # of the spread of a variate's answer
 FED_BACK = 3.0  # rounding grows so much with each patch that follows from forecast ones, in the base model of these
 # weights: at 336 steps the original in float32 is 4.7e-5 of the spread away from itself in float64
-ULPS = 4 * float(np.finfo(np.float32).eps)  # of its size: at level 1e6 with little spread, or none, this is more
+ULPS = 16 * float(np.finfo(np.float32).eps)  # of its size: at level 1e6 with little spread, or none, this is more
 BUCKETS = Buckets(context=(9, 200), ahead=(3, 8, 40), variates=(4, 8))
 
 

@@ -49,7 +49,7 @@ def test_the_first_patch_is_distributed_as_the_mixture_says(toto: Toto1) -> None
     relative = (mixture.mean() - mixture.affine_loc[:, None]) / mixture.affine_scale[:, None]
     generator = torch.Generator().manual_seed(0)
     drawn = normal.loc + normal.scale * _student(normal.df, 4000, generator)
-    chosen = torch.distributions.Categorical(logits=mixture.logits).sample((4000,))
+    chosen = torch.distributions.Categorical(probs=mixture.odds).sample((4000,))
     wanted = (drawn.gather(-1, chosen[..., None])[..., 0] < relative).float().mean(0)
     assert (inside.float().mean(0) - wanted).abs().max() < 0.06
     assert (inside.float().mean(0) - wanted).abs().mean() < 0.012
@@ -86,7 +86,7 @@ def test_a_value_beyond_all_sense_is_put_to_zero() -> None:
         df=3 * ones,
         loc=torch.tensor([[[3e38], [1.0]]]),
         scale=ones,
-        logits=0 * ones,
+        odds=ones,
         affine_loc=torch.zeros(1),
         affine_scale=torch.ones(1),
     )

@@ -13,19 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from forecasters.toto.config import Toto1Config
-from forecasters.toto.parts import Affine, Tensors, decay, fixed, frequencies, interleaved, rotated, unflattened
+from forecasters.toto.parts import Affine, Tensors, decay, fixed, frequencies, interleaved, quarter_turned, unflattened
 
 _EPS = 1e-8
 _POSITIONS = 512  # xPos scale length, patches
 
 
 class Tables(NamedTuple):
-    """Rotary tables, [..., W] each."""
+    """Rotary tables, [..., W] each; keys fade by `key_fading`, its reverse."""
 
-    query_cosine: Tensor
-    query_sine: Tensor
-    key_cosine: Tensor
-    key_sine: Tensor
+    cosine: Tensor
+    sine: Tensor
+    fading: Tensor
+    key_fading: Tensor
 
 
 class Prefix(NamedTuple):
@@ -69,8 +69,7 @@ class Positions(nn.Module):
         angles = interleaved(positions.float()[:, None] * self.theta)
         power = (positions - newest // 2).float() / _POSITIONS
         fading = (self.decay ** power[:, None]).repeat(1, 2)
-        cosine, sine = angles.cos(), angles.sin()
-        return Tables(cosine * fading, sine * fading, cosine / fading, sine / fading)
+        return Tables(angles.cos(), angles.sin(), fading, fading.reciprocal())
 
 
 class Layer(nn.Module):
@@ -92,13 +91,13 @@ class Layer(nn.Module):
     def over_time(self, state: Tensor, tables: Tables) -> tuple[Tensor, Tensor, Tensor]:
         """[V, N, D] -> the same, and the keys and values [V, h, N, w]. Each patch sees those before it."""
         query, key, value = (part.transpose(1, 2) for part in self._projected(state))
-        query = rotated(query, tables.query_cosine, tables.query_sine)
-        key = rotated(key, tables.key_cosine, tables.key_sine)
+        query, key = _turned(query, tables, tables.fading), _turned(key, tables, tables.key_fading)
         seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self._completed(state, seen.transpose(1, 2).flatten(2)), key, value
 
     def over_variates(self, state: Tensor, groups: Tensor) -> Tensor:
         """[N, V, D] -> the same. groups [V, V] bool: who sees whom."""
+        state = state.contiguous()  # or the sum below, and the products after it, are of another layout and rounding
         query, key, value = (part.transpose(1, 2) for part in self._projected(state))
         seen = F.scaled_dot_product_attention(query, key, value, attn_mask=groups)
         return self._completed(state, seen.transpose(1, 2).flatten(2))
@@ -112,8 +111,8 @@ class Layer(nn.Module):
         all samples share them
         """
         query, key, value = self._projected(state)  # [S, V, h, w]
-        query = rotated(query, tables.query_cosine, tables.query_sine) * self.width**-0.5
-        keys.index_copy_(3, step, rotated(key, tables.key_cosine, tables.key_sine)[:, :, :, None])
+        query = _turned(query, tables, tables.fading) * self.width**-0.5
+        keys.index_copy_(3, step, _turned(key, tables, tables.key_fading)[:, :, :, None])
         values.index_copy_(3, step, value[:, :, :, None])
         shared = query.permute(1, 2, 0, 3)  # [V, h, S, w]
         of_context = (shared @ prefix.keys.transpose(2, 3)).masked_fill(~prefix.valid, -torch.inf)  # [V, h, S, N]
@@ -124,6 +123,24 @@ class Layer(nn.Module):
         seen = (to_context.permute(1, 2, 0, 3) @ prefix.values).permute(2, 0, 1, 3)  # [S, V, h, w]
         seen = seen + (to_own[..., None, :] @ values)[..., 0, :]
         return self._completed(state, seen.flatten(2))
+
+    def exactly_next_in_time(
+        self, state: Tensor, tables: Tables, prefix: Prefix, keys: Tensor, values: Tensor, step: Tensor
+    ) -> Tensor:
+        """As `next_in_time`, by the operation that the original attends with: each sample's keys are put in a row."""
+        query, key, value = self._projected(state)  # [S, V, h, w]
+        keys.index_copy_(3, step, _turned(key, tables, tables.key_fading)[:, :, :, None])
+        values.index_copy_(3, step, value[:, :, :, None])
+        asked = _turned(query, tables, tables.fading).flatten(0, 1)[:, :, None]  # [S x V, h, 1, w]
+        written = int(step) + 1
+
+        def in_a_row(shared: Tensor, own: Tensor) -> Tensor:
+            known = shared[:, :, prefix.valid].expand(len(own), -1, -1, -1, -1)
+            return torch.cat((known, own[:, :, :, :written]), dim=3).flatten(0, 1)  # [S x V, h, N + m, w]
+
+        looked_at = (in_a_row(prefix.keys, keys), in_a_row(prefix.values, values))
+        seen = F.scaled_dot_product_attention(asked, *looked_at)
+        return self._completed(state, seen.reshape(state.shape))
 
     def _projected(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[A, B, D] -> queries, keys and values [A, B, h, w]."""
@@ -136,3 +153,8 @@ class Layer(nn.Module):
         gate, straight = self.wide(self.norm2(state)).chunk(2, dim=-1)
         completed: Tensor = state + self.narrow(F.silu(gate) * straight)
         return completed
+
+
+def _turned(state: Tensor, tables: Tables, fading: Tensor) -> Tensor:
+    """In the original's order of products: a rounding here comes back with every patch."""
+    return state * tables.cosine * fading + quarter_turned(state) * tables.sine * fading

@@ -1,8 +1,8 @@
 """The mixture of Student-T distributions that each step of a patch has. P steps of a patch, K components.
 
 Between the hidden state and the distributions' parameters the published network unfolds a state into P states of its
-own width, all linear, and projects each with four further linear maps. Here both are one map, made when the weights are
-loaded: an eighth of the numbers, and of the products, for the base model.
+own width, all linear, and projects each with four further linear maps. `Head` is both as one map, made when the weights
+are loaded: an eighth of the numbers, and of the products, for the base model. `PlainHead` is as published, to the bit.
 """
 
 from __future__ import annotations
@@ -24,20 +24,18 @@ _EXTREME = torch.finfo(torch.float32).max / 2  # a value beyond is no forecast: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixture:
-    """The next patch. Components [..., P, K] (logits of weights that sum to 1), in units of `affine_scale` around
-    `affine_loc` [...].
-    """
+    """The next patch. Components [..., P, K] (odds sum to 1), in units of `affine_scale` around `affine_loc` [...]."""
 
     df: Tensor
     loc: Tensor
     scale: Tensor
-    logits: Tensor
+    odds: Tensor
     affine_loc: Tensor
     affine_scale: Tensor
 
     def mean(self) -> Tensor:
         """[..., P] in the series' units; above two degrees of freedom, so that there is one."""
-        return self._in_units((self.logits.exp() * self.loc).sum(-1))
+        return self._in_units((self.odds * self.loc).sum(-1))
 
     def drawn(self, generator: torch.Generator, variates: int, before: Tensor | None) -> Tensor:
         """[S, V, P] one draw of each step: those of the original for a generator in the same state.
@@ -56,7 +54,7 @@ class Mixture:
         normal = torch.empty(shape, device=device).normal_(generator=generator)[:, :, skipped:].clone()
         df = own if before is None else torch.cat((before.expand(samples, *before.shape), own), dim=2)
         gamma = torch._standard_gamma(0.5 * df.contiguous(), generator=generator)[:, :, skipped:]
-        component = (self.logits[:, :variates].exp() / waits).argmax(-1, keepdim=True)
+        component = (self.odds[:, :variates] / waits).argmax(-1, keepdim=True)
         squares = (2 * gamma.gather(-1, component)).clamp_min(torch.finfo(gamma.dtype).tiny)
         df, loc, scale = (part[:, :variates].gather(-1, component) for part in (self.df, self.loc, self.scale))
         found = loc + scale * (normal.gather(-1, component) * torch.rsqrt(squares / df))
@@ -68,7 +66,7 @@ class Mixture:
 
         A component by its odds, then Student's t from two uniform numbers by the polar method (Bailey, 1994).
         """
-        odds = self.logits.exp().cumsum(-1)  # [..., V, P, K]
+        odds = self.odds.cumsum(-1)  # [..., V, P, K]
         shape = (3, *odds.shape[:-3], 1, odds.shape[-2])
         uniform, radius, turn = torch.rand(shape, generator=generator, device=odds.device)
         component = (uniform[..., None] >= odds[..., :-1]).sum(-1, keepdim=True)  # the last takes what rounding leaves
@@ -82,7 +80,7 @@ class Mixture:
             df=self.df.expand(samples, *self.df.shape),
             loc=self.loc.expand(samples, *self.loc.shape),
             scale=self.scale.expand(samples, *self.scale.shape),
-            logits=self.logits.expand(samples, *self.logits.shape),
+            odds=self.odds.expand(samples, *self.odds.shape),
             affine_loc=self.affine_loc.expand(samples, *self.affine_loc.shape),
             affine_scale=self.affine_scale.expand(samples, *self.affine_scale.shape),
         )
@@ -113,14 +111,32 @@ class Head(nn.Module):
         return unflattened(raw, -1, (self.patch, 4 * self.components))
 
 
+class PlainHead(nn.Module):
+    """As `Head`, in the published two steps."""
+
+    def __init__(self, config: Toto1Config, tensors: Tensors) -> None:
+        super().__init__()
+        self.shape = (config.patch_size, config.width)
+        base = "model.output_distribution"
+        self.unfold = Affine(tensors["model.unembed.weight"], tensors["model.unembed.bias"])
+        self.parts = nn.ModuleList(
+            Affine(tensors[f"{base}.{part}.weight"], tensors[f"{base}.{part}.bias"]) for part in _PARTS
+        )
+
+    def forward(self, state: Tensor) -> Tensor:
+        unfolded = unflattened(self.unfold(state), -1, self.shape)  # [..., P, D]
+        return torch.cat([part(unfolded) for part in self.parts], dim=-1)
+
+
 def mixture_of(raw: Tensor, centre: Tensor, scale: Tensor) -> Mixture:
     """Raw parameters [..., P, 4 K], and the scaler's statistics [...] of the patch before."""
-    df, loc, spread, logits = raw.chunk(4, dim=-1)
+    df, loc, spread, logits = (part.contiguous() for part in raw.chunk(4, dim=-1))  # a slice rounds otherwise
+    odds = logits.softmax(-1)
     return Mixture(
         df=2.0 + F.softplus(df).clamp_min(_EPSILON),
         loc=loc,
         scale=F.softplus(spread).clamp_min(_EPSILON),
-        logits=logits.log_softmax(-1),
+        odds=odds / odds.sum(-1, keepdim=True),  # as the original's distribution does with what sums to 1 already
         affine_loc=centre,
         affine_scale=scale,
     )

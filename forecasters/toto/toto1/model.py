@@ -36,9 +36,11 @@ class Toto1(Toto):
         dtype: torch.dtype = torch.float32,
         buckets: Buckets = EXACT,
         compilation: Compilation | None = None,
+        exact: bool = False,
     ) -> None:
-        self.patch = config.patch_size
-        self.network = settled(Network(config, tensors).to(device).eval(), dtype)
+        self.patch, self.exact = config.patch_size, exact
+        network = Network(config, tensors, exact=exact).to(device).eval()
+        self.network = network if exact else settled(network, dtype)
         self._device, self._buckets = device, buckets
         self.graphs = Graphs(compilation)
         self._kept: dict[Hashable, Caches] = {}
@@ -92,7 +94,7 @@ class Toto1(Toto):
             df=found.df[:count],
             loc=found.loc[:count],
             scale=found.scale[:count],
-            logits=found.logits[:count],
+            odds=found.odds[:count],
             affine_loc=found.affine_loc[:count],
             affine_scale=found.affine_scale[:count],
         )

@@ -50,16 +50,21 @@ def scale_next(values: Tensor, carried: Carried) -> tuple[Tensor, Tensor, Carrie
     precise = values.double()
     steps = torch.arange(1, values.shape[-1] + 1, device=values.device, dtype=torch.float64)
     count = carried.seen[..., None] + steps  # [..., P]
-    total = carried.total[..., None] + precise.cumsum(-1)
+    total = _gone_on(carried.total, precise)
     centre = total / count
     old = (carried.total / carried.seen.clamp_min(1))[..., None]
     before = torch.cat((old, centre[..., :-1]), dim=-1)
-    squares = carried.squares + ((precise - before) * (precise - centre)).sum(-1)
+    squares = _gone_on(carried.squares, (precise - before) * (precise - centre))
     # The same strides as what came in: a slice's own would be another graph at the next patch.
-    seen, sums = count[..., -1].contiguous(), total[..., -1].contiguous()
-    after = Carried(seen, sums, squares, carried.smallest, carried.largest)
-    scale = _scale(squares, after.seen, carried.smallest, carried.largest)
+    newest = [part[..., -1].contiguous() for part in (count, total, squares)]
+    after = Carried(newest[0], newest[1], newest[2], carried.smallest, carried.largest)
+    scale = _scale(after.squares, after.seen, carried.smallest, carried.largest)
     return centre[..., -1].float(), scale.float(), after
+
+
+def _gone_on(start: Tensor, more: Tensor) -> Tensor:
+    """[..., P] running sums from `start` [...], added up one by one as in a single run over all steps."""
+    return torch.cat((start[..., None], more), dim=-1).cumsum(-1)[..., 1:]
 
 
 def _scale(squares: Tensor, count: Tensor, smallest: Tensor, largest: Tensor) -> Tensor:

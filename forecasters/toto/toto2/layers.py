@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from forecasters.toto.config import Toto2Config
-from forecasters.toto.parts import Affine, Norm, Tensors, decay, frequencies, interleaved, rotated, unflattened
+from forecasters.toto.parts import Affine, Norm, Tensors, decay, frequencies, interleaved, quarter_turned, unflattened
 
 _SILU = math.exp(0.8 * 0.5 * math.log(2 / (1 - 1 / math.pi)) + 0.2 * math.log(2))  # keeps unit variance
 _POSITIONS = 256  # xPos scale length, patches
@@ -187,7 +187,7 @@ class Positions(nn.Module):
 def _turned(state: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """The first half of the last axis turned, the second as it is."""
     turning, still = state.chunk(2, dim=-1)
-    return torch.cat((rotated(turning, cosine, sine), still), dim=-1)
+    return torch.cat((turning * cosine + quarter_turned(turning) * sine, still), dim=-1)
 
 
 def _residual_shares(tau: Tensor) -> tuple[float, float]:

@@ -128,8 +128,10 @@ def _venue(
     if given is not None:
         return settings, given, None
     settings = replayed(loaded)
-    exchange = start_exchange(settings, *sim_keys(settings), stack, fresh=options.fresh, say=say)
-    if loaded.origins["TIMEFRAME"] == "default":
+    chosen = loaded.origins["TIMEFRAME"] != "default"
+    exchange = start_exchange(settings, *sim_keys(settings), stack, chosen=chosen, fresh=options.fresh, say=say)
+    exchange.refuse_off_grid(settings.trading.symbols)
+    if not chosen:
         settings = with_trading(settings, timeframe=exchange.timeframe)
     return settings, exchange.endpoints, exchange.folder
 

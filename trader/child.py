@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 from loguru import logger
 
@@ -26,7 +27,7 @@ class ExchangeChild:
     """Started on entering the block, ended on leaving it. `urls` holds what it printed when it was ready."""
 
     arguments: Sequence[str]
-    urls: Mapping[str, str] | None = None
+    urls: Mapping[str, Any] | None = None
     _process: subprocess.Popen[str] | None = None
     _complaints: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
     _reader: threading.Thread | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from settings.load import Loaded
@@ -86,8 +86,11 @@ def _standing(journal: Path | None) -> str:
         return ""  # a simulation's broken journal is no loss: it is made anew
 
 
-def exchange_arguments(settings: Settings) -> list[str]:
-    """The command line of the exchange that these settings ask for."""
+def exchange_arguments(settings: Settings, *, chosen: bool = False) -> list[str]:
+    """The command line of the exchange that these settings ask for.
+
+    chosen  whether somebody chose the timeframe; else that of files is the files' own
+    """
     sim, trading = settings.sim, settings.trading
     arguments = ["--speed", sim.speed, "--seed", str(sim.seed), "--cash", str(sim.cash)]
     arguments += ["--spread-bps", str(sim.spread_bps), "--context", str(trading.context)]
@@ -96,7 +99,7 @@ def exchange_arguments(settings: Settings) -> list[str]:
             arguments += [name, each]
     for symbol in trading.symbols:
         arguments += ["--symbol", symbol]
-    if not sim.bars:
+    if chosen or not sim.bars:
         arguments += ["--timeframe", trading.timeframe]
     if sim.start is not None:
         arguments += ["--start", sim.start.isoformat()]
@@ -110,13 +113,27 @@ class OwnExchange:
     endpoints: AlpacaEndpoints
     folder: SimFolder
     timeframe: str  # of its bars
+    off_grid: Mapping[str, str] = field(default_factory=dict)  # symbols that can't be traded by the timeframe, and why
+
+    def refuse_off_grid(self, symbols: Sequence[str]) -> None:
+        """Raises ConfigurationError."""
+        why = next((self.off_grid[symbol] for symbol in symbols if symbol in self.off_grid), None)
+        if why is not None:
+            raise ConfigurationError(why)
 
 
 def start_exchange(
-    settings: Settings, key: str, secret: str, stack: ExitStack, *, fresh: bool, say: Callable[[str], None]
+    settings: Settings,
+    key: str,
+    secret: str,
+    stack: ExitStack,
+    *,
+    chosen: bool,
+    fresh: bool,
+    say: Callable[[str], None],
 ) -> OwnExchange:
-    """Start it, to be ended with `stack`. Raises AccountLocked, ConfigurationError, VenueUnreachable."""
-    folder = SimFolder(settings.store.state_dir / "sim", exchange_arguments(settings))
+    """Start it, to be ended with `stack`. `chosen`: see exchange_arguments. Raises AccountLocked, ConfigurationError, VenueUnreachable."""
+    folder = SimFolder(settings.store.state_dir / "sim", exchange_arguments(settings, chosen=chosen))
     # before anything is touched: another run's ledger and journal must not be taken from under it
     stack.enter_context(AccountLock(folder.path, "of this simulation"))
     resumed = folder.begin(_sqlite_file(settings.database_url), fresh=fresh)
@@ -142,7 +159,9 @@ def _start(settings: Settings, key: str, secret: str, folder: SimFolder, stack: 
         trade_stream_url=urls["trade_stream_url"],
         feed=settings.venue.alpaca_feed,
     )
-    return OwnExchange(endpoints=endpoints, folder=folder, timeframe=urls["timeframe"])
+    return OwnExchange(
+        endpoints=endpoints, folder=folder, timeframe=urls["timeframe"], off_grid=urls.get("off_grid", {})
+    )
 
 
 def replayed(loaded: Loaded) -> Settings:

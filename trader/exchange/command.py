@@ -37,7 +37,11 @@ class _OptionError(ValueError):
 @click.option("--volume-share", default="0.25", show_default=True, help="Of what traded, what our fills may take.")
 @click.option("--touch-share", default="0", show_default=True, help="Of it, for a limit only touched, not passed.")
 @click.option("--stop-slip", default="0", show_default=True, help="How far to the path's end a passed stop slips, 0-1.")
-@click.option("--timeframe", default=None, help="Of a generated market's bars, for example 1Hour.")
+@click.option(
+    "--timeframe",
+    default=None,
+    help="Of a generated market's bars, or of those that CONTEXT counts in files of finer ones.",
+)
 @click.option("--context", default=600, show_default=True, type=click.IntRange(0), help="Bars before the start.")
 @click.option("--bars", default=None, type=click.IntRange(1), help="A generated market's length; default endless.")
 @click.option("--rate-limit", default=None, type=click.IntRange(0), help="Requests a market minute; 0 is off.")

@@ -23,6 +23,7 @@ from trader.exchange.series import length_of
 from trader.exchange.sessions import DAY_US, Sessions, playing_times
 
 _HOUR_US = 3_600_000_000
+_OPENS_AT_US = 9 * _HOUR_US + _HOUR_US // 2  # after midnight in New York, where the venue's days of stocks are stamped
 _CHUNK_BARS = 4096
 _STEPS = 24  # of the path inside a bar
 _WANDER = 1.12  # real bars range a little further than a Brownian path of the same return
@@ -105,7 +106,8 @@ class Generator:
         self._chunk += 1
         starts, ends = self._trading(grid)
         kept = np.flatnonzero(ends > starts)
-        return self._bars(grid[kept], starts[kept], ends[kept], drawn.only(kept), own)
+        stamps = starts - _OPENS_AT_US if self._stock and self._length_us >= DAY_US else grid
+        return self._bars(stamps[kept], starts[kept], ends[kept], drawn.only(kept), own)
 
     def _grid(self) -> Micros:
         begin = self._chunk * self._days * DAY_US

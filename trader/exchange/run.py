@@ -20,6 +20,7 @@ from pathlib import Path
 from trader.core.types import Symbol, Timeframe
 from trader.exchange.events import MatchingRules
 from trader.exchange.faults import FaultError, Faults
+from trader.exchange.grid import off_grid
 from trader.exchange.ledger import LedgerError
 from trader.exchange.market import Market, MarketError, MarketOptions, open_market
 from trader.exchange.venue import Venue
@@ -203,6 +204,7 @@ def _ready(options: ExchangeOptions, venue: Venue, listener: socket.socket) -> d
         "ledger": None if options.ledger is None else str(options.ledger),
         "start": market.start.isoformat(),
         "timeframe": str(market.timeframe),
+        "off_grid": off_grid(market, market.quoted, options.timeframe or market.timeframe),
         "symbols": [symbol.text for symbol in market.quoted],
     }
 

@@ -13,11 +13,13 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.core.days import is_session_bar
 from trader.core.types import Instrument, Symbol, Timeframe
 from trader.exchange.files import Columns, Floats, Micros, from_micros
 
 PHASES = 4
 _PAGE = 1024  # rows that are made at a time, and kept
+_STOCKS_MIDNIGHT_US = 5 * 3_600_000_000  # UTC: in summer and winter after the evening's trading, before the morning's
 _UNITS_A_TRADE = 0.05  # share of a bar's volume in one trade, for the count that the data API must tell
 
 
@@ -147,7 +149,8 @@ class Series:
             if length % self.length_us:
                 raise ValueError(f"{self.symbol} has {self.timeframe} bars: no {timeframe} bars can be made of them")
             whole = length == self.length_us
-            self._tables[timeframe] = _Table(self.columns if whole else aggregated(self.columns, length))
+            midnight = _STOCKS_MIDNIGHT_US if is_session_bar(self.symbol, timeframe) else 0
+            self._tables[timeframe] = _Table(self.columns if whole else aggregated(self.columns, length, midnight))
         return self._tables[timeframe]
 
 
@@ -165,11 +168,11 @@ def moments_of(times: Micros, playing: Callable[[Micros], tuple[Micros, Micros]]
     return moments
 
 
-def aggregated(columns: Columns, length_us: int) -> Columns:
-    """Bars of `length`, aligned to 1970 UTC. A bar exists where a base bar starts inside it."""
+def aggregated(columns: Columns, length_us: int, offset_us: int = 0) -> Columns:
+    """Bars of `length`, aligned to `offset` after 1970 UTC. A bar exists where a base bar starts inside it."""
     if not len(columns):
         return columns
-    starts = columns.times // length_us * length_us
+    starts = (columns.times - offset_us) // length_us * length_us + offset_us
     first = np.flatnonzero(np.concatenate([[True], starts[1:] != starts[:-1]]))
     last = np.concatenate([first[1:], [len(starts)]]) - 1
     return Columns(

@@ -139,7 +139,7 @@ def _result(setup: Setup, recording: Recording, figures: Figures) -> BacktestRes
 
 def _setup(request: Request) -> Setup:
     settings = request.settings
-    market = market_options(settings)
+    market = replace(market_options(settings), timeframe=Timeframe.parse(settings.trading.timeframe))
     if market.data:
         missing = [name for name in settings.trading.symbols if Symbol(name) not in market.data]
         if missing:

@@ -25,6 +25,7 @@ from trader.cycle import Rules, Trader
 from trader.desk import Desk
 from trader.errors import ConfigurationError
 from trader.exchange.events import MatchingRules
+from trader.exchange.grid import off_grid
 from trader.exchange.ledger_memory import open_in_memory
 from trader.exchange.market import Market, MarketError, MarketOptions, open_market
 from trader.exchange.venue import Venue
@@ -113,8 +114,11 @@ def simulate(
     before_cycle  told (trader, the close of the newest bar) before each cycle: a walk-forward changes the rules there
     """
     market = opened(setup.market)
+    rules = rules_of(setup.settings)
+    for why in off_grid(market, rules.symbols, rules.timeframe).values():
+        raise ConfigurationError(why)
     venue, ledger = open_in_memory(market, cash=setup.cash, rules=setup.matching)
-    clock, rules = VenueClock(venue, setup.end), rules_of(setup.settings)
+    clock = VenueClock(venue, setup.end)
     journal, data = MemoryJournal(on_plan), VenueData(venue, setup.settings.venue.alpaca_feed)
     timed = _Timed(_looking_ahead(setup, rules, market, forecaster))
     trader = _trader(setup.settings, rules, timed, VenueBroker(venue, ledger), data, clock, journal)

@@ -22,6 +22,7 @@ TAG = "#"  # no symbol has one
 MAX_FACTOR = 3.0  # a level outside [last close / 3, last close x 3] is taken for a fault of scale
 _ROUNDING = 1e-9  # relative; interpolation between sorted samples may be off by a few units in the last place
 _FEED_ROUNDING = 1e-6  # relative; venues round the four prices of a bar separately
+_ORDER = "times must increase, the future ones after the last bar"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +47,22 @@ class Context:
         problem = _context_problem(self.times, self.values, self.future_times)
         if problem or not self.symbol:
             raise InvalidContext(f"{self.symbol or 'no symbol'}: {problem or 'the symbol is empty'}")
+
+    def piece(self, symbol: str, first: int, last: int, future_times: ArrayLike) -> Context:
+        """Rows [first, last) as a context of their own, which knows nothing of the others. Raises InvalidContext.
+
+        What holds for all rows and all neighbours holds for these: only what is ahead of them is looked at.
+        """
+        future = _owned(future_times, "datetime64[us]")
+        problem = _ahead_problem(self.times[first:last], future)
+        if problem or not symbol:
+            raise InvalidContext(f"{symbol or 'no symbol'}: {problem or 'the symbol is empty'}")
+        found = object.__new__(Context)
+        object.__setattr__(found, "symbol", symbol)
+        object.__setattr__(found, "times", _owned(self.times[first:last], "datetime64[us]"))
+        object.__setattr__(found, "values", _owned(self.values[first:last], "float64"))
+        object.__setattr__(found, "future_times", future)
+        return found
 
     def __len__(self) -> int:
         return len(self.times)
@@ -133,6 +150,16 @@ class Forecast:
         return float(np.interp(level, levels, self.quantiles[:, step, channel]))
 
 
+def flawless(
+    symbol: str, times: NDArray[np.datetime64], values: NDArray[np.float64], future_times: NDArray[np.datetime64]
+) -> Context | None:
+    """The context of these, or None where it would be refused."""
+    try:
+        return Context(symbol=symbol, times=times, values=values, future_times=future_times)
+    except InvalidContext:
+        return None
+
+
 def quantiles_of(paths: NDArray[np.float64], levels: ArrayLike) -> NDArray[np.float64]:
     """Quantiles across sampled paths, linear between order statistics.
 
@@ -171,14 +198,15 @@ def _increasing(values: NDArray[Any]) -> bool:
 def _context_problem(
     times: NDArray[np.datetime64], values: NDArray[np.float64], future: NDArray[np.datetime64]
 ) -> str | None:
-    if times.ndim != 1 or len(times) == 0 or future.ndim != 1 or len(future) == 0:
-        return f"times {times.shape} and future times {future.shape} must be [T] and [H], not empty"
+    problem = _ahead_problem(times, future)
+    if problem:
+        return problem
     if values.shape != (len(times), len(COLUMNS)):
         return f"values {values.shape} must be [{len(times)}, {len(COLUMNS)}]"
-    if np.isnat(times).any() or np.isnat(future).any():
+    if np.isnat(times).any():
         return "a time is missing"
-    if not _increasing(times) or not _increasing(future) or future[0] <= times[-1]:
-        return "times must increase, the future ones after the last bar"
+    if not _increasing(times):
+        return _ORDER
     if not np.isfinite(values).all():
         return "a value is NaN or infinite"
     if (values[:, :4] <= 0).any() or (values[:, 4:] < 0).any():
@@ -189,6 +217,14 @@ def _context_problem(
     if above.any() or below.any():
         return "a bar's open or close lies outside its low and high"
     return None
+
+
+def _ahead_problem(times: NDArray[Any], future: NDArray[Any]) -> str | None:
+    if times.ndim != 1 or len(times) == 0 or future.ndim != 1 or len(future) == 0:
+        return f"times {times.shape} and future times {future.shape} must be [T] and [H], not empty"
+    if np.isnat(times[-1]) or np.isnat(future).any():
+        return "a time is missing"
+    return None if _increasing(future) and future[0] > times[-1] else _ORDER
 
 
 def _header_problem(forecast: Forecast) -> str | None:

@@ -19,7 +19,7 @@ from trader.core.bars import bars_problem
 from trader.core.days import expected_start, is_late, is_session_bar, starts_ahead
 from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, Signal, Sizing
 from trader.core.ids import cycle_id
-from trader.core.market import Bars
+from trader.core.market import Bars, context_of
 from trader.core.plan import plan
 from trader.core.portfolio import orphans, own_entries
 from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
@@ -226,7 +226,7 @@ class Trader:
     def _context(self, symbol: Symbol, bars: Bars, bar_close: datetime) -> Context:
         rules, spans = self.rules, self._spans(symbol, bar_close)
         future = starts_ahead(symbol, bars.times, rules.timeframe, rules.horizon, bar_close, spans)
-        return Context(symbol=str(symbol), times=bars.times, values=bars.values, future_times=future)
+        return context_of(bars, str(symbol), future)
 
     def _quotes(self, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Quote], dict[Symbol, str]]:
         """Fetched after the forecast, else they are stale. With ADD_LATEST off there are none: no entry."""

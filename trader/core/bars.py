@@ -61,20 +61,32 @@ def _own_problem(
     sessions: tuple[tuple[datetime, datetime], ...] | None,
     limits: BarLimits,
 ) -> str | None:
+    piece = bars.whole is not None and _fault(bars.whole, limits) is None
     return (
-        _times_problem(bars, expected_last_start)
-        or _values_problem(bars)
+        (None if piece else _order_problem(bars))
+        or _newest_problem(bars, expected_last_start)
+        or (None if piece else _values_problem(bars))
         or _gap_problem(bars, timeframe, sessions, limits)
-        or _jump_problem(bars, limits)
+        or (None if piece else _jump_problem(bars, limits))
     )
 
 
-def _times_problem(bars: Bars, expected_last_start: datetime) -> str | None:
+@lru_cache(maxsize=64)
+def _fault(bars: Bars, limits: BarLimits) -> str | None:
+    """Of rows and neighbours: where a series has none, no piece of it has one."""
+    return _order_problem(bars) or _values_problem(bars) or _jump_problem(bars, limits)
+
+
+def _order_problem(bars: Bars) -> str | None:
     steps = np.diff(bars.times)
     if (steps == np.timedelta64(0)).any():
         return f"duplicate: {_stamp(bars.times[1:][steps == np.timedelta64(0)][0])} twice"
     if (steps < np.timedelta64(0)).any():
         return "not in the order of time"
+    return None
+
+
+def _newest_problem(bars: Bars, expected_last_start: datetime) -> str | None:
     expected = to_datetime64(expected_last_start)
     if is_late(bars, expected_last_start):
         return f"the newest is missing: {_stamp(bars.times[-1])}, not {_stamp(expected)}"
@@ -108,6 +120,8 @@ def _values_problem(bars: Bars) -> str | None:
 def _gap_problem(
     bars: Bars, timeframe: Timeframe, sessions: Sequence[tuple[datetime, datetime]] | None, limits: BarLimits
 ) -> str | None:
+    if sessions is None and bars.whole is not None and not _missing_in(bars, bars.whole, timeframe):
+        return None
     missing = missing_between(bars.symbol, bars.times, timeframe, sessions)  # [T - 1]
     if missing.size == 0:
         return None
@@ -118,6 +132,19 @@ def _gap_problem(
     if share > limits.max_missing:
         return f"{share:.1%} of the bars are missing, over {limits.max_missing:.0%}"
     return None
+
+
+def _missing_in(bars: Bars, whole: Bars, timeframe: Timeframe) -> int:
+    """How many a piece of `whole` lacks, without any sessions."""
+    before = _missing_before(whole, timeframe)
+    return before[bars.place + len(bars) - 1] - before[bars.place]
+
+
+@lru_cache(maxsize=64)
+def _missing_before(whole: Bars, timeframe: Timeframe) -> list[int]:
+    """[T] up to each row."""
+    counts: list[int] = np.cumsum(missing_between(whole.symbol, whole.times, timeframe, None)).tolist()
+    return [0, *counts]
 
 
 def missing_between(

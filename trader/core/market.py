@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasters.types import Context, flawless
 from trader.core.types import Symbol, Timeframe
 
 COLUMNS = ("open", "high", "low", "close", "volume", "amount")
 OPEN, HIGH, LOW, CLOSE, VOLUME, AMOUNT = range(6)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,12 +25,27 @@ class Bars:
 
     times   [T]    datetime64[us], UTC, each bar's START; it is known only at start + timeframe
     values  [T, 6] float64, quote currency; volume in units, amount in quote currency
+    whole   a longer series, read-only, of which these are the rows from `place` on; None where there is none. It may
+            hold the future: only to find out once what is true of every piece of it
     """
 
     symbol: Symbol
     timeframe: Timeframe
     times: NDArray[np.datetime64]
     values: NDArray[np.float64]
+    whole: Bars | None = None
+    place: int = 0
+
+    def piece(self, first: int, last: int) -> Bars:
+        """Rows [first, last). The arrays of this one must never change again."""
+        return Bars(
+            symbol=self.symbol,
+            timeframe=self.timeframe,
+            times=self.times[first:last],
+            values=self.values[first:last],
+            whole=self,
+            place=first,
+        )
 
     def __len__(self) -> int:
         return len(self.times)
@@ -42,12 +61,14 @@ class Bars:
 
 def to_datetime(moment: np.datetime64) -> datetime:
     """Aware UTC, to the microsecond."""
-    stamp: datetime = moment.astype("datetime64[us]").astype(datetime)
+    stamp = moment.item()
+    if not isinstance(stamp, datetime):  # of another unit
+        stamp = moment.astype("datetime64[us]").item()
     return stamp.replace(tzinfo=UTC)
 
 
 def to_datetime64(moment: datetime) -> np.datetime64:
-    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+    return np.datetime64((moment - _EPOCH) // _MICROSECOND, "us")
 
 
 def future_times(
@@ -57,6 +78,8 @@ def future_times(
 
     sessions  (open, close), oldest first: a stock's bars go on at the next open; empty for crypto
     """
+    if not sessions:
+        return to_datetime64(start) + _steps(timeframe, horizon)
     moment, found = start, list[np.datetime64]()
     while len(found) < horizon:
         following = next((session for session in sessions if moment < session[1]), None)
@@ -65,3 +88,24 @@ def future_times(
         found.append(to_datetime64(moment))
         moment += timeframe.duration
     return np.array(found)
+
+
+@lru_cache(maxsize=64)
+def _steps(timeframe: Timeframe, horizon: int) -> NDArray[np.timedelta64]:
+    """[H] from the first bar on."""
+    return np.arange(horizon) * np.timedelta64(timeframe.duration // _MICROSECOND, "us")
+
+
+def context_of(bars: Bars, name: str, future: NDArray[np.datetime64]) -> Context:
+    """What a forecaster is given of the bars. Raises InvalidContext."""
+    judged = None if bars.whole is None else _judged(bars.whole)
+    if judged is None:
+        return Context(symbol=name, times=bars.times, values=bars.values, future_times=future)
+    return judged.piece(name, bars.place, bars.place + len(bars), future)
+
+
+@lru_cache(maxsize=64)
+def _judged(whole: Bars) -> Context | None:
+    """None where it has a fault somewhere: then each piece is judged by itself."""
+    after = to_datetime64(whole.last_start + whole.timeframe.duration)
+    return flawless(str(whole.symbol), whole.times, whole.values, np.array([after]))

@@ -16,11 +16,11 @@ import numpy as np
 from forecasters.base import Forecaster, ForecastError
 from forecasters.types import TAG, Context, Forecast
 from trader.core.days import calendar_ahead, starts_ahead
-from trader.core.market import to_datetime
+from trader.core.market import Bars, context_of, to_datetime
 from trader.core.types import AssetClass, Symbol, Timeframe
-from trader.exchange.files import to_micros
+from trader.exchange.files import Columns, to_micros
 from trader.exchange.market import Market
-from trader.research.inprocess import table_of
+from trader.research.inprocess import whole_of
 
 Named = TypeVar("Named", Context, Forecast)
 
@@ -94,6 +94,14 @@ def later_contexts(
 ) -> Callable[[Context], Iterable[Context]]:
     """For AheadForecaster: up to `count` contexts after the given one, as a cycle makes them."""
 
+    wholes: dict[Symbol, tuple[Columns, Bars]] = {}
+
+    def whole(symbol: Symbol, columns: Columns) -> Bars:
+        known = wholes.get(symbol)
+        if known is None or known[0] is not columns:
+            known = wholes[symbol] = (columns, whole_of(symbol, timeframe, columns))
+        return known[1]
+
     def later(now: Context) -> Iterable[Context]:
         symbol = Symbol(now.series)
         series = market.series(symbol)
@@ -102,15 +110,14 @@ def later_contexts(
         last_us = to_micros(to_datetime(now.times[-1]))
         reach_us = last_us + _micros(timeframe.duration) * (count + 1)
         columns, closed = series.closed(timeframe, end_us=reach_us if end is None else min(reach_us, to_micros(end)))
-        times, values = table_of(columns)
-        first = int(np.searchsorted(times, now.times[-1], side="right"))
+        bars = whole(symbol, columns)
+        first = int(np.searchsorted(bars.times, now.times[-1], side="right"))
         made = []
         for place in range(first, closed):
-            close = to_datetime(times[place]) + timeframe.duration
-            part = slice(place + 1 - context, place + 1)
+            close = to_datetime(bars.times[place]) + timeframe.duration
             spans = _sessions(market, symbol, close, calendar_ahead(timeframe, horizon))
             ahead = starts_ahead(symbol, now.times, timeframe, horizon, close, spans)
-            made.append(Context(symbol=now.series, times=times[part], values=values[part], future_times=ahead))
+            made.append(context_of(bars.piece(place + 1 - context, place + 1), now.series, ahead))
         return made
 
     return later

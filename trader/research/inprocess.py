@@ -185,7 +185,7 @@ class VenueData:
     def __init__(self, venue: Venue, feed: str = "iex") -> None:
         self._venue = venue
         self._feed = feed
-        self._tables: dict[tuple[Symbol, Timeframe], tuple[Columns, _Table]] = {}
+        self._wholes: dict[tuple[Symbol, Timeframe], tuple[Columns, Bars]] = {}
 
     def bars(
         self, symbols: Sequence[Symbol], timeframe: Timeframe, *, end: datetime, count: int
@@ -197,10 +197,8 @@ class VenueData:
             if series is None:
                 continue
             columns, closed = series.closed(timeframe, end_us=end_us)
-            times, values = self._table(symbol, timeframe, columns)
-            part = slice(max(0, closed - count), closed)
             if closed:
-                found[symbol] = Bars(symbol=symbol, timeframe=timeframe, times=times[part], values=values[part])
+                found[symbol] = self._whole(symbol, timeframe, columns).piece(max(0, closed - count), closed)
         return found
 
     def quotes(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Quote]:
@@ -220,11 +218,11 @@ class VenueData:
             synthetic=quote.synthetic,
         )
 
-    def _table(self, symbol: Symbol, timeframe: Timeframe, columns: Columns) -> _Table:
-        """All bars as one array, made anew where the series has grown."""
-        known = self._tables.get((symbol, timeframe))
+    def _whole(self, symbol: Symbol, timeframe: Timeframe, columns: Columns) -> Bars:
+        """All bars, made anew where the series has grown."""
+        known = self._wholes.get((symbol, timeframe))
         if known is None or known[0] is not columns:
-            known = self._tables[symbol, timeframe] = (columns, table_of(columns))
+            known = self._wholes[symbol, timeframe] = (columns, whole_of(symbol, timeframe, columns))
         return known[1]
 
 
@@ -236,6 +234,13 @@ def table_of(columns: Columns) -> _Table:
     o, h, low, c, v = columns.open, columns.high, columns.low, columns.close, columns.volume
     values = np.column_stack([o, h, low, c, v, v * ((o + h + low + c) / 4)])
     return columns.times.view("datetime64[us]"), values
+
+
+def whole_of(symbol: Symbol, timeframe: Timeframe, columns: Columns) -> Bars:
+    """The future ones among them: to be shown by pieces only."""
+    times, values = table_of(columns)
+    times.flags.writeable = values.flags.writeable = False
+    return Bars(symbol=symbol, timeframe=timeframe, times=times, values=values)
 
 
 def order_of(item: SimOrder, legs: tuple[Order, ...]) -> Order:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from forecasters.base import Forecaster, ForecastError, InvalidForecast, Notice
+from forecasters.forced import Forced
 from forecasters.guard import Guarded, GuardOptions
 from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
@@ -220,6 +221,29 @@ class TotoForecaster:
             alike.setdefault(shape, []).append(context)
         for group in alike.values():
             yield from (group[start : start + most] for start in range(0, len(group), most))
+
+    def teacher_forced(self, contexts: Sequence[Context]) -> Forced:
+        """What the network says of each step ahead, quantiles or mixtures, by the graphs that forecast."""
+        from forecasters.toto.bars import group_of
+        from forecasters.toto.forced import forced_outputs
+
+        options, model = self._options, self._loaded()
+        groups = {
+            each.symbol: (group_of(each, options.context_bars), len(each.future_times))
+            for each in contexts
+            if len(each) >= options.min_bars
+        }
+        return {
+            symbol: forced_outputs(
+                model,
+                group.series,
+                group.mask,
+                horizon,
+                samples=options.num_samples,
+                samples_per_batch=options.samples_per_batch,
+            )
+            for symbol, (group, horizon) in groups.items()
+        }
 
     def notices(self) -> Sequence[Notice]:
         notices, self._notices = self._notices, []

@@ -10,11 +10,13 @@ import numpy as np
 from forecasters import registry
 from forecasters.base import Forecaster, ForecastError
 from forecasters.compile_report import CompileReport
+from forecasters.forced import Forced, Kind, Outputs
 from forecasters.guard import FALLBACK
 from forecasters.types import Context, Forecast
 from trader.research.rivals import Rival
 
 Answer = Mapping[str, Forecast]
+Shows = Callable[[Sequence[Context]], Forced]
 Tampering = Callable[[Answer, int], Answer]
 
 MODEL = "model@1"
@@ -60,19 +62,60 @@ class Tampered:
         self._inner.close()
 
 
-def eager(times: int = 4) -> Rival:
-    return _rival("eager", "key of eager", Costly(times), CompileReport())
+def eager(times: int = 4, *, shows: Shows | None = None) -> Rival:
+    return _rival("eager", "key of eager", Costly(times), CompileReport(), shows or logits())
 
 
 def compiled(
-    tampering: Tampering = lambda answer, call: answer, *, key: str = "key of compiled", frames: int = 1
+    tampering: Tampering = lambda answer, call: answer,
+    *,
+    key: str = "key of compiled",
+    frames: int = 1,
+    shows: Shows | None = None,
 ) -> Rival:
-    return _rival("compiled", key, Tampered(Costly(1), tampering), CompileReport(frames=frames, warm_up_s=1.0))
+    report = CompileReport(frames=frames, warm_up_s=1.0)
+    return _rival("compiled", key, Tampered(Costly(1), tampering), report, shows or logits())
 
 
-def _rival(name: str, key: str, forecaster: Forecaster, report: CompileReport) -> Rival:
+def _rival(name: str, key: str, forecaster: Forecaster, report: CompileReport, shows: Shows) -> Rival:
     forecaster.warm_up()
-    return Rival(name=name, key=key, forecaster=forecaster, report=lambda: report, memory=lambda: 100.0)
+    return Rival(
+        name=name, key=key, forecaster=forecaster, report=lambda: report, memory=lambda: 100.0, teacher_forced=shows
+    )
+
+
+# ---- what their networks say before anything is drawn ----
+
+
+def logits(off: float = 0.0, kind: Kind = "logits") -> Shows:
+    """Of three steps for each context, about what a trained network's are; `off` by so much of themselves."""
+
+    def show(contexts: Sequence[Context]) -> Forced:
+        found = {}
+        for context in contexts:
+            random = np.random.default_rng(int(context.last_close * 100))
+            values = random.normal(0, 3, (3, 64))
+            found[context.symbol] = {"s1 logits": Outputs(values=values * (1 + off), kind=kind)}
+        return found
+
+    return show
+
+
+def no_logits(contexts: Sequence[Context]) -> Forced:
+    return {}
+
+
+def failing(contexts: Sequence[Context]) -> Forced:
+    raise ForecastError("the compiled model does not serve: it was compiled again and again")
+
+
+def few(contexts: Sequence[Context]) -> Forced:
+    return dict(list(logits()(contexts).items())[:-1])
+
+
+def nan_logits(contexts: Sequence[Context]) -> Forced:
+    """Raises what a network's own check of its outputs raises."""
+    return {each.symbol: {"s1 logits": Outputs(values=np.full((3, 64), np.nan), kind="logits")} for each in contexts}
 
 
 def off_by(share: float, every: int = 1) -> Tampering:

@@ -14,11 +14,13 @@ from forecasters.likeness import Tolerance
 from settings.load import load
 from settings.research import Compare
 from tests.research_compare import arms
+from trader.commands.compare_table import show
 from trader.errors import ConfigurationError
 from trader.research.apply_decision import apply_decision
 from trader.research.compare import Comparison, compare
 from trader.research.rivals import Rival
 from trader.research.simulate import Setup, market_options
+from trader.research.teacher import MOST_QUESTIONS
 from trader.research.verdict import Outcome
 
 RULE = Compare(least_forecasts=40, least_trades=1)
@@ -42,6 +44,8 @@ def test_the_same_forecasts_several_times_as_fast_are_compiled(tmp_path: Path) -
     assert found.reference.trades
     assert found.reference.crps == found.candidate.crps
     assert 0 < found.reference.crps["close"] < 2 * found.reference.mae["close"]
+    assert found.teacher_forced.outputs["s1 logits"].worst == 0.0
+    assert found.teacher_forced.contexts == 2 * MOST_QUESTIONS
     assert found.sharpe_change is None or (found.sharpe_change.low, found.sharpe_change.high) == (0.0, 0.0)
 
 
@@ -58,6 +62,13 @@ BROKEN: dict[str, tuple[Callable[[], Rival], str]] = {
     "one forecast missing": (lambda: arms.compiled(arms.one_missing), "47 of 48|46 of 48"),
     "the eager fallback": (lambda: arms.compiled(arms.fallen_back), "eager fallback"),
     "another model": (lambda: arms.compiled(arms.of_another_model), "different models"),
+    "logits off by 1%": (lambda: arms.compiled(shows=arms.logits(0.01)), "the networks differ in s1 logits by 0.01"),
+    "logits off by 10%": (lambda: arms.compiled(shows=arms.logits(0.10)), "the networks differ in s1 logits by 0.1"),
+    "logits that are NaN": (lambda: arms.compiled(shows=arms.nan_logits), "no raw outputs.*not finite"),
+    "logits that can't be had": (lambda: arms.compiled(shows=arms.failing), "no raw outputs.*again and again"),
+    "no logits where eager has some": (lambda: arms.compiled(shows=arms.no_logits), "no raw outputs of 24 contexts"),
+    "fewer logits": (lambda: arms.compiled(shows=arms.few), "no raw outputs of 1 contexts"),
+    "logits of another kind": (lambda: arms.compiled(shows=arms.logits(kind="numbers")), "different networks"),
 }
 
 
@@ -67,6 +78,21 @@ def test_a_broken_compiled_arm_is_never_compiled(kind: str, tmp_path: Path) -> N
     found = compared(arms.eager(), make(), tmp_path)
     assert found.verdict.outcome is not Outcome.COMPILED
     assert re.search(why, "\n".join(found.verdict.reasons)), found.verdict.reasons
+
+
+def test_a_model_that_shows_no_logits_is_judged_by_its_forecasts_and_says_so(tmp_path: Path) -> None:
+    found = compared(arms.eager(shows=arms.no_logits), arms.compiled(shows=arms.no_logits), tmp_path)
+    assert found.verdict.outcome is Outcome.COMPILED
+    assert "no logits" in found.verdict.warnings[0]
+    assert "no logits" in show(found)
+
+
+def test_the_table_says_what_was_decided_and_by_which_line(tmp_path: Path) -> None:
+    text = show(compared(arms.eager(), arms.compiled(shows=arms.logits(0.01)), tmp_path))
+    assert text.startswith("EAGER")
+    assert re.search(r"the same raw outputs +1\.\de-02 \(s1 logits\) .* no$", text, re.MULTILINE)
+    assert re.search(r"s1 logits +\d+ steps, largest difference 1\.\de-01, ", text)
+    assert max(len(line) for line in text.splitlines()) <= 120
 
 
 def test_a_broken_eager_arm_decides_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from forecasters.compile_report import CompileReport
 from settings.research import Compare
-from trader.research.verdict import ArmEvidence, Evidence, Outcome, decide
+from trader.research.enough import cycles_for_speed
+from trader.research.verdict import Answer, ArmEvidence, Evidence, Outcome, decide
 
 RULE = Compare()
 EAGER = ArmEvidence(
@@ -32,7 +33,19 @@ EAGER = ArmEvidence(
     memory_mb=600.0,
 )
 COMPILED = replace(EAGER, name="kronos-compiled", key="b", report=CompileReport(frames=2, warm_up_s=20.0))
-GOOD = Evidence(reference=EAGER, candidate=COMPILED, unlike="", speed_up=1.6, speed_low=1.5, speed_high=1.7)
+GOOD = Evidence(
+    reference=EAGER,
+    candidate=COMPILED,
+    questions=100,
+    alike="100.000% of 800 sampled steps",
+    unlike="",
+    outputs="1.0e-06 (s1 logits)",
+    outputs_unlike="",
+    outputs_failure="",
+    speed_up=1.6,
+    speed_low=1.5,
+    speed_high=1.7,
+)
 Break = Callable[[Evidence], Evidence]
 
 
@@ -66,10 +79,12 @@ INVALID: dict[str, Break] = {
     "no speed": lambda e: replace(e, speed_up=math.nan),
     "an infinite speed": lambda e: replace(e, speed_high=math.inf),
     "no finite return": candidate(total_return=math.nan),
+    "raw outputs of one arm alone": lambda e: replace(e, outputs_failure="kronos-compiled shows no raw outputs"),
     "unclear speed": lambda e: replace(e, speed_up=1.25, speed_low=1.1, speed_high=1.4),
 }
 WORSE: dict[str, Break] = {
     "other forecasts": lambda e: replace(e, unlike="quantiles differ by 0.01"),
+    "other raw outputs": lambda e: replace(e, outputs_unlike="given the same past, the networks differ"),
     "worse by a twentieth": candidate(mae=0.0105),
     "better by a tenth": candidate(mae=0.009),
     "another return": candidate(total_return=0.08),
@@ -112,6 +127,49 @@ def test_without_a_backtest_nothing_is_known_of_the_returns() -> None:
     verdict = decide(reference(**bare)(candidate(**bare)(GOOD)), RULE)
     assert verdict.outcome is Outcome.COMPILED
     assert "no backtest" in verdict.warnings[0]
+
+
+def test_without_raw_outputs_the_forecasts_alone_are_judged_and_it_says_so() -> None:
+    verdict = decide(replace(GOOD, outputs=""), RULE)
+    assert verdict.outcome is Outcome.COMPILED
+    assert "no logits" in verdict.warnings[0]
+
+
+def test_what_is_unclear_says_how_many_cycles_would_tell() -> None:
+    """A reach of 0.15 around 1.25, and 0.05 away from what is asked: nine times as many, and some more."""
+    verdict = decide(replace(GOOD, speed_up=1.25, speed_low=1.1, speed_high=1.4), RULE)
+    assert verdict.reasons[0].endswith("about 1200 cycles instead of 100 would tell")
+    hopeless = decide(replace(GOOD, speed_up=1.2001, speed_low=1.1, speed_high=1.4), RULE)
+    assert "no number of cycles would tell" in hopeless.reasons[0]
+    few = decide(candidate(asked=40, given=40)(reference(asked=40, given=40)(GOOD)), RULE)
+    assert "about 250 cycles would do" in few.reasons[0]
+    idle = decide(candidate(trades=0)(reference(trades=0)(GOOD)), RULE)
+    assert "another span or strategy would do" in idle.reasons[0]
+
+
+@given(st.floats(1.0, 1.5), st.floats(0.01, 0.5), st.integers(2, 5000))
+def test_as_many_cycles_as_it_says_narrow_the_interval_past_the_rule(middle: float, reach: float, asked: int) -> None:
+    needed = cycles_for_speed(middle, middle - reach, middle + reach, 1.2, asked)
+    away = abs(middle - 1.2)
+    if needed is None:
+        assert away == 0 or reach > 7 * away
+    else:
+        assert needed > asked
+        assert reach < away or reach * (asked / needed) ** 0.5 < away
+
+
+def test_every_line_of_the_rule_is_shown_with_its_answer() -> None:
+    verdict = decide(GOOD, RULE)
+    assert [finding.answer for finding in verdict.findings] == [Answer.FOR] * 9
+    assert all(finding.measured and finding.asked for finding in verdict.findings)
+
+
+@pytest.mark.parametrize("kind", [*INVALID, *WORSE])
+def test_what_decided_is_among_the_lines(kind: str) -> None:
+    verdict = decide({**INVALID, **WORSE}[kind](GOOD), RULE)
+    said = [reason for finding in verdict.findings for reason in finding.reasons]
+    assert set(verdict.reasons) <= set(said)
+    assert {finding.answer for finding in verdict.findings} - {Answer.FOR, Answer.WARNING}
 
 
 @given(st.lists(st.sampled_from([*INVALID.values(), *WORSE.values()]), min_size=1, max_size=6))

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trader.research import scores
-from trader.research.scores import FEWEST, Difference, Interval, Share
+from trader.research.intervals import Interval, mean_interval
+from trader.research.scores import FEWEST, Difference, Share
 
 NORMAL = NormalDist()
 
@@ -177,7 +178,7 @@ def test_equal_scores_are_no_difference_and_few_are_no_verdict() -> None:
 
 def test_the_bootstrap_is_the_same_for_the_same_seed() -> None:
     values = np.random.default_rng(6).normal(size=80)
-    one, other = (scores.block_bootstrap(values, block=4, seed=1) for _ in range(2))
+    one, other = (mean_interval(values, 4, seed=1) for _ in range(2))
     assert one == other
     assert one.low < values.mean() < one.high
-    assert scores.block_bootstrap(np.full(9, 2.5), block=100, seed=0) == Interval(low=2.5, high=2.5)
+    assert mean_interval(np.full(9, 2.5), 100) == Interval(low=2.5, high=2.5)

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.research_report.scene import BTC, happened, run
-from trader.research.figures import Interval, figures_of
+from trader.research.figures import figures_of
+from trader.research.intervals import Interval
 from trader.research.report import render, verdict
 
 SECTIONS = ("equity", "summary", "months", "exposure", "costs", "symbols", "candles", "trades", "about")

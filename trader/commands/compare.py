@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from trader.commands.options import json_option, settings_of, whisper
 from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from forecasters.likeness import Tolerance
     from settings.schema import Settings
     from trader.research.compare import Comparison
     from trader.research.simulate import Setup
@@ -83,7 +85,6 @@ def command(
 def _compared(
     reference: str, candidate: str, shared: dict[str, object], cycles: int, *, generated: bool
 ) -> tuple[Comparison, Settings]:
-    from forecasters.guard import GuardOptions
     from trader.research.compare import compare
     from trader.research.rival_workers import RivalSpec, open_rival
 
@@ -99,7 +100,7 @@ def _compared(
             first,
             second,
             settings[0].compare,
-            tolerance=GuardOptions().tolerance(_dtype(settings[0])),
+            tolerance=_tolerance(settings[0]),
             progress=_progress(cycles),
         )
     return comparison, settings[0]
@@ -111,10 +112,14 @@ def _settings_of_rival(flags: dict[str, object], generated: bool) -> Settings:
     return settled(settings_of(flags), generated=generated)
 
 
-def _dtype(settings: Settings) -> str:
-    """Coarser numbers may differ by more."""
+def _tolerance(settings: Settings) -> Tolerance:
+    """As the guard's, and the rule's of the raw outputs. Coarser numbers may differ by more."""
+    from forecasters.guard import GuardOptions
+
     models = {"kronos": settings.kronos.dtype, "toto": settings.toto.dtype}
-    return models.get(settings.trading.family, "float32")
+    dtype = models.get(settings.trading.family, "float32")
+    outputs = settings.compare.teacher_forced * (1 if dtype == "float32" else 10)
+    return replace(GuardOptions().tolerance(dtype), outputs=outputs)
 
 
 def _setup(settings: Settings, cycles: int) -> Setup:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from trader.research.compare import Comparison, RivalResult
-from trader.research.figures import Interval
+from trader.research.intervals import Interval
+from trader.research.teacher import Teaching
+from trader.research.verdict import Finding
 
 
 def show(comparison: Comparison) -> str:
@@ -15,31 +18,58 @@ def show(comparison: Comparison) -> str:
 def _lines(comparison: Comparison) -> Iterator[str]:
     verdict = comparison.verdict
     yield f"{verdict.outcome}"
-    yield from (f"  {reason}" for reason in verdict.reasons)
-    yield from (f"  warning: {warning}" for warning in verdict.warnings)
+    for text in (*verdict.reasons, *(f"warning: {warning}" for warning in verdict.warnings)):
+        yield from wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
+    yield ""
+    yield from _rule(verdict.findings)
     yield ""
     yield (
         f"{', '.join(comparison.symbols)} {comparison.timeframe}, {comparison.start:%Y-%m-%d %H:%M}Z to "
         f"{comparison.end:%Y-%m-%d %H:%M}Z, {comparison.questions} cycles asked of both in turns"
     )
     yield ""
-    reference, candidate = comparison.reference, comparison.candidate
-    width = max(_COLUMN, len(reference.name) + 2, len(candidate.name) + 2)
-    yield f"{'':<26}{reference.name:>{width}}{candidate.name:>{width}}"
-    for title, left, right in zip(_TITLES, _column(reference), _column(candidate), strict=True):
-        yield f"{title:<26}{left:>{width}}{right:>{width}}"
+    yield from _arms(comparison.reference, comparison.candidate)
     yield ""
-    yield f"speed-up {comparison.speed_up:.2f} {_told(comparison.speed_interval)}"
-    yield (
-        f"the same in {comparison.agreement:.3%} of the comparable sampled steps; a quantile differs by at most "
-        f"{comparison.difference:.2g} of the forecast's width"
-    )
+    yield from _outputs(comparison.teacher_forced)
     if comparison.return_change is not None:
         yield f"return, candidate less reference: {_told(comparison.return_change, percent=True)}"
     if comparison.sharpe_change is not None:
         yield f"Sharpe ratio, candidate less reference: {_told(comparison.sharpe_change)}"
 
 
+def _rule(findings: Sequence[Finding]) -> Iterator[str]:
+    """What decided, line by line."""
+    rows = [
+        ("", "measured", "the rule asks", "holds"),
+        *((f.name, f.measured, f.asked, str(f.answer)) for f in findings),
+    ]
+    widths = [max(len(row[column]) for row in rows) + 2 for column in range(3)]
+    for row in rows:
+        yield "".join(text.ljust(width) for text, width in zip(row, widths, strict=False)) + row[3]
+
+
+def _arms(reference: RivalResult, candidate: RivalResult) -> Iterator[str]:
+    width = max(_COLUMN, len(reference.name) + 2, len(candidate.name) + 2)
+    yield f"{'':<26}{reference.name:>{width}}{candidate.name:>{width}}"
+    for title, left, right in zip(_TITLES, _column(reference), _column(candidate), strict=True):
+        yield f"{title:<26}{left:>{width}}{right:>{width}}"
+
+
+def _outputs(teaching: Teaching) -> Iterator[str]:
+    """Each kind of raw output, given the same past."""
+    if not teaching.outputs:
+        yield f"given the same past: {teaching.summary}"
+        return
+    yield f"given the same past, in {teaching.contexts} contexts ({teaching.allowed:g} is allowed):"
+    for name, each in teaching.outputs.items():
+        drawn = "" if each.variation is None else f", total variation {each.variation:.1e}"
+        yield (
+            f"  {name:<20}{each.steps} steps, largest difference {each.largest:.1e}, "
+            f"{each.relative:.1e} of the spread{drawn}"
+        )
+
+
+_WIDTH = 110
 _COLUMN = 26
 _TITLES = (
     "model",

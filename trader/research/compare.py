@@ -24,13 +24,14 @@ from trader.core.types import Symbol, Timeframe
 from trader.exchange.files import to_micros
 from trader.exchange.market import Market
 from trader.research.backtest import happened_in, problems_of
-from trader.research.figures import YEAR, Figures, Interval, figures_of, grid_of, sampled, sharpe_of
+from trader.research.figures import YEAR, Figures, figures_of, grid_of, sampled, sharpe_of
 from trader.research.forecast_key import Question
 from trader.research.inprocess import table_of
-from trader.research.intervals import blocks_of, median_interval, sharpe_change_interval, sum_interval
+from trader.research.intervals import Interval, median_interval, sharpe_change_interval, sum_interval, usual_block
 from trader.research.rivals import Interleaved, Recorded, Rival
 from trader.research.scores import quantile_score
 from trader.research.simulate import Recording, Setup, opened, simulate
+from trader.research.teacher import Teaching, taught
 from trader.research.verdict import ArmEvidence, Evidence, Verdict, decide
 
 Floats = NDArray[np.float64]
@@ -74,8 +75,10 @@ class Comparison:
 
     return_change  candidate minus reference, as a share of the first equity; None without a backtest
     sharpe_change  of the annual ratios; None where either has none
-    agreement      share of the comparable sampled steps that came out the same
+    steps          sampled steps that could be compared, 0 where nothing is sampled
+    agreement      share of them that came out the same
     difference     the largest one of a quantile, as a share of the forecast's width
+    teacher_forced  the networks' raw outputs, given the same past
     """
 
     at: datetime
@@ -89,8 +92,10 @@ class Comparison:
     candidate: RivalResult
     speed_up: float
     speed_interval: Interval
+    steps: int
     agreement: float
     difference: float
+    teacher_forced: Teaching
     return_change: Interval | None
     sharpe_change: Interval | None
     rule: Mapping[str, float]
@@ -120,11 +125,17 @@ def compare(
         for rival, done in ((reference, run), (candidate, again))
     ]
     alike = _alike(reference, candidate, tolerance)
+    teaching = taught(reference, candidate, pair.kept, tolerance.outputs)  # last: it compiles what does not serve
     speed, interval = _speed_up(reference, candidate)
     evidence = Evidence(
-        reference=_evidence(reference, results[0], run),
-        candidate=_evidence(candidate, results[1], again),
+        reference=_evidence(reference, results[0]),
+        candidate=_evidence(candidate, results[1]),
+        questions=pair.questions,
+        alike=_alike_in_words(alike),
         unlike=alike.problem,
+        outputs=teaching.summary if teaching.outputs else "",
+        outputs_unlike=teaching.unlike,
+        outputs_failure=teaching.failure,
         speed_up=speed,
         speed_low=interval.low,
         speed_high=interval.high,
@@ -141,8 +152,10 @@ def compare(
         candidate=results[1],
         speed_up=speed,
         speed_interval=interval,
+        steps=alike.steps,
         agreement=alike.agreement,
         difference=alike.difference,
+        teacher_forced=teaching,
         return_change=_return_change(run, again),
         sharpe_change=_sharpe_change(run, again),
         rule=rule.model_dump(),
@@ -185,7 +198,7 @@ def _result(rival: Rival, run: Recording, market: Market, report: CompileReport 
     )
 
 
-def _evidence(rival: Rival, result: RivalResult, run: Recording) -> ArmEvidence:
+def _evidence(rival: Rival, result: RivalResult) -> ArmEvidence:
     return ArmEvidence(
         name=rival.name,
         model=rival.model,
@@ -260,6 +273,12 @@ def _alike(reference: Rival, candidate: Rival, tolerance: Tolerance) -> Likeness
     return likeness(found, _tagged(reference, both), tolerance)
 
 
+def _alike_in_words(alike: Likeness) -> str:
+    if alike.steps:
+        return f"{alike.agreement:.3%} of {alike.steps} sampled steps"
+    return f"quantiles within {alike.difference:.1e} of their width"
+
+
 def _tagged(rival: Rival, questions: Sequence[Question]) -> dict[str, Forecast]:
     return {f"{question.series}{TAG}{number}": rival.answers[question] for number, question in enumerate(questions)}
 
@@ -276,7 +295,7 @@ def _speed_up(reference: Rival, candidate: Rival) -> tuple[float, Interval]:
 def _return_change(reference: Recording, candidate: Recording) -> Interval | None:
     """Of the sum of the differences of the returns from bar to bar, by resampling blocks of them."""
     returns = _returns(reference, candidate)
-    return None if returns is None else sum_interval(returns[1] - returns[0], blocks_of(returns[0]))
+    return None if returns is None else sum_interval(returns[1] - returns[0], usual_block(len(returns[0])))
 
 
 def _sharpe_change(reference: Recording, candidate: Recording) -> Interval | None:

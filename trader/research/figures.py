@@ -20,24 +20,15 @@ from trader.adapters.journal.trades import round_trips
 from trader.core.market import CLOSE, Bars, to_datetime64
 from trader.core.performance import SymbolResult, symbol_result
 from trader.core.types import Execution, Symbol
+from trader.research import intervals
+from trader.research.intervals import Interval, usual_block
 
 YEAR = timedelta(days=365.25)
 RESAMPLES = 1000
-CONFIDENCE = 0.95
 FEWEST_RETURNS = 30
-_SEED = 7
 _DAY = timedelta(days=1)
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """`low` to `high` hold the figure with `confidence`, by resampling blocks of returns."""
-
-    low: float
-    high: float
-    confidence: float = CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,27 +177,11 @@ def sharpe_of(returns: Floats, interval: timedelta) -> float | None:
 
 
 def sharpe_interval(returns: Floats, interval: timedelta, resamples: int = RESAMPLES) -> Interval | None:
-    """Circular block bootstrap (Politis and Romano, 1992); blocks of a day, or n^(1/3) returns where that is more."""
-    count = len(returns)
+    """Blocks of a day, or n^(1/3) returns where that is more. None where there is no ratio."""
     if sharpe_of(returns, interval) is None:
         return None
-    length = min(count, max(round(count ** (1 / 3)), round(_DAY / interval)))
-    blocks = math.ceil(count / length)
-    # of any block the sum and the sum of squares are all that a Sharpe ratio needs
-    wrapped = np.concatenate([returns, returns[: length - 1]]) if length > 1 else returns
-    sums, squares = (np.cumsum(np.insert(each, 0, 0.0)) for each in (wrapped, wrapped**2))
-    block_sum, block_square = sums[length:] - sums[:-length], squares[length:] - squares[:-length]
-    starts = np.random.default_rng(_SEED).integers(0, count, size=(resamples, blocks))
-    size = blocks * length
-    mean = block_sum[starts].sum(axis=1) / size
-    variance = (block_square[starts].sum(axis=1) - size * mean**2) / (size - 1)
-    usable = variance > 0
-    ratios = mean[usable] / np.sqrt(variance[usable]) * math.sqrt(YEAR / interval)
-    if len(ratios) < resamples // 2:
-        return None
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(ratios, [tail, 1 - tail])
-    return Interval(low=float(low), high=float(high))
+    block = max(usual_block(len(returns)), round(_DAY / interval))
+    return intervals.sharpe_interval(returns, YEAR / interval, block, resamples=resamples)
 
 
 # ---- by symbol ----

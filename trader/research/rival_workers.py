@@ -82,6 +82,7 @@ def open_rival(spec: RivalSpec, settings: Settings, stack: ExitStack, say: Calla
         forecaster=worker,
         report=lambda: _report(worker),
         memory=lambda: _peak_mb(worker),
+        teacher_forced=lambda contexts: worker.teacher_forced(contexts, BATCH_DEADLINE_S),
     )
     started = time.perf_counter()
     try:

@@ -18,11 +18,13 @@ import numpy as np
 
 from forecasters.base import Forecaster, ForecastError
 from forecasters.compile_report import CompileReport
+from forecasters.forced import Forced
 from forecasters.guard import FALLBACK
 from forecasters.types import Context, Forecast
 from trader.research.forecast_key import Question, question_of
 
 FAILURES_KEPT = 20
+_KEPT = 48  # questions, at most
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Rival:
     key        of its forecasts
     report     what its compiler did so far; None where it can't tell
     memory     its process's peak in MB; None where unknown
+    teacher_forced  its network's raw outputs, nothing where it has none; raises ForecastError
     seconds    of each question that it answered, by number of the question
     answers    by question; a forecast that was refused is absent
     failures   the first of them, a line each; `failed` counts all
@@ -44,6 +47,7 @@ class Rival:
     forecaster: Forecaster
     report: Callable[[], CompileReport | None]
     memory: Callable[[], float | None]
+    teacher_forced: Callable[[Sequence[Context]], Forced] = lambda contexts: {}
     seconds: dict[int, float] = field(default_factory=dict)
     answers: dict[Question, Forecast] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -107,12 +111,17 @@ class Rival:
 
 
 class Interleaved:
-    """A Forecaster over two rivals. What the reference says is the answer."""
+    """A Forecaster over two rivals. What the reference says is the answer.
+
+    kept  the contexts of some of the questions, evenly spread over all of them
+    """
 
     def __init__(self, reference: Rival, candidate: Rival) -> None:
         self.name = reference.name
         self.reference, self.candidate = reference, candidate
         self.questions = 0
+        self.kept: list[Sequence[Context]] = []
+        self._every = 1
 
     def warm_up(self) -> None:
         """Whoever made the rivals warmed them up: what that takes is part of what is compared."""
@@ -123,8 +132,15 @@ class Interleaved:
         found = self.reference.ask(self.questions, contexts)
         if not self.questions % 2:
             self.candidate.ask(self.questions, contexts)
+        self._keep(contexts)
         self.questions += 1
         return found
+
+    def _keep(self, contexts: Sequence[Context]) -> None:
+        if self.questions % self._every == 0:
+            self.kept.append(contexts)
+        if len(self.kept) > _KEPT:
+            self.kept, self._every = self.kept[::2], 2 * self._every
 
     def close(self) -> None:
         self.reference.forecaster.close()

@@ -14,19 +14,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.research.intervals import Interval, mean_interval, usual_block
+
 Floats = NDArray[np.float64]
 
 Z95 = NormalDist().inv_cdf(0.975)
 FEWEST = 30  # pairs; a verdict on fewer would be one on the sample
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    low: float
-    high: float
-
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +155,7 @@ def compare(ours: Floats, theirs: Floats, *, overlap: int, seed: int = 0) -> Dif
     return Difference(
         mean=float(difference.mean()),
         count=len(difference),
-        interval=block_bootstrap(difference, block=max(lags + 1, _usual_block(len(difference))), seed=seed),
+        interval=mean_interval(difference, max(lags + 1, usual_block(len(difference))), seed=seed),
         statistic=statistic,
         p_value=None if statistic is None else 2 * NormalDist().cdf(-abs(statistic)),
     )
@@ -188,22 +181,5 @@ def hac_variance(values: Floats, lags: int) -> float:
     return total
 
 
-def block_bootstrap(values: Floats, *, block: int, seed: int, resamples: int = 2000, level: float = 0.95) -> Interval:
-    """Interval of the mean from circular blocks, which keep what neighbours have in common (Politis, Romano 1992)."""
-    count = len(values)
-    block = min(max(block, 1), count)
-    pieces = -(-count // block)
-    starts = np.random.default_rng(seed).integers(0, count, size=(resamples, pieces))
-    ring = np.concatenate([values, values[: block - 1]])
-    sums = np.concatenate([[0.0], np.cumsum(ring)])
-    means = (sums[starts + block] - sums[starts]).sum(axis=1) / (pieces * block)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(low=float(low), high=float(high))
-
-
 def _usual_lags(count: int) -> int:
     return math.floor(4 * math.pow(count / 100, 2 / 9))
-
-
-def _usual_block(count: int) -> int:
-    return max(1, round(math.cbrt(count)))

@@ -5,23 +5,36 @@ valid   did both arms run, without a failure, on the same bars, as two different
         where not.
 alike   does the compiled arm give the same forecasts, recompiling nothing? EAGER where not.
 faster  by more than the rule asks, with 95% confidence? EAGER where it is surely not, INCONCLUSIVE where it is unclear.
+
+Every question is a few findings, which are all that the verdict is made from: what is shown is what decided.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from forecasters.compile_report import CompileReport
 from settings.research import Compare
+from trader.research.enough import cycles_for_rows, cycles_for_speed
 
 
 class Outcome(StrEnum):
     COMPILED = "COMPILED"
     EAGER = "EAGER"
     INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Answer(StrEnum):
+    """Of one finding. The first is no evidence, the second speaks against compiling, the third may be either."""
+
+    INVALID = "no evidence"
+    AGAINST = "no"
+    UNCLEAR = "unclear"
+    WARNING = "warning"
+    FOR = "yes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +77,36 @@ class ArmEvidence:
 class Evidence:
     """Two arms on the same questions. `reference` is the eager one.
 
-    unlike     what the comparison of the forecasts themselves found; "" where they are alike
+    questions  cycles at which both were asked
+    alike      how alike the forecasts themselves are, in words; `unlike` why that is not enough, "" where it is
+    outputs    the same of the networks' raw outputs, "" where they have none; `outputs_unlike` likewise
+    outputs_failure  why those could not be compared, "" where they could or there are none
     speed_up   median over the questions of the reference's time by the candidate's
     speed_low, speed_high   its 95% interval
     """
 
     reference: ArmEvidence
     candidate: ArmEvidence
+    questions: int
+    alike: str
     unlike: str
+    outputs: str
+    outputs_unlike: str
+    outputs_failure: str
     speed_up: float
     speed_low: float
     speed_high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the rule: what was measured, what is asked, whether it holds, and why not, a line each."""
+
+    name: str
+    measured: str
+    asked: str
+    answer: Answer
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,44 +114,55 @@ class Verdict:
     outcome: Outcome
     reasons: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def decide(evidence: Evidence, rule: Compare) -> Verdict:
     """What the rule says of this evidence, with every reason for it."""
-    invalid = tuple(_invalid(evidence, rule))
-    if invalid:
-        return Verdict(outcome=Outcome.INCONCLUSIVE, reasons=invalid)
-    warnings = tuple(_warnings(evidence, rule))
-    against = tuple(_unlike(evidence, rule))
-    if against or evidence.speed_high <= rule.speed_up:
-        slow = (
-            ()
-            if evidence.speed_high > rule.speed_up
-            else (f"{_speed(evidence)}, more than {rule.speed_up:g} is asked",)
-        )
-        return Verdict(outcome=Outcome.EAGER, reasons=(*against, *slow), warnings=warnings)
-    if evidence.speed_low <= rule.speed_up:
-        unclear = f"{_speed(evidence)}: it is unclear whether that is more than {rule.speed_up:g}, ask more forecasts"
-        return Verdict(outcome=Outcome.INCONCLUSIVE, reasons=(unclear,), warnings=warnings)
-    return Verdict(outcome=Outcome.COMPILED, reasons=tuple(_for(evidence)), warnings=warnings)
+    findings = (
+        _ran(evidence),
+        _sample(evidence, rule),
+        _two_arms(evidence),
+        _forecasts(evidence),
+        _outputs(evidence, rule),
+        _errors(evidence, rule),
+        _returns(evidence, rule),
+        _compiler(evidence, rule),
+        _speed(evidence, rule),
+    )
+    outcome, decisive = _outcome({finding.answer for finding in findings})
+    named = [reason for finding in findings if finding.answer is decisive for reason in finding.reasons]
+    warned = [reason for finding in findings if finding.answer is Answer.WARNING for reason in finding.reasons]
+    return Verdict(
+        outcome=outcome,
+        reasons=tuple(_for(evidence) if outcome is Outcome.COMPILED else named),
+        warnings=() if decisive is Answer.INVALID else tuple(warned),
+        findings=findings,
+    )
+
+
+def _outcome(answers: set[Answer]) -> tuple[Outcome, Answer]:
+    """And which answers are the reason for it."""
+    if Answer.INVALID in answers:
+        return Outcome.INCONCLUSIVE, Answer.INVALID
+    if Answer.AGAINST in answers:
+        return Outcome.EAGER, Answer.AGAINST
+    if Answer.UNCLEAR in answers:
+        return Outcome.INCONCLUSIVE, Answer.UNCLEAR
+    return Outcome.COMPILED, Answer.FOR
 
 
 # ---- is it evidence at all? ----
 
 
-def _invalid(evidence: Evidence, rule: Compare) -> Iterator[str]:
-    reference, candidate = evidence.reference, evidence.candidate
-    for arm in (reference, candidate):
-        yield from _arm_problems(arm, rule)
-    yield from _same_arms(reference, candidate)
-    if reference.inputs != candidate.inputs:
-        yield "the arms were not asked the same"
-    figures = (evidence.speed_up, evidence.speed_low, evidence.speed_high, reference.mae, candidate.mae)
-    if not all(math.isfinite(figure) and figure >= 0 for figure in figures):
-        yield "a figure is missing or not finite"
+def _ran(evidence: Evidence) -> Finding:
+    arms = (evidence.reference, evidence.candidate)
+    answered = " and ".join(f"{arm.given} of {arm.asked}" for arm in arms)
+    problems = [problem for arm in arms for problem in _arm_problems(arm)]
+    return _finding("both arms answered", answered, "all, no failure", problems, Answer.INVALID)
 
 
-def _arm_problems(arm: ArmEvidence, rule: Compare) -> Iterator[str]:
+def _arm_problems(arm: ArmEvidence) -> Iterator[str]:
     if arm.failures:
         yield f"{arm.name} failed {len(arm.failures)} times, first: {arm.failures[0]}"
     if arm.given < arm.asked:
@@ -128,21 +171,47 @@ def _arm_problems(arm: ArmEvidence, rule: Compare) -> Iterator[str]:
         yield f"{arm.name} answered {arm.misplaced} times with a forecast of other bars"
     if arm.served_eager:
         yield f"{arm.name} was served {arm.served_eager} times by its eager fallback"
-    if arm.asked < rule.least_forecasts:
-        yield f"{arm.name} was asked for {arm.asked} forecasts; at least {rule.least_forecasts} decide anything"
-    if arm.trades is not None and arm.trades < rule.least_trades:
-        yield f"{arm.name} made {arm.trades} round trips in its backtest; at least {rule.least_trades} decide anything"
+
+
+def _sample(evidence: Evidence, rule: Compare) -> Finding:
+    arms = (evidence.reference, evidence.candidate)
+    asked = min(arm.asked for arm in arms)
+    trades = [arm.trades for arm in arms if arm.trades is not None]
+    measured = f"{asked} forecasts" + (f", {min(trades)} round trips" if trades else "")
+    problems = [problem for arm in arms for problem in _too_few(arm, evidence.questions, rule)]
+    least = f"{rule.least_forecasts} and {rule.least_trades}"
+    return _finding("enough of them", measured, least, problems, Answer.INVALID)
+
+
+def _too_few(arm: ArmEvidence, questions: int, rule: Compare) -> Iterator[str]:
+    for what, count, least in (
+        ("was asked for {} forecasts", arm.asked, rule.least_forecasts),
+        ("made {} round trips in its backtest", arm.trades, rule.least_trades),
+    ):
+        if count is not None and count < least:
+            needed = cycles_for_rows(count, least, questions)
+            instead = "another span or strategy" if needed is None else f"about {needed} cycles"
+            yield f"{arm.name} {what.format(count)}; at least {least} decide anything: {instead} would do"
     if arm.total_return is not None and not math.isfinite(arm.total_return):
         yield f"{arm.name}'s backtest has no finite return"
 
 
-def _same_arms(reference: ArmEvidence, candidate: ArmEvidence) -> Iterator[str]:
+def _two_arms(evidence: Evidence) -> Finding:
+    reports = [arm.report for arm in (evidence.reference, evidence.candidate)]
+    counts = " and ".join("?" if report is None else str(report.frames) for report in reports)
+    return _finding("graphs compiled", counts, "0 and more", _same_arms(evidence), Answer.INVALID)
+
+
+def _same_arms(evidence: Evidence) -> Iterator[str]:
     """Whether one of them is really compiled, the other really not, and both are one model."""
+    reference, candidate = evidence.reference, evidence.candidate
     if reference.model != candidate.model:
         models = f"{reference.model or 'nothing'} and {candidate.model or 'nothing'}"
         yield f"{models} are different models, which says nothing about compiling"
     if reference.key == candidate.key:
         yield "both arms have the same forecast key: they are one and the same"
+    if reference.inputs != candidate.inputs:
+        yield "the arms were not asked the same"
     if reference.report is None or candidate.report is None:
         yield "an arm does not tell what its compiler did"
         return
@@ -155,51 +224,119 @@ def _same_arms(reference: ArmEvidence, candidate: ArmEvidence) -> Iterator[str]:
 # ---- is it the same, and good? ----
 
 
-def _unlike(evidence: Evidence, rule: Compare) -> Iterator[str]:
-    reference, candidate = evidence.reference, evidence.candidate
-    if evidence.unlike:
-        yield f"the forecasts differ: {evidence.unlike}"
-    change = _change(candidate.mae, reference.mae)
-    if abs(change) >= rule.accuracy:
-        yield f"the mean absolute error changes by {change:+.1%}, less than {rule.accuracy:.0%} is allowed"
-    moved = _return_change(evidence)
-    if moved is not None and abs(moved) > rule.returns_fail:
-        yield f"the backtest's return changes by {moved:+.1%}, at most {rule.returns_fail:.0%} is allowed"
-    report = candidate.report
-    assert report is not None
-    if report.recompiles > rule.recompiles:
-        yield f"{report.recompiles} graphs were made after the warm-up, {rule.recompiles} are allowed"
-    if report.graph_breaks:
-        yield f"its graph is broken in {report.graph_breaks} places"
-    if report.cudagraph_skips:
-        yield f"CUDA graphs were skipped {report.cudagraph_skips} times"
+def _forecasts(evidence: Evidence) -> Finding:
+    unlike = [f"the forecasts differ: {evidence.unlike}"] if evidence.unlike else []
+    return _finding("the same forecasts", evidence.alike, "nearly all", unlike, Answer.AGAINST)
 
 
-def _warnings(evidence: Evidence, rule: Compare) -> Iterator[str]:
+def _outputs(evidence: Evidence, rule: Compare) -> Finding:
+    name, asked = "the same raw outputs", f"within {rule.teacher_forced:g} (float32)"
+    if evidence.outputs_failure:
+        return _finding(name, "?", asked, [evidence.outputs_failure], Answer.INVALID)
+    if not evidence.outputs:
+        reason = "the model shows no logits: it was judged by its forecasts alone"
+        return _finding(name, "no logits", asked, [reason], Answer.WARNING)
+    unlike = [evidence.outputs_unlike] if evidence.outputs_unlike else []
+    return _finding(name, evidence.outputs, asked, unlike, Answer.AGAINST)
+
+
+def _errors(evidence: Evidence, rule: Compare) -> Finding:
+    name, asked = "error of the close", f"within {rule.accuracy:.0%}"
+    if not _finite(evidence.reference.mae, evidence.candidate.mae):
+        missing = "a figure is missing or not finite: the error of the close"
+        return _finding(name, "?", asked, [missing], Answer.INVALID)
+    change = _mae_change(evidence)
+    reasons = [f"the mean absolute error changes by {change:+.1%}, less than {rule.accuracy:.0%} is allowed"]
+    return _finding(name, f"{change:+.2%}", asked, reasons if abs(change) >= rule.accuracy else [], Answer.AGAINST)
+
+
+def _returns(evidence: Evidence, rule: Compare) -> Finding:
+    name, asked = "return of the backtest", f"within {rule.returns_pass:.0%}, {rule.returns_fail:.0%} at most"
     moved = _return_change(evidence)
     if moved is None:
-        yield "no backtest was run: nothing is known of the returns"
-    elif rule.returns_pass < abs(moved) <= rule.returns_fail:
-        yield f"the backtest's return changes by {moved:+.1%}"
+        reason = "no backtest was run: nothing is known of the returns"
+        return _finding(name, "?", asked, [reason], Answer.WARNING)
+    measured = f"{moved:+.2%}"
+    if abs(moved) > rule.returns_fail:
+        reason = f"the backtest's return changes by {moved:+.1%}, at most {rule.returns_fail:.0%} is allowed"
+        return _finding(name, measured, asked, [reason], Answer.AGAINST)
+    moves = abs(moved) > rule.returns_pass
+    warned = [f"the backtest's return changes by {moved:+.1%}"] if moves else []
+    return _finding(name, measured, asked, warned, Answer.WARNING)
+
+
+def _compiler(evidence: Evidence, rule: Compare) -> Finding:
+    name, asked = "recompiles, breaks, skips", f"{rule.recompiles}, 0, 0"
+    report = evidence.candidate.report
+    if report is None:  # which is no evidence, and said elsewhere
+        return Finding(name=name, measured="?", asked=asked, answer=Answer.INVALID)
+    against = []
+    if report.recompiles > rule.recompiles:
+        against.append(f"{report.recompiles} graphs were made after the warm-up, {rule.recompiles} are allowed")
+    if report.graph_breaks:
+        against.append(f"its graph is broken in {report.graph_breaks} places")
+    if report.cudagraph_skips:
+        against.append(f"CUDA graphs were skipped {report.cudagraph_skips} times")
+    measured = f"{report.recompiles}, {report.graph_breaks}, {report.cudagraph_skips}"
+    return _finding(name, measured, asked, against, Answer.AGAINST)
+
+
+# ---- is it faster? ----
+
+
+def _speed(evidence: Evidence, rule: Compare) -> Finding:
+    middle, low, high = evidence.speed_up, evidence.speed_low, evidence.speed_high
+    name, asked = "speed-up", f"more than {rule.speed_up:g}"
+    if not _finite(middle, low, high):
+        missing = "a figure is missing or not finite: the speed-up"
+        return _finding(name, "?", asked, [missing], Answer.INVALID)
+    measured, told = f"{middle:.2f} ({low:.2f} to {high:.2f})", _speed_told(evidence)
+    if high <= rule.speed_up:
+        reason = f"{told}, more than {rule.speed_up:g} is asked"
+        return _finding(name, measured, asked, [reason], Answer.AGAINST)
+    if low <= rule.speed_up:
+        reason = (
+            f"{told}: it is unclear whether that is more than {rule.speed_up:g}. {_what_would_tell(evidence, rule)}"
+        )
+        return _finding(name, measured, asked, [reason], Answer.UNCLEAR)
+    return Finding(name=name, measured=measured, asked=asked, answer=Answer.FOR)
+
+
+def _what_would_tell(evidence: Evidence, rule: Compare) -> str:
+    needed = cycles_for_speed(
+        evidence.speed_up, evidence.speed_low, evidence.speed_high, rule.speed_up, evidence.questions
+    )
+    if needed is None:
+        return "So near to it no number of cycles would tell: for this model on this machine it hardly matters"
+    return f"If the middle stays where it is, about {needed} cycles instead of {evidence.questions} would tell"
+
+
+# ---- in words ----
+
+
+def _finding(name: str, measured: str, asked: str, reasons: Iterable[str], otherwise: Answer) -> Finding:
+    """It holds where there is no reason why not."""
+    against = tuple(reasons)
+    answer = otherwise if against else Answer.FOR
+    return Finding(name=name, measured=measured, asked=asked, answer=answer, reasons=against)
 
 
 def _for(evidence: Evidence) -> Iterator[str]:
-    yield _speed(evidence)
+    yield _speed_told(evidence)
     yield f"the forecasts are the same, the mean absolute error changes by {_mae_change(evidence):+.2%}"
+    if evidence.outputs:
+        yield f"given the same past, the networks say the same: they differ by {evidence.outputs}"
     moved = _return_change(evidence)
     if moved is not None:
         yield f"the backtest's return changes by {moved:+.2%}"
 
 
-def _speed(evidence: Evidence) -> str:
+def _speed_told(evidence: Evidence) -> str:
     return f"{evidence.speed_up:.2f} times as fast (95%: {evidence.speed_low:.2f} to {evidence.speed_high:.2f})"
 
 
 def _mae_change(evidence: Evidence) -> float:
-    return _change(evidence.candidate.mae, evidence.reference.mae)
-
-
-def _change(after: float, before: float) -> float:
+    before, after = evidence.reference.mae, evidence.candidate.mae
     if before == 0:
         return 0.0 if after == 0 else math.inf
     return after / before - 1
@@ -209,3 +346,7 @@ def _return_change(evidence: Evidence) -> float | None:
     """In shares of the cash at the start, so that a return near nought does not make any change look large."""
     before, after = evidence.reference.total_return, evidence.candidate.total_return
     return None if before is None or after is None else after - before
+
+
+def _finite(*figures: float) -> bool:
+    return all(math.isfinite(figure) and figure >= 0 for figure in figures)

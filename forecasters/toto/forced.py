@@ -1,0 +1,74 @@
+"""What the network says of each step ahead when what came before is given: Toto 2.0's quantiles, Toto 1.0's mixtures.
+
+Toto 1.0 goes on from patch to patch: each patch ahead is taken to be the context's last one again, whatever the network
+thinks of it. V variates, P steps of a patch, K components.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from forecasters.forced import Outputs
+from forecasters.toto.inputs import prepared
+from forecasters.toto.toto1.mixture import Mixture
+from forecasters.toto.toto1.model import Toto1
+from forecasters.toto.toto1.network import Read
+from forecasters.toto.toto2.model import Toto2
+
+Floats = NDArray[np.float64]
+
+
+def forced_outputs(
+    model: Toto1 | Toto2,
+    series: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    horizon: int,
+    *,
+    samples: int,
+    samples_per_batch: int,
+) -> dict[str, Outputs]:
+    """series, mask [V, T]. By the graphs that forecast, where the model is compiled: for so many samples at once."""
+    if isinstance(model, Toto2):
+        found = model.ordered(series, mask, horizon).values  # [Q, V, H]
+        return {"quantiles": Outputs(values=_table(found.movedim(0, -1)), kind="numbers")}
+    return _mixtures(model, series, mask, horizon, samples=samples, batch=min(samples_per_batch, samples))
+
+
+def _mixtures(
+    model: Toto1, series: NDArray[np.float32], mask: NDArray[np.bool_], horizon: int, *, samples: int, batch: int
+) -> dict[str, Outputs]:
+    given = prepared(series, mask, horizon, patch=model.patch, groups=None, device=model._device)
+    count = len(series)
+    again = given.series[:, -model.patch :]  # [V, P]
+    seen: list[Mixture] = []
+
+    def choose(mixture: Mixture, read: Read | None) -> Tensor:
+        seen.append(mixture)
+        patch = torch.zeros(mixture.loc.shape[:-1], device=again.device)  # [S, V of the bucket, P]
+        patch[:, :count] = again
+        return patch
+
+    model.paths(given, batch, batch, choose)
+    parts = {
+        "degrees of freedom": [each.df for each in seen],
+        "locations": [each.loc for each in seen],
+        "scales": [each.scale for each in seen],
+        "odds": [each.odds for each in seen],
+    }
+    return {
+        name: Outputs(
+            # [V, H, K] of one sample: all were given the same
+            values=_table(torch.cat([part[0, :count] for part in each], dim=1)[:, :horizon]),
+            kind="odds" if name == "odds" else "numbers",
+        )
+        for name, each in parts.items()
+    }
+
+
+def _table(found: Tensor) -> Floats:
+    """[..., K] -> [N, K]"""
+    table: Floats = found.flatten(0, -2).double().cpu().numpy()
+    return table

@@ -132,7 +132,10 @@ def start_exchange(
     fresh: bool,
     say: Callable[[str], None],
 ) -> OwnExchange:
-    """Start it, to be ended with `stack`. `chosen`: see exchange_arguments. Raises AccountLocked, ConfigurationError, VenueUnreachable."""
+    """Start it, to be ended with `stack`. Raises AccountLocked, ConfigurationError, VenueUnreachable.
+
+    chosen  see exchange_arguments
+    """
     folder = SimFolder(settings.store.state_dir / "sim", exchange_arguments(settings, chosen=chosen))
     # before anything is touched: another run's ledger and journal must not be taken from under it
     stack.enter_context(AccountLock(folder.path, "of this simulation"))

@@ -14,7 +14,8 @@ from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecas
 from settings.load import Loaded
 from settings.schema import Settings
 from trader.backend import check_backend, open_backend
-from trader.core.market import Bars, future_times, to_datetime
+from trader.core.days import starts_ahead
+from trader.core.market import Bars, to_datetime
 from trader.core.types import AssetClass, Symbol, Timeframe
 from trader.errors import ConfigurationError, VenueUnreachable
 from trader.ports import Broker
@@ -52,7 +53,7 @@ def forecast_of(settings: Settings, seen: Seen) -> Forecast:
     """By the configured backend, in its own process. Raises ForecastError."""
     bars = seen.bars
     after = bars.last_start + bars.timeframe.duration
-    future = future_times(after, bars.timeframe, settings.trading.horizon, seen.sessions)
+    future = starts_ahead(bars.symbol, bars.times, bars.timeframe, settings.trading.horizon, after, seen.sessions)
     context = Context(symbol=str(bars.symbol), times=bars.times, values=bars.values, future_times=future)
     worker = open_backend(settings, lambda line: None)
     try:

@@ -274,6 +274,9 @@ class Scene:
         assert check.wait() == 0, check.said()
 
     def close(self) -> None:
+        """May be done early, and again."""
+        if not self.folder.exists():
+            return
         for program in self.programs:
             program.kill()
         self.session.close()

@@ -72,4 +72,6 @@ def load_toto(
     second = second_config(config)
     tensors = read_tensors(place)
     check_tensors(tensors, names2.tensor_shapes(second), "Toto 2.0")
-    return Toto2(second, tensors, device=target, buckets=sizes, dtype=DTYPES[dtype], compilation=compilation)
+    return Toto2(
+        second, tensors, device=target, buckets=sizes, dtype=DTYPES[dtype], compilation=compilation, exact=exact
+    )

@@ -106,3 +106,8 @@ def quarter_turned(state: Tensor) -> Tensor:
 def unflattened(tensor: Tensor, axis: int, sizes: tuple[int, ...]) -> Tensor:
     """One axis made into several."""
     return torch.unflatten(tensor, axis, sizes)
+
+
+def gone_on(start: Tensor, more: Tensor) -> Tensor:
+    """[..., P] running sums from `start` [...], added up one by one as in a single run over all steps."""
+    return torch.cat((start[..., None], more), dim=-1).cumsum(-1)[..., 1:]

@@ -63,26 +63,35 @@ def error(found: np.ndarray, wanted: np.ndarray, patch: int | None = None) -> fl
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Toto]]:
-    """Exact and padded, by size."""
+    """By size and way: the size asked for, that of a bucket, and with factors folded into the weights."""
     found: dict[str, dict[str, Any]] = {}
     for size in ("tiny", "tiny-1.0"):
         folder = folder_of(size, tmp_path_factory.mktemp(size))
-        found[size] = {"exact": load_toto(folder), "padded": load_toto(folder, buckets=BUCKETS)}
+        ways = {"exact": load_toto(folder), "padded": load_toto(folder, buckets=BUCKETS)}
+        found[size] = ways | {"folded": load_toto(folder, exact=False)}
     return found
 
 
-@pytest.mark.parametrize("way", ["exact", "padded"])
+@pytest.mark.parametrize("way", ["exact", "padded", "folded"])
 @pytest.mark.parametrize(("size", "name"), [("tiny-1.0", name) for name in FIRST] + [("tiny", name) for name in SECOND])
 def test_the_answer_is_the_originals(size: str, name: str, way: str, models: dict[str, dict[str, Toto]]) -> None:
     assert error(asked(models[size][way], BY_SIZE[size][name]), answers(size)[name]) < 1
 
 
+@pytest.mark.parametrize("asked_for", [{"compile": True}, {"dtype": "bfloat16"}])
+def test_what_rounds_otherwise_is_not_called_exact(asked_for: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="exact"):
+        load_toto(folder_of("tiny", tmp_path), exact=True, **asked_for)
+
+
 @pytest.mark.parity
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(("size", "cases"), [("base-1.0", PUBLISHED_FIRST), ("22m", PUBLISHED_SECOND)])
 def test_at_a_published_size_the_answers_are_the_originals(
-    size: str, cases: Mapping[str, Case], tmp_path: Path
+    size: str, cases: Mapping[str, Case], exact: bool, tmp_path: Path
 ) -> None:
-    toto = load_toto(folder_of(size, tmp_path))
+    """To the bit where exact, on a processor of the kind that the answers are from."""
+    toto = load_toto(folder_of(size, tmp_path), exact=exact)
     wanted, patch = answers(size), toto.patch if isinstance(toto, Toto1) else None
     errors = {name: error(asked(toto, case), wanted[name], patch) for name, case in cases.items()}
     assert max(errors.values()) < 1, errors

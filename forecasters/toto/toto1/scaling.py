@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from forecasters.toto.parts import gone_on
+
 _VARIANCE_FLOOR = 0.1  # added to each variance, and no scale is below it
 
 
@@ -50,21 +52,16 @@ def scale_next(values: Tensor, carried: Carried) -> tuple[Tensor, Tensor, Carrie
     precise = values.double()
     steps = torch.arange(1, values.shape[-1] + 1, device=values.device, dtype=torch.float64)
     count = carried.seen[..., None] + steps  # [..., P]
-    total = _gone_on(carried.total, precise)
+    total = gone_on(carried.total, precise)
     centre = total / count
     old = (carried.total / carried.seen.clamp_min(1))[..., None]
     before = torch.cat((old, centre[..., :-1]), dim=-1)
-    squares = _gone_on(carried.squares, (precise - before) * (precise - centre))
+    squares = gone_on(carried.squares, (precise - before) * (precise - centre))
     # The same strides as what came in: a slice's own would be another graph at the next patch.
     newest = [part[..., -1].contiguous() for part in (count, total, squares)]
     after = Carried(newest[0], newest[1], newest[2], carried.smallest, carried.largest)
     scale = _scale(after.squares, after.seen, carried.smallest, carried.largest)
     return centre[..., -1].float(), scale.float(), after
-
-
-def _gone_on(start: Tensor, more: Tensor) -> Tensor:
-    """[..., P] running sums from `start` [...], added up one by one as in a single run over all steps."""
-    return torch.cat((start[..., None], more), dim=-1).cumsum(-1)[..., 1:]
 
 
 def _scale(squares: Tensor, count: Tensor, smallest: Tensor, largest: Tensor) -> Tensor:

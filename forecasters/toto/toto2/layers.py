@@ -17,13 +17,24 @@ from torch import Tensor, nn
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.parts import Affine, Norm, Tensors, decay, frequencies, interleaved, quarter_turned, unflattened
 
-_SILU = math.exp(0.8 * 0.5 * math.log(2 / (1 - 1 / math.pi)) + 0.2 * math.log(2))  # keeps unit variance
+SILU = math.exp(0.8 * 0.5 * math.log(2 / (1 - 1 / math.pi)) + 0.2 * math.log(2))  # keeps unit variance
 _POSITIONS = 256  # xPos scale length, patches
-Turns = tuple[Tensor, Tensor]  # cosine and sine
+
+
+class Turns(NamedTuple):
+    """Rotary tables, [M, W] each: how far a token is turned, and how much it fades by its distance."""
+
+    cosine: Tensor
+    sine: Tensor
+    fading: Tensor
+
+    def of(self, kept: Tensor) -> Turns:
+        """[K, W] those of the tokens `kept` [K]."""
+        return Turns(*(part.index_select(0, kept) for part in self))
 
 
 class Tables(NamedTuple):
-    """Rotary tables, [M, W] each: the decay has the one sign for queries and the other for keys."""
+    """Keys fade by the reverse of what queries do."""
 
     queries: Turns
     keys: Turns
@@ -48,7 +59,7 @@ class ResidualPerceptron(nn.Module):
 
         power, half = (1.0 if readout else 0.5), math.sqrt(0.5)
         self.first = affine("linear1", 0.5)
-        self.second = affine("linear2", power, inner=_SILU, outer=half)
+        self.second = affine("linear2", power, inner=SILU, outer=half)
         self.straight = affine("skip_proj", power, outer=half)
 
     def forward(self, state: Tensor) -> Tensor:
@@ -97,7 +108,7 @@ class Attention(nn.Module):
         if self.query_norm is not None:
             query = self.query_norm(query)
         if tables is not None:
-            query = _turned(query, *tables)
+            query = turned(query, tables)
         seen = F.scaled_dot_product_attention(
             query, known.keys, known.values, attn_mask=mask, scale=self.scale, enable_gqa=self.heads != self.key_heads
         )
@@ -111,7 +122,7 @@ class Attention(nn.Module):
         value = unflattened(value, -1, (self.key_heads, self.value_width)).transpose(1, 2)
         if self.key_norm is not None:
             key = self.key_norm(key)
-        return Known(_turned(key, *tables) if tables is not None else key, value)
+        return Known(turned(key, tables) if tables is not None else key, value)
 
 
 class Layer(nn.Module):
@@ -141,11 +152,10 @@ class Layer(nn.Module):
         """
         looked: Tensor = self.norm1(state)
         known = self.attention.known(looked, tables.keys)
-        cosine, sine = tables.queries
+        turns = tables.queries
         if kept is not None:
-            state, looked = state.index_select(1, kept), looked.index_select(1, kept)
-            cosine, sine = cosine.index_select(0, kept), sine.index_select(0, kept)
-        return self._completed(state, self.attention(looked, known, mask, (cosine, sine))), known
+            state, looked, turns = state.index_select(1, kept), looked.index_select(1, kept), turns.of(kept)
+        return self._completed(state, self.attention(looked, known, mask, turns)), known
 
     def next_in_time(self, state: Tensor, mask: Tensor, tables: Tables, cache: Known, slots: Tensor) -> Tensor:
         """[G, M, D] -> the same. Keys and values go to `slots` [M] of the cache, all of which is looked at."""
@@ -174,20 +184,20 @@ class Positions(nn.Module):
         self.register_buffer("theta", frequencies(width))
         self.register_buffer("decay", decay(width))
 
-    def forward(self, positions: Tensor, total: Tensor, sign: float) -> tuple[Tensor, Tensor]:
-        """[M] positions of `total` patches -> cosine and sine [M, W], times the decay to the power of `sign`."""
+    def forward(self, positions: Tensor, total: Tensor) -> Tables:
+        """[M] positions of `total` patches -> [M, W]"""
         angles = interleaved(positions.float()[:, None] * self.theta)
-        if not self.xpos:
-            return angles.cos(), angles.sin()
         power = (positions - total // 2).float() / _POSITIONS
-        fading = interleaved(self.decay ** (sign * power[:, None]))
-        return angles.cos() * fading, angles.sin() * fading
+        fading = interleaved(self.decay ** power[:, None]) if self.xpos else torch.ones_like(angles)
+        cosine, sine = angles.cos(), angles.sin()
+        return Tables(Turns(cosine, sine, fading), Turns(cosine, sine, fading.reciprocal()))
 
 
-def _turned(state: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+def turned(state: Tensor, turns: Turns) -> Tensor:
     """The first half of the last axis turned, the second as it is."""
     turning, still = state.chunk(2, dim=-1)
-    return torch.cat((turning * cosine + quarter_turned(turning) * sine, still), dim=-1)
+    moved = (turning * turns.cosine + quarter_turned(turning) * turns.sine) * turns.fading
+    return torch.cat((moved, still), dim=-1)
 
 
 def _residual_shares(tau: Tensor) -> tuple[float, float]:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.parts import Norm, Tensors, unflattened
-from forecasters.toto.toto2.layers import Known, Layer, Positions, ResidualPerceptron, Tables
+from forecasters.toto.toto2.layers import Known, Layer, Positions, ResidualPerceptron
+from forecasters.toto.toto2.plain import PlainLayer, PlainNorm, PlainPerceptron
 from forecasters.toto.toto2.scaling import Carried, bounds, causal_scale, finite, scale_next
 
 UNSEEN = -1  # the group of a patch in which nothing was observed
@@ -46,19 +47,23 @@ class Caches(NamedTuple):
 class Network(nn.Module):
     """Equal shapes make equal graphs: the context's length is a tensor."""
 
-    def __init__(self, config: Toto2Config, tensors: Tensors) -> None:
+    def __init__(self, config: Toto2Config, tensors: Tensors, *, exact: bool) -> None:
+        """exact: rounded as the original is, which takes longer and can't be compiled."""
         super().__init__()
+        self.exact = exact
+        perceptron, layer = (PlainPerceptron, PlainLayer) if exact else (ResidualPerceptron, Layer)
         self.patch, self.levels = config.patch_size, len(config.levels)
         self.over_variates = config.over_variates
         self.key_heads, self.widths = config.key_heads, (config.query_width, config.value_width)
         self.narrowing = max(index for index, over in enumerate(self.over_variates) if not over)
-        self.embed = ResidualPerceptron(tensors, "patch_proj", readout=False)
+        self.embed = perceptron(tensors, "patch_proj", readout=False)
         self.layers = nn.ModuleList(
-            Layer(config, tensors, f"transformer.layers.{index}") for index in range(len(self.over_variates))
+            layer(config, tensors, f"transformer.layers.{index}") for index in range(len(self.over_variates))
         )
         self.positions = Positions(config)
-        self.norm = Norm(config.width, tensors.get("transformer.out_norm.weight"), config.norm_eps)
-        self.head = ResidualPerceptron(tensors, "output_head.param_projection.proj", readout=True)
+        weight = tensors.get("transformer.out_norm.weight")
+        self.norm = PlainNorm(weight, config.norm_eps) if exact else Norm(config.width, weight, config.norm_eps)
+        self.head = perceptron(tensors, "output_head.param_projection.proj", readout=True)
 
     def forward(
         self,
@@ -98,7 +103,7 @@ class Network(nn.Module):
         together so many variates, one after the other, and no others, may be of one group; divides V
         """
         centre, scale, carried = causal_scale(series, seen, self.patch, fewest)  # [V, N]
-        tokens = self._tokens(series, seen, centre, scale)  # [V, N, D]
+        tokens = self._context_tokens(series, seen, centre, scale, context)  # [V, N, D]
         kept = context - 1 + torch.arange(ahead, device=series.device)  # patch n forecasts patch n + 1
         ids = self._groups(seen, groups, context)
         state, known = self._through(tokens, ids, kept, total, together)
@@ -125,20 +130,22 @@ class Network(nn.Module):
 
         medians   [V, K x P] float32, of the block before
         ids       [V, 2 K] int64: who sees whom over variates
-        slots     [2 K] int64 of the caches: those of the block before, and of this one, which the next overwrites
+        slots     [K + J] int64 of the caches: those of the block before, and of this one, which the next overwrites
         position  [] int64 of the first patch of the block before
         total     [] int64, patches of context and forecast up to this block: the centre of the positions
-        returns   [Q, V, K x P], the network's own order of Q, and what the next block goes on from
+        returns   [Q, V, J x P], the network's own order of Q, and what the next block goes on from
         """
         centre, scale, carried = scale_next(medians, carried, self.patch)  # [V, K]
         known = self._tokens(medians, torch.ones_like(medians, dtype=torch.bool), centre, scale)
-        ahead = torch.zeros_like(medians)
-        unknown = self._tokens(ahead, torch.zeros_like(ahead, dtype=torch.bool), centre, scale)
-        state = torch.cat((known, unknown), dim=1)  # [V, 2 K, D]
-        tables = self._tables(position + torch.arange(state.shape[1], device=state.device), total)
+        ahead = torch.zeros_like(medians)[:, : len(slots) * self.patch - medians.shape[1]]
+        unseen = torch.zeros_like(ahead, dtype=torch.bool)
+        some = len(slots) - centre.shape[1]
+        unknown = self._tokens(ahead, unseen, centre[:, :some], scale[:, :some])
+        state = torch.cat((known, unknown), dim=1)  # [V, K + J, D]
+        tables = self.positions(position + torch.arange(state.shape[1], device=state.device), total)
         order = torch.arange(caches.valid.shape[1], device=state.device)
         over_time = (caches.valid[:, None] & (order <= slots[:, None]))[:, None]  # [V, 1, 2 K, M]
-        over_variates = _same_group(ids, together)
+        over_variates = _same_group(ids[:, : len(slots)], together)
         cached = 0
         for layer, variates in zip(self._typed_layers(), self.over_variates, strict=True):
             if variates:
@@ -147,8 +154,7 @@ class Network(nn.Module):
                 cache = Known(caches.keys[cached], caches.values[cached])
                 state = layer.next_in_time(state, over_time, tables, cache, slots)
                 cached += 1
-        count = centre.shape[1]
-        told = self.norm(state[:, count - 1 : 2 * count - 1])
+        told = self.norm(state)[:, centre.shape[1] - 1 : -1]
         centre, scale = centre[:, -1:], scale[:, -1:]
         return self._quantiles(told, centre, scale, read.low, read.high), carried
 
@@ -176,6 +182,15 @@ class Network(nn.Module):
         tokens: Tensor = self.embed(torch.cat((shrunk, (~observed).to(shrunk.dtype)), dim=-1))
         return tokens
 
+    def _context_tokens(self, series: Tensor, seen: Tensor, centre: Tensor, scale: Tensor, context: Tensor) -> Tensor:
+        if not self.exact:
+            return self._tokens(series, seen, centre, scale)
+        last = int(context)  # what is ahead is asked for apart in the original, and few rows are multiplied otherwise
+        steps = last * self.patch
+        past = self._tokens(series[:, :steps], seen[:, :steps], centre[:, :last], scale[:, :last])
+        ahead = self._tokens(series[:, steps:], seen[:, steps:], centre[:, last:], scale[:, last:])
+        return torch.cat((past, ahead), dim=1)
+
     def _groups(self, seen: Tensor, groups: Tensor, context: Tensor) -> Tensor:
         """[V, N]: the variate's group; unseen patches of the context are one of their own."""
         counted = unflattened(seen, 1, (-1, self.patch)).any(-1)
@@ -191,26 +206,27 @@ class Network(nn.Module):
         order = torch.arange(state.shape[1], device=state.device)
         over_time = ((order[:, None] >= order) & (groups[:, :, None] == groups[:, None, :]))[:, None]  # [V, 1, N, N]
         over_variates = _same_group(groups, together)
-        tables = self._tables(order, total)
+        tables = self.positions(order, total)
         left = []
         for index, (layer, variates) in enumerate(zip(self._typed_layers(), self.over_variates, strict=True)):
             if variates:
                 state = _back(layer.over_variates(_across(state, together), over_variates), state)
-            elif index < self.narrowing:
+            elif index < self.narrowing or self.exact:
                 state, known = layer.over_time(state, over_time, tables)
                 left.append(known)
             else:
+                assert isinstance(layer, Layer)
                 state, known = layer.over_time(state, over_time.index_select(2, kept), tables, kept)
                 left.append(known)
                 over_variates = _same_group(groups.index_select(1, kept), together)
         normed: Tensor = self.norm(state)
+        if self.exact:
+            first = int(kept[0])
+            normed = normed[:, first : first + len(kept)]
         return normed, left
 
-    def _tables(self, positions: Tensor, total: Tensor) -> Tables:
-        return Tables(self.positions(positions, total, 1.0), self.positions(positions, total, -1.0))
-
-    def _typed_layers(self) -> list[Layer]:
-        return [layer for layer in self.layers if isinstance(layer, Layer)]
+    def _typed_layers(self) -> list[Layer | PlainLayer]:
+        return [layer for layer in self.layers if isinstance(layer, (Layer, PlainLayer))]
 
 
 def _across(state: Tensor, together: int) -> Tensor:

@@ -26,7 +26,7 @@ class Scaled(nn.Module):
         super().__init__()
         weight = tensors[f"{base}.weight"]
         self.inner = Affine(weight, tensors.get(f"{base}.bias"))
-        self.factor = 1.0 / weight.shape[1] ** power
+        self.factor: float = 1.0 / weight.shape[1] ** power
 
     def forward(self, state: Tensor) -> Tensor:
         product: Tensor = self.inner(state)

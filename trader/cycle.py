@@ -16,7 +16,7 @@ from forecasters.types import Context, Forecast
 from trader import failpoints
 from trader.board import Board
 from trader.core.bars import bars_problem
-from trader.core.days import expected_start, is_late, is_session_bar, starts_ahead
+from trader.core.days import expected_start, is_late, starts_ahead, trades_now
 from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, Signal, Sizing
 from trader.core.ids import cycle_id
 from trader.core.market import Bars, context_of
@@ -306,17 +306,9 @@ class Trader:
         return intent.symbol not in portfolio.positions and not portfolio.orders_of(intent.symbol)
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
-        """Known, its market open, and one of its bars closed since it opened: of days, that before the session."""
-        timeframe = self.rules.timeframe
-        if symbol not in self.instruments:
-            return False
-        if symbol.asset_class is AssetClass.CRYPTO:
-            return timeframe.floor(bar_close) == bar_close  # a cycle of stocks at their open is none of a coin's
-        now, daily = self.desk.clock.now(), is_session_bar(symbol, timeframe)
-        return any(
-            s.open <= now < s.close and (s.open == bar_close if daily else s.open < bar_close)
-            for s in self.sessions.around(now)
-        )
+        now = self.desk.clock.now()
+        spans = self._spans(symbol, now)
+        return symbol in self.instruments and trades_now(symbol, self.rules.timeframe, bar_close, now, spans)
 
     def _may_enter(self, symbol: Symbol, now: datetime) -> bool:
         """Open, and far enough from the close that a position could still be left again."""

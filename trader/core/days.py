@@ -31,6 +31,20 @@ def is_session_bar(symbol: Symbol, timeframe: Timeframe) -> bool:
     return symbol.asset_class is AssetClass.STOCK and timeframe.unit == "Day"
 
 
+def trades_now(symbol: Symbol, timeframe: Timeframe, bar_close: datetime, now: datetime, sessions: Spans) -> bool:
+    """Whether a cycle is one of this symbol's: its market is open, and one of its bars has closed since it opened.
+
+    Of a stock's days that is the one before the session: its cycle is that of the open. A coin's bars close at full
+    multiples of their length: the cycle of an open is none of a coin's.
+    """
+    if symbol.asset_class is AssetClass.CRYPTO:
+        return timeframe.floor(bar_close) == bar_close
+    daily = is_session_bar(symbol, timeframe)
+    return any(
+        open_ <= now < close and (open_ == bar_close if daily else open_ < bar_close) for open_, close in sessions
+    )
+
+
 def expected_start(symbol: Symbol, timeframe: Timeframe, bar_close: datetime, sessions: Spans) -> datetime:
     """What the newest bar of a cycle must reach: of a session, its open; else the bar's start.
 

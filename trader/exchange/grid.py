@@ -13,27 +13,37 @@ import numpy as np
 
 from trader.core.days import is_session_bar
 from trader.core.types import AssetClass, Symbol, Timeframe
+from trader.exchange.files import Micros
 from trader.exchange.market import Market
-from trader.exchange.series import Series
+from trader.exchange.series import length_of
 
 
 def off_grid(market: Market, symbols: Iterable[Symbol], timeframe: Timeframe) -> dict[str, str]:
     """Of the symbols that could not be traded by bars of that length: why, and what could be done."""
-    series = {symbol: market.series(symbol) for symbol in symbols}
-    found = {symbol.text: _fault(each, timeframe) for symbol, each in series.items() if each is not None}
-    return {name: why for name, why in found.items() if why}
+    found = {}
+    for symbol in symbols:
+        series = market.series(symbol)
+        late = timedelta(0) if series is None else lateness(symbol, series.timeframe, series.columns.times)
+        if series is not None and late and not is_session_bar(symbol, timeframe):
+            found[symbol.text] = f"{told(symbol, series.timeframe, late)}{_instead(symbol, timeframe)}"
+    return found
 
 
-def _fault(series: Series, timeframe: Timeframe) -> str:
-    symbol, own = series.symbol, series.timeframe
-    if is_session_bar(symbol, timeframe) or not len(series.columns):
-        return ""
-    places, counts = np.unique(series.columns.times % series.length_us, return_counts=True)
-    late = timedelta(microseconds=int(places[counts.argmax()]))
-    if not late:
-        return ""
-    instead = " or trade it by --timeframe 1Day" if symbol.asset_class is AssetClass.STOCK else ""
+def lateness(symbol: Symbol, timeframe: Timeframe, times: Micros) -> timedelta:
+    """How long after the venue's bars most of these begin. Zero for a stock's days: those of any stamp are traded."""
+    if is_session_bar(symbol, timeframe) or not len(times):
+        return timedelta(0)
+    places, counts = np.unique(times % length_of(timeframe), return_counts=True)
+    return timedelta(microseconds=int(places[counts.argmax()]))
+
+
+def told(symbol: Symbol, timeframe: Timeframe, late: timedelta) -> str:
     return (
-        f"{symbol}: its {own} bars begin {late} later than the venue's, which begin at full multiples of {own} in UTC: "
-        f"nothing would ever be traded on them. Give finer bars (5Min, say) with --timeframe {timeframe},{instead}"
-    ).rstrip(",")
+        f"{symbol}: its {timeframe} bars begin {late} later than the venue's, which begin at full multiples of "
+        f"{timeframe} in UTC: nothing would ever be traded on them"
+    )
+
+
+def _instead(symbol: Symbol, timeframe: Timeframe) -> str:
+    days = ", or trade it by --timeframe 1Day" if symbol.asset_class is AssetClass.STOCK else ""
+    return f". Give finer bars (5Min, say) with --timeframe {timeframe}{days}"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from trader.core.types import AssetClass, Symbol, Timeframe
 from trader.errors import ConfigurationError
 from trader.exchange.files import Columns, from_micros, to_micros
+from trader.exchange.grid import lateness, told
 from trader.research.table_reading import FIELDS, NO_TIME, RawBars
 
 Mask = NDArray[np.bool_]
@@ -51,6 +52,9 @@ def judge(raw: RawBars, symbol: Symbol, timeframe: Timeframe | None, now: dateti
     notes = list(raw.notes)
     raw = _oldest_first(raw, notes)
     judged = judge_rows(raw, symbol, _length(raw, timeframe), now or datetime.now(UTC))
+    late = lateness(symbol, judged.timeframe, judged.columns.times)
+    if late:
+        notes.append(f"{told(symbol, judged.timeframe, late)}; models can be evaluated and trained on them")
     return replace(judged, notes=tuple(notes))
 
 

@@ -25,6 +25,7 @@ def test_ready_line_names_everything_a_client_needs(tmp_path: Path) -> None:
     with running(ledger=tmp_path / "exchange.db") as exchange:
         assert set(exchange.ready) == {
             "trading_url", "data_url", "trade_stream_url", "ledger", "start", "timeframe", "symbols",
+            "off_grid",
         }  # fmt: skip
         assert exchange.ready["symbols"] == ["BTC/USD", "ETH/USD"]
         assert exchange.ready["ledger"] == str(tmp_path / "exchange.db")

@@ -60,7 +60,7 @@ class Toto(Group):
     compile_mode: CompileMode = Field(default="reduce-overhead", description="What the compiler aims at.")
     compile_backend: CompileBackend = Field(default="inductor", description="Which compiler.")
     model_id: ModelId = Field(
-        default="Datadog/Toto-Open-Base-1.0",
+        default="Datadog/Toto-2.0-22m",
         min_length=1,
         max_length=200,
         description="A hub name or a folder with weights.",

@@ -61,7 +61,7 @@ class Options(BaseModel):
     disable_compile: bool = False
     compile_mode: str = "reduce-overhead"
     compile_backend: str = "inductor"
-    model_id: str = Field(default="Datadog/Toto-Open-Base-1.0", min_length=1)
+    model_id: str = Field(default="Datadog/Toto-2.0-22m", min_length=1)
     num_samples: int = Field(default=256, ge=_FEWEST_PATHS, le=8192)
     samples_per_batch: int = Field(default=256, ge=1)
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -114,8 +114,11 @@ def checkpoint(options: Options) -> Checkpoint:
 
 def notes(options: Options) -> Sequence[str]:
     """What runs here, but not as well as it might."""
+    from forecasters.toto.hub import unpinned
+
     missing = missing_tools() if options.compile_backend == "inductor" else []
-    return [f"toto-compiled would run eager, for want of {tool}" for tool in missing]
+    moving = unpinned(options.model_id)
+    return [*([moving] if moving else []), *(f"toto-compiled would run eager, for want of {tool}" for tool in missing)]
 
 
 def build(options: Options) -> Forecaster:

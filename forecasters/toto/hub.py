@@ -48,6 +48,13 @@ def lacking(model_id: str) -> str | None:
     return f"{model_id} is not in the hub's cache, and HF_HUB_OFFLINE is set: {_ADVICE}"
 
 
+def unpinned(model_id: str) -> str:
+    """What is not certain of a published checkpoint without a commit, as one line; empty where all is."""
+    if is_folder(model_id) or re.search(r"@[0-9a-f]{40}$", model_id):
+        return ""
+    return f"{model_id} names no commit: what is downloaded first is used, and said with each forecast; pin it with @"
+
+
 def is_folder(model_id: str) -> bool:
     """An existing folder, or what can't be a hub name."""
     return Path(model_id).is_dir() or _NAME.fullmatch(model_id) is None or model_id.startswith((".", "/", "~"))

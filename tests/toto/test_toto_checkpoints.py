@@ -194,3 +194,19 @@ def test_impossible_questions_are_refused(tmp_path: Path) -> None:
             toto.quantiles(wrong_series, wrong_mask, horizon)
     with pytest.raises(InvalidContext, match="groups"):
         toto.quantiles(series, mask, 5, groups=[0])
+
+
+@pytest.mark.parametrize(
+    ("model_id", "certain"),
+    [
+        ("Datadog/Toto-2.0-22m", False),
+        ("Datadog/Toto-2.0-22m@main", False),
+        (f"Datadog/Toto-2.0-22m@{'0a' * 20}", True),
+        ("/srv/toto", True),
+    ],
+)
+def test_a_published_model_without_its_commit_is_said_to_be_a_moving_one(model_id: str, certain: bool) -> None:
+    from forecasters.backends import toto
+
+    said = [note for note in toto.notes(toto.Options(model_id=model_id)) if "commit" in note]
+    assert said == [] if certain else "pin it" in said[0]

@@ -11,6 +11,7 @@ import pytest
 from trader.core.types import Symbol
 from trader.exchange.events import Phase
 from trader.exchange.files import from_micros, to_micros
+from trader.exchange.grid import off_grid
 from trader.exchange.market import Market, MarketOptions, open_market
 from trader.exchange.sessions import Sessions
 
@@ -118,6 +119,55 @@ def test_a_daily_stock_bar_plays_in_its_session(tmp_path: Path) -> None:
     # it is told only when its day is over in every zone that a client may think in
     assert market.bars(AAPL, DAY, start=None, end=at("2024-07-03 23:59"), limit=9)[-1].start == at("2024-07-02")
     assert market.bars(AAPL, DAY, start=None, end=at("2024-07-04"), limit=9)[-1].start == at("2024-07-03")
+
+
+@pytest.mark.parametrize("clock", ["T00:00", "T05:00", "T14:30"])
+def test_a_daily_stock_bar_plays_in_its_session_however_it_is_stamped(tmp_path: Path, clock: str) -> None:
+    days = ["2024-03-05", "2024-03-06", "2024-03-07", "2024-03-08"]
+    bars = random_bars(len(days))
+    bars["timestamp"] = np.array([day + clock for day in days], dtype="datetime64[us]")
+    market = replay(write(tmp_path / "d.parquet", bars), AAPL, context=1)
+    thursday = moments_of(market, at(f"2024-03-07{clock}"))
+    assert thursday == [at("2024-03-07 14:30") + timedelta(minutes=97.5 * phase) for phase in Phase]
+    # at its open the newest that is told is the session before
+    told = market.bars(AAPL, DAY, start=None, end=at("2024-03-08 14:30"), limit=9)
+    assert told[-1].start == at(f"2024-03-07{clock}")
+
+
+def test_generated_days_of_stocks_are_stamped_at_new_yorks_midnight() -> None:
+    options = MarketOptions(symbols=(SPY,), timeframe=DAY, start=at("2024-02-20"), context=20, bars=30)
+    market = open_market(options)
+    told = market.bars(SPY, DAY, start=at("2024-03-07"), end=at("2024-03-20"), limit=6)
+    assert [f"{row.start:%m-%d %H:%M}" for row in told] == [
+        "03-07 05:00", "03-08 05:00", "03-11 04:00", "03-12 04:00", "03-13 04:00", "03-14 04:00",
+    ]  # fmt: skip
+    assert all(market.is_open(SPY, tape.at) for tape in played(market, 100))
+
+
+@pytest.mark.parametrize(("first_hour", "count"), [(14, 7), (9, 16)])
+def test_days_made_of_finer_bars_are_those_of_new_york(tmp_path: Path, first_hour: int, count: int) -> None:
+    """With extended hours too: in winter the evening's last hour begins at midnight UTC."""
+    days = ["2024-03-04", "2024-03-05", "2024-03-06"]
+    market = replay(stock_hours(tmp_path, days, first_hour, count), SPY, context=count)
+    told = market.bars(SPY, DAY, start=None, end=at("2024-03-09"), limit=9)
+    assert [row.start for row in told] == [at(f"{day} 05:00") for day in days]
+    finest = market.bars(SPY, HOUR, start=None, end=at("2024-03-09"), limit=99)
+    assert [row.open for row in told] == [row.open for row in finest[::count]]
+    assert [row.close for row in told] == [row.close for row in finest[count - 1 :: count]]
+
+
+def test_bars_that_begin_between_the_venues_are_named_and_days_of_them_are_not(tmp_path: Path) -> None:
+    days = ["2024-03-04", "2024-03-05", "2024-03-06"]
+    half_past = replay(stock_hours(tmp_path, days, 14, 7, minute=30), SPY, context=7)
+    why = off_grid(half_past, [SPY], HOUR)["SPY"]
+    assert "begin 0:30:00 later than the venue's" in why
+    assert "--timeframe 1Hour" in why
+    assert "--timeframe 1Day" in why
+    assert off_grid(half_past, [SPY], DAY) == {}
+    assert off_grid(half_past, [AAPL], HOUR) == {}  # it has no bars at all
+    assert off_grid(replay(stock_hours(tmp_path, days, 14, 7), SPY, context=7), [SPY], HOUR) == {}
+    coin = random_bars(9, start="2024-03-01T06:00", step_us=24 * HOUR_US)
+    assert "full multiples of 1Day" in off_grid(replay(write(tmp_path / "c.parquet", coin), BTC), [BTC], DAY)["BTC/USD"]
 
 
 def test_bars_of_extended_hours_play_while_the_market_is_closed(tmp_path: Path) -> None:

@@ -169,10 +169,9 @@ def _asked(
 
 def _row(plan: Plan, size: str, workers: Mapping[str, Worker], series: int, horizon: int, samples: int | None) -> Row:
     taken: dict[str, list[float]] = {side: [] for side in workers}
+    for worker in workers.values():
+        _asked(worker, plan, size, series, horizon, samples)  # a graph of this size may have to be made
     started, rounds = time.monotonic(), 0
-    for side, worker in workers.items():
-        if side in (COMPILED, ORIGINAL_COMPILED):
-            _asked(worker, plan, size, series, horizon, samples)  # a graph of this size may have to be made
     while rounds < plan.repeats and (rounds == 0 or time.monotonic() - started < PATIENCE_S):
         for side, worker in workers.items():
             taken[side].append(_asked(worker, plan, size, series, horizon, samples))

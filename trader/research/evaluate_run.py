@@ -149,7 +149,7 @@ def _progress() -> Iterator[tuple[Say, Callable[[str, Progress], None]]]:
             shown.update(tasks[name], completed=progress.done, stored=progress.stored)
 
         def say(line: str) -> None:
-            if line.strip():  # a worker's heartbeat says nothing
+            if line.strip() and not line.startswith("INFO "):  # heartbeats, and what is usual of single forecasts
                 shown.console.print(line, style="dim", highlight=False, markup=False)
 
         yield say, listen

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 COLOURS = ("#1f5fa8", "#c8501e", "#2c7a43", "#7a4fa3", "#8a6d1f", "#a8325e")
+MEDIAN, CAME, PAST = COLOURS[0], COLOURS[1], "#333840"  # of a fan
 _GREY = "#8a8f98"
 _WIDTH, _HEIGHT = 4.4, 3.3  # inches
 
@@ -75,13 +76,16 @@ def pit(title: str, levels: Floats, counts: Mapping[str, NDArray[np.int64]]) -> 
         axes.stairs(density, edges, color=colour, linewidth=1.4, label=name)
     axes.set_xlabel("place in the forecast distribution (PIT)")
     axes.set_ylabel("density")
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(0, 1.2 * axes.get_ylim()[1])  # the names stand above, on one line
+    axes.legend(frameon=False, fontsize=8, loc="upper center", ncols=min(len(counts), 4), columnspacing=1.0)
     return _svg(figure)
 
 
 def fan(case: Fan) -> str:
-    """The past closes, the fan from the darkest middle to its outermost quantiles, and what came."""
+    """The past closes, the fan from the darkest middle to its outermost quantiles, and what came: PAST, MEDIAN, CAME.
+
+    Without names of the lines, which would lie upon them: the page has them once for all.
+    """
     figure, axes = _empty(case.title)
     past = np.arange(-len(case.past) + 1, 1)
     ahead = np.arange(len(case.came) + 1)
@@ -89,12 +93,11 @@ def fan(case: Fan) -> str:
     bands = np.concatenate([np.full((len(case.levels), 1), start), case.bands], axis=1)
     half = len(case.levels) // 2
     for outer in range(half):
-        axes.fill_between(ahead, bands[outer], bands[-1 - outer], color=COLOURS[0], alpha=0.14, linewidth=0)
-    axes.plot(ahead, bands[half], color=COLOURS[0], linewidth=1.2, label="median")
-    axes.plot(past, case.past, color="#333840", linewidth=1.0)
-    axes.plot(ahead, np.concatenate([[start], case.came]), color=COLOURS[1], linewidth=1.4, label="came")
+        axes.fill_between(ahead, bands[outer], bands[-1 - outer], color=MEDIAN, alpha=0.14, linewidth=0)
+    axes.plot(ahead, bands[half], color=MEDIAN, linewidth=1.2)
+    axes.plot(past, case.past, color=PAST, linewidth=1.0)
+    axes.plot(ahead, np.concatenate([[start], case.came]), color=CAME, linewidth=1.4)
     axes.set_xlabel("bars from the origin")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
     return _svg(figure)
 
 

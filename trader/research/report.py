@@ -63,6 +63,7 @@ class Run:
     facts        (name, text) in the order in which they are shown
     fans         by symbol, oldest first: those of the decisions
     exits        by symbol: the targets and stops that rested
+    warnings     what one must know before the curves can be read
     closes_only  the bars hold closes and nothing else
     beside       (name, figures) of the same run otherwise: with the kind order within a bar, on finer bars
     """
@@ -75,6 +76,7 @@ class Run:
     fans: Mapping[Symbol, Sequence[Fan]] = field(default_factory=dict)
     exits: Mapping[Symbol, Sequence[Resting]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     closes_only: bool = False
     beside: Sequence[tuple[str, Figures]] = ()
 
@@ -146,6 +148,7 @@ def _head(run: Run, figures: Figures) -> str:
     chips = "".join(el("li", raw(el("b", name)), text) for name, text in run.facts[:6])
     return raw(
         f"<header>{el('h1', run.title)}{el('p', verdict(run.happened, figures), kind='verdict')}"
+        f"{''.join(el('p', each, kind='note') for each in run.warnings)}"
         f'<ul class="chips">{chips}</ul></header>'
     )
 

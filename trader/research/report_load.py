@@ -66,6 +66,7 @@ def _run(folder: Path, result: BacktestResult) -> Run:
         fans=_fans(folder),
         exits=_exits(_rows(folder, "orders")),
         notes=_notes(result),
+        warnings=_warnings(result),
         beside=_beside(result),
     )
 
@@ -189,23 +190,27 @@ def _facts(result: BacktestResult) -> list[tuple[str, str]]:
     return facts
 
 
-def _notes(result: BacktestResult) -> list[str]:
-    notes = list[str]()
+def _warnings(result: BacktestResult) -> list[str]:
+    """What one must know before the curves can be read."""
+    warnings = list[str]()
     if result.denials.get("drawdown"):
-        notes.append(
-            f"The risk layer's limit on the drawdown refused {result.denials['drawdown']:,} entries: from there on the "
-            "account stood still."
+        warnings.append(
+            f"The risk layer's limit on the drawdown refused {result.denials['drawdown']:,} entries: once it was "
+            "reached nothing new was bought."
         )
     if result.halted:
-        notes.append(f"The run was halted: {result.halted}.")
+        warnings.append(f"The run was halted: {result.halted}.")
     if result.problems:
-        notes.append("The books do not add up, so these figures mean nothing: " + "; ".join(result.problems))
-    notes += [
+        warnings.append("The books do not add up, so these figures mean nothing: " + "; ".join(result.problems))
+    return warnings
+
+
+def _notes(result: BacktestResult) -> list[str]:
+    return [
         f"Fitted on {each.fitted_from:%Y-%m-%d} to {each.fitted_to:%Y-%m-%d}, used until {each.used_to:%Y-%m-%d}: "
         + (", ".join(f"{name}={text}" for name, text in each.params.items()) or "the defaults")
         for each in result.windows
     ]
-    return notes
 
 
 # ---- a daemon's journal ----

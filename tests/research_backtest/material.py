@@ -23,11 +23,11 @@ START = datetime(2024, 1, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def bars_of(symbol: str, count: int, seed: int = 3) -> pd.DataFrame:
-    """`count` hourly bars of a generated market, from START on."""
+def bars_of(symbol: str, count: int, seed: int = 3, timeframe: str = "1Hour") -> pd.DataFrame:
+    """`count` bars of a generated market, from START on."""
     generator = Generator(
         Symbol(symbol),
-        Timeframe(1, "Hour"),
+        Timeframe.parse(timeframe),
         seed=seed,
         origin_us=int(START.timestamp() * 1e6),
         spread_bps=20.0,

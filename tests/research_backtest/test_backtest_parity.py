@@ -98,13 +98,28 @@ def same(tmp_path: Path, flags: dict[str, object], cycles: int, *, fills: int) -
     assert (told.figures.trades, told.figures.won) == (ours.trades, ours.won)
 
 
-def generated(tmp_path: Path, symbols: list[str]) -> dict[str, object]:
-    files = {name: written(bars_of(name, 700, seed), tmp_path / f"{seed}.parquet") for seed, name in enumerate(symbols)}
+def generated(tmp_path: Path, symbols: list[str], timeframe: str = "1Hour") -> dict[str, object]:
+    files = {
+        name: written(bars_of(name, 700, seed, timeframe), tmp_path / f"{seed}.parquet")
+        for seed, name in enumerate(symbols)
+    }
     return {"sim__bars": tuple(f"{s}={p}" for s, p in files.items()), "symbols": ",".join(files)}
 
 
 def test_guard_21_the_backtest_decides_as_the_daemon_does_over_a_generated_week(tmp_path: Path) -> None:
     same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 168, fills=20)
+
+
+def test_guard_21_the_backtest_decides_as_the_daemon_does_on_six_weeks_of_stocks_days(tmp_path: Path) -> None:
+    """The first system traded days. These lie around a change of the clock and two holidays."""
+    flags = generated(tmp_path, ["SPY", "AAPL"], "1Day") | {"timeframe": "1Day"}
+    same(tmp_path, flags, 30, fills=20)
+
+
+@pytest.mark.slow
+def test_days_of_stocks_and_a_coin(tmp_path: Path) -> None:
+    flags = generated(tmp_path, ["SPY", "BTC/USD"], "1Day") | {"timeframe": "1Day"}
+    same(tmp_path, flags, 60, fills=10)
 
 
 @pytest.mark.slow

@@ -93,7 +93,9 @@ class Trading(Group):
         default=("BTC/USD", "ETH/USD"), description="What is traded: BTC/USD for a crypto pair, AAPL for a stock."
     )
     timeframe: BarLength = Field(
-        default="1Hour", description="The length of a bar; one cycle runs at each bar's close."
+        default="1Hour",
+        description="The length of a bar. One cycle runs at each bar's close; for a stock's days (1Day) at the open of "
+        "the next session, and for coins beside them at midnight UTC.",
     )
     context: Bars = Field(default=360, description="How many closed bars the forecaster sees.")
     horizon: Annotated[int, Field(ge=1, le=256), Unit("bars")] = Field(

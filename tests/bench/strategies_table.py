@@ -1,10 +1,11 @@
 """Every strategy on every series that fits, after all costs, as one table: good or bad.
 
-    .venv/bin/python -m tests.bench.strategies_table [--data FOLDER] [--out RUNS.jsonl] [--jobs 2] [--only BTC/USD]
+    .venv/bin/python -m tests.bench.strategies_table [--data FOLDER] [--out RUNS.jsonl] [--jobs 2] [--only NAME]
 
 Each market is run with `baseline` and the strategies' defaults, pessimistic within a bar; nothing is fitted. Runs that
 are in --out already are not made again, so that it can be cut off and go on. Where a strategy asked for nothing, the
-other sizing is not run: it would size nothing too.
+other sizing is not run: it would size nothing too. A market's forecasts are made once for all strategies. One row by
+hand, of the same figures: `trader backtest --data SYM=FILE --from .. --to .. --backend baseline --strategy ..`.
 
 What does not fit: daily stock bars (they close outside the session, where nothing may be entered) and hourly ones
 stamped on the half hour (the venue's are on the hour).
@@ -16,11 +17,16 @@ import argparse
 import json
 import multiprocessing
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from forecasters import registry
+from forecasters.base import Forecaster
+from forecasters.types import Context, Forecast
+from trader.research.ahead import renamed
 
 ROOT = Path(__file__).parents[2]
 YEAR, LAST = "2024-03-01", "2025-03-01"
@@ -51,7 +57,15 @@ CASES = (
     Case(symbol="BTC/USD", file="BTCUSDT__binance-spot__1h", timeframe="1Hour", start=YEAR, end=LAST),
     Case(symbol="ETH/USD", file="ETHUSDT__binance-spot__1h", timeframe="1Hour", start=YEAR, end=LAST),
     Case(symbol="BNB/USD", file="BNBUSDT__binance-spot__1h", timeframe="1Hour", start=YEAR, end=LAST),
+    Case(symbol="BTC/USD", file="BTCUSD__bitstamp-cdd__1h", timeframe="1Hour"),
+    Case(
+        symbol="BTC/USD", file="BTCUSDT__binance-spot-2023__5m", timeframe="5Min", start="2023-01-03", end="2023-02-01"
+    ),
+    Case(
+        symbol="ETH/USD", file="ETHUSDT__binance-spot-2023__5m", timeframe="5Min", start="2023-01-03", end="2023-02-01"
+    ),
     Case(symbol="BTC/USD", file="BTCUSDT__binance-spot__1d", timeframe="1Day"),
+    Case(symbol="BTC/USD", file="BTCUSD__coinbase__1d", timeframe="1Day"),
     Case(symbol="ETH/USD", file="ETHUSDT__binance-spot__1d", timeframe="1Day"),
     Case(symbol="AAPL", file="AAPL__lean-rth__1h", timeframe="1Hour", start="2017-01-01"),
     Case(symbol="IBM", file="IBM__lean-rth__1h", timeframe="1Hour", start="2017-01-01"),
@@ -76,12 +90,15 @@ def run_case(job: tuple[Case, Path, Path]) -> None:
     """All ways of one market but those done already; a line of `out` each."""
     case, folder, out = job
     rows = kept(out, case)
+    forecaster = Remembering()
     for way in WAYS:
         if way.name in {row["way"] for row in rows}:
             continue
         fixed = next((row for row in rows if row["way"] == way.name.removesuffix(", Kelly")), None)
         nothing = fixed is not None and fixed["asked"] == 0
-        rows.append({**fixed, "way": way.name} if fixed is not None and nothing else run_one(case, way, folder))
+        rows.append(
+            {**fixed, "way": way.name} if fixed is not None and nothing else run_one(case, way, folder, forecaster)
+        )
         with out.open("a") as stream:
             stream.write(json.dumps(rows[-1]) + "\n")
         told = f"{rows[-1]['return']:+.2%}, {rows[-1]['wall_s']:.0f} s"
@@ -94,10 +111,33 @@ def kept(out: Path, case: Case | None = None) -> list[dict[str, Any]]:
     return [row for row in rows if case is None or row["file"] == case.file]
 
 
-def run_one(case: Case, way: Way, folder: Path) -> dict[str, Any]:
-    from forecasters import registry
+class Remembering:
+    """The baseline, asked once for what every strategy wants to know. Its options are those of no strategy."""
+
+    name = "baseline"
+
+    def __init__(self) -> None:
+        self._inner: Forecaster | None = None
+        self._known: dict[tuple[str, datetime], Forecast] = {}
+
+    def warm_up(self) -> None: ...
+
+    def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        if self._inner is None:
+            self._inner = registry.build("baseline", {})
+        unknown = [each for each in contexts if (each.series, each.asof) not in self._known]
+        found = self._inner.forecast(unknown) if unknown else {}
+        for each in unknown:
+            if each.symbol in found:
+                self._known[each.series, each.asof] = found[each.symbol]
+        known = {each.symbol: self._known.get((each.series, each.asof)) for each in contexts}
+        return {symbol: renamed(forecast, symbol) for symbol, forecast in known.items() if forecast is not None}
+
+    def close(self) -> None: ...
+
+
+def run_one(case: Case, way: Way, folder: Path, forecaster: Remembering) -> dict[str, Any]:
     from settings.load import load
-    from trader.backend import backend_options
     from trader.research.backtest import Request, run_backtest
     from trader.research.walkforward import with_params
     from trader.simulation import replayed
@@ -117,7 +157,6 @@ def run_one(case: Case, way: Way, folder: Path) -> dict[str, Any]:
         replayed(load(flags, strategies=names(), environ={}, folder=ROOT / "tests")), dict(way.params)
     )
     end = datetime.fromisoformat(case.end).replace(tzinfo=UTC) if case.end else None
-    forecaster = registry.build("baseline", backend_options(settings))
     started = time.perf_counter()
     result = run_backtest(Request(settings=settings, end=end, bounds=False), forecaster).result
     figures, hold = result.figures, result.figures.buy_and_hold
@@ -164,12 +203,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data/bars")
     parser.add_argument("--out", type=Path, default=Path("strategies_table.jsonl"))
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", default="", help="a symbol")
+    parser.add_argument("--only", default="", help="a symbol or a file's name")
     given = parser.parse_args()
     jobs = [
         (case, given.data, given.out)
         for case in CASES
-        if given.only in ("", case.symbol) and _is_there(case, given.data)
+        if given.only in ("", case.symbol, case.file) and _is_there(case, given.data)
     ]
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
         for _ in pool.imap_unordered(run_case, sorted(jobs, key=lambda job: _weight(job[0]))):

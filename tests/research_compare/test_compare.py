@@ -95,6 +95,18 @@ def test_the_table_says_what_was_decided_and_by_which_line(tmp_path: Path) -> No
     assert max(len(line) for line in text.splitlines()) <= 120
 
 
+def test_the_table_says_what_follows_and_when_the_warm_up_is_paid_back(sound: Comparison) -> None:
+    slow = replace(sound.candidate, median_s=0.25, warm_up_s=62.0, report=CompileReport(frames=1, cache_misses=1))
+    quick = replace(sound.reference, median_s=0.5, warm_up_s=2.0)
+    text = show(replace(sound, reference=quick, candidate=slow))
+    assert text.splitlines()[0] == "COMPILED"
+    assert "so it is worth compiling" in text
+    assert "250.0 ms saved in a cycle pay for the longer warm-up without a cache after 240 cycles, 10 days" in text
+    assert "pay for" not in show(replace(sound, reference=slow, candidate=quick))
+    unclear = replace(sound, verdict=replace(sound.verdict, outcome=Outcome.INCONCLUSIVE))
+    assert "nothing is decided" in show(unclear)
+
+
 def test_a_broken_eager_arm_decides_nothing(tmp_path: Path) -> None:
     broken = arms.compiled(arms.crashing, key="key of eager", frames=0)
     found = compared(replace(broken, name="eager"), arms.compiled(), tmp_path)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from textwrap import wrap
 
+from trader.core.types import Timeframe
 from trader.research.compare import Comparison, RivalResult
 from trader.research.intervals import Interval
 from trader.research.teacher import Teaching
-from trader.research.verdict import Finding
+from trader.research.verdict import Finding, Outcome
 
 
 def show(comparison: Comparison) -> str:
@@ -20,6 +23,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield f"{verdict.outcome}"
     for text in (*verdict.reasons, *(f"warning: {warning}" for warning in verdict.warnings)):
         yield from wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
+    yield f"  {_FOLLOWS[verdict.outcome]}"
     yield ""
     yield from _rule(verdict.findings)
     yield ""
@@ -31,6 +35,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     yield from _arms(comparison.reference, comparison.candidate)
     yield ""
     yield from _outputs(comparison.teacher_forced)
+    yield from _paid_back(comparison)
     if comparison.return_change is not None:
         yield f"return, candidate less reference: {_told(comparison.return_change, percent=True)}"
     if comparison.sharpe_change is not None:
@@ -69,6 +74,29 @@ def _outputs(teaching: Teaching) -> Iterator[str]:
         )
 
 
+def _paid_back(comparison: Comparison) -> Iterator[str]:
+    """What a faster model costs before it saves anything."""
+    reference, candidate = comparison.reference, comparison.candidate
+    times = (reference.median_s, candidate.median_s, reference.warm_up_s, candidate.warm_up_s)
+    if any(each is None for each in times):
+        return
+    saved_s, longer_s = times[0] - times[1], times[3] - times[2]  # type: ignore[operator]
+    if saved_s <= 0 or longer_s <= 0:
+        return
+    cycles = math.ceil(longer_s / saved_s)
+    days = cycles * Timeframe.parse(comparison.timeframe).duration / timedelta(days=1)
+    cold = candidate.report is not None and candidate.report.cold
+    yield (
+        f"{_seconds(saved_s)} saved in a cycle pay for the longer warm-up{' without a cache' if cold else ''} after "
+        f"{cycles:,} cycles, {days:,.0f} days of {comparison.timeframe} bars"
+    )
+
+
+_FOLLOWS = {
+    Outcome.COMPILED: "so it is worth compiling: --apply writes that into .env.compile",
+    Outcome.EAGER: "so it stays as it is, uncompiled: --apply writes that into .env.compile",
+    Outcome.INCONCLUSIVE: "so nothing is decided, and no setting changes",
+}
 _WIDTH = 110
 _COLUMN = 26
 _TITLES = (
@@ -78,6 +106,7 @@ _TITLES = (
     "median of a cycle",
     "99th percentile",
     "warm-up",
+    "its compiled code",
     "graphs compiled",
     "recompiles",
     "graph breaks",
@@ -104,6 +133,8 @@ def _column(result: RivalResult) -> Iterator[str]:
     yield _seconds(result.p99_s)
     yield _seconds(result.warm_up_s)
     report = result.report
+    kept = None if report is None else report.cold
+    yield {None: "-", True: "made anew", False: "from the cache"}[kept]
     counts = (
         (None,) * 4
         if report is None
@@ -123,7 +154,7 @@ def _column(result: RivalResult) -> Iterator[str]:
 def _seconds(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    return f"{seconds * 1000:.1f} ms" if seconds < 10 else f"{seconds:.1f} s"
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _told(interval: Interval, *, percent: bool = False) -> str:

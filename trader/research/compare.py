@@ -132,8 +132,10 @@ def compare(
         candidate=_evidence(candidate, results[1]),
         questions=pair.questions,
         alike=_alike_in_words(alike),
+        alike_asked=f"{tolerance.agreement:.1%}" if alike.steps else f"within {tolerance.difference:g}",
         unlike=alike.problem,
         outputs=teaching.summary if teaching.outputs else "",
+        outputs_asked=f"within {tolerance.outputs:g}",
         outputs_unlike=teaching.unlike,
         outputs_failure=teaching.failure,
         speed_up=speed,
@@ -276,6 +278,8 @@ def _alike(reference: Rival, candidate: Rival, tolerance: Tolerance) -> Likeness
 def _alike_in_words(alike: Likeness) -> str:
     if alike.steps:
         return f"{alike.agreement:.3%} of {alike.steps} sampled steps"
+    if alike.difference == 0:
+        return "the quantiles are equal"
     return f"quantiles within {alike.difference:.1e} of their width"
 
 

@@ -78,8 +78,9 @@ class Evidence:
     """Two arms on the same questions. `reference` is the eager one.
 
     questions  cycles at which both were asked
-    alike      how alike the forecasts themselves are, in words; `unlike` why that is not enough, "" where it is
-    outputs    the same of the networks' raw outputs, "" where they have none; `outputs_unlike` likewise
+    alike      how alike the forecasts themselves are, in words; `alike_asked` how alike they must be; `unlike` why
+               that is not enough, "" where it is
+    outputs    the same of the networks' raw outputs, "" where they have none; `outputs_asked`, `outputs_unlike` too
     outputs_failure  why those could not be compared, "" where they could or there are none
     speed_up   median over the questions of the reference's time by the candidate's
     speed_low, speed_high   its 95% interval
@@ -89,8 +90,10 @@ class Evidence:
     candidate: ArmEvidence
     questions: int
     alike: str
+    alike_asked: str
     unlike: str
     outputs: str
+    outputs_asked: str
     outputs_unlike: str
     outputs_failure: str
     speed_up: float
@@ -124,7 +127,7 @@ def decide(evidence: Evidence, rule: Compare) -> Verdict:
         _sample(evidence, rule),
         _two_arms(evidence),
         _forecasts(evidence),
-        _outputs(evidence, rule),
+        _outputs(evidence),
         _errors(evidence, rule),
         _returns(evidence, rule),
         _compiler(evidence, rule),
@@ -226,11 +229,11 @@ def _same_arms(evidence: Evidence) -> Iterator[str]:
 
 def _forecasts(evidence: Evidence) -> Finding:
     unlike = [f"the forecasts differ: {evidence.unlike}"] if evidence.unlike else []
-    return _finding("the same forecasts", evidence.alike, "nearly all", unlike, Answer.AGAINST)
+    return _finding("the same forecasts", evidence.alike, evidence.alike_asked, unlike, Answer.AGAINST)
 
 
-def _outputs(evidence: Evidence, rule: Compare) -> Finding:
-    name, asked = "the same raw outputs", f"within {rule.teacher_forced:g} (float32)"
+def _outputs(evidence: Evidence) -> Finding:
+    name, asked = "the same raw outputs", evidence.outputs_asked
     if evidence.outputs_failure:
         return _finding(name, "?", asked, [evidence.outputs_failure], Answer.INVALID)
     if not evidence.outputs:
@@ -256,7 +259,7 @@ def _returns(evidence: Evidence, rule: Compare) -> Finding:
     if moved is None:
         reason = "no backtest was run: nothing is known of the returns"
         return _finding(name, "?", asked, [reason], Answer.WARNING)
-    measured = f"{moved:+.2%}"
+    measured = _moved(moved)
     if abs(moved) > rule.returns_fail:
         reason = f"the backtest's return changes by {moved:+.1%}, at most {rule.returns_fail:.0%} is allowed"
         return _finding(name, measured, asked, [reason], Answer.AGAINST)
@@ -323,12 +326,17 @@ def _finding(name: str, measured: str, asked: str, reasons: Iterable[str], other
 
 def _for(evidence: Evidence) -> Iterator[str]:
     yield _speed_told(evidence)
-    yield f"the forecasts are the same, the mean absolute error changes by {_mae_change(evidence):+.2%}"
+    yield f"the forecasts are the same, the mean absolute error changes by {_moved(_mae_change(evidence))}"
     if evidence.outputs:
         yield f"given the same past, the networks say the same: they differ by {evidence.outputs}"
     moved = _return_change(evidence)
     if moved is not None:
-        yield f"the backtest's return changes by {moved:+.2%}"
+        yield f"the backtest's return changes by {_moved(moved)}"
+
+
+def _moved(change: float) -> str:
+    """Never less than nothing by nothing."""
+    return f"{round(change, 4) + 0.0:+.2%}"
 
 
 def _speed_told(evidence: Evidence) -> str:

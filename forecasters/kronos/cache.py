@@ -23,12 +23,23 @@ class CacheShape:
 
 
 class LayerCache:
-    """One attention layer's."""
+    """One attention layer's. The context's keys lie transposed, as they are multiplied fastest."""
 
-    def __init__(self, shape: CacheShape, heads: int, width: int, *, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self,
+        shape: CacheShape,
+        heads: int,
+        width: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+        native: bool = False,
+    ) -> None:
+        """`native`, which takes float32 on a CPU, attends by our own kernel."""
         prefix = (shape.series, heads, shape.context, width)
         suffix = (shape.series, heads, shape.rows, shape.drawn, width)
-        self.prefix_keys = torch.zeros(prefix, dtype=dtype, device=device)
+        self.native = native
+        self.prefix_keys = torch.zeros((*prefix[:2], width, shape.context), dtype=dtype, device=device)
         self.prefix_values = torch.zeros(prefix, dtype=dtype, device=device)
         self.suffix_keys = torch.zeros(suffix, dtype=dtype, device=device)
         self.suffix_values = torch.zeros(suffix, dtype=dtype, device=device)
@@ -37,36 +48,54 @@ class LayerCache:
         return self.prefix_keys, self.prefix_values, self.suffix_keys, self.suffix_values
 
     def fill(self, series: int, keys: Tensor, values: Tensor) -> None:
-        """[H, T, W] of one series' context; the places behind it stay masked."""
-        count = keys.shape[1]
-        self.prefix_keys[series, :, :count] = keys
+        """[H, W, T] and [H, T, W] of one series' context; the places behind it stay masked."""
+        count = values.shape[1]
+        self.prefix_keys[series, :, :, :count] = keys
         self.prefix_values[series, :, :count] = values
 
     def append(self, slot: Tensor, keys: Tensor, values: Tensor) -> None:
-        """[B, H, R, W] of the token drawn at `slot` [1]."""
-        self.suffix_keys.index_copy_(3, slot, keys.unsqueeze(3))
-        self.suffix_values.index_copy_(3, slot, values.unsqueeze(3))
+        """[B, R, H, W] of the token drawn at `slot` [1]."""
+        dtype = self.suffix_keys.dtype
+        self.suffix_keys.index_copy_(3, slot, keys.to(dtype).transpose(1, 2).unsqueeze(3))
+        self.suffix_values.index_copy_(3, slot, values.to(dtype).transpose(1, 2).unsqueeze(3))
 
-    def attend(self, queries: Tensor, masks: Masks) -> Tensor:
-        """[B, H, R, W] scaled queries, one token a row -> [B, H, R, W]"""
-        prefix = queries @ self.prefix_keys.transpose(-1, -2) + masks.prefix  # [B, H, R, P]: all samples at once
-        suffix = (self.suffix_keys @ queries.unsqueeze(-1)).squeeze(-1) + masks.suffix  # [B, H, R, N]
+    def attend(self, queries: Tensor, reach: Reach) -> Tensor:
+        """[B, R, H, W] scaled queries, one token a row -> [B, R, H, W]"""
+        if self.native:
+            wide = queries.float().contiguous()
+            found: Tensor = torch.ops.kronos_native.attend(
+                wide,
+                self.prefix_keys,
+                self.prefix_values,
+                reach.lengths,
+                self.suffix_keys,
+                self.suffix_values,
+                reach.slot,
+            )
+            return found.to(queries.dtype)
+        queries = queries.transpose(1, 2)  # [B, H, R, W]
+        prefix = queries @ self.prefix_keys + reach.prefix  # [B, H, R, P]: all samples at once
+        suffix = (self.suffix_keys @ queries.unsqueeze(-1)).squeeze(-1) + reach.suffix  # [B, H, R, N]
         weights = torch.softmax(torch.cat((prefix, suffix), dim=-1).float(), dim=-1).to(queries.dtype)
         places = prefix.shape[-1]
         on_prefix, on_suffix = weights[..., :places], weights[..., places:]
         drawn = (on_suffix.unsqueeze(-2) @ self.suffix_values).squeeze(-2)
         attended: Tensor = on_prefix @ self.prefix_values + drawn
-        return attended
+        return attended.transpose(1, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Masks:
-    """What may be attended to: 0, and minus infinity elsewhere.
+class Reach:
+    """What may be attended to. A mask is 0 there, and minus infinity elsewhere.
 
-    prefix  [B, 1, 1, P]
-    suffix  [N]
+    lengths  [B] of the contexts
+    slot     [1], the last that was written, -1 for none
+    prefix   [B, 1, 1, P] mask
+    suffix   [N] mask
     """
 
+    lengths: Tensor
+    slot: Tensor
     prefix: Tensor
     suffix: Tensor
 
@@ -84,24 +113,3 @@ def suffix_mask(slot: Tensor, places: int, dtype: torch.dtype) -> Tensor:
 
 def _forbidden(outside: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(outside.shape, dtype=dtype, device=outside.device).masked_fill(outside, -torch.inf)
-
-
-def shared_attention(
-    queries: Tensor, keys: Tensor, values: Tensor, prefix_keys: Tensor, prefix_values: Tensor
-) -> Tensor:
-    """Several new tokens a sample at once, after a context that the samples share.
-
-    queries, keys, values  [H, S, N, W], queries scaled; causal among themselves
-    prefix_keys, ..values  [H, T, W]
-    """
-    heads, samples, count, width = queries.shape
-    flat = queries.reshape(heads, samples * count, width)
-    prefix = (flat @ prefix_keys.transpose(-1, -2)).view(heads, samples, count, -1)
-    later = torch.ones(count, count, dtype=torch.bool, device=queries.device).triu(1)
-    suffix = (queries @ keys.transpose(-1, -2)).masked_fill(later, -torch.inf)
-    weights = torch.softmax(torch.cat((prefix, suffix), dim=-1), dim=-1)
-    places = prefix.shape[-1]
-    on_prefix, on_suffix = weights[..., :places], weights[..., places:]
-    shared = on_prefix.reshape(heads, samples * count, -1) @ prefix_values
-    attended: Tensor = shared.view(heads, samples, count, width) + on_suffix @ values
-    return attended

@@ -23,7 +23,7 @@ from forecasters.kronos.generate import Advance, advance
 from forecasters.kronos.sampling import Sampling
 
 _MOST_SHAPES = 64  # beyond the compiler's default of 8 a full graph is an error
-_UNCHANGING = ("L['network']", "L['cache'].layers[")  # but for the first layer, which has the shape of all
+_WATCHED = ("s1", "s2", "slot", "noise", "sampling", "cache.shape", "cache.layers[0]", "cache.calendar")
 
 
 def compiled_advance(*, backend: str = "inductor", mode: str = "default") -> Advance:
@@ -41,7 +41,7 @@ def compiled_advance(*, backend: str = "inductor", mode: str = "default") -> Adv
 
         options |= list_mode_options(mode)
     compiled: Advance = torch.compile(own, fullgraph=True, dynamic=False, backend=backend, options=options)
-    return _OneNetworks(compiled)
+    return _OneNetworks(compiled, generates_code=backend == "inductor")
 
 
 def default_mode(device: torch.device) -> str:
@@ -52,7 +52,8 @@ def default_mode(device: torch.device) -> str:
 class _OneNetworks:
     """An Advance that refuses a second network, since its guards no longer look at the network at all."""
 
-    def __init__(self, compiled: Advance) -> None:
+    def __init__(self, compiled: Advance, *, generates_code: bool) -> None:
+        self.generates_code = generates_code
         self._compiled = compiled
         self._network: ReferenceType[FoldedNetwork] | None = None
 
@@ -80,6 +81,8 @@ class _OneNetworks:
 
 
 def _needed(guards: Sequence[Any]) -> list[bool]:
-    """Which guards to keep: a thousand looks at weights that never change cost more than a small model's matrices."""
-    first = f"{_UNCHANGING[1]}0]"
-    return [not guard.name.startswith(_UNCHANGING) or guard.name.startswith(first) for guard in guards]
+    """Which guards to keep: a thousand looks at what never changes cost more than a small model's matrices.
+
+    Of a cache, the first layer has the shape of all. Those without a name look at the state of torch itself.
+    """
+    return [guard.name == "" or guard.name.startswith(_WATCHED) for guard in guards]

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from forecasters.kronos.cache import CacheShape, LayerCache, Masks, prefix_mask, shared_attention, suffix_mask
+from forecasters.kronos.arithmetic import PLAIN, Arithmetic, Rotary
+from forecasters.kronos.cache import CacheShape, LayerCache, Reach, prefix_mask, suffix_mask
 from forecasters.kronos.linear import FixedLinear
 from forecasters.kronos.model import DEPENDENCY_HEADS, Block, Network, normalise, rotary_table, rotate
 from forecasters.kronos.tokenizer import Tokenizer
@@ -35,30 +36,21 @@ class FoldedBlock(nn.Module):
         self.gate = FixedLinear(torch.cat((feed.w1.weight, feed.w3.weight)) * block.norm2.weight, None, dtype=dtype)
         self.down = FixedLinear(feed.w2.weight, None, dtype=dtype)
 
-    def project(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[..., D] -> queries (scaled), keys, values, [..., H, W] each."""
-        queries, keys, values = self.inputs(normalise(rows)).view(*rows.shape[:-1], 3, self.heads, -1).unbind(-3)
-        return queries, keys, values
+    def project(self, rows: Tensor, arithmetic: Arithmetic = PLAIN) -> Tensor:
+        """[..., D] -> queries (scaled), keys and values, [..., 3, H, W]."""
+        projected: Tensor = self.inputs(arithmetic.normalise(rows))
+        return projected.view(*rows.shape[:-1], 3, self.heads, -1)
 
-    def finish(self, rows: Tensor, attended: Tensor) -> Tensor:
-        """[..., D] twice -> [..., D]"""
-        rows = rows + self.output(attended)
-        opened, linear = self.gate(normalise(rows)).chunk(2, dim=-1)
-        result: Tensor = rows + self.down(F.silu(opened) * linear)
+    def finish(self, rows: Tensor, attended: Tensor, arithmetic: Arithmetic = PLAIN) -> Tensor:
+        """[..., D] and [..., H, W] -> [..., D]"""
+        rows = rows + self.output(attended.flatten(-2).to(rows.dtype))
+        result: Tensor = rows + self.down(arithmetic.gate(self.gate(arithmetic.normalise(rows))))
         return result
 
-    def keys_and_values(self, rows: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """[T, D] from position 0 -> queries, keys, values, [H, T, W] each, the first two turned."""
-        queries, keys, values = (part.transpose(0, 1) for part in self.project(rows))
-        count = len(rows)
-        cosines, sines = rotary[0][:count], rotary[1][:count]
-        return rotate(queries, cosines, sines), rotate(keys, cosines, sines), values
-
-    def whole(self, rows: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """[T, D] from position 0 -> [T, D], and the keys and values [H, T, W] of these rows."""
-        queries, keys, values = self.keys_and_values(rows, rotary)
-        attended = F.scaled_dot_product_attention(queries[None], keys[None], values[None], is_causal=True, scale=1.0)[0]
-        return self.finish(rows, attended.transpose(0, 1).flatten(-2)), keys, values
+    def whole(self, rows: Tensor, rotary: Rotary, arithmetic: Arithmetic) -> tuple[Tensor, Tensor, Tensor]:
+        """[T, D] from position 0 -> [T, D], and these rows' keys [H, W, T] and values [H, T, W]."""
+        queries, keys, values = arithmetic.split(self.project(rows, arithmetic), rotary)
+        return self.finish(rows, arithmetic.attend_causally(queries, keys, values), arithmetic), keys, values
 
 
 class FoldedTokenizer(nn.Module):
@@ -74,13 +66,15 @@ class FoldedTokenizer(nn.Module):
         self.rotary = tuple(table.to(device) for table in rotary_table(positions, config.d_model // config.n_heads))
 
     def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """[T, 6] standardised -> s1 and s2, [T] int64 each."""
+        """[T, 6] standardised -> s1 and s2, [T] int64 each: signs, so every way of serving rounds them alike."""
         rows = self.original.embed(values)
         for block in self.encoder:
-            rows, _, _ = _block(block).whole(rows, self._rotary(len(values)))
+            rows, _, _ = _block(block).whole(rows, self._rotary(len(values)), PLAIN)
         return self.original.tokens(rows)
 
-    def decode_suffix(self, s1: Tensor, s2: Tensor, drawn_s1: Tensor, drawn_s2: Tensor) -> Tensor:
+    def decode_suffix(
+        self, s1: Tensor, s2: Tensor, drawn_s1: Tensor, drawn_s2: Tensor, arithmetic: Arithmetic = PLAIN
+    ) -> Tensor:
         """[T] tokens of the context and [S, N] drawn after it -> [S, N, 6] standardised, of the drawn ones alone.
 
         Exact, since the decoder is causal: the context's keys and values are computed once for all samples.
@@ -89,18 +83,20 @@ class FoldedTokenizer(nn.Module):
         rows = self._embedded(drawn_s1, drawn_s2)  # [S, N, D]
         before, count = len(context), rows.shape[1]
         rotary = self._rotary(before + count)
+        cosines, sines = (table[before:, None] for table in rotary)  # [N, 1, W]
         for index, module in enumerate(self.decoder):
             block = _block(module)
             if index + 1 < len(self.decoder):
-                context, prefix_keys, prefix_values = block.whole(context, rotary)
+                context, prefix_keys, prefix_values = block.whole(context, self._rotary(before), arithmetic)
             else:
-                _, prefix_keys, prefix_values = block.keys_and_values(context, rotary)
-            queries, keys, values = (part.permute(2, 0, 1, 3) for part in block.project(rows))  # [H, S, N, W]
-            cosines, sines = rotary[0][before : before + count], rotary[1][before : before + count]
-            attended = shared_attention(
+                _, prefix_keys, prefix_values = arithmetic.split(
+                    block.project(context, arithmetic), self._rotary(before)
+                )
+            queries, keys, values = block.project(rows, arithmetic).unbind(-3)  # [S, N, H, W]
+            attended = arithmetic.attend_shared(
                 rotate(queries, cosines, sines), rotate(keys, cosines, sines), values, prefix_keys, prefix_values
             )
-            rows = block.finish(rows, attended.permute(1, 2, 0, 3).flatten(-2))
+            rows = block.finish(rows, attended, arithmetic)
         restored: Tensor = self.original.head(rows)
         return restored
 
@@ -108,7 +104,7 @@ class FoldedTokenizer(nn.Module):
         rows: Tensor = self.original.post_quant_embed(self.original.codes(s1, s2))
         return rows
 
-    def _rotary(self, count: int) -> tuple[Tensor, Tensor]:
+    def _rotary(self, count: int) -> Rotary:
         cosines, sines = self.rotary
         if count > len(cosines):  # a context beyond what the network takes can still be tokenized
             config = self.original.config
@@ -116,7 +112,7 @@ class FoldedTokenizer(nn.Module):
                 table.to(cosines.device) for table in rotary_table(count, config.d_model // config.n_heads)
             )
             self.rotary = (cosines, sines)
-        return cosines, sines
+        return cosines[:count], sines[:count]
 
 
 class FoldedNetwork(nn.Module):
@@ -156,12 +152,13 @@ class FoldedNetwork(nn.Module):
     def prefill(self, cache: NetworkCache, series: int, s1: Tensor, s2: Tensor, stamps: Tensor) -> Tensor:
         """One series' context [T] into its place of the cache -> [D], the last row that comes out."""
         rows = self.s1_table[s1] + self.s2_table[s2] + self.calendar(stamps)  # [T, D]
+        rotary = (self.rotary[0][: len(rows)], self.rotary[1][: len(rows)])
         for block, layer in zip(self.blocks, cache.layers, strict=True):
-            rows, keys, values = _block(block).whole(rows, (self.rotary[0], self.rotary[1]))
+            rows, keys, values = _block(block).whole(rows, rotary, cache.arithmetic)
             layer.fill(series, keys, values)
-        context = normalise(rows) * self.norm_weight
-        keys, values = self._dependency_inputs(context)
-        cache.dependency.fill(series, keys.transpose(0, 1), values.transpose(0, 1))
+        context = cache.arithmetic.normalise(rows) * self.norm_weight
+        keys, values = self._dependency_inputs(context)  # [T, H, W]
+        cache.dependency.fill(series, keys.permute(1, 2, 0), values.transpose(0, 1))
         return context[-1]
 
     def step(self, cache: NetworkCache, s1: Tensor, s2: Tensor, slot: Tensor) -> Tensor:
@@ -170,15 +167,13 @@ class FoldedNetwork(nn.Module):
         rows = self.s1_table[s1] + self.s2_table[s2] + calendar  # [B, R, D]
         place = cache.lengths + slot  # [B]
         cosines, sines = (table[place][:, None, None] for table in self.rotary)  # [B, 1, 1, W]
-        masks = cache.masks(slot)
+        reach = cache.reach(slot)
         for block, layer in zip(self.blocks, cache.layers, strict=True):
-            queries, keys, values = (part.transpose(1, 2) for part in _block(block).project(rows))  # [B, H, R, W]
+            queries, keys, values = _block(block).project(rows).unbind(-3)  # [B, R, H, W]
             layer.append(slot, rotate(keys, cosines, sines), values)
-            attended = layer.attend(rotate(queries, cosines, sines), masks)
-            rows = _block(block).finish(rows, attended.transpose(1, 2).flatten(-2))
+            rows = _block(block).finish(rows, layer.attend(rotate(queries, cosines, sines), reach))
         context = normalise(rows) * self.norm_weight
-        keys, values = self._dependency_inputs(context)
-        cache.dependency.append(slot, keys.transpose(1, 2), values.transpose(1, 2))
+        cache.dependency.append(slot, *self._dependency_inputs(context))
         return context
 
     def s1_logits(self, context: Tensor) -> Tensor:
@@ -188,8 +183,8 @@ class FoldedNetwork(nn.Module):
 
     def s2_logits(self, cache: NetworkCache, context: Tensor, s1: Tensor, slot: Tensor) -> Tensor:
         """[B, R, D] and the s1 [B, R] drawn from it -> [B, R, V]; `slot` is the last one written, -1 for none."""
-        queries = self.query_table[s1].view(*s1.shape, DEPENDENCY_HEADS, -1).transpose(1, 2)
-        attended = cache.dependency.attend(queries, cache.masks(slot)).transpose(1, 2).flatten(-2)
+        queries = self.query_table[s1].view(*s1.shape, DEPENDENCY_HEADS, -1)  # [B, R, H, W]
+        attended = cache.dependency.attend(queries, cache.reach(slot)).flatten(-2)
         logits: Tensor = self.s2_head(normalise(context + self.dependency_output(attended)))
         return logits
 
@@ -200,16 +195,20 @@ class FoldedNetwork(nn.Module):
 
 
 class NetworkCache:
-    """All that a running generation keeps, in memory taken once."""
+    """All that a running generation keeps, in memory taken once, and the arithmetic that it is computed by."""
 
-    def __init__(self, network: FoldedNetwork, shape: CacheShape) -> None:
+    def __init__(self, network: FoldedNetwork, shape: CacheShape, arithmetic: Arithmetic) -> None:
         config, dtype, device = network.config, network.dtype, network.s1_table.device
-        heads, width = config.n_heads, config.d_model
         self.shape = shape
-        self.layers = [
-            LayerCache(shape, heads, width // heads, dtype=dtype, device=device) for _ in range(config.n_layers)
-        ]
-        self.dependency = LayerCache(shape, DEPENDENCY_HEADS, width // DEPENDENCY_HEADS, dtype=dtype, device=device)
+        self.arithmetic = arithmetic
+
+        def layer(heads: int) -> LayerCache:
+            kept, native = torch.float32 if arithmetic.native else dtype, arithmetic.native
+            return LayerCache(shape, heads, config.d_model // heads, dtype=kept, device=device, native=native)
+
+        self.layers = [layer(config.n_heads) for _ in range(config.n_layers)]
+        self.dependency = layer(DEPENDENCY_HEADS)
+        width = config.d_model
         self.calendar = torch.zeros(shape.series, shape.drawn, width, dtype=dtype, device=device)
         self.lengths = torch.zeros(shape.series, dtype=torch.int64, device=device)
         self.prefix_mask = torch.zeros(shape.series, 1, 1, shape.context, dtype=dtype, device=device)
@@ -230,8 +229,9 @@ class NetworkCache:
         self.prefix_mask.copy_(prefix_mask(self.lengths, self.shape.context, self.prefix_mask.dtype))
         self.calendar.copy_(calendar)
 
-    def masks(self, slot: Tensor) -> Masks:
-        return Masks(prefix=self.prefix_mask, suffix=suffix_mask(slot, self.shape.drawn, self.prefix_mask.dtype))
+    def reach(self, slot: Tensor) -> Reach:
+        suffix = suffix_mask(slot, self.shape.drawn, self.prefix_mask.dtype)
+        return Reach(lengths=self.lengths, slot=slot, prefix=self.prefix_mask, suffix=suffix)
 
 
 def _folded(blocks: nn.ModuleList, dtype: torch.dtype) -> nn.ModuleList:

@@ -102,6 +102,7 @@ class _Led:
 
     def __init__(self, served: Advance, logits: LogitsStep, true_s1: Tensor, true_s2: Tensor) -> None:
         self._served, self._logits = served, logits
+        self.generates_code = getattr(served, "generates_code", False)
         self._true = (true_s1, true_s2)
         self.s1_logits: list[np.ndarray[Any, Any]] = []  # [B, V] each
         self.s2_logits: list[np.ndarray[Any, Any]] = []

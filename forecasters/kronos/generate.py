@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from forecasters.base import ForecastError, InvalidContext
+from forecasters.kronos.arithmetic import PLAIN, Arithmetic
 from forecasters.kronos.cache import CacheShape
 from forecasters.kronos.features import (
     DEFAULT_CLIP,
@@ -34,6 +35,7 @@ from forecasters.kronos.features import (
 )
 from forecasters.kronos.folded import FoldedNetwork, FoldedTokenizer, NetworkCache
 from forecasters.kronos.linear import LEAST_ROWS
+from forecasters.kronos.native import native
 from forecasters.kronos.sampling import Noise, Sampling, choose
 from forecasters.kronos.weights import Checkpoint
 
@@ -101,10 +103,16 @@ class Kronos:
         other._cache, other._advance, other._least_places = None, step, _padded(least_places)
         return other
 
+    @property
+    def _arithmetic(self) -> Arithmetic:
+        """Kernels of our own where the step is generated code on a CPU; built when first needed, as the step is."""
+        generated = self.device.type == "cpu" and getattr(self._advance, "generates_code", False)
+        return native() if generated else PLAIN
+
     @torch.no_grad()
     def encode(self, bars: ArrayLike) -> tuple[Integers, Integers]:
         """[T, 6] bars -> s1 and s2, [T] int64 each. Raises InvalidContext."""
-        prepared = self._standardised(complete_bars(bars))
+        prepared = standardise(complete_bars(bars), self.clip)
         s1, s2 = self._codec.encode(torch.from_numpy(prepared.values).to(self.device))
         return s1.cpu().numpy(), s2.cpu().numpy()
 
@@ -118,7 +126,9 @@ class Kronos:
         row = self._folded.prefill(cache, 0, window.s1, window.s2, window.past)
         context = row.expand(1, LEAST_ROWS, -1)
         s1_logits = self._folded.s1_logits(context)
-        s2_logits = self._folded.s2_logits(cache, context, s1_logits.argmax(dim=-1), self._slot(-1))
+        s2_logits = self._folded.s2_logits(
+            cache, context, s1_logits.argmax(dim=-1), torch.tensor([-1], device=self.device)
+        )
         return s1_logits[0, 0].float().cpu().numpy(), s2_logits[0, 0].float().cpu().numpy()
 
     def generate(
@@ -190,9 +200,6 @@ class Kronos:
         """Give the caches' memory back."""
         self._cache = None
 
-    def _standardised(self, bars: Floats) -> Standardised:
-        return standardise(bars, self.clip)
-
     def _prepared_for(self, series: Series, strategy: Strategy) -> _Prepared:
         future = calendar(series.future_times)
         if len(future) == 0:
@@ -209,7 +216,7 @@ class Kronos:
         bars, past = complete_bars(series.bars), calendar(series.times)
         if len(bars) != len(past):
             raise InvalidContext(f"{len(bars)} bars but {len(past)} times")
-        standardised = self._standardised(bars)
+        standardised = standardise(bars, self.clip)
         s1, s2 = self._codec.encode(torch.from_numpy(standardised.values).to(self.device))
         return _Prepared(
             bars=standardised,
@@ -264,7 +271,9 @@ class Kronos:
         """[S, H] drawn tokens -> [S, H, 6] in the bars' units."""
         together = max(1, _MOST_DECODED // s1.shape[1])
         parts = [
-            self._codec.decode_suffix(series.s1, series.s2, s1[first : first + together], s2[first : first + together])
+            self._codec.decode_suffix(
+                series.s1, series.s2, s1[first : first + together], s2[first : first + together], self._arithmetic
+            )
             for first in range(0, len(s1), together)
         ]
         return self._restored(series, torch.cat(parts))
@@ -289,7 +298,7 @@ class Kronos:
         shape = CacheShape(series=len(group), rows=rows, context=self._places(group[0]), drawn=horizon)
         if self._cache is None or self._cache.shape != shape:
             self._cache = None  # let go of the old before the new is taken
-            self._cache = NetworkCache(self._folded, shape)
+            self._cache = NetworkCache(self._folded, shape, self._arithmetic)
         future = torch.stack([series.future for series in group])
         self._cache.begin([len(series.s1) for series in group], self._folded.calendar(future))
         return self._cache
@@ -304,9 +313,6 @@ class Kronos:
             together.setdefault((self._places(series), len(series.future)), []).append(index)
         most = most_series(samples)
         return [group[first : first + most] for group in together.values() for first in range(0, len(group), most)]
-
-    def _slot(self, value: int) -> Tensor:
-        return torch.tensor([value], device=self.device)
 
     def _strict(self, series: _Prepared, sampling: Sampling, samples: int) -> tuple[Tensor, Tensor]:
         """s1 and s2, [S, H] each: everything again at each step, exact however long the context."""

@@ -64,7 +64,8 @@ class Row:
 class Side:
     """One process after all its rows.
 
-    peak_mb, loaded_mb   the most that it held, and what it held once the weights were there
+    peak_mb              the most that it held
+    loaded_mb, held_mb   what it held once the weights were there, and after all of its rows
     grown_mb             from a fifth of `forecasts` forecasts to the end; None without them
     first_s              its first forecast, and so its compilation
     again_s              the same in a new process with the compiler's cache of the first; None where not compiled
@@ -75,6 +76,7 @@ class Side:
     side: str
     peak_mb: float
     loaded_mb: float
+    held_mb: float
     first_s: float
     again_s: float | None = None
     grown_mb: float | None = None
@@ -213,11 +215,13 @@ def _side(plan: Plan, size: str, side: str, worker: Worker, first_s: float, chec
         answer = worker.ask(asked | {"most": max(plan.series), "samples": min(plan.samples)})
         grown, counters = answer["now_mb"] - answer["early_mb"], answer["counters"]
         speed = plan.forecasts / answer["took"]
+    peak_mb, held_mb = worker.memory()
     return Side(
         size=size,
         side=side,
-        peak_mb=worker.memory()[0],
+        peak_mb=peak_mb,
         loaded_mb=worker.load_mb,
+        held_mb=held_mb,
         first_s=first_s,
         again_s=again_s,
         grown_mb=grown,
@@ -236,7 +240,9 @@ def _line(row: Row) -> str:
 
 
 def _memory_line(side: Side) -> str:
-    line = f"{side.size} {side.side}: peak {side.peak_mb:.0f} MB, {side.loaded_mb:.0f} once loaded"
+    line = (
+        f"{side.size} {side.side}: peak {side.peak_mb:.0f} MB, {side.loaded_mb:.0f} once loaded, {side.held_mb:.0f} now"
+    )
     line += f", first forecast {side.first_s:.1f} s"
     if side.again_s is not None:
         line += f", with a warm cache {side.again_s:.1f} s"

@@ -82,6 +82,7 @@ class Desk:
         self._book(reported, result)
         self._settle(live, reported)
         failpoints.reach("after_settle")
+        self._begin_day(reported.portfolio)
         self._memory.portfolio, self._memory.synced_at = reported.portfolio, self.clock.now()
         self._memory.touched = False
         self._memory.ended.clear()
@@ -304,14 +305,12 @@ class Desk:
     # ---- the rest ----
 
     def risk_state(self, portfolio: Portfolio) -> RiskState:
-        """What risk must remember. The day is UTC's."""
+        """What risk must remember."""
         memory, now = self._memory, self.clock.now()
         while memory.submitted and memory.submitted[0] < now - timedelta(minutes=1):
             memory.submitted.popleft()
         equity = portfolio.account.equity
-        if memory.day != now.date():
-            memory.day, memory.day_start = now.date(), equity
-            self.journal.set_meta("day", f"{memory.day.isoformat()} {equity}")
+        self._begin_day(portfolio)
         if memory.peak is None or equity > memory.peak:
             memory.peak = equity
             self.journal.set_meta("peak", str(equity))
@@ -325,6 +324,14 @@ class Desk:
             halted=flags["halted"],
             killed=flags["killed"],
         )
+
+    def _begin_day(self, portfolio: Portfolio) -> None:
+        """The day is UTC's. It begins with the last equity of the day before, where that was seen: what is lost from
+        then to a market's open is a loss of this day, also where the only cycle of the day is the one at the open."""
+        memory, today = self._memory, self.clock.now().date()
+        if memory.day != today:
+            memory.day, memory.day_start = today, (memory.portfolio or portfolio).account.equity
+            self.journal.set_meta("day", f"{today.isoformat()} {memory.day_start}")
 
     def flags(self) -> dict[str, str]:
         """Latched switches and their reasons; "" is off. Only this process sets them while it holds the account."""

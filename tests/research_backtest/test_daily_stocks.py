@@ -23,6 +23,11 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, Decisio
     return year_of(tmp_path_factory.mktemp("daily"))
 
 
+@pytest.fixture(scope="module")
+def overnight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, Decisions]:
+    return year_of(tmp_path_factory.mktemp("overnight"), exits__stocks_overnight=True)
+
+
 def year_of(folder: Path, **flags: object) -> tuple[Recording, Decisions]:
     file = written(bars_of("SPY", BARS, timeframe="1Day"), folder / "spy.parquet")
     return run(settings_for({"SPY": file}, folder, timeframe="1Day", context=CONTEXT, **flags))
@@ -70,12 +75,24 @@ def test_it_enters_by_the_day_and_is_flat_at_the_close(traded: tuple[Recording, 
     assert sum(session.open <= fill.at < session.close for fill in fills for session in sessions) == len(fills)
 
 
-def test_overnight_positions_are_kept_where_that_is_asked_for(tmp_path: Path) -> None:
-    recording, _ = year_of(tmp_path, exits__stocks_overnight=True)
+def test_overnight_positions_are_kept_where_that_is_asked_for(overnight: tuple[Recording, Decisions]) -> None:
+    recording, _ = overnight
     sessions, fills = sessions_of(recording), recording.journal.fills
     held = np.cumsum([float(sum(f.side.sign * f.qty for f in fills if s.open <= f.at < s.close)) for s in sessions])
     assert (held != 0).sum() > 10
     assert recording.errors == 0
+
+
+def test_what_a_position_loses_until_the_open_counts_to_the_days_loss(overnight: tuple[Recording, Decisions]) -> None:
+    """The only decision of a day is at the open: a day that began there would have lost nothing, ever."""
+    recording, decisions = overnight
+    gaps = 0
+    for inputs in decisions.inputs.values():
+        before = [point.equity for point in recording.journal.points if point.at.date() < inputs.now.date()]
+        if before:
+            assert inputs.risk.day_start_equity == before[-1]
+            gaps += inputs.risk.day_start_equity != inputs.portfolio.account.equity
+    assert gaps > 10
 
 
 def test_the_bar_is_left_at_its_own_close_even_where_nights_are_allowed(tmp_path: Path) -> None:

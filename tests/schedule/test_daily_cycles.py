@@ -25,7 +25,7 @@ from trader.exchange.sessions import as_datetimes
 from trader.manage import Sessions
 from trader.market_hours import closed_hours_skipper, simulated_beat, timetable_of
 from trader.ports import Session
-from trader.schedule import Timetable, run_simulated
+from trader.schedule import Timetable, run_scheduled, run_simulated
 
 DAY = Timeframe(1, "Day")
 SPY, BTC = Symbol("SPY"), Symbol("BTC/USD")
@@ -210,3 +210,43 @@ def test_the_bars_of_a_moment_are_those_of_the_last_open_or_midnight() -> None:
         (midnight + timedelta(days=1), midnight + timedelta(days=1)),
     ):
         assert timetable.bar_close(at) == close
+
+
+class Now:
+    """Real time, which nobody sets."""
+
+    ended = False
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def wait_until(self, moment: datetime) -> datetime:
+        raise AssertionError(f"the scheduler waits by itself, not until {moment}")
+
+    def wake(self) -> None:
+        pass
+
+    def step(self) -> float:
+        return 0.0
+
+
+def test_the_real_scheduler_fires_at_an_open() -> None:
+    opened = datetime.now(UTC) + timedelta(seconds=0.5)
+    timetable = Timetable.of(DAY, timedelta(0), timedelta(hours=1), opens=lambda: [opened])
+    closes: list[datetime] = []
+    troubles: list[tuple[str, str]] = []
+
+    class Jobs(Recorder):
+        def trade(self, bar_close: datetime) -> bool:
+            closes.append(bar_close)
+            return True
+
+    jobs = Jobs(JumpingClock(opened, opened), Sessions(read), (SPY,))
+    stop = threading.Event()
+    guard = threading.Timer(20, stop.set)
+    guard.start()
+    done = run_scheduled(
+        jobs, Now(), timetable, stop, cycles=1, on_trouble=lambda job, what: troubles.append((job, what))
+    )
+    guard.cancel()
+    assert (done, closes, troubles) == (1, [opened], [])

@@ -6,7 +6,7 @@ T context, S samples, N new tokens of each, H heads, W width of a head, D width.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from forecasters.kronos.model import normalise, rotate
@@ -18,6 +18,9 @@ class Arithmetic:
     """`native` says that caches must suit our own kernels: see native.py."""
 
     native = False
+
+    def adopt(self, network: nn.Module) -> None:
+        """Whatever a network whose steps are compiled gains by it."""
 
     def normalise(self, rows: Tensor) -> Tensor:
         """[..., D] to a root mean square of 1."""

@@ -201,6 +201,7 @@ class NetworkCache:
         config, dtype, device = network.config, network.dtype, network.s1_table.device
         self.shape = shape
         self.arithmetic = arithmetic
+        arithmetic.adopt(network)
 
         def layer(heads: int) -> LayerCache:
             kept, native = torch.float32 if arithmetic.native else dtype, arithmetic.native

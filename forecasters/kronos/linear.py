@@ -7,7 +7,8 @@ result then does not depend on how many rows are multiplied with it (but for a s
 from __future__ import annotations
 
 import itertools
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 from weakref import finalize
 
@@ -17,8 +18,10 @@ from torch.nn import functional as F
 
 LEAST_ROWS = 4  # one row rounds differently, and up to three take longer: weights are read at two thirds of the speed
 
+Multiply = Callable[[Tensor], Tensor]
+
 _handles = itertools.count()
-_by_handle: dict[int, tuple[Tensor, Tensor | None]] = {}  # packed weight and bias, while their module lives
+_by_handle: dict[int, Multiply] = {}  # while their module lives
 
 
 class FixedLinear(nn.Module):
@@ -37,7 +40,7 @@ class FixedLinear(nn.Module):
             self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, None)
             _packed_operator()
             self._handle = next(_handles)
-            _by_handle[self._handle] = (self._packed, self.bias)
+            self.within_graphs(partial(_pointwise_packed, self._packed, self.bias))
             finalize(self, _by_handle.pop, self._handle, None)
             self.weight = self.weight.new_empty(0)  # one copy is enough
 
@@ -51,8 +54,20 @@ class FixedLinear(nn.Module):
 
     def multiply(self, rows: Tensor) -> Tensor:
         """By oneDNN."""
-        result: Tensor = _pointwise()(rows, self._packed, self.bias, "none", [], "")
-        return result
+        return _pointwise_packed(self._packed, self.bias, rows)
+
+    def packed(self) -> tuple[Tensor, Tensor | None, int] | None:
+        """Weight in oneDNN's layout, bias, and N; None where it is not packed."""
+        return None if self._handle < 0 else (self._packed, self.bias, self._outputs)
+
+    def within_graphs(self, multiply: Multiply) -> None:
+        """What a compiled graph calls for this product from now on, in place of oneDNN."""
+        _by_handle[self._handle] = multiply
+
+
+def _pointwise_packed(packed: Tensor, bias: Tensor | None, rows: Tensor) -> Tensor:
+    result: Tensor = _pointwise()(rows, packed, bias, "none", [], "")
+    return result
 
 
 @cache
@@ -72,9 +87,7 @@ def _packed_operator() -> object:
 
 
 def _packed_linear(rows: Tensor, handle: int, outputs: int) -> Tensor:
-    packed, bias = _by_handle[handle]
-    result: Tensor = _pointwise()(rows, packed, bias, "none", [], "")
-    return result
+    return _by_handle[handle](rows)
 
 
 def _packed_linear_shape(rows: Tensor, handle: int, outputs: int) -> Tensor:

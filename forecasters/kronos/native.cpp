@@ -7,6 +7,10 @@
 #include <ATen/cpu/vec/functional.h>
 #include <ATen/cpu/vec/vec.h>
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -200,6 +204,80 @@ void split(float* queries, float* keys, float* values, const Number* projected, 
     }
 }
 
+// Weights as oneDNN packs them: panels of 64 outputs, each [depth, 64] in float32, [depth / 2, 64, 2] in bfloat16.
+constexpr int64_t PANEL = 64, PARTS = PANEL / LANES;
+
+template <int ROWS>
+void collect(Lanes (&sums)[ROWS][PARTS], const float* rows, const float* panel, int64_t depth) {
+  for (int64_t index = 0; index < depth; ++index) {
+    Lanes held[PARTS];
+#pragma GCC unroll 8
+    for (int part = 0; part < PARTS; ++part) held[part] = Lanes::loadu(panel + index * PANEL + part * LANES);
+#pragma GCC unroll 8
+    for (int row = 0; row < ROWS; ++row) {
+      const Lanes factor(rows[row * depth + index]);
+#pragma GCC unroll 8
+      for (int part = 0; part < PARTS; ++part) sums[row][part] = at::vec::fmadd(factor, held[part], sums[row][part]);
+    }
+  }
+}
+
+#if defined(__AVX512BF16__)
+template <int ROWS>
+void collect(Lanes (&sums)[ROWS][PARTS], const Half* rows, const Half* panel, int64_t depth) {
+  for (int64_t index = 0; index < depth; index += 2) {
+    __m512bh held[PARTS];
+#pragma GCC unroll 8
+    for (int part = 0; part < PARTS; ++part)
+      held[part] = (__m512bh)_mm512_loadu_si512(panel + index * PANEL + part * 2 * LANES);
+#pragma GCC unroll 8
+    for (int row = 0; row < ROWS; ++row) {
+      const auto pair = (__m512bh)_mm512_set1_epi32(*reinterpret_cast<const int32_t*>(rows + row * depth + index));
+#pragma GCC unroll 8
+      for (int part = 0; part < PARTS; ++part)
+        sums[row][part] = Lanes(_mm512_dpbf16_ps(static_cast<__m512>(sums[row][part]), pair, held[part]));
+    }
+  }
+}
+#endif
+
+template <int ROWS, typename Number>
+void strip(Number* out, const Number* rows, const Number* panel, const Number* bias, int64_t depth, int64_t outputs) {
+  Lanes sums[ROWS][PARTS];
+#pragma GCC unroll 8
+  for (int row = 0; row < ROWS; ++row)
+#pragma GCC unroll 8
+    for (int part = 0; part < PARTS; ++part) sums[row][part] = Lanes(0.0f);
+  collect<ROWS>(sums, rows, panel, depth);
+#pragma GCC unroll 8
+  for (int row = 0; row < ROWS; ++row)
+#pragma GCC unroll 8
+    for (int part = 0; part < PARTS; ++part) {
+      const Lanes added = bias == nullptr ? Lanes(0.0f) : load(bias + part * LANES, LANES);
+      store(sums[row][part] + added, out + row * outputs + part * LANES, LANES);
+    }
+}
+
+template <typename Number>
+void apply(Number* out, const Number* rows, const Number* weight, const Number* bias, int64_t count, int64_t depth,
+           int64_t outputs, int64_t threads) {
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+  for (int64_t first = 0; first < outputs; first += PANEL) {
+    const Number *panel = weight + first * depth, *added = bias == nullptr ? nullptr : bias + first, *from = rows;
+    Number* to = out + first;
+    int64_t left = count;
+    for (; left >= TALL; left -= TALL, from += TALL * depth, to += TALL * outputs)
+      strip<TALL>(to, from, panel, added, depth, outputs);
+    switch (left) {
+      case 1: strip<1>(to, from, panel, added, depth, outputs); break;
+      case 2: strip<2>(to, from, panel, added, depth, outputs); break;
+      case 3: strip<3>(to, from, panel, added, depth, outputs); break;
+      case 4: strip<4>(to, from, panel, added, depth, outputs); break;
+      case 5: strip<5>(to, from, panel, added, depth, outputs); break;
+    }
+  }
+}
+
 }  // namespace
 
 // Scaled queries [series, samples, tokens, heads, width] over the first lengths[series] places that all of them share,
@@ -295,3 +373,16 @@ extern "C" void split_bfloat16(float* queries, float* keys, float* values, const
                                const float* sines, int64_t tokens, int64_t heads, int64_t width, int64_t threads) {
   split(queries, keys, values, projected, cosines, sines, tokens, heads, width, threads);
 }
+
+// y = x W' + b, with W as oneDNN packs it: [count, depth] -> [count, outputs], a multiple of 64; depth is one of 32
+extern "C" void apply_float32(float* out, const float* rows, const float* weight, const float* bias, int64_t count,
+                              int64_t depth, int64_t outputs, int64_t threads) {
+  apply(out, rows, weight, bias, count, depth, outputs, threads);
+}
+
+#if defined(__AVX512BF16__)
+extern "C" void apply_bfloat16(Half* out, const Half* rows, const Half* weight, const Half* bias, int64_t count,
+                               int64_t depth, int64_t outputs, int64_t threads) {
+  apply(out, rows, weight, bias, count, depth, outputs, threads);
+}
+#endif

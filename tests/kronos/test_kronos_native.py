@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[
 
 from forecasters.kronos.arithmetic import PLAIN  # noqa: E402
 from forecasters.kronos.cache import CacheShape, LayerCache, Reach, prefix_mask, suffix_mask  # noqa: E402
+from forecasters.kronos.linear import FixedLinear  # noqa: E402
 from forecasters.kronos.model import rotary_table  # noqa: E402
 from forecasters.kronos.native import Native, native  # noqa: E402
 from forecasters.toolchain import missing_tools  # noqa: E402
@@ -114,3 +115,19 @@ def test_their_forecast_is_that_of_the_plain_arithmetic(folders: dict[str, Path]
         for asked, one, two in zip(batch, found, wanted, strict=True):
             assert (np.abs(one - two) <= 1e-4 * np.asarray(asked.bars).std(axis=0)).all()
             assert np.array_equal(one, twin.generate_batch([asked], sampling, samples=8)[0])  # whatever else there is
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("depth", "outputs"), [(32, 64), (832, 192), (40, 64), (64, 48)])
+def test_products_with_weights_where_onednn_has_packed_them(
+    ours: Native, depth: int, outputs: int, dtype: torch.dtype
+) -> None:
+    """Where a shape does not suit them, oneDNN goes on; either way a row does not depend on those beside it."""
+    layer = FixedLinear(random(outputs, depth) * depth**-0.5, random(outputs), dtype=dtype)
+    ours.adopt(torch.nn.ModuleList([layer]))
+    rows = random(2, 19, depth, dtype=dtype)
+    found = torch.ops.kronos.packed_linear(rows, layer._handle, outputs)
+    torch.testing.assert_close(found.float(), layer(rows).float(), atol=DTYPES[dtype], rtol=DTYPES[dtype])
+    for first, last in ((0, 4), (7, 19)):
+        part = torch.ops.kronos.packed_linear(rows[:1, first:last], layer._handle, outputs)
+        assert torch.equal(part, found[:1, first:last])

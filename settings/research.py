@@ -22,8 +22,9 @@ class Compare(Group):
     teacher_forced: Change = Field(
         default=0.001,
         description="Given the same past, the networks' raw outputs may differ by so much of their own spread, and the "
-        "odds that follow from logits by so much of the draws; ten times as much in bfloat16. A thousandth is some "
-        "hundred times what float32 rounds to, and a tenth of what a weight that is off by 1% does.",
+        "odds that follow from logits by so much of the draws; fifty times as much in bfloat16, whose rounding alone "
+        "moves them by 2%. A thousandth is some thousand times what float32 rounds to, and a tenth of what a weight "
+        "that is off by 1% does.",
     )
     speed_up: Annotated[float, Field(gt=0, le=1000), Unit("ratio")] = Field(
         default=1.2, description="Compiled must be faster than eager by more than this."

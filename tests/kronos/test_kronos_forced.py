@@ -64,17 +64,8 @@ def test_the_logits_are_those_of_the_published_architecture_given_the_true_token
     from forecasters.kronos.features import calendar
 
     with torch.no_grad():
-        before, _ = model._codec.encode(  # as of the bar before the last ones
-            torch.from_numpy(model._standardised(asked.values[:-HORIZON]).values)
-        )
-        s1, s2 = (torch.from_numpy(each) for each in model.encode(asked.values))
-        first = torch.cat([before, s1[-HORIZON:]])
-        second = torch.cat(
-            [
-                model._codec.encode(torch.from_numpy(model._standardised(asked.values[:-HORIZON]).values))[1],
-                s2[-HORIZON:],
-            ]
-        )
+        before, after = model.encode(asked.values[:-HORIZON]), model.encode(asked.values)
+        first, second = (torch.from_numpy(np.concatenate([before[half], after[half][-HORIZON:]])) for half in (0, 1))
         stamps = torch.from_numpy(calendar(asked.times))
         for step in range(HORIZON - 1):
             end = len(first) - HORIZON + 1 + step

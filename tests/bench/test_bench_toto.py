@@ -20,7 +20,7 @@ def test_a_row_for_each_question_and_a_line_for_each_process() -> None:
     command = ["toto", "--sizes", "tiny,tiny-1.0", "--series", "1,2", "--horizons", "64", "--samples", "4"]
     command += ["--repeats", "1", "--forecasts", "10", "--no-compiled", "--context", "128", "--json"]
     done = CliRunner().invoke(bench, command, catch_exceptions=False)
-    found = json.loads(done.output)
+    found = json.loads(done.stdout)
     assert [(row["size"], row["series"], row["samples"]) for row in found["rows"]] == [
         ("tiny", 1, None),
         ("tiny", 2, None),

@@ -10,6 +10,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +25,6 @@ import numpy as np
 if TYPE_CHECKING:
     from forecasters.toto.original.peer import Worker
 
-FLOPS_PER_S, BYTES_PER_S = 250e9, 30e9  # of one core: float32 products by oneDNN, and reading weights from memory
 GENERATIONS = {"tiny": 2, "4m": 2, "22m": 2, "tiny-1.0": 1, "base-1.0": 1}
 PATIENCE_S = 60.0  # a row ends after the round in which it has taken so long
 EAGER, COMPILED, ORIGINAL, ORIGINAL_COMPILED = "eager", "compiled", "original", "original compiled"
@@ -48,7 +49,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """seconds: medians by side; ratio: the original's over ours; limit: the share of this machine's own, of ours."""
+    """seconds: medians by side; ratio: the original's over ours; limit: the share of the machine's best that we are."""
 
     size: str
     series: int
@@ -84,20 +85,33 @@ class Side:
     counters: Mapping[str, int] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """Billions a second, at best: products and sums, and bytes read from memory."""
+
+    gflops: float
+    gbytes: float
+
+
 def bench_toto(plan: Plan, as_json: bool) -> None:
     """Print rows as they come, or all of it as JSON. Raises ForecastError where a process ends."""
+    speed = _speed(plan)
     rows: list[Row] = []
     sides: list[Side] = []
     if not as_json:
-        print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {plan.threads} threads each")
+        print(
+            f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {plan.threads} threads each, ",
+            end="",
+        )
+        print(f"at best {speed.gflops:.0f} GFLOP/s and {speed.gbytes:.0f} GB/s")
     for size in plan.sizes:
         with tempfile.TemporaryDirectory(prefix="bench-toto-") as name:
-            for row in _measured(plan, size, Path(name), sides):
+            for row in _measured(plan, speed, size, Path(name), sides):
                 rows.append(row)
-                if not as_json:
-                    print(_line(row), flush=True)
+                print(_line(row), file=sys.stderr if as_json else sys.stdout, flush=True)
     if as_json:
-        machine = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+        machine: dict[str, object] = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+        machine |= {"threads": plan.threads, "dtype": plan.dtype, "context": plan.context, "speed": asdict(speed)}
         print(json.dumps(machine | {"rows": _plain(rows), "sides": _plain(sides)}, indent=2))
         return
     for side in sides:
@@ -108,7 +122,12 @@ def _plain(values: Sequence[Row] | Sequence[Side]) -> list[dict[str, object]]:
     return [asdict(value) for value in values]
 
 
-def _measured(plan: Plan, size: str, folder: Path, sides: list[Side]) -> Iterator[Row]:
+def _speed(plan: Plan) -> Speed:
+    command = [sys.executable, "-m", "forecasters.toto.original.speed", str(plan.threads), plan.dtype]
+    return Speed(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def _measured(plan: Plan, speed: Speed, size: str, folder: Path, sides: list[Side]) -> Iterator[Row]:
     from forecasters.toto.checkpoint import make_checkpoint
 
     checkpoint = make_checkpoint(size, folder / size)
@@ -119,7 +138,7 @@ def _measured(plan: Plan, size: str, folder: Path, sides: list[Side]) -> Iterato
         for series in plan.series:
             for horizon in plan.horizons:
                 for samples in plan.samples if generation == 1 else [None]:
-                    yield _row(plan, size, workers, series, horizon, samples)
+                    yield _row(plan, speed, size, workers, series, horizon, samples)
         for side, worker in workers.items():
             sides.append(_side(plan, size, side, worker, first[side], checkpoint))
 
@@ -169,7 +188,15 @@ def _asked(
     return answer.seconds[0]
 
 
-def _row(plan: Plan, size: str, workers: Mapping[str, Worker], series: int, horizon: int, samples: int | None) -> Row:
+def _row(
+    plan: Plan,
+    speed: Speed,
+    size: str,
+    workers: Mapping[str, Worker],
+    series: int,
+    horizon: int,
+    samples: int | None,
+) -> Row:
     taken: dict[str, list[float]] = {side: [] for side in workers}
     for worker in workers.values():
         _asked(worker, plan, size, series, horizon, samples)  # a graph of this size may have to be made
@@ -182,7 +209,7 @@ def _row(plan: Plan, size: str, workers: Mapping[str, Worker], series: int, hori
     ratio = {side: medians[ORIGINAL] / medians[side] for side in medians if ORIGINAL in medians and side != ORIGINAL}
     if ORIGINAL_COMPILED in medians and COMPILED in medians:
         ratio["compiled against compiled"] = medians[ORIGINAL_COMPILED] / medians[COMPILED]
-    least = _least(plan, size, series, horizon, samples)
+    least = _least(plan, speed, size, series, horizon, samples)
     limit = {side: least / medians[side] for side in (EAGER, COMPILED) if side in medians}
     return Row(
         size=size,
@@ -196,13 +223,13 @@ def _row(plan: Plan, size: str, workers: Mapping[str, Worker], series: int, hori
     )
 
 
-def _least(plan: Plan, size: str, series: int, horizon: int, samples: int | None) -> float:
-    """Seconds that this many cores need at the least."""
+def _least(plan: Plan, speed: Speed, size: str, series: int, horizon: int, samples: int | None) -> float:
+    """Seconds that the machine needs at the least."""
     from forecasters.toto.checkpoint import SIZES
     from forecasters.toto.work import work_of
 
     work = work_of(SIZES[size], variates=series, steps=plan.context, horizon=horizon, samples=samples)
-    return work.seconds(flops_per_s=FLOPS_PER_S * plan.threads, bytes_per_s=BYTES_PER_S)
+    return work.seconds(flops_per_s=speed.gflops * 1e9, bytes_per_s=speed.gbytes * 1e9)
 
 
 def _side(plan: Plan, size: str, side: str, worker: Worker, first_s: float, checkpoint: Path) -> Side:

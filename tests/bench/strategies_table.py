@@ -42,6 +42,14 @@ class Case:
     start: str = ""
     end: str = ""
 
+    @property
+    def span(self) -> str:
+        """What tells the spans of one file apart."""
+        return f"{self.start}:{self.end}"
+
+    def has(self, row: Mapping[str, Any]) -> bool:
+        return bool(row["file"] == self.file and row["span"] == self.span)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
@@ -67,8 +75,11 @@ CASES = (
     Case(symbol="BTC/USD", file="BTCUSDT__binance-spot__1d", timeframe="1Day"),
     Case(symbol="BTC/USD", file="BTCUSD__coinbase__1d", timeframe="1Day"),
     Case(symbol="ETH/USD", file="ETHUSDT__binance-spot__1d", timeframe="1Day"),
+    Case(symbol="AAPL", file="AAPL__lean-rth__1h", timeframe="1Hour", end="2017-01-01"),
     Case(symbol="AAPL", file="AAPL__lean-rth__1h", timeframe="1Hour", start="2017-01-01"),
+    Case(symbol="IBM", file="IBM__lean-rth__1h", timeframe="1Hour", end="2017-01-01"),
     Case(symbol="IBM", file="IBM__lean-rth__1h", timeframe="1Hour", start="2017-01-01"),
+    Case(symbol="SPY", file="SPY__lean-rth__1h", timeframe="1Hour", end="2017-01-01"),
     Case(symbol="SPY", file="SPY__lean-rth__1h", timeframe="1Hour", start="2017-01-01"),
     Case(symbol="AAPL", file="AAPL__yahoo-rth__5m", timeframe="5Min"),
     Case(symbol="MSFT", file="MSFT__yahoo-rth__5m", timeframe="5Min"),
@@ -108,7 +119,7 @@ def run_case(job: tuple[Case, Path, Path]) -> None:
 def kept(out: Path, case: Case | None = None) -> list[dict[str, Any]]:
     """The rows that are there, of one market or of all."""
     rows = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
-    return [row for row in rows if case is None or row["file"] == case.file]
+    return [row for row in rows if case is None or case.has(row)]
 
 
 class Remembering:
@@ -162,7 +173,8 @@ def run_one(case: Case, way: Way, folder: Path, forecaster: Remembering) -> dict
     figures, hold = result.figures, result.figures.buy_and_hold
     interval = figures.account.sharpe_interval
     return {
-        "symbol": case.symbol, "file": case.file, "timeframe": case.timeframe, "way": way.name,
+        "symbol": case.symbol, "file": case.file, "timeframe": case.timeframe, "span": case.span,
+        "way": way.name,
         "start": result.start.isoformat(), "end": result.end.isoformat(), "cycles": result.cycles,
         "return": figures.account.total_return, "drawdown": figures.account.max_drawdown,
         "sharpe": figures.account.sharpe, "low": interval.low if interval else None,
@@ -179,7 +191,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield "| market | strategy | return | holding | flat | Sharpe (95%) | drawdown | turnover | trades |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for case in CASES:
-        own = [row for way in WAYS for row in rows if row["file"] == case.file and row["way"] == way.name]
+        own = [row for way in WAYS for row in rows if case.has(row) and row["way"] == way.name]
         for row in own:
             span = f"{row['start'][:10]} to {row['end'][:10]}"
             market = f"{row['symbol']} {row['timeframe']}, {span}" if row is own[0] else ""

@@ -54,7 +54,7 @@ def _rule(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _arms(reference: RivalResult, candidate: RivalResult) -> Iterator[str]:
-    width = max(_COLUMN, len(reference.name) + 2, len(candidate.name) + 2)
+    width = max(_COLUMN, *(len(text) + 2 for each in (reference, candidate) for text in (each.name, each.model)))
     yield f"{'':<26}{reference.name:>{width}}{candidate.name:>{width}}"
     for title, left, right in zip(_TITLES, _column(reference), _column(candidate), strict=True):
         yield f"{title:<26}{left:>{width}}{right:>{width}}"
@@ -126,7 +126,7 @@ _TITLES = (
 
 
 def _column(result: RivalResult) -> Iterator[str]:
-    yield result.model[: _COLUMN - 2] or "-"
+    yield result.model or "-"
     yield f"{result.given} of {result.asked}"
     yield str(len(result.failures))
     yield _seconds(result.median_s)

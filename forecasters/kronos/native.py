@@ -137,8 +137,15 @@ def take_products(network: nn.Module) -> None:
             continue
         ours = _Product(function, weight, bias, outputs)
         rows = torch.randn(2, depth, generator=torch.Generator().manual_seed(0)).to(weight.dtype)
-        if torch.allclose(ours(rows).float(), module.multiply(rows).float(), rtol=2e-2, atol=2e-2):
+        if alike(ours(rows), module.multiply(rows), bias):
             module.within_graphs(ours)
+
+
+def alike(ours: Tensor, theirs: Tensor, bias: Tensor | None) -> bool:
+    """Judged by what the weights contribute, however small that is: read in another order they would give another."""
+    contributed = theirs.float() - (0.0 if bias is None else bias.float())
+    tolerance = 0.05 if ours.dtype == torch.bfloat16 else 1e-3
+    return bool((ours.float() - theirs.float()).abs().max() <= tolerance * contributed.abs().max())
 
 
 class _Product:

@@ -14,7 +14,7 @@ from forecasters.kronos.arithmetic import PLAIN  # noqa: E402
 from forecasters.kronos.cache import CacheShape, LayerCache, Reach, prefix_mask, suffix_mask  # noqa: E402
 from forecasters.kronos.linear import FixedLinear  # noqa: E402
 from forecasters.kronos.model import rotary_table  # noqa: E402
-from forecasters.kronos.native import Native, native  # noqa: E402
+from forecasters.kronos.native import Native, alike, native  # noqa: E402
 from forecasters.toolchain import missing_tools  # noqa: E402
 from tests.kronos.test_kronos_cache import series  # noqa: E402
 
@@ -95,6 +95,14 @@ def test_a_step_attends_to_context_and_own_tokens(ours: Native, rows: int, width
     layers[0].prefix_values[1, :, 41:] = torch.nan
     layers[0].suffix_values[:, :, :, slot + 1 :] = torch.nan
     assert torch.equal(layers[0].attend(queries, reach), found)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", [1.0, 1e-4])
+def test_a_product_read_in_another_order_is_not_taken_for_the_same(dtype: torch.dtype, scale: float) -> None:
+    rows, weight = random(2, 64, dtype=dtype), random(64, 64, dtype=dtype) * scale
+    assert alike(rows @ weight.T, rows @ weight.T, None)
+    assert not alike(rows @ weight.flip(1).T, rows @ weight.T, None)
 
 
 def test_their_forecast_is_that_of_the_plain_arithmetic(folders: dict[str, Path], models: dict[str, Kronos]) -> None:

@@ -59,8 +59,8 @@ class Context:
             raise InvalidContext(f"{symbol or 'no symbol'}: {problem or 'the symbol is empty'}")
         found = object.__new__(Context)
         object.__setattr__(found, "symbol", symbol)
-        object.__setattr__(found, "times", _owned(self.times[first:last], "datetime64[us]"))
-        object.__setattr__(found, "values", _owned(self.values[first:last], "float64"))
+        object.__setattr__(found, "times", _copied(self.times[first:last]))
+        object.__setattr__(found, "values", _copied(self.values[first:last]))
         object.__setattr__(found, "future_times", future)
         return found
 
@@ -186,8 +186,12 @@ def _owned(array: ArrayLike, dtype: str) -> NDArray[np.generic]:
     """A read-only array that nobody else can write to: the same one where that already holds, else a copy."""
     if isinstance(array, np.ndarray) and array.dtype == dtype and not array.flags.writeable and array.base is None:
         return array
-    copy: NDArray[np.generic] = np.array(array, dtype=dtype, order="C")
-    copy.flags.writeable = False
+    return _copied(np.asarray(array, dtype=dtype))
+
+
+def _copied(array: NDArray[Any]) -> NDArray[Any]:
+    copy = array.copy()
+    copy.setflags(write=False)
     return copy
 
 

@@ -6,8 +6,7 @@ The lock over the books is let go during the forecast, so that `manage` never wa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -342,8 +341,21 @@ class Trader:
             severity = "warning" if short_gap else "error"
             self.desk.alert("fruitless", severity, f"{self.fruitless} cycles in a row without a forecast: {why}")
 
-    @contextmanager
-    def _timed(self, step: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.timings[step] = self.timings.get(step, 0.0) + time.perf_counter() - started
+    def _timed(self, step: str) -> _Timed:
+        return _Timed(self.timings, step)
+
+
+class _Timed:
+    """Adds the seconds that its block took, unless it failed."""
+
+    __slots__ = ("_started", "_step", "_timings")
+
+    def __init__(self, timings: dict[str, float], step: str) -> None:
+        self._timings, self._step = timings, step
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._timings[self._step] = self._timings.get(self._step, 0.0) + time.perf_counter() - self._started

@@ -373,11 +373,15 @@ def _moved(before: Portfolio | None, after: Portfolio) -> bool:
     """Whether there can be a new execution: each changes cash or what is held."""
     if before is None or before.account.cash != after.account.cash:
         return True
+    if not (before.positions or after.positions):
+        return False
     return {s: p.qty for s, p in before.positions.items()} != {s: p.qty for s, p in after.positions.items()}
 
 
 def _changed(before: Portfolio | None, after: Portfolio) -> bool:
     if before is None:
         return True
+    if (before.positions, before.orders) != (after.positions, after.orders):
+        return True
     # `at` alone is no change
-    return replace(before, at=after.at, account=replace(before.account, at=after.account.at)) != after
+    return replace(before.account, at=after.account.at) != after.account

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from trader.core.fees import schedule_for
 from trader.core.types import AssetClass, OrderClass, OrderSide, OrderStatus, OrderType, Symbol, Timeframe, TimeInForce
+from trader.exchange.answers import VenueRefusal
 from trader.exchange.ledger_read import OrderQuery
 from trader.exchange.market import MarketOptions, open_market
 from trader.exchange.parse import NewOrder
-from trader.exchange.venue import Venue, VenueRefusal
+from trader.exchange.venue import Venue
 
 BTC, AAPL = Symbol("BTC/USD"), Symbol("AAPL")
 THURSDAY = datetime(2024, 2, 1, 15, 0, tzinfo=UTC)
@@ -181,4 +182,25 @@ def test_however_time_is_cut_the_same_happens(cuts: list[int]) -> None:
     assert cut.books == whole.books
     assert cut.ledger.executions() == whole.ledger.executions()
     for venue in (whole, cut):
+        venue.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(1, 900), min_size=1, max_size=6))
+def test_what_nobody_waits_for_may_be_passed_over(cuts: list[int]) -> None:
+    """Without orders and holdings only the last tape of each symbol counts, in one leap or in steps."""
+    leaping, stepping = opened(), opened()
+    for minutes in cuts:
+        goal = leaping.now + timedelta(minutes=minutes)
+        leaping.advance(goal)
+        while (following := stepping.market.next_time(stepping.now)) is not None and following <= goal:
+            stepping.advance(following)
+        stepping.advance(goal)
+        assert leaping.books == stepping.books
+        assert (leaping.now, leaping.last_equity) == (stepping.now, stepping.last_equity)
+    for venue in (leaping, stepping):
+        venue.submit(order(BTC, OrderSide.BUY, "0.5"))
+        venue.advance(venue.now + timedelta(hours=2))
+    assert leaping.books == stepping.books
+    for venue in (leaping, stepping):
         venue.close()

@@ -34,7 +34,7 @@ from trader.core.types import EntrySide, Symbol
 from trader.errors import ConfigurationError
 from trader.research.simulate import Recording, Setup, market_options, opened, simulate
 from trader.rules import rules_of
-from trader.strategies.maxdiff import Params, band, chosen_side
+from trader.strategies.maxdiff import Params, chosen_band
 
 PEER = "backtesting"
 HOW_TO_GET_IT = "python3 -m venv PEER && PEER/bin/pip install backtesting, then --peer-python PEER/bin/python"
@@ -152,8 +152,8 @@ def _write_levels(path: Path, setup: Setup, symbol: Symbol, forecasts: AtHand) -
         for row in rows:
             levels: tuple[float | str, ...] = ("", "", "")
             forecast = forecasts.known.get(row.start)
-            if forecast is not None and chosen_side(forecast, instrument, params) is EntrySide.LONG:
-                chosen = band(forecast, EntrySide.LONG, params)
+            chosen = None if forecast is None else chosen_band(forecast, instrument, params)
+            if chosen is not None and chosen.side is EntrySide.LONG:
                 levels = (chosen.entry, chosen.target, chosen.stop)
             prices = (row.open, row.high, row.low, row.close, row.volume)
             out.writerow([row.start.isoformat(), *prices, *levels])

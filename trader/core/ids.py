@@ -33,16 +33,19 @@ class ClientOrderId:
     attempt: int
 
 
+@lru_cache(maxsize=256)
 def cycle_id(at: datetime, kind: str) -> str:
     """`20251101T130000Z-trade`; with microseconds where there are any. `kind` is lower-case letters."""
     moment = at.astimezone(UTC)
     fraction = f".{moment.microsecond:06d}" if moment.microsecond else ""
-    name = f"{moment:%Y%m%dT%H%M%S}{fraction}Z-{kind}"
+    written = moment.isoformat()[:19].replace("-", "").replace(":", "")  # strftime takes ten times as long
+    name = f"{written}{fraction}Z-{kind}"
     if not _CYCLE.fullmatch(name):
         raise ValueError(f"not a kind of cycle: {kind!r} (lower-case letters)")
     return name
 
 
+@lru_cache(maxsize=16)
 def account_tag(account_id: str) -> str:
     """Short, and not the account's number: ids are seen in many places."""
     return hashlib.sha256(account_id.encode()).hexdigest()[:8]

@@ -36,6 +36,14 @@ class Bars:
     whole: Bars | None = None
     place: int = 0
 
+    def __post_init__(self) -> None:
+        """ValueError for arrays of its own: what is true of `whole` says nothing of them."""
+        whole = self.whole
+        if whole is not None and not (
+            np.may_share_memory(self.times, whole.times) and np.may_share_memory(self.values, whole.values)
+        ):
+            raise ValueError(f"{self.symbol}: these bars are no piece of the series that they name")
+
     def piece(self, first: int, last: int) -> Bars:
         """Rows [first, last). The arrays of this one must never change again."""
         return Bars(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,7 +82,7 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
         if verdict.allowed > 0:
             intents[proposal.symbol] = _intent(inputs, proposal, verdict.allowed)
             ground = replace(ground, exposure=_taken(ground.exposure, proposal, verdict.allowed))
-    ordered = sorted(signals, key=lambda signal: (signal.symbol, repr(signal)))
+    ordered = _ordered(signals)
     levels = [_levels(inputs, signal, intents.get(signal.symbol)) for signal in ordered]
     return Plan(
         signals=tuple(ordered),
@@ -91,9 +93,17 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
     )
 
 
+@lru_cache(maxsize=256)  # each is asked about several times in a cycle, and never changes
 def _is_usable(forecast: Forecast) -> bool:
     finite = bool(np.isfinite(forecast.quantiles).all()) and bool(np.isfinite(forecast.last_close))
     return finite and forecast.last_close > 0 and len(forecast.times) > 0
+
+
+def _ordered(signals: Sequence[Signal]) -> list[Signal]:
+    """By symbol; several of one, a fault, by what they say: the order in which they came decides nothing."""
+    by_symbol = sorted(signals, key=lambda signal: signal.symbol)
+    distinct = all(one.symbol != two.symbol for one, two in pairwise(by_symbol))
+    return by_symbol if distinct else sorted(signals, key=lambda signal: (signal.symbol, repr(signal)))
 
 
 # ---- proposals ----
@@ -169,21 +179,21 @@ def _ground(inputs: DecisionInputs, stale: Sequence[Order]) -> Ground:
     return Ground(
         inputs=inputs,
         exposure=exposure_of(portfolio, inputs.instruments, inputs.quotes, gone),
-        spendable={kind: _spendable(inputs, kind) for kind in AssetClass},
+        spendable=_spendable(inputs),
         blocked=frozenset(order.symbol for order in portfolio.orders if order.is_open and order.id not in gone),
         unpriced=frozenset(order.symbol for order in unpriced_orders(portfolio, inputs.quotes, gone)),
     )
 
 
-def _spendable(inputs: DecisionInputs, kind: AssetClass) -> Decimal:
+def _spendable(inputs: DecisionInputs) -> dict[AssetClass, Decimal]:
     """Buying power with what our stale entries hold of it given back; crypto is bought with cash only."""
     account = inputs.portfolio.account
     entries = own_entries(inputs.portfolio)
     held = (o.remaining * o.limit_price for o in entries if o.limit_price and o.side is OrderSide.BUY)
     if not (account.buying_power.is_finite() and account.cash.is_finite()):
-        return ZERO
+        return dict.fromkeys(AssetClass, ZERO)
     power = account.buying_power + sum(held, ZERO)
-    return min(account.cash, power) if kind is AssetClass.CRYPTO else power
+    return {AssetClass.CRYPTO: min(account.cash, power), AssetClass.STOCK: power}
 
 
 def _taken(exposure: Exposure, proposal: Proposal, qty: Decimal) -> Exposure:

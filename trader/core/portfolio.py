@@ -28,12 +28,9 @@ def is_dust(position: Position, instrument: Instrument, price: Decimal | None = 
     become dust by falling.
     """
     qty = abs(position.qty)
-    value = qty * max(p for p in (position.avg_entry_price, position.mark, price, ZERO) if p is not None)
-    return (
-        instrument.qty_down(qty) < instrument.min_qty
-        or instrument.qty_down(qty) == 0
-        or value < instrument.min_notional
-    )
+    tradable = instrument.qty_down(qty)
+    value = qty * max([p for p in (position.avg_entry_price, position.mark, price, ZERO) if p is not None])
+    return tradable < instrument.min_qty or tradable == 0 or value < instrument.min_notional
 
 
 def is_held(position: Position | None, instrument: Instrument | None) -> bool:
@@ -125,9 +122,9 @@ def exposure_of(
 ) -> Exposure:
     """Positions at their marks plus every open order that could add to one, but those in `gone` (venue ids)."""
     positions = {symbol: position for symbol, position in sorted(portfolio.positions.items()) if position.qty}
-    held = {
-        side: sum((abs(p.notional) for p in positions.values() if p.entry_side is side), ZERO) for side in EntrySide
-    }
+    held = {EntrySide.LONG: ZERO, EntrySide.SHORT: ZERO}
+    for position in positions.values():
+        held[position.entry_side] += abs(position.notional)
     exposure = Exposure(
         by_symbol={symbol: abs(position.notional) for symbol, position in positions.items()},
         positions=held,

@@ -114,13 +114,15 @@ def close_now(
 
 def own_exits(resting: Sequence[Order]) -> tuple[Order, ...]:
     """Our open orders that reduce, oldest first."""
-    ours = (order for order in resting if order.is_open and (purpose := purpose_of(order)) and purpose.reduces)
-    return tuple(sorted(ours, key=lambda order: (order.submitted_at, order.id)))
+    ours = [order for order in resting if order.is_open and (purpose := purpose_of(order)) and purpose.reduces]
+    if len(ours) > 1:
+        ours.sort(key=lambda order: (order.submitted_at, order.id))
+    return tuple(ours)
 
 
 def _own_entries(resting: Sequence[Order]) -> tuple[Order, ...]:
     """The rest of an entry that has begun to fill: it goes, for it blocks its own protective stop at the venue."""
-    return tuple(order for order in resting if order.is_open and purpose_of(order) is Purpose.ENTRY)
+    return tuple([order for order in resting if order.is_open and purpose_of(order) is Purpose.ENTRY])
 
 
 def _held(
@@ -131,7 +133,7 @@ def _held(
     resting: Sequence[Order],
     session_close: datetime | None,
 ) -> Held:
-    free = position.qty_available + sum((order.remaining for order in own_exits(resting)), ZERO)
+    free = position.qty_available + sum([order.remaining for order in own_exits(resting)], ZERO)
     return Held(
         position=position,
         qty=instrument.qty_down(min(max(free, ZERO), abs(position.qty))),
@@ -304,5 +306,6 @@ def _is_gapped(held: Held, order: Order) -> bool:
 
 def stop_of(order: Order) -> Decimal | None:
     """Its stop price, or that of its stop leg."""
-    stops = (order.stop_price, *(leg.stop_price for leg in order.legs if leg.is_open))
-    return next((stop for stop in stops if stop is not None), None)
+    if order.stop_price is not None:
+        return order.stop_price
+    return next((leg.stop_price for leg in order.legs if leg.is_open and leg.stop_price is not None), None)

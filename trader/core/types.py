@@ -124,6 +124,12 @@ class Symbol:
         if not bare or self.text != self.text.upper() or self.text.count("/") > 1 or not bare.isalnum():
             raise ValueError(f"not a symbol: {self.text!r} (write AAPL for a stock, BTC/USD for a crypto pair)")
 
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Symbol) and self.text == other.text)
+
+    def __hash__(self) -> int:  # what most maps here are keyed by: no tuples are made for it
+        return hash(self.text)
+
     def __str__(self) -> str:
         return self.text
 

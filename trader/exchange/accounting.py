@@ -72,9 +72,14 @@ def open_books(
 def account_figures(books: Books) -> AccountFigures:
     """The account at the last marks."""
     positions = tuple(_position(books, symbol, holding) for symbol, holding in books.holdings.items())
-    long_value = sum((p.market_value for p in positions if p.qty > 0), ZERO)
-    short_value = sum((p.market_value for p in positions if p.qty < 0), ZERO)
-    crypto_value = sum((p.market_value for p in positions if p.symbol.asset_class is AssetClass.CRYPTO), ZERO)
+    long_value = short_value = crypto_value = ZERO
+    for position in positions:
+        if position.qty > 0:
+            long_value += position.market_value
+        elif position.qty < 0:
+            short_value += position.market_value
+        if position.symbol.asset_class is AssetClass.CRYPTO:
+            crypto_value += position.market_value
     equity = books.cash + long_value + short_value
     reserved = sum((reserved_by(books, order) for order in books.orders.values()), ZERO)
     stock_gross = long_value - short_value - crypto_value

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from trader.exchange.answers import VenueRefusal
 from trader.exchange.events import Refusal
 from trader.exchange.faults import Rule
-from trader.exchange.venue import Venue, VenueRefusal
+from trader.exchange.venue import Venue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

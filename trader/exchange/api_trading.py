@@ -9,12 +9,13 @@ from typing import Any
 from trader.core.types import OrderSide, Symbol
 from trader.exchange import parse, wire
 from trader.exchange.accounting import PositionFigures
+from trader.exchange.answers import no_position
 from trader.exchange.api import Call, Handler, Reply, not_found
 from trader.exchange.events import Holding, SimOrder
 from trader.exchange.history import history_query, portfolio_history
 from trader.exchange.ledger_read import ActivityQuery, OrderQuery
 from trader.exchange.parse import BadRequest
-from trader.exchange.venue import Venue, no_position
+from trader.exchange.venue import Venue
 from trader.exchange.wire import Json
 
 _LONGEST_CALENDAR = timedelta(days=3660)

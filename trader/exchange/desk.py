@@ -38,15 +38,19 @@ class Desk:
 
     def books(self) -> Books:
         """The books as they are now."""
-        return replace(
-            self._start,
+        start = self._start
+        return Books(
             cash=self.cash,
             holdings=self.holdings,
             orders=self.orders,
+            instruments=start.instruments,
             tapes=self.tapes,
+            halted=start.halted,
+            crypto_fees=start.crypto_fees,
+            executions=self.executions,
+            rules=start.rules,
             used=self.used,
             filled_bar=self.filled_bar,
-            executions=self.executions,
         )
 
     # ---- one order ----

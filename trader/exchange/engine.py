@@ -65,16 +65,14 @@ def _tape(books: Books, tape: Tape) -> Result:
     if tape.symbol not in books.instruments or not _makes_sense(tape):
         return books, ()
     if not any(order.symbol == tape.symbol for order in books.orders.values()):  # nobody waits for it: only marks move
-        tapes, used = {**books.tapes, tape.symbol: tape}, {**books.used, tape.symbol: ZERO}
-        return replace(books, tapes=tapes, used=used), ()
+        return books.showing(tape), ()
     desk = Desk(books, tape.at)
     on_tape(desk, tape, books)
     return _done(desk)
 
 
 def _makes_sense(tape: Tape) -> bool:
-    figures = (tape.low, tape.high, tape.last, tape.volume)
-    if not all(figure.is_finite() for figure in figures):
+    if not (tape.low.is_finite() and tape.high.is_finite() and tape.last.is_finite() and tape.volume.is_finite()):
         return False
     return ZERO < tape.low <= tape.last <= tape.high <= _LARGEST and ZERO <= tape.volume <= _LARGEST
 

@@ -206,6 +206,22 @@ class Books:
     used: Mapping[Symbol, Decimal] = field(default_factory=dict)  # of the last tape's volume, by our fills, units
     filled_bar: Mapping[Symbol, datetime] = field(default_factory=dict)  # start of the bar of a symbol's last fill
 
+    def showing(self, tape: Tape) -> Books:
+        """With that one as the last of its symbol, and nothing else changed. Written out: it is made at each tape."""
+        return Books(
+            cash=self.cash,
+            holdings=self.holdings,
+            orders=self.orders,
+            instruments=self.instruments,
+            tapes={**self.tapes, tape.symbol: tape},
+            halted=self.halted,
+            crypto_fees=self.crypto_fees,
+            executions=self.executions,
+            rules=self.rules,
+            used={**self.used, tape.symbol: ZERO},
+            filled_bar=self.filled_bar,
+        )
+
 
 # ---- out of the engine ----
 

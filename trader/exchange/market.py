@@ -6,7 +6,6 @@ no clock; whoever asks says what time it is, and must not ask for `bars` or `quo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from trader.exchange.files import (
     timeframe_of,
     to_micros,
 )
+from trader.exchange.fingerprint import fingerprint_of
 from trader.exchange.generator import Generator
 from trader.exchange.replay import Reel
 from trader.exchange.series import BarRow, Series, length_of, on_ticks
@@ -110,19 +110,29 @@ class Market:
         None once the data are over. A phase may lie exactly at `start`: play `tapes(start)` first.
         """
         after_us = to_micros(after)
-        moments = [reel.series.next_moment(after_us) for reel in self._reels.values()]
-        known = [moment for moment in moments if moment is not None]
-        if self._has_stocks:
-            known.append(self._sessions.next_change(after_us))
-        if not known or (self._end_us is not None and min(known) > self._end_us):
+        soonest = self._sessions.next_change(after_us) if self._has_stocks else None
+        for reel in self._reels.values():
+            moment = reel.series.next_moment(after_us)
+            if moment is not None and (soonest is None or moment < soonest):
+                soonest = moment
+        if soonest is None or (self._end_us is not None and soonest > self._end_us):
             return None
-        return from_micros(min(known))
+        return from_micros(soonest)
+
+    def last_time(self, after: datetime, until: datetime) -> datetime | None:
+        """The first moment later than `after` at which a symbol has its last phase up to `until`, if there is one."""
+        after_us, until_us = to_micros(after), to_micros(until)
+        if self._end_us is not None:
+            until_us = min(until_us, self._end_us)
+        moments = [reel.series.last_moment(after_us, until_us) for reel in self._reels.values()]
+        known = [moment for moment in moments if moment is not None]
+        return from_micros(min(known)) if known else None
 
     def tapes(self, at: datetime, low_first: Callable[[Symbol], bool]) -> tuple[Tape, ...]:
         """The tape of every symbol that has a phase exactly at `at`. `low_first` is asked once a bar, at FIRST."""
         at_us = to_micros(at)
-        played = (reel.tape(at_us, low_first) for reel in self._reels.values())
-        return tuple(tape for tape in played if tape is not None)
+        played = [reel.tape(at_us, low_first) for reel in self._reels.values()]
+        return tuple([tape for tape in played if tape is not None])
 
     def resume(self, tapes: Iterable[Tape]) -> None:
         """After a restart inside a bar: which extreme came first, from the last tapes that were played."""
@@ -380,19 +390,9 @@ def _end_after(clock: Series, start_us: int, bars: int) -> int:
 
 
 def _fingerprint(options: MarketOptions, start_us: int, timeframe: Timeframe) -> str:
-    """What decides how the market plays, and nothing else (not where the files lie)."""
-    digest = hashlib.blake2b(digest_size=16)
+    """What decides how the market plays, and nothing else."""
     parts = [timeframe, start_us, options.spread_bps.normalize(), options.stock_spread_bps.normalize()]
     if not options.data:
         # the length of the history decides where the generated prices begin
         parts += [options.seed, options.bars, options.context, *(options.symbols or DEFAULT_SYMBOLS)]
-    digest.update("|".join(map(str, parts)).encode())
-    for files in (options.data, options.quotes):
-        for symbol, path in files.items():
-            digest.update(f"|{symbol}|{_content(path)}|{path.stem.endswith('__tick')}".encode())
-    return digest.hexdigest()
-
-
-def _content(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "blake2b").hexdigest()
+    return fingerprint_of(parts, [*options.data.items(), *options.quotes.items()])

@@ -22,6 +22,20 @@ _DEPTH = Decimal("0.02")  # of the volume of the bar before (its own is not know
 _TWO_SIDES_BPS = Decimal(20_000)
 
 
+def dated(quote: Quote, at: datetime) -> Quote:
+    """The same book, of another moment."""
+    return Quote(
+        symbol=quote.symbol,
+        bid=quote.bid,
+        ask=quote.ask,
+        bid_size=quote.bid_size,
+        ask_size=quote.ask_size,
+        at=at,
+        source=quote.source,
+        synthetic=quote.synthetic,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bar:
     """One bar in the venue's decimals.
@@ -150,6 +164,8 @@ class Reel:
         )
 
     def _units(self, index: int) -> Decimal:
+        if self._last is not None and self._last[0] == index:
+            return self._last[1].volume
         return Decimal(repr(float(self.series.columns.volume[index]))).quantize(self._instrument.lot)
 
     def _price(self, value: float) -> Decimal:

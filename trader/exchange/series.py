@@ -86,6 +86,7 @@ class Series:
     def _set(self, columns: Columns) -> None:
         self.columns = columns
         self.moments = moments_of(columns.times, self._playing)
+        self._moments: list[int] = self.moments.tolist()  # a search in it is far quicker
         self._tables: dict[Timeframe, _Table] = {}
 
     def reach(self, until_us: int) -> None:
@@ -100,20 +101,27 @@ class Series:
 
     def next_moment(self, after_us: int) -> int | None:
         """The next phase later than `after`, or None at the end of the data."""
-        self.reach(after_us + 1)
-        place = int(self.moments.searchsorted(after_us, side="right"))
-        return int(self.moments[place]) if place < len(self.moments) else None
+        if self._grow is not None:
+            self.reach(after_us + 1)
+        place = bisect_right(self._moments, after_us)
+        return self._moments[place] if place < len(self._moments) else None
+
+    def last_moment(self, after_us: int, until_us: int) -> int | None:
+        """The last phase later than `after` and not later than `until`, or None."""
+        self.reach(until_us + 1)
+        place = bisect_right(self._moments, until_us) - 1
+        return self._moments[place] if place >= 0 and self._moments[place] > after_us else None
 
     def phase_at(self, at_us: int) -> tuple[int, int] | None:
         """(bar, phase) that is exactly then."""
         self.reach(at_us + 1)
-        place = int(self.moments.searchsorted(at_us))
-        return divmod(place, PHASES) if place < len(self.moments) and self.moments[place] == at_us else None
+        place = bisect_left(self._moments, at_us)
+        return divmod(place, PHASES) if place < len(self._moments) and self._moments[place] == at_us else None
 
     def latest_phase(self, at_us: int) -> tuple[int, int] | None:
         """(bar, phase) that was played last, then or before."""
         self.reach(at_us + 1)
-        place = int(self.moments.searchsorted(at_us, side="right")) - 1
+        place = bisect_right(self._moments, at_us) - 1
         return divmod(place, PHASES) if place >= 0 else None
 
     def rows(

@@ -27,6 +27,7 @@ from starlette.websockets import WebSocket
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trader.exchange import api_data, api_trading
+from trader.exchange.answers import VenueRefusal
 from trader.exchange.api import Call, Handler, Reply
 from trader.exchange.api_sim import Endpoint, SimApi
 from trader.exchange.events import OrderEvent, Refusal
@@ -35,7 +36,7 @@ from trader.exchange.pacing import Pace, RateLimiter
 from trader.exchange.parse import MAX_BODY_BYTES, BadRequest
 from trader.exchange.stream import StreamHub
 from trader.exchange.thinning import FaultsByClock
-from trader.exchange.venue import Venue, VenueRefusal
+from trader.exchange.venue import Venue
 from trader.exchange.wire import error
 
 _TRANSPORT = "trader.transport"

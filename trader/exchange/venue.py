@@ -10,13 +10,14 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from trader.core.fees import schedule_for
 from trader.core.types import ZERO, AssetClass, OrderSide, OrderType, Quote, Symbol, TimeInForce
+from trader.exchange.answers import VenueRefusal, no_position, refused
 from trader.exchange.engine import AccountFigures, account_figures, apply, open_books
 from trader.exchange.events import (
     Books,
@@ -35,19 +36,12 @@ from trader.exchange.events import (
 from trader.exchange.ledger import Ledger
 from trader.exchange.market import Market
 from trader.exchange.parse import NewOrder, Patch
+from trader.exchange.replay import dated
 from trader.exchange.wire import DEFAULT_CONFIGURATION, NAMESPACE, asset_id
 
 STEPS_AT_ONCE = 512
 _MONTH = timedelta(days=30)
 Listener = Callable[[Sequence[OrderEvent]], None]
-
-
-class VenueRefusal(Exception):
-    """The venue's no."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +129,11 @@ class Venue:
         through_fills   go on after a fill (a clock that runs by itself)
         write_idle      commit also where nothing was played, so that the ledger has the clock exactly
         """
-        before, before_fills, events = self.books, self.fills, list[OrderEvent]()
+        before, before_fills = self.books, self.fills
+        events: list[OrderEvent] = []
         result: Advance | None = None
         for _ in range(steps):
-            following = self.market.next_time(self.now)
+            following = self._following(until)
             if following is None or following > until:
                 result = self._rest(until, following)
                 break
@@ -149,6 +144,14 @@ class Venue:
         if write_idle or events or self.books is not before:
             self._commit(before, events)
         return result
+
+    def _following(self, until: datetime) -> datetime | None:
+        """The next moment to play. Where nothing is held or ordered a tape only takes the place of the one before it:
+        within a day, up to `until`, the last of each symbol is enough."""
+        following = self.market.next_time(self.now)
+        idle = not (self.books.orders or self.books.holdings or self.thin or self.halts)
+        last = self.market.last_time(self.now, min(until, _end_of(self._day))) if idle else None
+        return following if last is None else last
 
     def _rest(self, until: datetime, following: datetime | None) -> Advance:
         """Nothing happens between here and `until`."""
@@ -218,7 +221,7 @@ class Venue:
         """Raises VenueRefusal."""
         symbol = self.find(new.symbol)
         if symbol is None:
-            raise _refused(422, 42210000, f"asset {new.symbol!a} not found")
+            raise refused(422, 42210000, f"asset {new.symbol!a} not found")
         self._obey_configuration(new, symbol)
         order_id = self._order_id()
         client_id = new.client_order_id or str(uuid.uuid5(self.account_id, f"client:{order_id}"))
@@ -297,7 +300,7 @@ class Venue:
         if percentage is not None and percentage != 100:
             units = self.market.instruments[symbol].qty_down(units * percentage / 100)
         if units <= 0:
-            raise _refused(422, 40010001, "qty must be > 0")
+            raise refused(422, 40010001, "qty must be > 0")
         return self.submit(
             NewOrder(
                 symbol=symbol.text,
@@ -331,11 +334,11 @@ class Venue:
 
     def _obey_configuration(self, new: NewOrder, symbol: Symbol) -> None:
         if self.configuration["suspend_trade"]:
-            raise _refused(403, 40310000, "new orders are rejected by user request")
+            raise refused(403, 40310000, "new orders are rejected by user request")
         holding = self.books.holdings.get(symbol)
         held = holding.qty if holding is not None else ZERO
         if self.configuration["no_shorting"] and new.side is OrderSide.SELL and held <= 0:
-            raise _refused(403, 40310000, "account is not allowed to short")
+            raise refused(403, 40310000, "account is not allowed to short")
 
     def _do(self, event: Event) -> None:
         before = self.books
@@ -380,17 +383,12 @@ class Venue:
             return self.market.quote(symbol, self.now)
         moves = tape.fresh_until is None or self.now <= tape.fresh_until
         if tape.quote is not None and tape.quote.synthetic and moves and self.market.is_open(symbol, self.now):
-            return replace(tape.quote, at=self.now)
+            return dated(tape.quote, self.now)
         return tape.quote
 
 
-def no_position(symbol: Symbol | str) -> VenueRefusal:
-    name = symbol.position_name if isinstance(symbol, Symbol) else symbol
-    return _refused(404, 40410000, f"position does not exist: {name!a}")
-
-
-def _refused(status: int, code: int, message: str) -> VenueRefusal:
-    return VenueRefusal(Refusal(status=status, code=code, message=message))
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day, time.max, UTC)
 
 
 def _names(instruments: Mapping[Symbol, Any]) -> dict[str, Symbol]:

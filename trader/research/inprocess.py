@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +34,12 @@ from trader.core.types import (
 )
 from trader.exchange import wire
 from trader.exchange.accounting import AccountFigures
+from trader.exchange.answers import VenueRefusal
 from trader.exchange.events import Books, SimOrder
 from trader.exchange.files import Columns, to_micros
 from trader.exchange.ledger_memory import MemoryLedger
 from trader.exchange.parse import NewOrder
-from trader.exchange.venue import Venue, VenueRefusal
+from trader.exchange.venue import Venue
 from trader.ports import Accepted, Refused, Session, Submission
 
 _DUPLICATE_ID = 40010001
@@ -185,6 +187,7 @@ class VenueData:
     def __init__(self, venue: Venue, feed: str = "iex") -> None:
         self._venue = venue
         self._feed = feed
+        self._quotes: dict[Symbol, tuple[Quote, Quote]] = {}  # as last shown
         self._wholes: dict[tuple[Symbol, Timeframe], tuple[Columns, Bars]] = {}
 
     def bars(
@@ -206,6 +209,12 @@ class VenueData:
         return {symbol: self._shown(quote) for symbol, quote in found if quote is not None}
 
     def _shown(self, quote: Quote) -> Quote:
+        known = self._quotes.get(quote.symbol)
+        if known is None or known[0] != quote:
+            known = self._quotes[quote.symbol] = (quote, self._as_shown(quote))
+        return known[1]
+
+    def _as_shown(self, quote: Quote) -> Quote:
         crypto = quote.symbol.asset_class is AssetClass.CRYPTO
         return Quote(
             symbol=quote.symbol,
@@ -311,18 +320,22 @@ def _request(intent: OrderIntent) -> NewOrder:
     )
 
 
+@lru_cache(maxsize=4096)  # a few numbers come again and again; equal ones are the same text
 def plain(value: Decimal) -> Decimal:
     """As it is after a journey as text: no exponent, no trailing zeros."""
     return Decimal(wire.number(value))
 
 
+@lru_cache(maxsize=256)
 def _money(value: Decimal) -> Decimal:
     return Decimal(wire.money(value))
 
 
+@lru_cache(maxsize=256)
 def _mean_price(value: Decimal) -> Decimal:
     return Decimal(wire.price_text(value))
 
 
+@lru_cache(maxsize=1024)
 def _through_float(value: Decimal) -> Decimal:
     return Decimal(str(float(value)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasters.types import LOW, Forecast
 from trader.core.types import EntrySide, Instrument, Quote
@@ -17,12 +19,31 @@ def level(forecast: Forecast, channel: int, side: EntrySide, quantile: float, st
     """
     wanted = quantile if side is EntrySide.LONG else 1 - quantile
     levels, table = forecast.levels, forecast.quantiles[:, :steps, channel]  # [Q], [Q, H]
-    if table.size == 0 or not np.isfinite(table).all() or not (table > 0).all():
+    if table.size == 0 or not (_is_sound(forecast) or (table.min() > 0 and table.max() < np.inf)):  # NaN fails too
         raise ValueError("empty, not finite or not positive")
     if not levels[0] - 1e-9 <= wanted <= levels[-1] + 1e-9:
         raise ValueError(f"quantile {wanted:.3g} is outside the forecast's {levels[0]:.3g} to {levels[-1]:.3g}")
-    by_step = [float(np.interp(wanted, levels, table[:, step])) for step in range(table.shape[1])]
+    by_step: list[float] = interpolated(wanted, levels, table).tolist()
     return min(by_step) if channel == LOW else max(by_step)
+
+
+@lru_cache(maxsize=256)
+def _is_sound(forecast: Forecast) -> bool:
+    """Whether all of its quantiles are prices: asked for each level that is looked up in it."""
+    quantiles = forecast.quantiles
+    return bool(quantiles.size and quantiles.min() > 0 and quantiles.max() < np.inf)
+
+
+def interpolated(wanted: float, levels: NDArray[np.float64], table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[H], from [Q] and [Q, H]: as `numpy.interp` of each column, to the last bit, and all of them at once."""
+    above = int(levels.searchsorted(wanted, side="right"))  # the first level beyond
+    below = max(above - 1, 0)
+    if above in (0, len(levels)) or levels[below] == wanted:
+        found: NDArray[np.float64] = table[below]
+        return found
+    slopes: NDArray[np.float64] = (table[above] - table[below]) / (levels[above] - levels[below])
+    between: NDArray[np.float64] = table[below] + slopes * (wanted - levels[below])
+    return between
 
 
 def shallowest(forecast: Forecast, side: EntrySide) -> float:

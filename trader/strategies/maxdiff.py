@@ -125,15 +125,15 @@ def band(forecast: Forecast, side: EntrySide, params: Params) -> Band:
     )
 
 
-def chosen_side(forecast: Forecast, instrument: Instrument, params: Params) -> EntrySide | None:
-    """By the formula; None is flat."""
+def chosen_band(forecast: Forecast, instrument: Instrument, params: Params) -> Band | None:
+    """By the formula; None is flat. Raises ValueError where the forecast can't give one."""
     long = band(forecast, EntrySide.LONG, params)
     up, down = abs(long.target / forecast.last_close - 1), abs(long.entry / forecast.last_close - 1)
     if up > down:
-        return EntrySide.LONG
+        return long
     if not _can_short(instrument):
-        return EntrySide.LONG if params.side_rule is SideRule.BOTH else None
-    return EntrySide.SHORT
+        return long if params.side_rule is SideRule.BOTH else None
+    return band(forecast, EntrySide.SHORT, params)
 
 
 def _can_short(instrument: Instrument) -> bool:
@@ -142,8 +142,7 @@ def _can_short(instrument: Instrument) -> bool:
 
 def _entry(symbol: Symbol, forecast: Forecast, quote: Quote, instrument: Instrument, params: Params) -> Signal:
     try:
-        side = chosen_side(forecast, instrument, params)
-        chosen = band(forecast, side, params) if side is not None else None
+        chosen = chosen_band(forecast, instrument, params)
     except ValueError as error:
         return Signal(symbol=symbol, entry_side=None, reason=f"forecast refused: {error}")
     if chosen is None:

@@ -47,6 +47,22 @@ def test_one_graph_serves_every_step_and_every_call_of_its_shape(
     assert not counters["graph_break"]
 
 
+def test_a_step_begins_with_a_look_at_what_may_change_and_at_nothing_else(
+    folders: dict[str, Path], counters: dict[str, dict[str, int]]
+) -> None:
+    """Names of guards are the compiler's: where it renames them, all or none would be kept."""
+    from torch._dynamo.eval_frame import _debug_get_cache_entry_list
+
+    kronos = load_kronos(folders["two bits"], compile=True, compile_backend="eager")
+    kronos.draw(series(33, 3), NUCLEUS, samples=4)
+    code = kronos._advance._compiled._torchdynamo_orig_callable.__code__  # type: ignore[attr-defined]
+    (entry,) = _debug_get_cache_entry_list(code)
+    kept = str(entry.guard_manager)
+    assert all(f"source=L['{name}']" in kept for name in ("s1", "noise", "sampling", "cache"))
+    assert "source=L['network']" not in kept
+    assert "source=G[" not in kept
+
+
 @pytest.mark.slow
 def test_more_shapes_than_the_compiler_allows_by_default_still_run(
     folders: dict[str, Path], models: dict[str, Kronos], counters: dict[str, dict[str, int]]

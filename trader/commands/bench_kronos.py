@@ -32,6 +32,7 @@ _HEAD = f"{'':<10}{'samples':>8} {'way':<30}{'seconds':>10}{'original':>11}{'eag
 )
 @click.option("--no-compile", is_flag=True, help="Eager only.")
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(min=1), help="Of each; medians are shown.")
+@click.option("--original-repeats", default=0, type=click.IntRange(min=0), help="Of the original, where fewer will do.")
 @click.option(
     "--clock", type=click.Choice(["wall", "cpu"]), default="wall", show_default=True, help="cpu: busy machine."
 )
@@ -50,6 +51,7 @@ def command(
     noise: str,
     no_compile: bool,
     repeats: int,
+    original_repeats: int,
     clock: str,
     threads: int,
     device: str,
@@ -61,7 +63,7 @@ def command(
     """Kronos: seconds, times the original, times eager, share of the machine's limit; memory, start-up, bfloat16."""
     arguments = ["--sizes", sizes, "--series", series, "--samples", samples, "--dtypes", dtypes, "--noise", noise]
     arguments += ["--repeats", str(repeats), "--clock", clock, "--threads", str(threads), "--device", device]
-    arguments += ["--forecasts", str(forecasts)]
+    arguments += ["--forecasts", str(forecasts), "--original-repeats", str(original_repeats)]
     arguments += ["--upstream", str(upstream.resolve())] if upstream else []
     arguments += ["--no-compile"] if no_compile else []
     arguments += ["--starts"] if starts else []

@@ -52,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--noise", default="exponential", help="exponential, uniform, or both by comma")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--original-repeats", type=int, default=0, help="0: as ours")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -123,6 +124,7 @@ def _table(options: argparse.Namespace, size: str, folder: Path) -> Iterator[dic
         repeats=options.repeats,
         device=options.device,
         original=original,
+        original_repeats=min(options.original_repeats or options.repeats, options.repeats),
     )
     models = bench.models()
     for series, samples in product(_numbers(options.series), _numbers(options.samples)):

@@ -69,12 +69,18 @@ def seconds(call: Callable[[], object], clock: Clock) -> float:
     return now() - started
 
 
-def interleaved(calls: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
-    """The median of each, all in turn, so that what else the machine does falls on all alike."""
+def interleaved(
+    calls: Mapping[str, Callable[[], float]], repeats: int, fewer: Mapping[str, int] | None = None
+) -> dict[str, float]:
+    """The median of each, all in turn, so that what else the machine does falls on all alike.
+
+    fewer  of some, how often they are called where that is not `repeats`
+    """
     taken: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(repeats):
+    for turn in range(repeats):
         for name, call in calls.items():
-            taken[name].append(call())
+            if turn < (fewer or {}).get(name, repeats):
+                taken[name].append(call())
     return {name: statistics.median(each) for name, each in taken.items()}
 
 

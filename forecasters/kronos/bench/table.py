@@ -49,7 +49,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """ways  what of ours is timed; clock, repeats  how; original  None where there is no checkout"""
+    """ways  what of ours is timed; clock, repeats  how; original  None where there is no checkout, else so often"""
 
     folder: Path
     ways: tuple[Way, ...]
@@ -57,6 +57,7 @@ class Bench:
     repeats: int
     device: str
     original: Original | None
+    original_repeats: int
 
     def models(self) -> dict[Way, Kronos]:
         device, models = torch.device(self.device), {}
@@ -81,7 +82,7 @@ class Bench:
             row |= {"original_extrapolated": steps != HORIZON}
             if cell.series == 1:
                 row["difference_sd"] = self._difference(cell, models, steps)
-        taken = interleaved(calls, self.repeats)
+        taken = interleaved(calls, self.repeats, {"original": self.original_repeats})
         row |= {"seconds": {name: round(each, 4) for name, each in taken.items()}, "first_call_s": first}
         row |= self._ratios(taken) | {"of_the_limit": self._shares(cell, taken, models), "peak_mb": round(peak_mb())}
         return row
@@ -90,7 +91,7 @@ class Bench:
         assert self.original is not None
         started = time.perf_counter()
         self.original.mean_paths(market(cell.series), samples=cell.samples, steps=1)
-        whole = (time.perf_counter() - started) * HORIZON * self.repeats
+        whole = (time.perf_counter() - started) * HORIZON * self.original_repeats
         return HORIZON if whole < PATIENCE_S else LATER
 
     def _difference(self, cell: Cell, models: Mapping[Way, Kronos], steps: int) -> float | None:

@@ -99,7 +99,8 @@ def run(
         _doubt_a_mute_stream(daemon)
         say(f"account {daemon.desk.account_id}: books agree with the venue")
         _warm_up(daemon, worker, say)
-        notifier.ready(f"{daemon.board.mode}: ready, next cycle {daemon.timetable.next_trade(clock.now()):%H:%M:%S}")
+        following = _skipper(daemon)(daemon.timetable.next_trade(clock.now()))
+        notifier.ready(f"{daemon.board.mode}: ready, next cycle {following:%Y-%m-%d %H:%M:%S}")
         daemon.watchdog.start()
         stack.callback(daemon.watchdog.stop)
         daemon.board.phase = "running"

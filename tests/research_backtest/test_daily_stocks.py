@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.e2e.running import ask, trouble_in
 from tests.research_backtest.material import Decisions, bars_of, run, settings_for, written
 from trader.core.ids import purpose_of
 from trader.core.types import Purpose, TimeInForce
@@ -129,8 +130,15 @@ def test_days_can_be_traded_on_finer_bars_with_a_context_of_days(tmp_path: Path)
 
 
 def test_hours_from_half_past_on_are_refused_with_what_to_do(tmp_path: Path) -> None:
-    bars = bars_of("SPY", 200)
+    bars = bars_of("SPY", 7 * 70)
     bars["timestamp"] += timedelta(minutes=30)
     file = written(bars, tmp_path / "half.parquet")
     with pytest.raises(ConfigurationError, match=r"SPY: its 1Hour bars begin 0:30:00 later .* Give finer bars"):
         run(settings_for({"SPY": file}, tmp_path, context=CONTEXT))
+    arguments = ("run", "--plain", "--speed", "max", "--cycles", "3", "--data", f"SPY={file}")
+    refused = ask(tmp_path / "hours", *arguments, CONTEXT=str(CONTEXT))
+    assert (refused.code, refused.err.count("\n")) == (78, 1)
+    assert "begin 0:30:00 later" in refused.err
+    taken = ask(tmp_path / "days", *arguments, "--timeframe", "1Day", CONTEXT=str(CONTEXT))
+    assert taken.code == 0, taken.err
+    assert not trouble_in(taken.out + taken.err)

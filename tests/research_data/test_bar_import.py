@@ -80,9 +80,9 @@ def test_no_row_is_lost(tmp_path_factory: pytest.TempPathFactory, data: st.DataO
     """Whatever is in the file, each row is a bar or is listed."""
     cell = st.sampled_from(["10", "9", "12", "-1", "0", "nan", "", "x", "1e400", "11.5"])
     stamp = st.sampled_from(["2024-01-01T0{}:00:00Z", "2024-01-01 0{}:30", "170406720{}", "bad{}"])
-    # three good bars, so that there is always a step
+    # more good bars than others, so that there is always a step, and one way in which times are written
     extra = data.draw(st.lists(st.tuples(stamp, st.integers(0, 9), *[cell] * 5), max_size=8))
-    lines = [*good_lines(4), *(",".join([time.format(digit), *cells]) for time, digit, *cells in extra)]
+    lines = [*good_lines(20), *(",".join([time.format(digit), *cells]) for time, digit, *cells in extra)]
     found = judged(csv_of(tmp_path_factory.mktemp("rows") / "bars.csv", lines))
     reordered = [bad for bad in found.bad if bad.reason.startswith("earlier")]
     assert len(found.columns) + len(found.bad) - len(reordered) == len(lines)
@@ -96,6 +96,14 @@ def test_a_file_that_is_newest_first_is_turned_round(tmp_path: Path) -> None:
     assert hours(found) == [0, 1, 2, 3, 4, 5]
     assert found.bad == ()
     assert any("newest first" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("minute", "named"), [("00", False), ("30", True)])
+def test_hours_that_nobody_could_trade_are_stored_and_said(tmp_path: Path, minute: str, named: bool) -> None:
+    lines = [line.replace(":00:00Z", f":{minute}:00Z") for line in good_lines()]
+    found = judged(csv_of(tmp_path / "bars.csv", lines))
+    assert len(found.columns) == 6
+    assert any("nothing would ever be traded" in note for note in found.notes) is named
 
 
 # ---- columns ----

@@ -118,7 +118,7 @@ def notes(options: Options) -> Sequence[str]:
 
     missing = missing_tools() if options.compile_backend == "inductor" else []
     moving = unpinned(options.model_id)
-    return [*([moving] if moving else []), *(f"toto-compiled would run eager, for want of {tool}" for tool in missing)]
+    return [*(f"toto-compiled would run eager, for want of {tool}" for tool in missing), *([moving] if moving else [])]
 
 
 def build(options: Options) -> Forecaster:

@@ -127,21 +127,6 @@ def compare(
     alike = _alike(reference, candidate, tolerance)
     teaching = taught(reference, candidate, pair.kept, tolerance.outputs)  # last: it compiles what does not serve
     speed, interval = _speed_up(reference, candidate)
-    evidence = Evidence(
-        reference=_evidence(reference, results[0]),
-        candidate=_evidence(candidate, results[1]),
-        questions=pair.questions,
-        alike=_alike_in_words(alike),
-        alike_asked=f"{tolerance.agreement:.1%}" if alike.steps else f"within {tolerance.difference:g}",
-        unlike=alike.problem,
-        outputs=teaching.summary if teaching.outputs else "",
-        outputs_asked=f"within {tolerance.outputs:g}",
-        outputs_unlike=teaching.unlike,
-        outputs_failure=teaching.failure,
-        speed_up=speed,
-        speed_low=interval.low,
-        speed_high=interval.high,
-    )
     return Comparison(
         at=datetime.now(UTC),
         machine=f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
@@ -161,7 +146,7 @@ def compare(
         return_change=_return_change(run, again),
         sharpe_change=_sharpe_change(run, again),
         rule=rule.model_dump(),
-        verdict=decide(evidence, rule),
+        verdict=decide(_evidence(pair, results, alike, teaching, (speed, interval), tolerance), rule),
     )
 
 
@@ -200,7 +185,33 @@ def _result(rival: Rival, run: Recording, market: Market, report: CompileReport 
     )
 
 
-def _evidence(rival: Rival, result: RivalResult) -> ArmEvidence:
+def _evidence(
+    pair: Interleaved,
+    results: Sequence[RivalResult],
+    alike: Likeness,
+    teaching: Teaching,
+    speed: tuple[float, Interval],
+    tolerance: Tolerance,
+) -> Evidence:
+    """What the verdict is made from."""
+    return Evidence(
+        reference=_arm(pair.reference, results[0]),
+        candidate=_arm(pair.candidate, results[1]),
+        questions=pair.questions,
+        alike=_alike_in_words(alike),
+        alike_asked=f"{tolerance.agreement:.1%}" if alike.steps else f"within {tolerance.difference:g}",
+        unlike=alike.problem,
+        outputs=teaching.summary if teaching.outputs else "",
+        outputs_asked=f"within {teaching.allowed:g}",
+        outputs_unlike=teaching.unlike,
+        outputs_failure=teaching.failure,
+        speed_up=speed[0],
+        speed_low=speed[1].low,
+        speed_high=speed[1].high,
+    )
+
+
+def _arm(rival: Rival, result: RivalResult) -> ArmEvidence:
     return ArmEvidence(
         name=rival.name,
         model=rival.model,

@@ -374,13 +374,16 @@ extern "C" void split_bfloat16(float* queries, float* keys, float* values, const
   split(queries, keys, values, projected, cosines, sines, tokens, heads, width, threads);
 }
 
-// y = x W' + b, with W as oneDNN packs it: [count, depth] -> [count, outputs], a multiple of 64; depth is one of 32
+// y = x W' + b, with W as oneDNN packs it where registers are this broad: [count, depth] -> [count, outputs], a multiple
+// of 64; depth is one of 32
+#if defined(CPU_CAPABILITY_AVX512)
 extern "C" void apply_float32(float* out, const float* rows, const float* weight, const float* bias, int64_t count,
                               int64_t depth, int64_t outputs, int64_t threads) {
   apply(out, rows, weight, bias, count, depth, outputs, threads);
 }
+#endif
 
-#if defined(__AVX512BF16__)
+#if defined(CPU_CAPABILITY_AVX512) && defined(__AVX512BF16__)
 extern "C" void apply_bfloat16(Half* out, const Half* rows, const Half* weight, const Half* bias, int64_t count,
                                int64_t depth, int64_t outputs, int64_t threads) {
   apply(out, rows, weight, bias, count, depth, outputs, threads);

@@ -32,6 +32,7 @@ _ARGUMENTS = {
 }
 _OF_BOTH_DTYPES = ("normalise", "gate", "split", "apply")
 _PANEL, _DEPTH = 64, 32  # apply takes multiples of these
+_ALIKE = 0.01  # of bfloat16, rounded; weights that lie otherwise give other numbers altogether
 
 
 class Native(Arithmetic):
@@ -97,7 +98,7 @@ def _library() -> CDLL:
     built: CDLL = load(_SOURCE.read_text(encoding="utf-8"), needs_vec_isa=True)
     for name, arguments in _ARGUMENTS.items():
         for each in [f"{name}_float32", f"{name}_bfloat16"] if name in _OF_BOTH_DTYPES else [name]:
-            function = getattr(built, each, None)  # no apply_bfloat16 on a processor without bfloat16
+            function = getattr(built, each, None)  # apply needs AVX-512, of bfloat16 its own
             if function is not None:
                 function.argtypes, function.restype = arguments, None
     return built

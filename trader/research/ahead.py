@@ -7,7 +7,7 @@ at that bar's close, and it is handed out only when that very context is asked f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -84,7 +84,9 @@ def _place(context: Context) -> _Place:
 
 def renamed(value: Named, symbol: str) -> Named:
     """The same under another symbol. What was checked when it was made is not checked again: nothing else changes."""
-    twin = copy(value)
+    twin: Named = object.__new__(type(value))  # copy.copy takes ten times as long
+    for each in fields(value):
+        object.__setattr__(twin, each.name, getattr(value, each.name))
     object.__setattr__(twin, "symbol", symbol)
     return twin
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from forecasters.base import Forecaster, ForecastError
 from forecasters.types import CHANNELS, TAG, Context, Forecast
+from trader.research.ahead import renamed
 from trader.research.forecast_key import EAGER, ForecastKey, Question, question_of
 from trader.research.store import write_atomically
 
@@ -177,7 +178,7 @@ class StoredForecaster:
         """Keyed by symbol, tags included. Raises ForecastError where `inner` fails."""
         found = self.answers(contexts)
         pairs = zip(contexts, found, strict=True)
-        return {each.symbol: replace(f, symbol=each.symbol) for each, kept in pairs if (f := kept.forecast) is not None}
+        return {each.symbol: renamed(f, each.symbol) for each, kept in pairs if (f := kept.forecast) is not None}
 
     def answers(self, contexts: Sequence[Context]) -> list[Kept]:
         """One for each context, in their order, under the plain symbol; a symbol may come many times.

@@ -250,7 +250,7 @@ def _errors(evidence: Evidence, rule: Compare) -> Finding:
         return _finding(name, "?", asked, [missing], Answer.INVALID)
     change = _mae_change(evidence)
     reasons = [f"the mean absolute error changes by {change:+.1%}, less than {rule.accuracy:.0%} is allowed"]
-    return _finding(name, f"{change:+.2%}", asked, reasons if abs(change) >= rule.accuracy else [], Answer.AGAINST)
+    return _finding(name, _moved(change), asked, reasons if abs(change) >= rule.accuracy else [], Answer.AGAINST)
 
 
 def _returns(evidence: Evidence, rule: Compare) -> Finding:

@@ -7,8 +7,7 @@ are in --out already are not made again, so that it can be cut off and go on. Wh
 other sizing is not run: it would size nothing too. A market's forecasts are made once for all strategies. One row by
 hand, of the same figures: `trader backtest --data SYM=FILE --from .. --to .. --backend baseline --strategy ..`.
 
-What does not fit: daily stock bars (they close outside the session, where nothing may be entered) and hourly ones
-stamped on the half hour (the venue's are on the hour).
+What does not fit: hours stamped on the half hour (the venue's are on the hour).
 """
 
 from __future__ import annotations
@@ -81,6 +80,11 @@ CASES = (
     Case(symbol="IBM", file="IBM__lean-rth__1h", timeframe="1Hour", start="2017-01-01"),
     Case(symbol="SPY", file="SPY__lean-rth__1h", timeframe="1Hour", end="2017-01-01"),
     Case(symbol="SPY", file="SPY__lean-rth__1h", timeframe="1Hour", start="2017-01-01"),
+    *(Case(symbol=name, file=f"{name}__lean__1d", timeframe="1Day") for name in ("SPY", "AAPL", "IWM", "QQQ")),
+    *(
+        Case(symbol=name, file=f"{name}__yahoo__1d", timeframe="1Day")
+        for name in ("BIDU", "CVNA", "DKNG", "IBKR", "JD", "KGC", "MSTR", "WPM")
+    ),
     Case(symbol="AAPL", file="AAPL__yahoo-rth__5m", timeframe="5Min"),
     Case(symbol="MSFT", file="MSFT__yahoo-rth__5m", timeframe="5Min"),
     Case(symbol="QQQ", file="QQQ__yahoo-rth__5m", timeframe="5Min"),

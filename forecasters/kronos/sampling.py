@@ -71,7 +71,7 @@ def nucleus_floor(likely: Tensor, top_p: float) -> Tensor:
         outside = mass > top_p
         below = torch.where(outside, middle, below)
         above = torch.where(outside, above, middle)
-    return above.view(torch.float32)
+    return above.clamp(min=0).view(torch.float32)  # below 0 where all of it, as it rounds, is no more than top_p
 
 
 def choose(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:

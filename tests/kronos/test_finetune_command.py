@@ -145,7 +145,7 @@ class TestNonsense:
             (["--generated", "1", "--bars", "40", "--markets", "1"], "40 bars: to learn and to validate"),
             (
                 ["--generated", "1", "--bars", "400", "--markets", "1", "--size", "huge"],
-                "'huge', not one of pico, nano",
+                "'huge', not one of tiny, pico, nano",
             ),
             (["--generated", "1", "--bars", "400", "--markets", "1", "--steps", "0"], "random weights"),
             (["--generated", "1", "--bars", "400", "--markets", "1", "--steps", "5", "--epochs", "2"], "not both"),

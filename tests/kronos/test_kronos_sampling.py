@@ -59,6 +59,11 @@ def test_the_filters_keep_what_they_say(seed: int, spread: float, temperature: f
     np.testing.assert_allclose(filtered(logits, **options), spelled_out(logits, **options), atol=1e-5)
 
 
+def test_a_nucleus_of_all_but_nothing_holds_all() -> None:
+    logits = np.log(np.full(4, 0.25))
+    np.testing.assert_allclose(filtered(logits, top_p=1 - 2**-53), np.full(4, 0.25), atol=1e-6)
+
+
 def test_a_top_k_above_zero_ignores_top_p() -> None:
     logits = np.log(np.array([0.7, 0.2, 0.1]))
     np.testing.assert_allclose(filtered(logits, top_k=2, top_p=0.01), [7 / 9, 2 / 9, 0], atol=1e-6)

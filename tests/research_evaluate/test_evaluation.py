@@ -20,6 +20,7 @@ from trader.errors import ConfigurationError
 from trader.research import pictures
 from trader.research.evaluate import Evaluation, Plan, evaluate, held_out
 from trader.research.evaluate_html import page
+from trader.research.evaluate_run import Wish, run
 from trader.research.evaluate_view import as_plain, print_tables
 from trader.research.forecast_store import ForecastStore
 from trader.research.measure import RULER, Read, figures_of, read, truth_of
@@ -231,3 +232,8 @@ def test_equal_figures_draw_equal_pictures() -> None:
     one, other = (pictures.reliability("BTC/USD", RULER, {"baseline": RULER**2}) for _ in range(2))
     assert one == other
     assert pictures.reliability("BTC/USD", RULER, {"baseline": RULER}) != one
+
+
+def test_a_name_that_no_backend_has_is_refused_before_anything_is_asked() -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'baseline'"):
+        run(Wish(backends=("basline",)), as_json=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from forecasters.registry import RegistryError, resolve
 from settings.load import Loaded
 from trader.commands.options import settings_of
 from trader.core.market import Bars, to_datetime64
@@ -50,6 +51,7 @@ def run(wish: Wish, as_json: bool) -> int:
         from trader.research.pictures import require_matplotlib
 
         require_matplotlib()  # now, rather than after an hour of forecasts
+    _require_known(wish.backends)
     loaded = settings_of(_flags(wish))
     trading = loaded.settings.trading
     window = Window(context=trading.context, horizon=trading.horizon)
@@ -73,6 +75,15 @@ def run(wish: Wish, as_json: bool) -> int:
     if wish.report is not None:
         _write_report(found, wish.report, say_where=not as_json)
     return 1 if found.is_empty else 0
+
+
+def _require_known(backends: Iterable[str]) -> None:
+    """A backend that fails is left out of the table; one that does not exist is a slip of the pen."""
+    for name in backends:
+        try:
+            resolve(name)
+        except RegistryError as error:
+            raise ConfigurationError(f"--backends: {error}") from error
 
 
 def series_of(loaded: Loaded, wish: Wish) -> list[Bars]:

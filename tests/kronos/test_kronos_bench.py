@@ -145,6 +145,13 @@ def test_the_command_prints_a_row_for_each_cell_and_writes_it(checkout: Path, tm
     assert "eager: 3 forecasts" in told.output
 
 
+def test_a_folder_without_the_original_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    told = CliRunner().invoke(cli, ["bench", "kronos", "--upstream", str(tmp_path)])
+    assert told.exit_code == 2
+    assert "model/kronos.py" in told.output
+    assert "samples way" not in told.output
+
+
 def test_an_extrapolated_original_is_marked() -> None:
     row = {
         "kind": "row",

@@ -61,6 +61,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Kronos: seconds, times the original, times eager, share of the machine's limit; memory, start-up, bfloat16."""
+    if upstream is not None and not (upstream / "model" / "kronos.py").is_file():
+        raise click.BadParameter(
+            f"{upstream} holds no model/kronos.py: give a checkout of github.com/shiyu-coder/Kronos"
+        )
     arguments = ["--sizes", sizes, "--series", series, "--samples", samples, "--dtypes", dtypes, "--noise", noise]
     arguments += ["--repeats", str(repeats), "--clock", clock, "--threads", str(threads), "--device", device]
     arguments += ["--forecasts", str(forecasts), "--original-repeats", str(original_repeats)]

@@ -30,7 +30,8 @@ def backend_options(settings: Settings) -> dict[str, object]:
     if family == "kronos":
         shape = {"context_bars": trading.context, "horizon": trading.horizon, "series": len(trading.symbols)}
         return {**settings.kronos.model_dump(mode="json"), **shape, "guard": guard}
-    shape_of_toto = {"context_bars": min(max(trading.context, 64), 4096), "horizons": [trading.horizon]}
+    bars = min(max(trading.context, 64), 4096)
+    shape_of_toto = {"context_bars": bars, "horizons": [trading.horizon], "series": len(trading.symbols)}
     return {**settings.toto.model_dump(mode="json"), **shape_of_toto, "guard": guard}
 
 

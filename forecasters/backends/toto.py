@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from forecasters.base import Forecaster, ForecastError, InvalidForecast, Notice
-from forecasters.forced import Forced
+from forecasters.forced import Forced, Outputs
 from forecasters.guard import Guarded, GuardOptions
 from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
@@ -29,13 +29,13 @@ from forecasters.trial import trial_contexts
 from forecasters.types import Context, Forecast, quantiles_of
 
 if TYPE_CHECKING:
+    from forecasters.toto.passes import Passes
     from forecasters.toto.toto1.model import Toto1
     from forecasters.toto.toto2.model import Toto2
 
 DESCRIPTION = "Toto 1.0 and 2.0, pretrained time series models: sampled paths, or nine quantiles in one pass"
 ALIASES = {"toto-compiled": {"compile": True}}
 PACKAGES = ("torch", "safetensors", "huggingface_hub")
-_AT_ONCE = 16  # symbols of one pass: more of them take memory and no less time
 _FEWEST_PATHS = 16  # quantiles of fewer are noise
 
 Floats = NDArray[np.float64]
@@ -49,6 +49,7 @@ class Options(BaseModel):
     levels        of a model that samples; Toto 2.0 has its own nine
     context_bars  the newest bars of a context that the model sees
     horizons      of a compiled model, in bars: what is prepared; a longer forecast is made eager
+    series        symbols of a cycle, of a compiled model that gives quantiles: so many are prepared for one pass
     guard         how a compiled model is watched
     min_bars      fewer closed bars than this give no forecast
     misordered    a bar whose high is not its highest price: put in order and counted, or not to be had at all
@@ -69,6 +70,7 @@ class Options(BaseModel):
     levels: Levels = LEVELS
     context_bars: int = Field(default=512, ge=64, le=4096)
     horizons: tuple[int, ...] = Field(default=(64,), min_length=1)
+    series: int = Field(default=1, ge=1)
     guard: GuardOptions = GuardOptions()
     min_bars: int = Field(default=64, ge=2)
     misordered: Literal["sort", "refuse"] = "sort"
@@ -132,7 +134,7 @@ def build(options: Options) -> Forecaster:
         name=eager.name,
         eager=eager,
         compile=eager.compiled_twin,
-        trial=lambda: trial_contexts(bars=options.context_bars, horizons=options.horizons),
+        trial=eager.trial,
         options=options.guard,
         dtype=options.dtype,
         lacking=missing_tools if options.compile_backend == "inductor" else tuple,
@@ -184,22 +186,30 @@ class TotoForecaster:
         if not self._options.compile:
             report(f"loading {self._options.model_id}")
         model = self._loaded()
-        series = np.zeros((4, self._options.context_bars), dtype=np.float32)
-        mask = np.ones(series.shape, dtype=np.bool_)
-        horizons = sorted(self._options.horizons) if self._options.compile else [1]
-        for done, horizon in enumerate(horizons):
+        shapes = [(1, 1)]
+        if self._options.compile:
+            sizes = self._passes(compiled=True).sizes
+            shapes = [(horizon, size) for horizon in sorted(self._options.horizons) for size in sizes]
+        for done, (horizon, size) in enumerate(shapes):
             what = "compiling for" if self._options.compile else "forecasting"
-            report(f"{what} {horizon} bars", done / len(horizons))
+            report(f"{what} {horizon} bars{f' of {size} symbols' if size > 1 else ''}", done / len(shapes))
+            series = np.zeros((4 * size, self._options.context_bars), dtype=np.float32)
+            mask = np.ones(series.shape, dtype=np.bool_)
             if model.generation == 1:
                 self._sampled(series, mask, horizon, 0)
             else:
-                model.quantiles(series, mask, horizon)
+                model.quantiles(series, mask, horizon, groups=np.repeat(np.arange(size), 4).tolist())
+
+    def trial(self) -> Sequence[Context]:
+        """Of all shapes that are prepared: a pass of each size, for each horizon."""
+        each = sum(self._passes(compiled=True).sizes)
+        return trial_contexts(bars=self._options.context_bars, horizons=self._options.horizons * each)
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """Absent: symbols with too few bars, and those whose forecast would not be a valid one."""
         self.repairs = {}
         found: dict[str, Forecast] = {}
-        for batch in self._batches([each for each in contexts if len(each) >= self._options.min_bars]):
+        for batch in self._batches(contexts):
             started = time.perf_counter()
             told = self._told(batch)
             latency_s = time.perf_counter() - started
@@ -210,43 +220,36 @@ class TotoForecaster:
                     _log.warning("no forecast: %s", error)
         return found
 
-    def _batches(self, contexts: Sequence[Context]) -> Iterator[Sequence[Context]]:
-        """Those that one pass forecasts: quantiles of equally many bars, as groups that don't see each other.
+    def _batches(self, contexts: Sequence[Context]) -> list[Sequence[Context]]:
+        """Those that one pass forecasts, of all that have bars enough."""
+        options = self._options
+        usable = [each for each in contexts if len(each) >= options.min_bars]
+        return list(self._passes(compiled=options.compile).of(usable, options.context_bars))
 
-        A compiled model has the shapes of one symbol; paths fill the machine for one symbol alone.
-        """
-        from forecasters.toto.toto2.model import Toto2
+    def _passes(self, *, compiled: bool) -> Passes:
+        """Of this one or of its twin."""
+        from forecasters.toto.passes import ANY_NUMBER, ONE_BY_ONE, prepared_passes
 
-        most = _AT_ONCE if isinstance(self._loaded(), Toto2) and not self._options.compile else 1
-        alike: dict[tuple[int, int], list[Context]] = {}
-        for context in contexts:
-            shape = (min(len(context), self._options.context_bars), len(context.future_times))
-            alike.setdefault(shape, []).append(context)
-        for group in alike.values():
-            yield from (group[start : start + most] for start in range(0, len(group), most))
+        if self._loaded().generation == 1:
+            return ONE_BY_ONE  # paths fill the machine for one symbol alone
+        return prepared_passes(self._options.series) if compiled else ANY_NUMBER
 
     def teacher_forced(self, contexts: Sequence[Context]) -> Forced:
         """What the network says of each step ahead, quantiles or mixtures, by the graphs that forecast."""
         from forecasters.toto.bars import group_of
         from forecasters.toto.forced import forced_outputs
 
-        options, model = self._options, self._loaded()
-        groups = {
-            each.symbol: (group_of(each, options.context_bars), len(each.future_times))
-            for each in contexts
-            if len(each) >= options.min_bars
-        }
-        return {
-            symbol: forced_outputs(
-                model,
-                group.series,
-                group.mask,
-                horizon,
+        options, found = self._options, dict[str, dict[str, Outputs]]()
+        for batch in self._batches(contexts):
+            outputs = forced_outputs(
+                self._loaded(),
+                [group_of(context, options.context_bars) for context in batch],
+                len(batch[0].future_times),
                 samples=options.num_samples,
                 samples_per_batch=options.samples_per_batch,
             )
-            for symbol, (group, horizon) in groups.items()
-        }
+            found |= {context.symbol: each for context, each in zip(batch, outputs, strict=True)}
+        return found
 
     def notices(self) -> Sequence[Notice]:
         notices, self._notices = self._notices, []
@@ -263,7 +266,8 @@ class TotoForecaster:
 
         model, options = self._loaded(), self._options
         folder = locate(options.model_id).folder
-        sizes = buckets_for(folder, bars=options.context_bars, horizons=options.horizons, variates=4)
+        variates = [4 * size for size in self._passes(compiled=True).sizes]
+        sizes = buckets_for(folder, bars=options.context_bars, horizons=options.horizons, variates=variates)
         other = TotoForecaster(options.model_copy(update={"compile": True}))
         other._model = compiled_twin(model, buckets=sizes, mode=options.compile_mode, backend=options.compile_backend)
         other._label = self._label
@@ -292,6 +296,7 @@ class TotoForecaster:
     def _told(self, batch: Sequence[Context]) -> list[_Told]:
         """What the model says of each, with its time paid once."""
         from forecasters.toto.bars import group_of
+        from forecasters.toto.passes import quantiles_of
         from forecasters.toto.toto2.model import Toto2
 
         options, model = self._options, self._loaded()
@@ -301,14 +306,8 @@ class TotoForecaster:
             seeds = [_seed(context, options.seed) for context in batch]
             drawn = (self._sampled(g.series, g.mask, horizon, seed) for g, seed in zip(groups, seeds, strict=True))
             return [_Told(values=values, crossing=0) for values in drawn]
-        series, mask = (np.concatenate(parts) for parts in zip(*((g.series, g.mask) for g in groups), strict=True))
-        channels = len(groups[0].series)
-        ids = np.repeat(np.arange(len(groups)), channels).tolist()
-        ordered = model.ordered(series, mask, horizon, groups=ids)
-        values = ordered.values.cpu().numpy()  # [Q, V, H]
-        starts = range(0, len(series), channels)
         return [
-            _Told(values=values[:, i : i + channels], crossing=sum(ordered.crossings[i : i + channels])) for i in starts
+            _Told(values=each.values.numpy(), crossing=each.crossing) for each in quantiles_of(model, groups, horizon)
         ]
 
     def _answer(self, context: Context, told: _Told) -> _Found:

@@ -6,13 +6,17 @@ thinks of it. V variates, P steps of a patch, K components.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from forecasters.forced import Outputs
+from forecasters.toto.bars import Group
 from forecasters.toto.inputs import prepared
+from forecasters.toto.passes import quantiles_of
 from forecasters.toto.toto1.mixture import Mixture
 from forecasters.toto.toto1.model import Toto1
 from forecasters.toto.toto1.network import Read
@@ -22,19 +26,14 @@ Floats = NDArray[np.float64]
 
 
 def forced_outputs(
-    model: Toto1 | Toto2,
-    series: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    horizon: int,
-    *,
-    samples: int,
-    samples_per_batch: int,
-) -> dict[str, Outputs]:
-    """series, mask [V, T]. By the graphs that forecast, where the model is compiled: for so many samples at once."""
+    model: Toto1 | Toto2, groups: Sequence[Group], horizon: int, *, samples: int, samples_per_batch: int
+) -> list[dict[str, Outputs]]:
+    """Of each group of one pass. By the graphs that forecast, where it is compiled: for so many samples at once."""
     if isinstance(model, Toto2):
-        found = model.ordered(series, mask, horizon).values  # [Q, V, H]
-        return {"quantiles": Outputs(values=_table(found.movedim(0, -1)), kind="numbers")}
-    return _mixtures(model, series, mask, horizon, samples=samples, batch=min(samples_per_batch, samples))
+        found = [each.values.movedim(0, -1) for each in quantiles_of(model, groups, horizon)]  # [V, H, Q]
+        return [{"quantiles": Outputs(values=_table(each), kind="numbers")} for each in found]
+    batch = min(samples_per_batch, samples)
+    return [_mixtures(model, each.series, each.mask, horizon, samples=samples, batch=batch) for each in groups]
 
 
 def _mixtures(

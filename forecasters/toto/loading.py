@@ -20,12 +20,12 @@ from forecasters.toto.toto2.model import Toto2
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def buckets_for(folder: str | Path, *, bars: int, horizons: Sequence[int], variates: int) -> Buckets:
-    """The fewest that do for contexts of up to `bars` and the `horizons`, both in steps."""
+def buckets_for(folder: str | Path, *, bars: int, horizons: Sequence[int], variates: Sequence[int]) -> Buckets:
+    """The fewest that do for contexts of up to `bars` and the `horizons`, both in steps, of so many `variates`."""
     config = read_config(Path(folder))
     patch = first_config(config).patch_size if is_first(config) else second_config(config).patch_size
     ahead = sorted({-(-horizon // patch) for horizon in horizons})
-    return Buckets(context=(-(-bars // patch),), ahead=tuple(ahead), variates=(variates,))
+    return Buckets(context=(-(-bars // patch),), ahead=tuple(ahead), variates=tuple(sorted(variates)))
 
 
 def load_toto(

@@ -23,6 +23,7 @@ from forecasters.toto.toto1.model import Toto1  # noqa: E402
 from forecasters.toto.toto2.model import Toto2  # noqa: E402
 
 BUCKETS = Buckets(context=(8,), ahead=(2, 4), variates=(4,))
+GROUPS = Buckets(context=(8,), ahead=(2, 4), variates=(4, 12))  # a group of four or less alone, or three of them
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 QUICK = "eager"  # the same tracing and guards, without machine code
 
@@ -43,17 +44,36 @@ def breaks() -> int:
     return sum(counters["graph_break"].values())
 
 
-def loaded(name: str, folder: Path) -> tuple[Toto, Toto]:
+def loaded(name: str, folder: Path, buckets: Buckets = BUCKETS) -> tuple[Toto, Toto]:
     """Eager and compiled."""
     place = golden_folder(name, folder)
-    return load_toto(place), load_toto(place, True, buckets=BUCKETS, backend=QUICK)
+    return load_toto(place), load_toto(place, True, buckets=buckets, backend=QUICK)
 
 
-def ask(toto: Toto, variates: int, steps: int, horizon: int) -> np.ndarray:
-    series, mask = walk(variates, steps, seed=steps)
+def ask(toto: Toto, variates: int, steps: int, horizon: int, groups: int = 1) -> np.ndarray:
+    series, mask = walk(variates * groups, steps, seed=steps)
     mask[:, : steps // 3] = steps % 2 == 0
     series[~mask] = 0
-    return toto.mean(series, mask, horizon) if toto.generation == 1 else toto.quantiles(series, mask, horizon)
+    ids = np.repeat(np.arange(groups), variates).tolist()
+    if toto.generation == 1:
+        return toto.mean(series, mask, horizon, groups=ids)
+    return toto.quantiles(series, mask, horizon, groups=ids)
+
+
+def warm_up(compiled: Toto, most: int) -> None:
+    for ahead in BUCKETS.ahead:
+        for groups in sorted({1, most}):
+            ask(compiled, 4, 8 * compiled.patch, ahead * compiled.patch, groups)
+
+
+def some(random: np.random.Generator, patch: int, most: int) -> tuple[int, int, int, int]:
+    """Variates of a group, steps, horizon, groups."""
+    return (
+        int(random.integers(1, 5)),
+        int(random.integers(2, 8 * patch + 1)),
+        int(random.integers(1, 4 * patch)),
+        int(random.integers(1, most + 1)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,16 +86,16 @@ def ask(toto: Toto, variates: int, steps: int, horizon: int) -> np.ndarray:
     ],
 )
 def test_contexts_horizons_and_series_that_change_recompile_nothing(name: str, forecasts: int, tmp_path: Path) -> None:
-    eager, compiled = loaded(name, tmp_path)
+    most = 3 if name == "toto2-tiny" else 1  # groups that share a pass
+    eager, compiled = loaded(name, tmp_path, GROUPS if most > 1 else BUCKETS)
     assert isinstance(compiled, (Toto1, Toto2))
     patch = compiled.patch
-    for ahead in BUCKETS.ahead:
-        ask(compiled, 4, 8 * patch, ahead * patch)  # warm-up
+    warm_up(compiled, most)
     made = graphs()
-    assert made == compiled.graphs.count == (2 if name == "toto2-tiny" else 3)
+    assert made == compiled.graphs.count == (4 if name == "toto2-tiny" else 3)
     random = np.random.default_rng(1)
     for number in range(forecasts):
-        sizes = (int(random.integers(1, 5)), int(random.integers(2, 8 * patch + 1)), int(random.integers(1, 4 * patch)))
+        sizes = some(random, patch, most)
         found = ask(compiled, *sizes)
         if number % 10 == 0:
             wanted = ask(eager, *sizes)
@@ -91,15 +111,16 @@ def test_contexts_horizons_and_series_that_change_recompile_nothing(name: str, f
 def test_machine_code_is_made_once_too(size: str, forecasts: int, tmp_path: Path) -> None:
     """With the compiler that is used in earnest, and no CUDA graph given up."""
     folder = make_checkpoint(size, tmp_path / size)
-    eager, compiled = load_toto(folder), load_toto(folder, True, buckets=BUCKETS, mode="reduce-overhead", device=DEVICE)
+    most = 1 if size.endswith("1.0") else 3
+    buckets = GROUPS if most > 1 else BUCKETS
+    eager, compiled = load_toto(folder), load_toto(folder, True, buckets=buckets, mode="reduce-overhead", device=DEVICE)
     assert isinstance(compiled, (Toto1, Toto2))
     patch = compiled.patch
-    for ahead in BUCKETS.ahead:
-        ask(compiled, 4, 8 * patch, ahead * patch)
+    warm_up(compiled, most)
     made = graphs()
     random = np.random.default_rng(2)
     for number in range(forecasts):
-        sizes = (int(random.integers(1, 5)), int(random.integers(2, 8 * patch + 1)), int(random.integers(1, 4 * patch)))
+        sizes = some(random, patch, most)
         found = ask(compiled, *sizes)
         if number % 50 == 0:
             wanted = ask(eager, *sizes)

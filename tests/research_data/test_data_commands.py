@@ -104,17 +104,20 @@ def test_a_damaged_series_is_listed_with_what_is_wrong(call: Call, tmp_path: Pat
     assert "altered" in call("data", "list").output
 
 
-def test_evaluate_reads_stored_bars_and_its_exit_code_is_about_having_an_answer(call: Call, tmp_path: Path) -> None:
+def test_evaluate_reads_stored_bars_and_its_exit_code_is_about_having_an_answer(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = BarStore(tmp_path / "state" / "bars")
     store.write(Symbol("BTC/USD"), Timeframe.parse("1Hour"), columns_of(300), source="here")
+    monkeypatch.setenv("TOTO_MODEL_ID", str(tmp_path / "nowhere"))
     usual = ("evaluate", "--symbols", "BTC/USD", "--context", "60", "--origins", "10", "--no-timing")
-    done = call(*usual, "--backends", "baseline,nope", "--json")
+    done = call(*usual, "--backends", "baseline,toto", "--json")
     assert done.return_value == 0
     plain = json.loads(done.stdout)
     assert {arm["name"]: bool(arm["problem"]) for arm in plain["arms"]} == {
-        "random walk": False, "baseline": False, "nope": True,
+        "random walk": False, "baseline": False, "toto": True,
     }  # fmt: skip
-    assert call(*usual, "--backends", "nope").return_value == 1
+    assert call(*usual, "--backends", "toto").return_value == 1
 
 
 def test_evaluate_takes_files_and_a_span(call: Call, tmp_path: Path) -> None:

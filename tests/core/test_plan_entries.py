@@ -194,7 +194,7 @@ def test_guard_11_half_an_ether_is_a_position_and_dust_is_not() -> None:
     half = position(ETH, qty="0.5", entry="3000")
     made = plan(inputs((ETH,), portfolio=portfolio([half])), [signal(ETH)])
     assert "position" in {denial.rule for denial in made.verdicts[0].denials}
-    crumbs = position(ETH, qty="0.001", entry="3000")
+    crumbs = position(ETH, qty="0.0003", entry="3000")
     assert plan(inputs((ETH,), portfolio=portfolio([crumbs])), [signal(ETH)]).intents
 
 

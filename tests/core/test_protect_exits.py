@@ -227,7 +227,7 @@ def test_an_exit_that_is_under_way_is_not_disturbed() -> None:
 
 
 def test_dust_is_left_and_said() -> None:
-    action = crypto(held=position(qty="0.05"))
+    action = crypto(held=position(qty="0.005"))
     assert (action.place, action.cancel) == (None, ())
     assert action.reason.startswith("dust")
 
@@ -369,3 +369,7 @@ def test_a_quote_that_can_not_be_is_no_quote() -> None:
         position(available="0"), crossed, levels(), POLICY, instrument(), NOW, [stop], session_close=None
     )  # fmt: skip
     assert action.keep == "x1"
+
+
+def test_what_a_cut_off_entry_left_is_protected_though_it_is_less_than_a_buy_may_be() -> None:
+    assert placed(crypto(held=position(qty="0.07"))).qty == D("0.07")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trader.adapters.journal import Journal, check
 from trader.adapters.journal.codec import encode
-from trader.commands.audit import audit
+from trader.commands.audit import CENT, audit
 from trader.core.ids import parse_client_order_id
 from trader.core.plan import plan
 from trader.core.types import Execution, Purpose
@@ -36,6 +36,7 @@ def problems_of(state: Path) -> list[str]:
         found += [
             f"correction {c.kind} {c.symbol}: {c.detail}" for c in journal.corrections(ALL) if c.kind != "opening"
         ]
+        found += _equity(journal)
         found += _fills(journal, ledger)
         found += _holdings(journal, connection)
         orders = ledger.orders(OrderQuery(newest_first=False, limit=ALL))
@@ -56,6 +57,15 @@ def replay_problems(state: Path, every: int = 1) -> list[str]:
             if again != journal.plan_bytes(name):
                 found.append(f"replay of {name} differs")
     return found
+
+
+def _equity(journal: Journal) -> Iterator[str]:
+    """To the cent at every decision, at the venue's marks: a market that waits is marked once for all its answers."""
+    for name in journal.plan_cycles():
+        portfolio = journal.inputs(name).portfolio
+        held = sum((each.qty * each.mark for each in portfolio.positions.values() if each.mark is not None), Decimal(0))
+        if abs(portfolio.account.cash + held - portfolio.account.equity) >= CENT:
+            yield f"{name}: equity {portfolio.account.equity} is not cash {portfolio.account.cash} and positions {held}"
 
 
 def _fills(journal: Journal, ledger: LedgerReader) -> Iterator[str]:

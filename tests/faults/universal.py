@@ -18,7 +18,6 @@ from trader.core.types import Purpose, Symbol
 CASH = 100_000
 MAX_SYMBOL = Decimal("0.12")  # of equity; an entry is 0.10 of it, so that one too many breaks it
 DUST = Decimal("1")  # USD: no sell is that small
-SMALLEST_BUY = Decimal("10")  # USD, of coins: what a cut-off fill leaves below it stays where it is
 
 
 def purpose_of_id(name: str) -> Purpose | None:
@@ -86,7 +85,7 @@ def nothing_unmanaged(ledger: Mapping[str, Any]) -> None:
     live = [order for order in ledger["orders"].values() if order["status"] in ("new", "partially_filled", "accepted")]
     for name, text in ledger["holdings"].items():
         qty = Decimal(text)
-        if qty * prices.get(name, Decimal(0)) < SMALLEST_BUY:
+        if qty * prices.get(name, Decimal(0)) < DUST:
             continue
         resting = sum(
             (

@@ -20,9 +20,11 @@ from trader.core.types import (
     Symbol,
 )
 
+SMALLEST_SALE = Decimal(1)  # quote currency: what is worth less is not worth an order
+
 
 def is_dust(position: Position, instrument: Instrument, price: Decimal | None = None) -> bool:
-    """Too small to be sold, or worth less than the smallest order: left where it is, and no obstacle to an entry.
+    """Too small to be sold: left where it is, and no obstacle to an entry. The venue's minimum in value is one of buys.
 
     Judged by value, at the highest of entry, mark and `price`: half an ether is no dust, and a position does not
     become dust by falling.
@@ -30,7 +32,7 @@ def is_dust(position: Position, instrument: Instrument, price: Decimal | None = 
     qty = abs(position.qty)
     tradable = instrument.qty_down(qty)
     value = qty * max([p for p in (position.avg_entry_price, position.mark, price, ZERO) if p is not None])
-    return tradable < instrument.min_qty or tradable == 0 or value < instrument.min_notional
+    return tradable < instrument.min_qty or tradable == 0 or value < min(instrument.min_notional, SMALLEST_SALE)
 
 
 def is_held(position: Position | None, instrument: Instrument | None) -> bool:

@@ -67,8 +67,10 @@ PUBLISHED = {
         tokenizer=_TOKENIZER_BASE,
         max_context=512,
     ),
-    "NeoQuasar/Kronos-base": Published(  # no commit of it is known to us
-        network=Repository(name="NeoQuasar/Kronos-base", revision="main"), tokenizer=_TOKENIZER_BASE, max_context=512
+    "NeoQuasar/Kronos-base": Published(
+        network=Repository(name="NeoQuasar/Kronos-base", revision="2b554741eca47781b64468546e77fef3e85130e6"),
+        tokenizer=_TOKENIZER_BASE,
+        max_context=512,
     ),
 }
 

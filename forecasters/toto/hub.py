@@ -16,6 +16,14 @@ from forecasters.toto.config import CONFIG_FILE, CheckpointError
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 _WANTED = [CONFIG_FILE, "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"]
 _ADVICE = "start it once with network, or set TOTO_MODEL_ID to a folder with config.json and model.safetensors"
+PUBLISHED = {  # the commit that is meant where none is named
+    "Datadog/Toto-Open-Base-1.0": "0411ceb27bdf7fc3e4892e99edc8ad08192dc3c5",
+    "Datadog/Toto-2.0-4m": "8306a9801cf98c0f5ffe4b2dcc8f496e616d84d9",
+    "Datadog/Toto-2.0-22m": "685e4ae3e2be8d8998025e53dd98e7fdcb296a89",
+    "Datadog/Toto-2.0-313m": "a7bab288f5e95f8606f8306f86659357e1c001ef",
+    "Datadog/Toto-2.0-1B": "1604e1a5242884fb9848f88c4ced14f4dc62d9d3",
+    "Datadog/Toto-2.0-2.5B": "51a2812bbe449437c01b79c0e425ed578f335f5b",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +35,11 @@ class Located:
 
 
 def locate(model_id: str) -> Located:
-    """A folder, or a hub name, best with @commit: a branch is a moving target. Raises CheckpointError."""
+    """A folder, or a hub name: @revision, else the commit in PUBLISHED, else its main. Raises CheckpointError."""
     if is_folder(model_id):
         return _local(Path(model_id).expanduser())
-    name, _, revision = model_id.partition("@")
-    folder = _cached(name, revision or "main") or _downloaded(name, revision or "main")
+    name, revision = _named(model_id)
+    folder = _cached(name, revision) or _downloaded(name, revision)
     return Located(folder=folder, label=f"{name}@{folder.name[:12]}")  # a snapshot's folder is named by its commit
 
 
@@ -42,15 +50,14 @@ def lacking(model_id: str) -> str | None:
     if is_folder(model_id):
         folder = Path(model_id).expanduser()
         return None if (folder / CONFIG_FILE).is_file() else f"there is no checkpoint in {folder}: {_ADVICE}"
-    name, _, revision = model_id.partition("@")
-    if _cached(name, revision or "main") is not None or not constants.HF_HUB_OFFLINE:
+    if _cached(*_named(model_id)) is not None or not constants.HF_HUB_OFFLINE:
         return None
     return f"{model_id} is not in the hub's cache, and HF_HUB_OFFLINE is set: {_ADVICE}"
 
 
 def unpinned(model_id: str) -> str:
-    """What is not certain of a published checkpoint without a commit, as one line; empty where all is."""
-    if is_folder(model_id) or re.search(r"@[0-9a-f]{40}$", model_id):
+    """What is not certain of a published checkpoint that no commit is known of, as one line; empty where all is."""
+    if is_folder(model_id) or re.fullmatch(r"[0-9a-f]{40}", _named(model_id)[1]):
         return ""
     return f"{model_id} names no commit: what is downloaded first is used, and said with each forecast; pin it with @"
 
@@ -58,6 +65,11 @@ def unpinned(model_id: str) -> str:
 def is_folder(model_id: str) -> bool:
     """An existing folder, or what can't be a hub name."""
     return Path(model_id).is_dir() or _NAME.fullmatch(model_id) is None or model_id.startswith((".", "/", "~"))
+
+
+def _named(model_id: str) -> tuple[str, str]:
+    name, _, revision = model_id.partition("@")
+    return name, revision or PUBLISHED.get(name, "main")
 
 
 def _local(folder: Path) -> Located:

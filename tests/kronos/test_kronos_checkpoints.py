@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -146,11 +147,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def published(cache: Path, folder: Path, model_id: str) -> None:
     """As the hub's own client lays it out."""
     for part, repository in (("network", PUBLISHED[model_id].network), ("tokenizer", PUBLISHED[model_id].tokenizer)):
-        commit = repository.revision if len(repository.revision) == 40 else "c" * 40
         home = cache / f"models--{repository.name.replace('/', '--')}"
-        shutil.copytree(folder / part, home / "snapshots" / commit)
+        shutil.copytree(folder / part, home / "snapshots" / repository.revision)
         (home / "refs").mkdir()
-        (home / "refs" / repository.revision).write_text(commit)
+        (home / "refs" / "main").write_text(repository.revision)
+
+
+@pytest.mark.parametrize("model_id", sorted(PUBLISHED))
+def test_what_is_published_is_meant_by_its_commit(model_id: str) -> None:
+    pinned = PUBLISHED[model_id]
+    assert re.fullmatch("[0-9a-f]{40}", pinned.network.revision)
+    assert re.fullmatch("[0-9a-f]{40}", pinned.tokenizer.revision)
 
 
 def test_a_published_model_is_loaded_from_the_cache_by_its_pinned_revision(
@@ -165,7 +172,8 @@ def test_a_published_model_is_loaded_from_the_cache_by_its_pinned_revision(
 
 def test_a_branch_is_recorded_as_the_commit_that_it_was(cache: Path, folders: dict[str, Path]) -> None:
     published(cache, folders["tiny"], "NeoQuasar/Kronos-base")
-    assert locate("NeoQuasar/Kronos-base").label == "NeoQuasar/Kronos-base@" + "c" * 40
+    commit = PUBLISHED["NeoQuasar/Kronos-base"].network.revision
+    assert locate("NeoQuasar/Kronos-base@main").label == f"NeoQuasar/Kronos-base@{commit}"
 
 
 def test_offline_without_the_model_says_what_would_help(cache: Path) -> None:

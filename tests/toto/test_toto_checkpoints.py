@@ -14,10 +14,12 @@ from tests.toto.checkpoints import walk
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
 
-from safetensors.torch import load_file, save_file  # noqa: E402 - after the skip
+from huggingface_hub import constants  # noqa: E402 - after the skip
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from forecasters.toto import load_toto  # noqa: E402
 from forecasters.toto.checkpoint import SIZES, make_checkpoint  # noqa: E402
+from forecasters.toto.hub import PUBLISHED, Located, lacking, locate  # noqa: E402
 from forecasters.toto.model import WrongGeneration  # noqa: E402
 
 SECOND, FIRST = "tiny", "tiny-1.0"
@@ -199,8 +201,9 @@ def test_impossible_questions_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model_id", "certain"),
     [
-        ("Datadog/Toto-2.0-22m", False),
+        ("Datadog/Toto-2.0-22m", True),
         ("Datadog/Toto-2.0-22m@main", False),
+        ("Datadog/Toto-3.0", False),
         (f"Datadog/Toto-2.0-22m@{'0a' * 20}", True),
         ("/srv/toto", True),
     ],
@@ -210,3 +213,21 @@ def test_a_published_model_without_its_commit_is_said_to_be_a_moving_one(model_i
 
     said = [note for note in toto.notes(toto.Options(model_id=model_id)) if "commit" in note]
     assert said == [] if certain else "pin it" in said[0]
+
+
+@pytest.mark.parametrize("model_id", sorted(PUBLISHED))
+def test_a_published_model_is_found_by_its_pinned_commit(
+    model_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    commit = PUBLISHED[model_id]
+    home = tmp_path / f"models--{model_id.replace('/', '--')}"
+    make_checkpoint(SECOND, home / "snapshots" / ("c" * 40))
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text("c" * 40)
+    assert lacking(model_id) is not None  # another commit is not taken for it
+    make_checkpoint(SECOND, home / "snapshots" / commit)
+    assert lacking(model_id) is None
+    assert locate(model_id) == Located(folder=home / "snapshots" / commit, label=f"{model_id}@{commit[:12]}")
+    assert locate(f"{model_id}@main").label == f"{model_id}@{'c' * 12}"

@@ -10,6 +10,10 @@
 The eager twin takes over within the same call when the compiled model raises, runs out of memory, compiles nothing,
 cuts its graph, skips CUDA graphs, recompiles again and again, or gives another answer. The reason becomes a notice for
 the operator. Not to be had silently: what served is said in each forecast's `compile_mode`.
+
+Where an answer is wanted by some time, the compiled model is left alone no longer than leaves the eager one its own
+time, as measured; a comparison that would make the answer late is made after it; and a compilation in between gives
+way to whoever asks.
 """
 
 from __future__ import annotations
@@ -26,10 +30,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from forecasters.base import Forecaster, ForecastError, InvalidContext, Notice, Severity, notices_of
 from forecasters.compile_report import CompileReport, CompileTally, Reporting
+from forecasters.deadline import OutOfTime, cut_short
 from forecasters.faults import free_device_memory, in_words
 from forecasters.forced import Forced, teacher_forced_of
 from forecasters.likeness import Likeness, Tolerance, likeness
 from forecasters.marker import Marker
+from forecasters.pace import Pace
 from forecasters.progress import report as say_progress
 from forecasters.toolchain import CacheFolder
 from forecasters.types import Context, Forecast
@@ -119,6 +125,8 @@ class Guarded:
         self._retry_at = clock()
         self._served = self._checked = self._recompiles_said = 0
         self._last: Likeness | None = None
+        self._pace = Pace()
+        self._owed: tuple[Mapping[str, Forecast], Sequence[Context]] | None = None  # still to be compared
         self._turns = itertools.count()
         self._notices: list[Notice] = []
 
@@ -142,19 +150,25 @@ class Guarded:
             return self._by_eager(contexts)
         found: Mapping[str, Forecast] = {}
         problem = ""
+        limit_s = self._pace.limit_s(len(contexts)) if self._options.fallback == "eager" else None
+        started = time.monotonic()
         try:
-            with self._tally.counting(), self._mark():
+            with self._tally.counting(), self._mark(), cut_short(limit_s):
                 found = compiled.forecast(contexts)
         except InvalidContext as unprepared:
             _log.info("%s: %s", self.name, unprepared)  # of another shape, or wrong altogether, which eager will say
             return self._by_eager(contexts)
+        except OutOfTime:
+            problem = f"it gave no answer in {time.monotonic() - started:.1f} s, then it was eager's turn"
         except Exception as error:  # noqa: BLE001 - whatever generated code raises, eager answers
             _log.warning("the compiled model failed", exc_info=True)
             problem = in_words(error)  # what it holds of the memory is let go of with it, before eager needs it
+        self._pace.compiled_s = time.monotonic() - started
         problem = problem or self._counted() or self._canary(found, contexts)
         self._served += 1
         if problem:
             self._give_up(problem)
+            self._refuse_if_late(contexts)
             return self._by_eager(contexts)
         return found
 
@@ -165,7 +179,12 @@ class Guarded:
         return teacher_forced_of(self._compiled, contexts)
 
     def upkeep(self) -> None:
-        """Tries the compiled one again where it is time to. It may take as long as the first time."""
+        """What there was no time for, then the compiled one again where it is time to.
+
+        It may take as long as the first time, unless somebody hurries.
+        """
+        if self._owed is not None:
+            self._settle(*self._owed)
         if self._compiled is None and self._clock() >= self._retry_at:
             self._try()
 
@@ -203,13 +222,16 @@ class Guarded:
         again = self._failed
         self._tally = CompileTally()
         try:
-            with self._tally.warming_up(), self._mark():
-                self._compiled = self._compile()
-                self._compiled.warm_up()
-                contexts = self._trial()
-                found = self._compiled.forecast(contexts)
-            say_progress(f"compiled: {self._tally.report().summary}")
-            problem = self._made() or self._alike(found, contexts)
+            with cut_short(None):
+                with self._tally.warming_up(), self._mark():
+                    self._compiled = self._compile()
+                    self._compiled.warm_up()
+                    contexts = self._trial()
+                    found = self._compiled.forecast(contexts)
+                say_progress(f"compiled: {self._tally.report().summary}")
+                problem = self._made() or self._alike(found, contexts)
+        except OutOfTime:
+            problem = "a forecast was wanted before it was compiled again"
         except Exception as error:  # noqa: BLE001 - a compiler raises anything, and eager serves all the same
             _log.warning("the model could not be compiled", exc_info=True)
             problem = in_words(error)
@@ -265,10 +287,16 @@ class Guarded:
 
     # ---- the eager one ----
 
+    def _refuse_if_late(self, contexts: Sequence[Context]) -> None:
+        """Said at once, the next forecast is eager's; begun in vain, it would end this process."""
+        if self._options.fallback == "eager" and not self._pace.allows_eager(len(contexts), allowance=1.0):
+            raise ForecastError(f"{self.name}: no forecast, {self._reason}; eager would have been late")
+
     def _by_eager(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         if self._options.fallback == "none":
             raise ForecastError(f"{self.name}: no forecast, {self._reason or 'nothing of this shape is compiled'}")
-        found = self._eager.forecast(contexts)
+        with self._pace.eager(len(contexts)):
+            found = self._eager.forecast(contexts)
         return {symbol: replace(each, compile_mode=FALLBACK) for symbol, each in found.items()}
 
     def _give_up(self, problem: str) -> None:
@@ -285,6 +313,7 @@ class Guarded:
 
     def _release(self) -> None:
         compiled, self._compiled = self._compiled, None
+        self._owed = None
         if compiled is not None:
             compiled.close()
             free_device_memory()

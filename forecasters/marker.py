@@ -1,15 +1,20 @@
 """A file that is there while something dangerous runs: generated code that crashes takes its process with it.
 
-The process that comes next finds the file of the one that died and knows what it died of, or at least in.
+The process that comes next finds the file of the one that died and knows what it died of, or at least in. Only a
+process that noted that it was sent away, by SIGHUP, is beyond suspicion: the kernel sends it when the parent ends, and
+the parent when it stops. Any other end leaves no note, whatever it was.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -24,30 +29,47 @@ class Marker:
         self._file = folder / f"{name}-{os.getpid()}"
 
     def left_behind(self) -> str:
-        """What earlier processes left, in words, and removed; empty where nothing. Killed by a reboot is no crime."""
+        """What earlier processes left, in words, and removed; empty where nothing.
+
+        To be killed by a reboot, or sent away with the parent, is no crime.
+        """
         dead = []
         with suppress(OSError):
             for file in sorted(self._folder.glob(f"{self._name}-*")):
                 number = file.name.rpartition("-")[2]
                 if not number.isdigit() or (file != self._file and Path(f"/proc/{number}").exists()):
                     continue
-                if file.read_text() == _boot():
+                boot, _, note = file.read_text(errors="replace").partition("\n")
+                if boot == _boot() and not note:
                     dead.append(number)
                 file.unlink()
         return f"process {dead[-1]} ended while it ran" if dead else ""
 
     @contextmanager
     def held(self) -> Iterator[None]:
+        mark = self._begin()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._file.write_text(_boot())
-        except OSError as error:
-            _log.debug("no mark in %s: %s", self._folder, error)
-        try:
+            if mark is not None:
+                # ends the process as ever, after where it was has been noted: from C, whatever holds the interpreter
+                faulthandler.register(signal.SIGHUP, file=mark, all_threads=True, chain=True)
             yield
         finally:
-            with suppress(OSError):
-                self._file.unlink()
+            if mark is not None:
+                faulthandler.unregister(signal.SIGHUP)
+                mark.close()
+                with suppress(OSError):
+                    self._file.unlink()
+
+    def _begin(self) -> IO[bytes] | None:
+        """None where it could not be written."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            mark = self._file.open("wb", buffering=0)
+            mark.write(f"{_boot()}\n".encode())
+        except OSError as error:
+            _log.debug("no mark in %s: %s", self._folder, error)
+            return None
+        return mark
 
 
 def _boot() -> str:

@@ -256,6 +256,7 @@ class Worker:
         try:
             session.ask("warm_up", Frame({}), limit_s, time.monotonic() + limit_s, listener=self._on_progress)
         except WireTimeout as late:
+            session.kill()  # stopped in good order it would not know that it hung
             raise ForecastError(f"warm-up: deadline of {limit_s:g} s passed, the worker was killed") from late
         except WireError as error:
             raise ForecastError(f"warm-up: {session.exit_reason() or error.reason}") from error

@@ -29,6 +29,7 @@ from pathlib import Path
 from forecasters import registry, wire
 from forecasters.base import Forecaster, ForecastError, Upkeeping, notices_of
 from forecasters.compile_report import CompileReport, Reporting, report_of_process
+from forecasters.deadline import answering, hurry, leisure
 from forecasters.faults import breaks_the_device, in_words
 from forecasters.forced import teacher_forced_of
 from forecasters.progress import Progress, listening
@@ -52,6 +53,7 @@ class _Job:
     kind: str
     limit_s: float
     contexts: Sequence[Context] = ()
+    asked_at: float = field(default_factory=time.monotonic)
     replies: queue.SimpleQueue[Frame] = field(default_factory=queue.SimpleQueue)
     sent: threading.Event = field(default_factory=threading.Event)
 
@@ -66,8 +68,11 @@ class _Counters:
 class Server:
     """`create` makes the backend when it is first needed, in the main thread."""
 
-    def __init__(self, name: str, create: Callable[[], Forecaster], threads: int | None) -> None:
+    def __init__(
+        self, name: str, create: Callable[[], Forecaster], threads: int | None, parent: int | None = None
+    ) -> None:
         self._name = name
+        self._parent = parent
         self._create = create
         self._threads = threads
         self._jobs: queue.Queue[_Job | None] = queue.Queue()
@@ -103,12 +108,14 @@ class Server:
     def _keep_up(self) -> None:
         """What the backend put off until the answer is out, in the thread that its graphs belong to."""
         forecaster: object = self._forecaster
-        if not isinstance(forecaster, Upkeeping) or not self._jobs.empty():
+        if not isinstance(forecaster, Upkeeping):
             return
         self._busy_since = time.monotonic()
         faulthandler.dump_traceback_later(UPKEEP_S, exit=True)
         try:
-            forecaster.upkeep()
+            with leisure():
+                if self._jobs.empty():
+                    forecaster.upkeep()
         except Exception:  # noqa: BLE001 - nobody waits for it; the next forecast will tell
             _log.exception("the backend's upkeep failed")
         faulthandler.cancel_dump_traceback_later()
@@ -162,10 +169,14 @@ class Server:
             self.warm_up()
         if job.kind == "warm_up" or self._forecaster is None:
             return Frame({"kind": "ok"})
-        if job.kind == "teacher_forced":
-            packed = wire.pack_forced(teacher_forced_of(self._forecaster, job.contexts))
-        else:
-            packed = wire.pack_forecasts(self._forecaster.forecast(job.contexts))
+        until = job.asked_at + job.limit_s
+        if time.monotonic() >= until:
+            raise ForecastError("its time had passed before it was begun")
+        with answering(until):
+            if job.kind == "teacher_forced":
+                packed = wire.pack_forced(teacher_forced_of(self._forecaster, job.contexts))
+            else:
+                packed = wire.pack_forecasts(self._forecaster.forecast(job.contexts))
         return Frame({**packed.header, "kind": "ok"}, packed.arrays)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -187,6 +198,8 @@ class Server:
                 _log.debug("connection ended: %s", error.reason)
             finally:
                 free.release()
+        if self._parent is not None and os.getppid() != self._parent:
+            os.kill(os.getpid(), signal.SIGKILL)  # a backend may have made us deaf to the kernel's word
 
     def _answer(self, connection: socket.socket, request: Frame) -> None:
         number, kind = request.header.get("id"), request.header.get("kind")
@@ -203,6 +216,7 @@ class Server:
                 say(_error(error.reason))
                 return
             self._jobs.put(job)
+            hurry()
             _pass_on(job, say)
         else:
             say(_error(f"no request is called {str(kind)[:40]!r}"))
@@ -269,7 +283,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     options = json.loads(parsed.options_file.read_text() if parsed.options_file else parsed.options_json)
-    server = Server(parsed.backend, lambda: registry.build(parsed.backend, options), parsed.threads)
+    server = Server(parsed.backend, lambda: registry.build(parsed.backend, options), parsed.threads, parsed.parent)
     server.wake_on_signals()
     try:
         with _listening(parsed.socket, mode=0o600 if parsed.parent else 0o660) as listener:
@@ -311,8 +325,12 @@ def _with_threads(threads: int | None, arguments: Sequence[str]) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """SIGKILL from the kernel when the parent ends, and at once where it already has."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    """SIGHUP from the kernel when the parent ends, and at once where it already has.
+
+    It ends us like SIGKILL, also when the parent ignored it, but compiled code is not suspected for it (see marker.py).
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGHUP, 0, 0, 0)
     if os.getppid() != parent:
         raise SystemExit("the parent is gone")
 

@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _NOT_FOR_BACKENDS = ("ALPACA_", "APCA_", "NOTIFY_SOCKET", "WATCHDOG_", "CREDENTIALS_DIRECTORY", "DATABASE_URL")
 _LONGEST_LINE = 8192
+_LAST_NOTE_S = 0.5
 
 
 class WorkerProcess:
@@ -75,9 +76,11 @@ class WorkerProcess:
         self._signal_group(signal.SIGKILL)
 
     def stop(self, patience_s: float) -> None:
-        """SIGTERM, then SIGKILL for what is still there."""
+        """SIGTERM, then SIGHUP, which it can note without coming to its senses, then SIGKILL for what is still there."""
         self._signal_group(signal.SIGTERM)
         self._ended.wait(patience_s)
+        self._signal_group(signal.SIGHUP)
+        self._ended.wait(_LAST_NOTE_S)
         self.kill()
         self._ended.wait(patience_s)
 

@@ -1,0 +1,47 @@
+"""How long two twins take, and what that leaves of the time in which an answer is wanted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from forecasters.deadline import time_left
+
+ALLOWANCE = 1.5  # times the seconds it took last: machines are busier at times
+REPLY_S = 0.25  # to hand an answer over
+
+
+class Pace:
+    """`compiled_s`: seconds of the compiled twin's last answer; None before any."""
+
+    def __init__(self) -> None:
+        self.compiled_s: float | None = None
+        self._eager_s, self._series = 0.0, 0
+
+    @contextmanager
+    def eager(self, series: int) -> Iterator[None]:
+        """Measure the eager twin. Of fewer series at once than before nothing is learned about all of them."""
+        started = time.monotonic()
+        yield
+        if series >= self._series:
+            self._eager_s, self._series = time.monotonic() - started, series
+
+    def allows_eager(self, series: int, allowance: float = ALLOWANCE) -> bool:
+        """Whether the eager twin can still answer in time; True where it is not known."""
+        left = time_left()
+        return left is None or left >= self._wanted_s(series, allowance)
+
+    def limit_s(self, series: int) -> float | None:
+        """How long the compiled twin may take, for the eager one to answer in its place.
+
+        None: as long as it likes, where nobody waits, or where the time is too short for both of them anyway.
+        """
+        left = time_left()
+        if left is None or not self._series:
+            return None
+        spare = left - self._wanted_s(series, ALLOWANCE)
+        return spare if spare > 2 * (self.compiled_s or 0.0) else None
+
+    def _wanted_s(self, series: int, allowance: float) -> float:
+        return self._eager_s * max(1.0, series / max(1, self._series)) * allowance + REPLY_S

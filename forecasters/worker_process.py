@@ -76,7 +76,7 @@ class WorkerProcess:
         self._signal_group(signal.SIGKILL)
 
     def stop(self, patience_s: float) -> None:
-        """SIGTERM, then SIGHUP, which it can note without coming to its senses, then SIGKILL for what is still there."""
+        """SIGTERM, then SIGHUP, which is noted whatever it is doing, then SIGKILL for what is still there."""
         self._signal_group(signal.SIGTERM)
         self._ended.wait(patience_s)
         self._signal_group(signal.SIGHUP)

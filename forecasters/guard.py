@@ -14,6 +14,9 @@ the operator. Not to be had silently: what served is said in each forecast's `co
 Where an answer is wanted by some time, the compiled model is left alone no longer than leaves the eager one its own
 time, as measured; a comparison that would make the answer late is made after it; and a compilation in between gives
 way to whoever asks.
+
+Once a day all that is asked is asked of both, and how far apart and how fast they are becomes a notice: whether it pays
+to compile on this machine is on record, day by day, whatever was measured before it was chosen.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ from forecasters.types import Context, Forecast
 __all__ = ["FALLBACK", "CompileReport", "GuardOptions", "GuardState", "Guarded", "compile_report_of"]
 
 FALLBACK = "eager (fallback)"  # as compile_mode of a forecast that should have been a compiled model's
+DAY_S = 86_400.0
 
 _log = logging.getLogger(__name__)
 
@@ -79,11 +83,12 @@ class GuardOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardState:
-    """serving   compiled, or eager since it has not served yet or failed
-    reason     of the failure; empty where there is none
-    retry_in_s until it may be tried again; None where it serves
-    checked    comparisons so far
-    last       the latest one; None before any
+    """serving     compiled, or eager since it has not served yet or failed
+    reason       of the failure; empty where there is none
+    retry_in_s   until it may be tried again; None where it serves
+    checked      comparisons so far
+    last         the latest one; None before any
+    times_as_fast  as eager, median of the comparisons in which both were asked all; None before any
     """
 
     serving: Literal["compiled", "eager"]
@@ -91,6 +96,7 @@ class GuardState:
     retry_in_s: float | None
     checked: int
     last: Likeness | None
+    times_as_fast: float | None
 
 
 class Guarded:
@@ -126,7 +132,8 @@ class Guarded:
         self._served = self._checked = self._recompiles_said = 0
         self._last: Likeness | None = None
         self._pace = Pace()
-        self._owed: tuple[Mapping[str, Forecast], Sequence[Context]] | None = None  # still to be compared
+        self._owed: tuple[Mapping[str, Forecast], Sequence[Context], float | None] | None = None  # still to be compared
+        self._whole_at = clock()
         self._turns = itertools.count()
         self._notices: list[Notice] = []
 
@@ -205,6 +212,7 @@ class Guarded:
             retry_in_s=None if serves else max(0.0, self._retry_at - self._clock()),
             checked=self._checked,
             last=self._last,
+            times_as_fast=self._pace.times_as_fast,
         )
 
     def close(self) -> None:
@@ -267,11 +275,11 @@ class Guarded:
         return problem
 
     def _canary(self, found: Mapping[str, Forecast], contexts: Sequence[Context]) -> str:
-        """The first forecast is compared whole, later ones by one symbol in turn, and always what was left out."""
+        """The first forecast and one a day whole, others by one symbol in turn, and always what was left out."""
         asked = [context for context in contexts if context.symbol not in found]
-        every = self._options.every
-        if every and self._served == 0:
-            asked = list(contexts)
+        every, whole = self._options.every, None
+        if every and (self._served == 0 or self._clock() - self._whole_at >= DAY_S):
+            asked, whole, self._whole_at = list(contexts), self._pace.compiled_s, self._clock()
         elif every and self._served % every == 0 and found:
             present = [context for context in contexts if context.symbol in found]
             asked.append(present[next(self._turns) % len(present)])
@@ -280,27 +288,38 @@ class Guarded:
         symbols = {context.symbol for context in asked}
         chosen = {symbol: each for symbol, each in found.items() if symbol in symbols}
         if not self._pace.allows_eager(len(asked)):
-            self._owed = chosen, asked
+            self._owed = chosen, asked, whole
             return ""
-        return self._alike(chosen, asked)
+        return self._alike(chosen, asked, whole)
 
-    def _settle(self, found: Mapping[str, Forecast], contexts: Sequence[Context]) -> None:
+    def _settle(self, found: Mapping[str, Forecast], contexts: Sequence[Context], compiled_s: float | None) -> None:
         """The comparison that the answer did not wait for. Whoever hurries puts it off again."""
         try:
             with cut_short(None):
-                problem = self._alike(found, contexts) if self._compiled is not None else ""
+                problem = self._alike(found, contexts, compiled_s) if self._compiled is not None else ""
         except OutOfTime:
             return
         self._owed = None
         if problem:
             self._give_up(f"{problem} (found after it had answered)")
 
-    def _alike(self, found: Mapping[str, Forecast], contexts: Sequence[Context]) -> str:
+    def _alike(
+        self, found: Mapping[str, Forecast], contexts: Sequence[Context], compiled_s: float | None = None
+    ) -> str:
+        """compiled_s  what all of it took the compiled one, where the two are to be timed, too"""
+        started = time.monotonic()
         with self._pace.eager(len(contexts)):
             wanted = self._eager.forecast(contexts)
+        eager_s = time.monotonic() - started
         result = likeness(found, wanted, self._tolerance)
         self._last, self._checked = result, self._checked + 1
-        return f"it differs from eager: {result.problem}" if result.problem else ""
+        if result.problem:
+            return f"it differs from eager: {result.problem}"
+        if compiled_s is not None:
+            self._pace.compared(compiled_s, eager_s)
+            if self._pace.comparisons > 1:  # the first is of a start, which says enough
+                self._say("info", f"as eager: {result.summary}; {self._pace.summary}")
+        return ""
 
     # ---- the eager one ----
 

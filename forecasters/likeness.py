@@ -53,6 +53,12 @@ class Likeness:
     def agreement(self) -> float:
         return self.same / self.steps if self.steps else 1.0
 
+    @property
+    def summary(self) -> str:
+        """One line."""
+        apart = f"quantiles at most {self.difference:.1e} of the forecast's width apart"
+        return f"{apart}, {self.same} of {self.steps} sampled steps the same" if self.steps else apart
+
 
 def likeness(found: Mapping[str, Forecast], wanted: Mapping[str, Forecast], tolerance: Tolerance) -> Likeness:
     """`found` by the compiled model against `wanted` by the eager one, of the same contexts, judged together."""

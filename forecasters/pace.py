@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 
 from forecasters.deadline import time_left
 
 ALLOWANCE = 1.5  # times the seconds it took last: machines are busier at times
 REPLY_S = 0.25  # to hand an answer over
+_KEPT = 31  # comparisons, one a day
 
 
 class Pace:
@@ -18,6 +21,7 @@ class Pace:
     def __init__(self) -> None:
         self.compiled_s: float | None = None
         self._eager_s, self._series = 0.0, 0
+        self._both: deque[tuple[float, float]] = deque(maxlen=_KEPT)
 
     @contextmanager
     def eager(self, series: int) -> Iterator[None]:
@@ -45,3 +49,28 @@ class Pace:
 
     def _wanted_s(self, series: int, allowance: float) -> float:
         return self._eager_s * max(1.0, series / max(1, self._series)) * allowance + REPLY_S
+
+    # ---- asked the same ----
+
+    def compared(self, compiled_s: float, eager_s: float) -> None:
+        self._both.append((compiled_s, eager_s))
+
+    @property
+    def comparisons(self) -> int:
+        return len(self._both)
+
+    @property
+    def times_as_fast(self) -> float | None:
+        """Median of the ratios, above 1 where compiling pays; None before both were asked the same."""
+        ratios = [eager_s / compiled_s for compiled_s, eager_s in self._both if compiled_s > 0]
+        return median(ratios) if ratios else None
+
+    @property
+    def summary(self) -> str:
+        """One line, of the latest and of all that are kept; empty before any."""
+        overall = self.times_as_fast
+        if overall is None:
+            return ""
+        compiled_s, eager_s = self._both[-1]
+        latest = f"{compiled_s * 1e3:.3g} ms where eager takes {eager_s * 1e3:.3g} ms"
+        return f"{latest}, {overall:.2f} times as fast (median of {len(self._both)})"

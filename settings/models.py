@@ -88,7 +88,7 @@ class Compile(Group):
     compile_check_every: Forecasts = Field(
         default=50,
         description="A compiled model is compared with the same weights uncompiled before it serves, at its first "
-        "forecast, and then so often, by one symbol in turn. 0: only before it serves.",
+        "forecast, then so often by one symbol in turn, and once a day by all, timed. 0: only before it serves.",
     )
     compile_tolerance: Annotated[float, Field(gt=0, lt=1), Unit("share of the forecast's width")] = Field(
         default=0.002, description="A price that differs by less is the same; the width is between the outer quantiles."

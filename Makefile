@@ -9,7 +9,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
+INSTALL_LOG := $(VENV)/install.log
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+# Of what pip says: on a terminal the step that it is at, on one line; elsewhere only what takes long.
+define SHORTLY
+import re, sys
+live = sys.stdout.isatty()
+for line in map(str.strip, sys.stdin):
+    if live and re.match("Collecting|Downloading|Building|Preparing|Installing", line):
+        print(f"\r\033[K  {line:.70}", end="", flush=True)
+    elif not live and re.match(r"Downloading .*\d\d\.\d MB|Installing collected", line):
+        print(f"  {line:.70}", flush=True)
+print("\r\033[K" if live else "", end="")
+endef
+export SHORTLY
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -31,7 +45,13 @@ $(STAMP): pyproject.toml constraints.txt
 	  fi; \
 	fi
 	@echo "make: installing from constraints.txt (a minute or two, the first time only)"
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,models,postgres,research]'
+	@if ! $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt \
+	    -e '.[dev,models,postgres,research]' 2>&1 | tee $(INSTALL_LOG) | $(BIN)/python -c "$$SHORTLY"; then \
+	  echo "make: the installation failed; the last lines of $(INSTALL_LOG), which has all of it:" >&2; \
+	  grep -v '^WARNING: Location' $(INSTALL_LOG) | tail -15 >&2; \
+	  exit 1; \
+	fi; \
+	echo "make: installed; what pip said is in $(INSTALL_LOG)"
 	@touch $(STAMP)
 
 run: install  ## the daemon on the simulated exchange, with a live view (ARGS="--cycles 10")

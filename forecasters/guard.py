@@ -13,7 +13,7 @@ the operator. Not to be had silently: what served is said in each forecast's `co
 
 Where an answer is wanted by some time, the compiled model is left alone no longer than leaves the eager one its own
 time, as measured; a comparison that would make the answer late is made after it; and a compilation in between gives
-way to whoever asks.
+way to an answer that it would make late.
 
 Once a day all that is asked is asked of both, and how far apart and how fast they are becomes a notice: whether it pays
 to compile on this machine is on record, day by day, whatever was measured before it was chosen.
@@ -131,7 +131,7 @@ class Guarded:
         self._retry_at = clock()
         self._served = self._checked = self._recompiles_said = 0
         self._last: Likeness | None = None
-        self._pace = Pace()
+        self._pace, self._series = Pace(), 1  # at once, as last asked for
         self._owed: tuple[Mapping[str, Forecast], Sequence[Context], float | None] | None = None  # still to be compared
         self._whole_at = clock()
         self._turns = itertools.count()
@@ -152,7 +152,7 @@ class Guarded:
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """As the twins do; within one call the eager one answers where the compiled one does not, or wrongly."""
-        compiled = self._compiled
+        compiled, self._series = self._compiled, len(contexts)
         if compiled is None:
             return self._by_eager(contexts)
         found: Mapping[str, Forecast] = {}
@@ -188,7 +188,7 @@ class Guarded:
     def upkeep(self) -> None:
         """What there was no time for, then the compiled one again where it is time to.
 
-        It may take as long as the first time, unless somebody hurries.
+        It may take as long as the first time, where nobody comes to wait for an answer.
         """
         if self._owed is not None:
             self._settle(*self._owed)
@@ -230,7 +230,7 @@ class Guarded:
         again = self._failed
         self._tally = CompileTally()
         try:
-            with cut_short(None):
+            with cut_short(None, reserve_s=self._pace.reserve_s(self._series)):
                 with self._tally.warming_up(), self._mark():
                     self._compiled = self._compile()
                     self._compiled.warm_up()
@@ -239,7 +239,7 @@ class Guarded:
                 say_progress(f"compiled: {self._tally.report().summary}")
                 problem = self._made() or self._alike(found, contexts)
         except OutOfTime:
-            problem = "a forecast was wanted before it was compiled again"
+            problem = "a forecast was wanted, and it was not yet compiled again"
         except Exception as error:  # noqa: BLE001 - a compiler raises anything, and eager serves all the same
             _log.warning("the model could not be compiled", exc_info=True)
             problem = in_words(error)
@@ -293,9 +293,9 @@ class Guarded:
         return self._alike(chosen, asked, whole)
 
     def _settle(self, found: Mapping[str, Forecast], contexts: Sequence[Context], compiled_s: float | None) -> None:
-        """The comparison that the answer did not wait for. Whoever hurries puts it off again."""
+        """The comparison that the answer did not wait for; put off again where the next one can't wait either."""
         try:
-            with cut_short(None):
+            with cut_short(None, reserve_s=self._pace.reserve_s(len(contexts))):
                 problem = self._alike(found, contexts, compiled_s) if self._compiled is not None else ""
         except OutOfTime:
             return
@@ -325,7 +325,7 @@ class Guarded:
 
     def _refuse_if_late(self, contexts: Sequence[Context]) -> None:
         """Said at once, the next forecast is eager's; begun in vain, it would end this process."""
-        if self._options.fallback == "eager" and not self._pace.allows_eager(len(contexts), allowance=1.0):
+        if self._options.fallback == "eager" and self._pace.is_hopeless(len(contexts)):
             raise ForecastError(f"{self.name}: no forecast, {self._reason}; eager would have been late")
 
     def _by_eager(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:

@@ -37,7 +37,7 @@ class Marker:
         with suppress(OSError):
             for file in sorted(self._folder.glob(f"{self._name}-*")):
                 number = file.name.rpartition("-")[2]
-                if not number.isdigit() or (file != self._file and Path(f"/proc/{number}").exists()):
+                if not number.isdigit() or (file != self._file and _lives(number)):
                     continue
                 boot, _, note = file.read_text(errors="replace").partition("\n")
                 if boot == _boot() and not note:
@@ -70,6 +70,15 @@ class Marker:
             _log.debug("no mark in %s: %s", self._folder, error)
             return None
         return mark
+
+
+def _lives(number: str) -> bool:
+    """One that nobody has buried yet does not."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in ("Z", "X")
 
 
 def _boot() -> str:

@@ -31,10 +31,19 @@ class Pace:
         if series >= self._series:
             self._eager_s, self._series = time.monotonic() - started, series
 
-    def allows_eager(self, series: int, allowance: float = ALLOWANCE) -> bool:
-        """Whether the eager twin can still answer in time; True where it is not known."""
+    def allows_eager(self, series: int) -> bool:
+        """Whether the eager twin can answer in time as well; True where it is not known."""
         left = time_left()
-        return left is None or left >= self._wanted_s(series, allowance)
+        return left is None or left >= self.reserve_s(series)
+
+    def reserve_s(self, series: int) -> float:
+        """What the eager twin is left of the time until an answer is wanted."""
+        return self._eager_would_take(series) * ALLOWANCE + REPLY_S
+
+    def is_hopeless(self, series: int) -> bool:
+        """Whether the eager twin, as quick as it was last, would be late."""
+        left = time_left()
+        return left is not None and left < self._eager_would_take(series)
 
     def limit_s(self, series: int) -> float | None:
         """How long the compiled twin may take, for the eager one to answer in its place.
@@ -44,11 +53,11 @@ class Pace:
         left = time_left()
         if left is None or not self._series:
             return None
-        spare = left - self._wanted_s(series, ALLOWANCE)
+        spare = left - self.reserve_s(series)
         return spare if spare > 2 * (self.compiled_s or 0.0) else None
 
-    def _wanted_s(self, series: int, allowance: float) -> float:
-        return self._eager_s * max(1.0, series / max(1, self._series)) * allowance + REPLY_S
+    def _eager_would_take(self, series: int) -> float:
+        return self._eager_s * max(1.0, series / max(1, self._series))
 
     # ---- asked the same ----
 

@@ -216,7 +216,7 @@ class Server:
                 say(_error(error.reason))
                 return
             self._jobs.put(job)
-            hurry()
+            hurry(job.asked_at + job.limit_s)
             _pass_on(job, say)
         else:
             say(_error(f"no request is called {str(kind)[:40]!r}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
 
 from forecasters.base import ForecastError, InvalidContext, Notice  # noqa: E402
+from forecasters.deadline import answering  # noqa: E402
 from forecasters.guard import FALLBACK, Guarded, GuardOptions, compile_report_of  # noqa: E402
 from forecasters.toolchain import CacheFolder  # noqa: E402
 from forecasters.trial import trial_contexts  # noqa: E402
@@ -245,6 +247,45 @@ def test_a_shape_that_was_not_prepared_is_eager_this_once() -> None:
     bench.twin.before = lambda: None
     assert bench.modes() == {"compiled"}
     assert bench.guard.notices() == []
+
+
+def test_where_eager_would_be_late_that_is_said_at_once_and_the_next_forecast_is_eagers() -> None:
+    bench = Bench()
+    bench.eager.takes_s = 0.3
+    bench.guard.warm_up()
+    raising(RuntimeError("no"))(bench.twin)
+    with (
+        answering(time.monotonic() + 0.2),
+        pytest.raises(ForecastError, match="no forecast, RuntimeError: no; eager would have been late"),
+    ):
+        bench.guard.forecast(CONTEXTS)
+    assert bench.modes() == {FALLBACK}
+
+
+def test_a_comparison_that_would_make_the_answer_late_is_made_after_it() -> None:
+    bench = Bench()
+    bench.eager.takes_s = 0.3
+    bench.guard.warm_up()
+    bench.guard.notices()
+    scaled(1.01)(bench.twin)
+    before = bench.eager.asked
+    with answering(time.monotonic() + 0.4):
+        assert {each.compile_mode for each in bench.guard.forecast(CONTEXTS).values()} == {"compiled"}
+    assert bench.eager.asked == before
+    bench.guard.upkeep()
+    assert_told(bench, "(found after it had answered)")
+    assert bench.modes() == {FALLBACK}
+
+
+def test_one_that_takes_too_long_is_cut_short_while_eager_can_still_answer() -> None:
+    bench = Bench()
+    bench.guard.warm_up()
+    bench.guard.notices()
+    bench.twin.before = lambda: time.sleep(60)
+    with answering(until := time.monotonic() + 3.0):
+        assert bench.modes() == {FALLBACK}
+    assert time.monotonic() < until
+    assert_told(bench, "s, then it was eager's turn")
 
 
 def test_without_a_fallback_there_is_no_forecast() -> None:

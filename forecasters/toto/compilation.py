@@ -14,6 +14,7 @@ from types import FunctionType, MethodType
 from typing import ParamSpec, TypeVar
 
 import torch
+from torch import nn
 
 from forecasters.toto.buckets import Buckets
 
@@ -34,6 +35,16 @@ class Compilation:
 
     mode: str = "default"
     backend: str = "inductor"
+
+
+def quicken(network: nn.Module, compilation: Compilation | None, device: torch.device) -> None:
+    """On a CPU generated code multiplies by our own kernel: with few rows it takes little longer than reading the
+    weights does, where oneDNN takes twice as long. It is built when it is first needed, as generated code is.
+    """
+    if compilation is not None and compilation.backend == "inductor" and device.type == "cpu":
+        from forecasters.kronos.native import take_products
+
+        take_products(network)
 
 
 class Graphs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from forecasters.toto.buckets import Buckets
-from forecasters.toto.compilation import Compilation, Graphs
+from forecasters.toto.compilation import Compilation, Graphs, quicken
 from forecasters.toto.toto1.model import Toto1
 from forecasters.toto.toto2.model import Toto2
 
@@ -20,5 +20,6 @@ def compiled_twin(model: Toto1 | Toto2, *, buckets: Buckets, mode: str, backend:
         mode = "default"
     other = copy.copy(model)
     other._buckets, other.graphs = buckets, Graphs(Compilation(mode=mode, backend=backend))
+    quicken(other.network, other.graphs.compilation, model._device)
     other._kept = {}
     return other

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from forecasters.base import InvalidContext
 from forecasters.toto.buckets import EXACT, Buckets
-from forecasters.toto.compilation import Compilation, Graphs
+from forecasters.toto.compilation import Compilation, Graphs, quicken
 from forecasters.toto.config import Toto1Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
-from forecasters.toto.parts import Tensors, settled
+from forecasters.toto.parts import Tensors, settled, settled_exactly
 from forecasters.toto.toto1.mixture import Mixture, mixture_of
 from forecasters.toto.toto1.network import Caches, Network, Read
 
@@ -40,9 +40,10 @@ class Toto1(Toto):
     ) -> None:
         self.patch, self.exact = config.patch_size, exact
         network = Network(config, tensors, exact=exact).to(device).eval()
-        self.network = network if exact else settled(network, dtype)
+        self.network = settled_exactly(network) if exact else settled(network, dtype)
         self._device, self._buckets = device, buckets
         self.graphs = Graphs(compilation)
+        quicken(self.network, compilation, device)
         self._kept: dict[Hashable, Caches] = {}
 
     def mean(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:

@@ -19,6 +19,7 @@ from forecasters.toto.parts import Affine, Norm, Tensors, decay, frequencies, in
 
 SILU = math.exp(0.8 * 0.5 * math.log(2 / (1 - 1 / math.pi)) + 0.2 * math.log(2))  # keeps unit variance
 _POSITIONS = 256  # xPos scale length, patches
+_EVEN = 32  # the feed-forward is made a multiple of this wide, as our own products take it
 
 
 class Turns(NamedTuple):
@@ -136,8 +137,17 @@ class Layer(nn.Module):
         self.norm2 = Norm(config.width, tensors.get(f"{base}.norm2.weight"), config.norm_eps)
         self.attention = Attention(config, tensors, f"{base}.attn", attention)
         first, second = f"{base}.ffn.fc1", f"{base}.ffn.fc2"
-        self.wide = Affine(tensors[f"{first}.weight"], tensors.get(f"{first}.bias"), config.width**-0.5)
-        self.narrow = Affine(tensors[f"{second}.weight"], tensors.get(f"{second}.bias"), feed * config.mlp_width**-0.5)
+        more = -config.mlp_width % _EVEN  # columns of zeros, which change no number
+        self.wide = Affine(
+            _longer_halves(tensors[f"{first}.weight"], more),
+            _longer_halves(tensors[f"{first}.bias"], more) if f"{first}.bias" in tensors else None,
+            config.width**-0.5,
+        )
+        self.narrow = Affine(
+            F.pad(tensors[f"{second}.weight"], (0, more)),
+            tensors.get(f"{second}.bias"),
+            feed * config.mlp_width**-0.5,
+        )
 
     def over_variates(self, state: Tensor, mask: Tensor) -> Tensor:
         """[G, M, D] -> the same."""
@@ -198,6 +208,13 @@ def turned(state: Tensor, turns: Turns) -> Tensor:
     turning, still = state.chunk(2, dim=-1)
     moved = (turning * turns.cosine + quarter_turned(turning) * turns.sine) * turns.fading
     return torch.cat((moved, still), dim=-1)
+
+
+def _longer_halves(tensor: Tensor, more: int) -> Tensor:
+    """[2 M, ...] -> [2 (M + more), ...]: zeros after each half."""
+    halves = unflattened(tensor, 0, (2, -1))  # [2, M, ...]
+    none = halves.new_zeros((2, more, *halves.shape[2:]))
+    return torch.cat((halves, none), dim=1).flatten(0, 1)
 
 
 def _residual_shares(tau: Tensor) -> tuple[float, float]:

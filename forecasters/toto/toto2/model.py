@@ -11,11 +11,11 @@ from torch import Tensor
 
 from forecasters.base import InvalidContext
 from forecasters.toto.buckets import EXACT, Buckets
-from forecasters.toto.compilation import Compilation, Graphs
+from forecasters.toto.compilation import Compilation, Graphs, quicken
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
-from forecasters.toto.parts import Tensors, settled, unflattened
+from forecasters.toto.parts import Tensors, settled, settled_exactly, unflattened
 from forecasters.toto.toto2.network import UNSEEN, Caches, Network, Read
 from forecasters.toto.toto2.scaling import FEWEST_OBSERVED, REACH
 
@@ -75,9 +75,10 @@ class Toto2(Toto):
         self.patch, self.exact = config.patch_size, exact
         self.levels = config.levels
         network = Network(config, tensors, exact=exact).to(device).eval()
-        self.network = network if exact else settled(network, dtype)
+        self.network = settled_exactly(network) if exact else settled(network, dtype)
         self._device, self._buckets, self._limits = device, buckets, limits or Limits()
         self.graphs = Graphs(compilation)
+        quicken(self.network, compilation, device)
         self._kept: dict[Hashable, Caches] = {}
 
     def quantiles(

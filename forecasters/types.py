@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ TAG = "#"  # no symbol has one
 MAX_FACTOR = 3.0  # a level outside [last close / 3, last close x 3] is taken for a fault of scale
 _ROUNDING = 1e-9  # relative; interpolation between sorted samples may be off by a few units in the last place
 _FEED_ROUNDING = 1e-6  # relative; venues round the four prices of a bar separately
+_NAT = np.datetime64("NaT").view(np.int64).item()
 _ORDER = "times must increase, the future ones after the last bar"
 
 
@@ -226,9 +228,10 @@ def _context_problem(
 def _ahead_problem(times: NDArray[Any], future: NDArray[Any]) -> str | None:
     if times.ndim != 1 or len(times) == 0 or future.ndim != 1 or len(future) == 0:
         return f"times {times.shape} and future times {future.shape} must be [T] and [H], not empty"
-    if np.isnat(times[-1]) or np.isnat(future).any():
+    moments = [times[-1:].view(np.int64).item(), *future.view(np.int64).tolist()]  # few: arrays would take far longer
+    if _NAT in moments:
         return "a time is missing"
-    return None if _increasing(future) and future[0] > times[-1] else _ORDER
+    return None if all(one < two for one, two in pairwise(moments)) else _ORDER
 
 
 def _header_problem(forecast: Forecast) -> str | None:

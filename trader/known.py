@@ -14,11 +14,13 @@ from decimal import Decimal
 from trader.core.decision import DecisionInputs, Levels, Plan
 from trader.core.orders import IntentState
 from trader.core.types import ZERO, Execution, Order, OrderIntent, Portfolio, Symbol
+from trader.core.values import quick
 from trader.ports import Journal, KnownBooks, KnownIntent
 
 LIVE = tuple(state for state in IntentState if not state.is_terminal)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveIntent:
     """An intent that is not over, as the journal would give it back."""

@@ -24,6 +24,7 @@ from trader.core.types import (
     Symbol,
     Timeframe,
 )
+from trader.core.values import quick
 
 
 class Clock(Protocol):
@@ -47,6 +48,7 @@ class MarketData(Protocol):
         """The latest quotes, as the venue gives them, unjudged. A symbol without one is absent. Raises Transient."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     order: Order

@@ -18,7 +18,7 @@ from trader.core.types import AssetClass, Symbol, Timeframe
 ROUNDING = 1e-6  # relative: an adjusted close may lie this far outside its own range
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BarLimits:
     max_gap_bars: int = 24  # missing bars in a row, of those that an open market could have
     max_missing: float = 0.10  # of the bars that the context could have had
@@ -87,11 +87,11 @@ def _order_problem(bars: Bars) -> str | None:
 
 
 def _newest_problem(bars: Bars, expected_last_start: datetime) -> str | None:
-    expected = to_datetime64(expected_last_start)
+    newest, expected = bars.times[-1], to_datetime64(expected_last_start)
     if is_late(bars, expected_last_start):
-        return f"the newest is missing: {_stamp(bars.times[-1])}, not {_stamp(expected)}"
-    if bars.times[-1] > expected:
-        return f"one that has not closed: {_stamp(bars.times[-1])}, after {_stamp(expected)}"
+        return f"the newest is missing: {_stamp(newest)}, not {_stamp(expected)}"
+    if bars.last_start > expected_last_start:
+        return f"one that has not closed: {_stamp(newest)}, after {_stamp(expected)}"
     return None
 
 
@@ -120,8 +120,10 @@ def _values_problem(bars: Bars) -> str | None:
 def _gap_problem(
     bars: Bars, timeframe: Timeframe, sessions: Sequence[tuple[datetime, datetime]] | None, limits: BarLimits
 ) -> str | None:
-    if sessions is None and bars.whole is not None and not _missing_in(bars, bars.whole, timeframe):
-        return None
+    if sessions is None and bars.whole is not None:
+        lacking = _missing_in(bars, bars.whole, timeframe)
+        if lacking <= limits.max_gap_bars and lacking / (lacking + len(bars)) <= limits.max_missing:
+            return None  # all of them together are too few for either fault
     missing = missing_between(bars.symbol, bars.times, timeframe, sessions)  # [T - 1]
     if missing.size == 0:
         return None

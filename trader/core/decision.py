@@ -14,8 +14,10 @@ from enum import StrEnum
 
 from forecasters.types import Forecast
 from trader.core.types import EntrySide, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
+from trader.core.values import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketView:
     """What a strategy may look at. A symbol without a usable quote or forecast is absent from those maps."""
@@ -28,6 +30,7 @@ class MarketView:
     instruments: Mapping[Symbol, Instrument]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """A strategy's wish for one symbol. `entry_side` None: no new entry, though the exit levels may be fresh.
@@ -45,6 +48,7 @@ class Signal:
     reason: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
     """Where a position is to be left. Kept in the journal; `manage` acts on it between bars."""
@@ -119,6 +123,7 @@ class RiskLimits:
     allow_synthetic_quotes: bool = False  # the simulation only
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskState:
     """What risk must remember from one cycle to the next. None is unknown: then no entry."""
@@ -132,6 +137,7 @@ class RiskState:
     killed: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionInputs:
     cycle_id: str
@@ -161,6 +167,7 @@ class Denial:
     detail: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What risk said of one proposed entry: allowed as it was, shrunk (`allowed` below `wanted`), or denied."""
@@ -172,6 +179,7 @@ class Verdict:
     net_edge_bps: Decimal | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What this cycle means to do: cancel first, then reductions, then entries."""

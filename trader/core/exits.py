@@ -20,11 +20,13 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
+from trader.core.values import quick
 
 BPS = Decimal(10_000)
 MIN_PROFIT = Decimal("1.0003")  # a profit exit closer than this to the entry is an error, whatever the fees
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitWish:
     """An exit without its id: the shell gives it one. An OCO has `limit_price` as target and `stop_price` as stop."""
@@ -41,6 +43,7 @@ class ExitWish:
     reason: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """A position with what is needed to leave it.

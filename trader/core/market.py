@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from forecasters.types import Context, flawless
 from trader.core.types import Symbol, Timeframe
+from trader.core.values import quick
 
 COLUMNS = ("open", "high", "low", "close", "volume", "amount")
 OPEN, HIGH, LOW, CLOSE, VOLUME, AMOUNT = range(6)
@@ -19,6 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bars:
     """Closed bars of one symbol, oldest first.
@@ -60,7 +62,10 @@ class Bars:
 
     @property
     def last_start(self) -> datetime:
-        return to_datetime(self.times[-1])
+        """Looked up where these are a piece: every step of a backtest asks, several times."""
+        if self.whole is None or not len(self.times):
+            return to_datetime(self.times[-1])
+        return _starts(self.whole)[self.place + len(self.times) - 1]
 
     @property
     def last_close(self) -> float:
@@ -110,6 +115,12 @@ def context_of(bars: Bars, name: str, future: NDArray[np.datetime64]) -> Context
     if judged is None:
         return Context(symbol=name, times=bars.times, values=bars.values, future_times=future)
     return judged.piece(name, bars.place, bars.place + len(bars), future)
+
+
+@lru_cache(maxsize=64)
+def _starts(whole: Bars) -> list[datetime]:
+    """[T]"""
+    return [moment.replace(tzinfo=UTC) for moment in whole.times.astype("datetime64[us]").tolist()]
 
 
 @lru_cache(maxsize=64)

@@ -19,6 +19,7 @@ from trader.core.types import (
     Quote,
     Symbol,
 )
+from trader.core.values import quick
 
 SMALLEST_SALE = Decimal(1)  # quote currency: what is worth less is not worth an order
 
@@ -69,6 +70,7 @@ def orphans(portfolio: Portfolio) -> tuple[Order, ...]:
     return tuple(left)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
     """What is committed, account currency. Every entry that is allowed takes its share before the next is judged.

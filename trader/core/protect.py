@@ -38,10 +38,12 @@ from trader.core.types import (
     Quote,
     TimeInForce,
 )
+from trader.core.values import quick
 
 __all__ = ["ExitWish", "ProtectAction", "close_now", "fallback_levels", "orphans", "own_exits", "protect"]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectAction:
     """keep: the venue id of the exit that goes on resting. cancel: venue ids, to be confirmed terminal first.

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from trader.core.portfolio import is_ours
 from trader.core.types import ZERO, AssetClass, Execution, Order, OrderSide, Portfolio, Symbol
+from trader.core.values import quick
 
 NEGLIGIBLE = Decimal("0.00000001")  # units; the venue keeps nine decimals
 FEE_SHARE = Decimal("0.003")  # no fill costs more of its value than this; a fee may be posted after its fill
@@ -20,6 +21,7 @@ CASH_ROUNDING = Decimal(1)  # account currency: regulatory fees, cents
 CASH_SHARE = Decimal("0.0001")  # of equity: interest
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Believed:
     """From the journal.
@@ -36,6 +38,7 @@ class Believed:
     cash: Decimal | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
     """From the venue. `looked_up`: answers by client order id, None where the venue does not know it.
@@ -68,6 +71,7 @@ class Correction:
     cash: Decimal = ZERO
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
     """What to book, what to say, and whether to go on.

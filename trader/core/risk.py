@@ -17,12 +17,14 @@ from trader.core.portfolio import Exposure, is_held
 from trader.core.quotes import quote_problem
 from trader.core.sizing import tradable, units
 from trader.core.types import ZERO, AssetClass, EntrySide, Instrument, Quote, Symbol
+from trader.core.values import quick
 
 BPS = Decimal(10_000)
 MIN_SHORT_EQUITY = Decimal(2_000)  # the venue's, USD
 SHORT_MARGIN = Decimal("1.03")  # the venue values a short at the higher of its limit and this times the ask
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """An entry that has been sized and not yet judged."""
@@ -40,6 +42,7 @@ class Proposal:
         return self.signal.symbol
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What every proposal of one plan is judged against."""

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 
+from trader.core.names import AssetClass as AssetClass
+from trader.core.names import Symbol as Symbol
+from trader.core.names import Timeframe as Timeframe
+from trader.core.values import quick
+
 ZERO = Decimal(0)
-
-
-class AssetClass(StrEnum):
-    CRYPTO = "crypto"
-    STOCK = "us_equity"
 
 
 class EntrySide(StrEnum):
@@ -113,99 +113,6 @@ class Purpose(StrEnum):
         return self is not Purpose.ENTRY
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Symbol:
-    """One canonical name: `BTC/USD` for a crypto pair (positions at the venue say BTCUSD), `AAPL` for a stock."""
-
-    text: str
-
-    def __post_init__(self) -> None:
-        bare = self.text.replace("/", "").replace(".", "")
-        if not bare or self.text != self.text.upper() or self.text.count("/") > 1 or not bare.isalnum():
-            raise ValueError(f"not a symbol: {self.text!r} (write AAPL for a stock, BTC/USD for a crypto pair)")
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Symbol) and self.text == other.text)
-
-    def __hash__(self) -> int:  # what most maps here are keyed by: no tuples are made for it
-        return hash(self.text)
-
-    def __str__(self) -> str:
-        return self.text
-
-    @classmethod
-    def parse(cls, text: str, asset_class: AssetClass | None = None) -> Symbol:
-        """From any of the venue's spellings. `BTCUSD` is a pair only where the venue says that it is crypto."""
-        name = text.strip().upper()
-        if asset_class is AssetClass.CRYPTO and "/" not in name:
-            for quote in ("USDT", "USDC", "USD", "BTC", "ETH"):
-                if name.endswith(quote) and len(name) > len(quote):
-                    return cls(f"{name.removesuffix(quote)}/{quote}")
-        return cls(name)
-
-    @property
-    def asset_class(self) -> AssetClass:
-        return AssetClass.CRYPTO if "/" in self.text else AssetClass.STOCK
-
-    @property
-    def base(self) -> str:
-        return self.text.partition("/")[0]
-
-    @property
-    def currency(self) -> str:
-        return self.text.partition("/")[2] or "USD"
-
-    @property
-    def position_name(self) -> str:
-        """As the venue's positions spell it."""
-        return self.text.replace("/", "")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Timeframe:
-    """A bar's length, in the venue's spelling: 1Min, 5Min, 1Hour, 1Day."""
-
-    amount: int
-    unit: str
-
-    def __post_init__(self) -> None:
-        limits = {"Min": 59, "Hour": 23, "Day": 1}
-        if self.unit not in limits or not 1 <= self.amount <= limits[self.unit]:
-            raise ValueError(f"not a timeframe: {self.amount}{self.unit} (1Min to 59Min, 1Hour to 23Hour, or 1Day)")
-
-    def __str__(self) -> str:
-        return f"{self.amount}{self.unit}"
-
-    @classmethod
-    def parse(cls, text: str) -> Timeframe:
-        digits = text[: len(text) - len(text.lstrip("0123456789"))]
-        unit = text[len(digits) :].strip().lower()
-        names = {"min": "Min", "m": "Min", "t": "Min", "hour": "Hour", "h": "Hour", "day": "Day", "d": "Day"}
-        if unit not in names:
-            raise ValueError(f"not a timeframe: {text!r} (for example 5Min, 1Hour or 1Day)")
-        return cls(int(digits or 1), names[unit])
-
-    @classmethod
-    def of(cls, duration: timedelta) -> Timeframe:
-        """The one of that length. ValueError where there is none."""
-        for unit in ("Day", "Hour", "Min"):
-            if duration >= _UNIT[unit] and not duration % _UNIT[unit]:
-                return cls(duration // _UNIT[unit], unit)
-        raise ValueError(f"no bars are {duration} long (1Min to 59Min, 1Hour to 23Hour, or 1Day)")
-
-    @property
-    def duration(self) -> timedelta:
-        return _UNIT[self.unit] * self.amount
-
-    def floor(self, at: datetime) -> datetime:
-        """The start of the UTC-aligned bar that contains `at`."""
-        return _EPOCH + (at - _EPOCH) // self.duration * self.duration
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNIT = {"Min": timedelta(minutes=1), "Hour": timedelta(hours=1), "Day": timedelta(days=1)}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeeSchedule:
     """What the venue takes of a fill, in basis points. Crypto is charged on the credited asset."""
@@ -247,6 +154,7 @@ def quantize(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     return (value / step).to_integral_value(rounding=rounding) * step
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
     """Best bid and ask. `synthetic` marks one that was modelled, not seen: only the simulation may trade on it."""
@@ -269,6 +177,7 @@ class Quote:
         return (self.ask - self.bid) / self.mid * 10_000
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     id: str
@@ -282,6 +191,7 @@ class Account:
     at: datetime
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """`qty` is signed: below zero is short. `qty_available` (unsigned) is what no resting order holds."""
@@ -302,6 +212,7 @@ class Position:
         return self.qty * (self.mark if self.mark is not None else self.avg_entry_price)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderIntent:
     """An order that we mean to place: journaled before it is sent, so that a crash can neither double nor lose it.
@@ -335,6 +246,7 @@ class OrderIntent:
         return self.limit_price if self.limit_price is not None else self.stop_price
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """An order as the venue reports it."""
@@ -365,6 +277,7 @@ class Order:
         return self.qty - self.filled_qty
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """One fill. `fee` is in `fee_currency`: the base asset for a crypto buy, else the quote currency.
@@ -384,6 +297,7 @@ class Execution:
     fee_estimated: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
     """What the venue says we have, at one moment."""

@@ -21,6 +21,7 @@ from trader.core.types import (
     Quote,
     Symbol,
 )
+from trader.core.values import quick
 from trader.exchange.events import Books, Holding, MatchingRules, SimOrder
 
 SHORT_MARKUP = Decimal("1.03")  # a short is valued this far above the ask when it is measured against buying power
@@ -28,6 +29,7 @@ NOTHING = Holding(qty=ZERO, cost=ZERO)
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionFigures:
     """One position. `mark` is the last trade, None where nothing has traded: then it is valued at cost."""
@@ -42,6 +44,7 @@ class PositionFigures:
     unrealized_pl: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFigures:
     cash: Decimal

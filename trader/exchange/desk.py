@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from trader.core.fees import fee_of
 from trader.core.types import ZERO, AssetClass, Execution, OrderClass, OrderStatus, OrderType, Symbol
 from trader.exchange.accounting import NOTHING, available, book
 from trader.exchange.events import Books, Holding, OrderEvent, Output, SimOrder, Tape
+from trader.exchange.ids import derived_id
 
 _NAMESPACE = UUID("6f0c1b1e-6a39-5d0e-9d0e-3c1a7f6f2b44")  # ours; ids are derived, so that equal inputs give equal ids
 
@@ -117,7 +118,7 @@ class Desk:
         fee, currency = fee_of(order.symbol, order.side, qty, price, fees.maker_bps if maker else fees.taker_bps)
         self.executions += 1
         return Execution(
-            id=str(uuid5(_NAMESPACE, f"{order.id} execution {self.executions}")),
+            id=derived_id(_NAMESPACE, f"{order.id} execution {self.executions}"),
             order_id=order.id,
             symbol=order.symbol,
             side=order.side,
@@ -167,7 +168,7 @@ class Desk:
 
 def leg_of(parent: SimOrder, kind: str, price: Decimal, limit_price: Decimal | None = None) -> SimOrder:
     """A bracket's or OCO's exit leg. `kind` is target or stop; ids derive from the parent's."""
-    leg_id = str(uuid5(_NAMESPACE, f"{parent.id} {kind}"))
+    leg_id = derived_id(_NAMESPACE, f"{parent.id} {kind}")
     if kind == "target":
         order_type = OrderType.LIMIT
     else:

@@ -26,6 +26,7 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
+from trader.core.values import quick
 
 
 class Phase(IntEnum):
@@ -38,6 +39,7 @@ class Phase(IntEnum):
 # ---- into the engine ----
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tape:
     """Trading of one symbol since its last tape: the price went over [low, high] and ended at `last`.
@@ -63,6 +65,7 @@ class Tape:
     fresh_until: datetime | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
     """A new order, parsed from the wire but not yet judged. Exactly one of qty and notional is set."""
@@ -87,6 +90,7 @@ class Submit:
     market_open: bool = True
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
     at: datetime
@@ -144,6 +148,7 @@ class MatchingRules:
     optimistic: bool = False  # plays each bar's extremes in the order that is better for the account: a bound, no claim
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimOrder:
     """An order in the exchange's books. Legs of a bracket or OCO name their parent and each other's sibling."""
@@ -182,6 +187,7 @@ class SimOrder:
         return self.filled_notional / self.filled_qty if self.filled_qty else None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
     """`qty` is signed. `cost` is signed too: what was paid for what is held."""
@@ -190,6 +196,7 @@ class Holding:
     cost: Decimal
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """The engine's whole state. Terminal orders leave it: the ledger keeps them."""
@@ -226,6 +233,7 @@ class Books:
 # ---- out of the engine ----
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderEvent:
     """A trade update: `event` is the venue's word (new, fill, partial_fill, canceled, expired, replaced, held ...)."""

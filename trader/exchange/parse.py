@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
 from trader.core.types import OrderClass, OrderSide, OrderType, TimeInForce
+from trader.core.values import quick
 
 MAX_BODY_BYTES = 64 * 1024
 _LARGEST = Decimal(10) ** 15
@@ -31,6 +32,7 @@ class BadRequest(Exception):
         self.code = code
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
     """A well-formed order request. Exactly one of qty and notional is set; which symbol that is, is not yet known."""

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trader.core.types import ZERO, Instrument, Quote, Symbol
+from trader.core.values import quick
 from trader.exchange.events import Phase, Tape
 from trader.exchange.files import QuoteColumns, from_micros, to_micros
 from trader.exchange.series import PHASES, Series
@@ -36,6 +37,7 @@ def dated(quote: Quote, at: datetime) -> Quote:
     )
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bar:
     """One bar in the venue's decimals.

@@ -33,6 +33,7 @@ from trader.exchange.events import (
     Submit,
     Tape,
 )
+from trader.exchange.ids import derived_id
 from trader.exchange.ledger import Ledger
 from trader.exchange.market import Market
 from trader.exchange.parse import NewOrder, Patch
@@ -224,7 +225,7 @@ class Venue:
             raise refused(422, 42210000, f"asset {new.symbol!a} not found")
         self._obey_configuration(new, symbol)
         order_id = self._order_id()
-        client_id = new.client_order_id or str(uuid.uuid5(self.account_id, f"client:{order_id}"))
+        client_id = new.client_order_id or derived_id(self.account_id, f"client:{order_id}")
         self._do(
             Submit(
                 at=self.now,
@@ -258,7 +259,7 @@ class Venue:
         """The new order. Raises VenueRefusal."""
         known = None if order_id in self.books.orders else self.ledger.order(order_id)
         new_id = self._order_id()
-        client_id = patch.client_order_id or str(uuid.uuid5(self.account_id, f"client:{new_id}"))
+        client_id = patch.client_order_id or derived_id(self.account_id, f"client:{new_id}")
         self._do(
             Replace(
                 at=self.now,
@@ -353,7 +354,7 @@ class Venue:
 
     def _order_id(self) -> str:
         """Equal runs give equal ids, with a restart between or without."""
-        return str(uuid.uuid5(self.account_id, f"order:{self.ledger.last_order_number() + 1}"))
+        return derived_id(self.account_id, f"order:{self.ledger.last_order_number() + 1}")
 
     def _must(self, order_id: str) -> SimOrder:
         found = self.books.orders.get(order_id) or self.ledger.order(order_id)

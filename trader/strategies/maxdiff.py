@@ -22,6 +22,7 @@ from trader.core.decision import MarketView, Signal
 from trader.core.outcomes import Costs, costs_of, outlook
 from trader.core.portfolio import is_held
 from trader.core.types import AssetClass, EntrySide, Instrument, Quote, Symbol
+from trader.core.values import quick
 from trader.strategies._levels import exact, exit_prices, level, resting, shallowest, within
 
 
@@ -79,6 +80,7 @@ class Params:
         within("sampling_errors", self.sampling_errors, 0, 10)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
     """Levels for one side, quote currency, not yet on the tick."""

@@ -1,0 +1,50 @@
+"""Frozen dataclasses that are made quickly: a cycle makes hundreds of small values.
+
+A frozen dataclass sets each field through `object.__setattr__`, because its own refuses, and that is most of what such
+a value costs. Here its fields are set while it is of an open twin class with the same slots; then it becomes frozen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, fields
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+_ABSENT = object()
+
+
+def quick(kind: type[Value]) -> type[Value]:
+    """The same frozen, slotted, keyword-only dataclass with a quicker `__init__`. To stand above `@dataclass`.
+
+    Not to be subclassed. Raises TypeError where a field is not one of its own slots, or is not given: the twin would
+    be of another layout.
+    """
+    own: tuple[Field[Any], ...] = fields(kind)  # type: ignore[arg-type]
+    slots = getattr(kind, "__slots__", None)
+    if slots != tuple(each.name for each in own) or not all(each.init for each in own):
+        raise TypeError(f"{kind.__name__}: not a dataclass of its own slots alone")
+    twin = type(kind.__name__, (), {"__slots__": slots})
+    known: dict[str, Any] = {"_frozen": kind, "_open": twin, "_become": object.__setattr__, "_absent": _ABSENT}
+    lines = ['_become(self, "__class__", _open)', *(_line(each) for each in own), "self.__class__ = _frozen"]
+    lines += ["self.__post_init__()"] if hasattr(kind, "__post_init__") else []
+    for each in own:
+        known |= {f"_default_{each.name}": each.default, f"_make_{each.name}": each.default_factory}
+    arguments = ", ".join(each.name + _default(each) for each in own)
+    exec(f"def __init__(self, *, {arguments}):\n    " + "\n    ".join(lines), known)
+    made, changed = known["__init__"], vars(kind)["__init__"]
+    made.__qualname__, made.__annotations__ = changed.__qualname__, changed.__annotations__
+    type.__setattr__(kind, "__init__", made)
+    return kind
+
+
+def _default(each: Field[Any]) -> str:
+    if each.default_factory is not MISSING:
+        return "=_absent"
+    return "" if each.default is MISSING else f"=_default_{each.name}"
+
+
+def _line(each: Field[Any]) -> str:
+    if each.default_factory is not MISSING:
+        return f"self.{each.name} = _make_{each.name}() if {each.name} is _absent else {each.name}"
+    return f"self.{each.name} = {each.name}"

@@ -1,12 +1,14 @@
 """How much a forecast must compute and read at the least: products of weights, each needed one once.
 
-Attention's own products, scales and the sampling are left out: a few percent. V variates, N patches of the context,
-K patches ahead, S samples. Needs no torch.
+From the last layer over time on, only the patches that tell of what is ahead are needed; of the others only their keys
+and values are, there. Attention's own products, scales and the sampling are left out: a few percent, but for the
+original's own random numbers, which take longer than all else where there are many samples and one patch. V variates,
+N patches of the context, K patches ahead, S samples. Needs no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forecasters.toto.config import Toto1Config, Toto2Config, first_config, is_first, second_config
@@ -15,15 +17,31 @@ BYTES = 4  # a float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """flops: two for each product; read: bytes of weights, once for each pass over them."""
+class Pass:
+    """Once over the weights. products: of which each is two floating point operations; weights: numbers read."""
 
-    flops: float
-    read: float
+    products: float
+    weights: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One after the other."""
+
+    passes: Sequence[Pass]
+
+    @property
+    def flops(self) -> float:
+        return 2.0 * sum(each.products for each in self.passes)
+
+    @property
+    def read(self) -> float:
+        """Bytes."""
+        return BYTES * sum(each.weights for each in self.passes)
 
     def seconds(self, *, flops_per_s: float, bytes_per_s: float) -> float:
-        """The longer of the two: what a machine of these speeds needs."""
-        return max(self.flops / flops_per_s, self.read / bytes_per_s)
+        """What a machine of these speeds needs: in each pass the longer of computing and reading."""
+        return sum(max(2 * each.products / flops_per_s, BYTES * each.weights / bytes_per_s) for each in self.passes)
 
 
 def work_of(
@@ -37,11 +55,13 @@ def work_of(
 
 def _first(config: Toto1Config, variates: int, steps: int, horizon: int, samples: int) -> Work:
     width, patch = config.width, config.patch_size
-    layers = len(config.over_variates) * (4 * width * width + 3 * width * config.mlp_width) + patch * width
-    head = width * patch * 4 * config.components
+    layer, known = 4 * width * width + 3 * width * config.mlp_width, 2 * width * width
+    embed, head = patch * width, width * patch * 4 * config.components
     context, ahead = -(-steps // patch), -(-horizon // patch)
-    rows = variates * context * layers + variates * head + (ahead - 1) * samples * variates * (layers + head)
-    return Work(flops=2.0 * rows, read=float(BYTES * ahead * (layers + head)))
+    weights = embed + len(config.over_variates) * layer + head
+    reading = context * embed + _through(config.over_variates, layer, known, context, 1) + head
+    paths = Pass(products=samples * variates * weights, weights=weights)
+    return Work(passes=[Pass(products=variates * reading, weights=weights), *[paths] * (ahead - 1)])
 
 
 def _second(config: Toto2Config, variates: int, steps: int, horizon: int) -> Work:
@@ -49,12 +69,18 @@ def _second(config: Toto2Config, variates: int, steps: int, horizon: int) -> Wor
     queries, keys = config.heads * config.query_width, config.key_heads * config.query_width
     values = config.key_heads * config.value_width
     attention = width * (queries + keys + values) + config.heads * config.value_width * width
-    layer = attention + 3 * width * config.mlp_width
+    layer, known = attention + 3 * width * config.mlp_width, width * (keys + values)
     embed = 2 * patch * 4 * width + 4 * width * width + 2 * patch * width
     outputs = patch * len(config.levels)
     head = 4 * width * width + 4 * width * outputs + width * outputs
     context, ahead = -(-steps // patch), -(-horizon // patch)
-    count = len(config.over_variates)
-    tokens = variates * (context + ahead - 1)
-    flops = tokens * (embed + count * layer) + variates * ahead * head
-    return Work(flops=2.0 * flops, read=float(BYTES * (embed + count * layer + head)))
+    tokens = context + ahead - 1
+    products = tokens * embed + _through(config.over_variates, layer, known, tokens, ahead) + ahead * head
+    weights = embed + len(config.over_variates) * layer + head
+    return Work(passes=[Pass(products=variates * products, weights=weights)])
+
+
+def _through(over_variates: Sequence[bool], layer: int, known: int, tokens: int, kept: int) -> int:
+    """Products of all layers for `tokens`, of which `kept` are what is wanted; `known` are those of keys and values."""
+    last = max(index for index, over in enumerate(over_variates) if not over)
+    return last * tokens * layer + (tokens - kept) * known + (len(over_variates) - last) * kept * layer

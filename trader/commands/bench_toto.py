@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 GENERATIONS = {"tiny": 2, "4m": 2, "22m": 2, "tiny-1.0": 1, "base-1.0": 1}
 PATIENCE_S = 60.0  # a row ends after the round in which it has taken so long
 EAGER, COMPILED, ORIGINAL, ORIGINAL_COMPILED = "eager", "compiled", "original", "original compiled"
+TOGETHER = ", drawn together"  # as the daemon draws, where the rows beside it draw the original's own random numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,16 +177,29 @@ def _ours(plan: Plan, size: str, checkpoint: Path, *, compiled: bool) -> Worker:
 
 
 def _asked(
-    worker: Worker, plan: Plan, size: str, series: int, horizon: int | None = None, samples: int | None = None
+    worker: Worker,
+    plan: Plan,
+    size: str,
+    series: int,
+    horizon: int | None = None,
+    samples: int | None = None,
+    *,
+    together: bool = False,
 ) -> float:
     """Seconds of one forecast."""
     values = np.random.default_rng(series).standard_normal((series, plan.context)).cumsum(axis=1).astype(np.float32)
     if GENERATIONS[size] == 1 and samples is None:
         samples = plan.samples[0]
-    answer = worker.forecast(
-        values, np.ones_like(values, dtype=np.bool_), horizon or max(plan.horizons), samples=samples, seed=1
-    )
-    return answer.seconds[0]
+    mask, ahead = np.ones_like(values, dtype=np.bool_), horizon or max(plan.horizons)
+    return worker.forecast(values, mask, ahead, samples=samples, seed=1, together=together).seconds[0]
+
+
+def _ways(size: str, workers: Mapping[str, Worker]) -> dict[str, tuple[Worker, bool]]:
+    """What is timed: a worker, and whether the variates of a path are drawn together."""
+    ways = {side: (worker, False) for side, worker in workers.items()}
+    if GENERATIONS[size] == 1:
+        ways |= {side + TOGETHER: (workers[side], True) for side in (EAGER, COMPILED) if side in workers}
+    return ways
 
 
 def _row(
@@ -197,20 +211,22 @@ def _row(
     horizon: int,
     samples: int | None,
 ) -> Row:
-    taken: dict[str, list[float]] = {side: [] for side in workers}
-    for worker in workers.values():
-        _asked(worker, plan, size, series, horizon, samples)  # a graph of this size may have to be made
+    ways = _ways(size, workers)
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    for side, worker in workers.items():
+        if side != ORIGINAL:  # a graph of this size may have to be made
+            _asked(worker, plan, size, series, horizon, samples)
     started, rounds = time.monotonic(), 0
     while rounds < plan.repeats and (rounds == 0 or time.monotonic() - started < PATIENCE_S):
-        for side, worker in workers.items():
-            taken[side].append(_asked(worker, plan, size, series, horizon, samples))
+        for way, (worker, together) in ways.items():
+            taken[way].append(_asked(worker, plan, size, series, horizon, samples, together=together))
         rounds += 1
     medians = {side: statistics.median(seconds) for side, seconds in taken.items()}
     ratio = {side: medians[ORIGINAL] / medians[side] for side in medians if ORIGINAL in medians and side != ORIGINAL}
     if ORIGINAL_COMPILED in medians and COMPILED in medians:
         ratio["compiled against compiled"] = medians[ORIGINAL_COMPILED] / medians[COMPILED]
     least = _least(plan, speed, size, series, horizon, samples)
-    limit = {side: least / medians[side] for side in (EAGER, COMPILED) if side in medians}
+    limit = {way: least / medians[way] for way in medians if way.startswith((EAGER, COMPILED))}
     return Row(
         size=size,
         series=series,

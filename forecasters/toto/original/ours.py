@@ -74,7 +74,8 @@ def _asked(model: Toto1 | Toto2, series: Any, mask: Any, groups: list[int], requ
         return model.quantiles(series, mask, horizon, groups=groups, decode_block_size=request.get("block"))
     if samples is None:
         return model.mean(series, mask, horizon, groups=groups)
-    return model.sample(series, mask, horizon, samples=samples, seed=request.get("seed") or 0, groups=groups)
+    drawing = {"samples": samples, "seed": request.get("seed") or 0, "together": bool(request.get("together"))}
+    return model.sample(series, mask, horizon, groups=groups, **drawing)
 
 
 def _many(model: Toto1 | Toto2, request: Request) -> Request:

@@ -113,8 +113,9 @@ class Worker:
         repeats: int = 1,
         keep: bool = False,
         limits: bool = True,
+        together: bool = False,
     ) -> Answer:
-        """keep: whether the numbers are wanted, of the last repeat."""
+        """keep: whether the numbers are wanted, of the last repeat. together: see `Toto.sample`; of ours alone."""
         ids = np.zeros(len(series), dtype=np.int64) if groups is None else np.asarray(groups, dtype=np.int64)
         inputs, outputs = (Path(self._folder.name, name) for name in ("inputs.npz", "outputs.npz"))
         np.savez(inputs, series=series, mask=mask, groups=ids)
@@ -125,6 +126,7 @@ class Worker:
             "limits": limits,
             "outputs": str(outputs) if keep else None,
             "at_once": at_once,
+            "together": together,
         }
         answer = self.ask(request)
         found = None

@@ -75,11 +75,12 @@ def cut_short(after_s: float | None, *, reserve_s: float = 0.0) -> Iterator[None
         return
     signal.signal(_SIGNAL, _ring)  # stays: a bell that rings late must find somebody who ignores it
     _state.due, _state.reserve_s = math.inf if after_s is None else time.monotonic() + after_s, reserve_s
+    alarm: threading.Timer | None = None
     try:
         _state.armed = True
-        alarm = _alarm()
         if _state.is_over():
             raise OutOfTime
+        alarm = _alarm()
         yield
     finally:
         _state.armed = False

@@ -107,9 +107,11 @@ class Board:
 
 def median_bar(forecast: Forecast) -> tuple[float, float, float]:
     """Median low, close and high of the first forecast bar."""
-    middle = int(abs(forecast.levels - 0.5).argmin())
-    bar = forecast.quantiles[middle, 0]
-    return float(bar[LOW]), float(bar[CLOSE]), float(bar[HIGH])
+    levels: list[float] = forecast.levels.tolist()  # so few that an array would take far longer
+    away = [abs(level - 0.5) for level in levels]
+    middle = away.index(min(away))
+    bar: list[float] = forecast.quantiles[middle, 0].tolist()
+    return bar[LOW], bar[CLOSE], bar[HIGH]
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 
 from trader import failpoints
 from trader.board import Board
@@ -19,7 +20,7 @@ from trader.core.ids import client_order_id, parse_client_order_id
 from trader.core.orders import IntentEvent, IntentState, next_state, seen
 from trader.core.protect import ExitWish
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
-from trader.core.types import Execution, Order, OrderIntent, Portfolio, Purpose, Symbol
+from trader.core.types import Account, Execution, Order, OrderIntent, Portfolio, Purpose, Symbol
 from trader.errors import Transient
 from trader.known import Known
 from trader.memory import OVERLAP, booked_lately, recall
@@ -383,5 +384,7 @@ def _changed(before: Portfolio | None, after: Portfolio) -> bool:
         return True
     if (before.positions, before.orders) != (after.positions, after.orders):
         return True
-    # `at` alone is no change
-    return replace(before.account, at=after.account.at) != after.account
+    return _lasting(before.account) != _lasting(after.account)
+
+
+_lasting = attrgetter(*(each.name for each in fields(Account) if each.name != "at"))  # the time alone is no change

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from trader.core.types import ZERO, OrderClass, OrderSide, OrderType, Symbol, TimeInForce
 from trader.exchange.accounting import account_figures, held_for_orders
+from trader.exchange.desk import Desk
 from trader.exchange.engine import apply
 from trader.exchange.events import (
     Books,
@@ -28,6 +29,7 @@ from trader.exchange.events import (
     Submit,
     Tape,
 )
+from trader.exchange.matching import on_tape, rests_on
 
 from .scene import AAPL, BTC, BUY, SPY, START, Scene
 
@@ -58,8 +60,18 @@ class Checked(Scene):
         self.long_only = SPY not in symbols
         self.before, self.on_tape = self.books, False
         self.passed = 0  # fills of stops that fired inside a bar
+        self.passed_over = 0  # tapes that met open orders and could touch none
         self.count = 0
         self.ledger = Ledger()
+
+    def send(self, event: Event) -> tuple[Output, ...]:
+        before, found = self.books, super().send(event)
+        if isinstance(event, Tape) and all(rests_on(order, event) for order in before.orders.values()):
+            desk = Desk(before, event.at)  # what was passed over would have come to the same
+            on_tape(desk, event, before)
+            assert (desk.books(), desk.outputs) == (self.books, [])
+            self.passed_over += bool(before.orders)
+        return found
 
     def play(self, choice: Choice) -> None:
         kind, a, b, c, d, e = choice

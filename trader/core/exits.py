@@ -48,21 +48,21 @@ class ExitWish:
 class Held:
     """A position with what is needed to leave it.
 
-    qty      what our exit may own: no other's order holds it; on the lot
-    quote    a possible one, or None
-    is_open  whether the market trades now
+    side        of the position
+    qty         what our exit may own: no other's order holds it; on the lot
+    quote       a possible one, or None
+    exit_price  what could be had now, or None
+    is_open     whether the market trades now
     """
 
     position: Position
+    side: EntrySide
     qty: Decimal
     instrument: Instrument
     policy: ExitPolicy
     quote: Quote | None
+    exit_price: Decimal | None
     is_open: bool
-
-    @property
-    def side(self) -> EntrySide:
-        return self.position.entry_side
 
     @property
     def is_crypto(self) -> bool:
@@ -72,13 +72,6 @@ class Held:
     def is_fraction(self) -> bool:
         """Of a share: the venue takes day orders only."""
         return not self.is_crypto and self.qty != self.qty.to_integral_value()
-
-    @property
-    def exit_price(self) -> Decimal | None:
-        """What could be had now."""
-        if self.quote is None:
-            return None
-        return self.quote.bid if self.side is EntrySide.LONG else self.quote.ask
 
     def beyond(self, price: Decimal, level: Decimal) -> bool:
         """Whether `price` is at `level` or on its losing side."""

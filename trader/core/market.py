@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasters.types import Context, flawless
+from forecasters.types import Context, Forecast, flawless
 from trader.core.types import Symbol, Timeframe
 from trader.core.values import quick
 
@@ -115,6 +115,13 @@ def context_of(bars: Bars, name: str, future: NDArray[np.datetime64]) -> Context
     if judged is None:
         return Context(symbol=name, times=bars.times, values=bars.values, future_times=future)
     return judged.piece(name, bars.place, bars.place + len(bars), future)
+
+
+@lru_cache(maxsize=256)  # each is asked about several times in a cycle, and never changes
+def extent(forecast: Forecast) -> tuple[float, float]:
+    """The lowest and the highest of its quantiles, quote currency; NaN where one is, or where there are none."""
+    quantiles = forecast.quantiles
+    return (float(quantiles.min()), float(quantiles.max())) if quantiles.size else (float("nan"), float("nan"))
 
 
 @lru_cache(maxsize=64)

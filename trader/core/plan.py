@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from itertools import pairwise
-
-import numpy as np
+from math import inf, isfinite
 
 from forecasters.types import Forecast
 from trader.core.decision import (
@@ -27,7 +25,7 @@ from trader.core.decision import (
 )
 from trader.core.ids import client_order_id
 from trader.core.kelly import kelly_share
-from trader.core.market import to_datetime
+from trader.core.market import extent, to_datetime
 from trader.core.portfolio import Exposure, exposure_of, is_held, orphans, own_entries, unpriced_orders
 from trader.core.quotes import quote_problem
 from trader.core.risk import Ground, Proposal, assess, cost_ratio, net_edge_bps
@@ -93,10 +91,8 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
     )
 
 
-@lru_cache(maxsize=256)  # each is asked about several times in a cycle, and never changes
 def _is_usable(forecast: Forecast) -> bool:
-    finite = bool(np.isfinite(forecast.quantiles).all()) and bool(np.isfinite(forecast.last_close))
-    return finite and forecast.last_close > 0 and len(forecast.times) > 0
+    return all(map(isfinite, extent(forecast))) and 0 < forecast.last_close < inf and len(forecast.times) > 0
 
 
 def _ordered(signals: Sequence[Signal]) -> list[Signal]:

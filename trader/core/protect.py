@@ -28,6 +28,7 @@ from trader.core.portfolio import is_dust, orphans
 from trader.core.types import (
     ZERO,
     AssetClass,
+    EntrySide,
     Instrument,
     Order,
     OrderClass,
@@ -82,7 +83,7 @@ def protect(
     exits = own_exits(resting)
     if position.qty == 0:
         return ProtectAction(cancel=tuple(order.id for order in exits), reason="flat")
-    held = _held(position, quote, policy, instrument, resting, session_close)
+    held = _held(position, quote, policy, instrument, exits, session_close)
     if is_dust(position, instrument, held.exit_price):
         return _standing(exits, _own_entries(resting), "dust: too small to be sold")
     if held.qty < instrument.min_qty or held.qty <= 0:
@@ -91,7 +92,7 @@ def protect(
     due = _time_exit(held, levels, now, session_close, reopens)
     if due:
         return _leave(held, resting, Purpose.TIME_EXIT, due)
-    return _rest(held, levels, now, resting, price_hint)
+    return _rest(held, levels, now, exits, resting, price_hint)
 
 
 def close_now(
@@ -108,7 +109,7 @@ def close_now(
     exits = own_exits(resting)
     if position.qty == 0:
         return ProtectAction(cancel=tuple(order.id for order in exits), reason="flat")
-    held = _held(position, quote, policy, instrument, resting, session_close)
+    held = _held(position, quote, policy, instrument, exits, session_close)
     if held.qty < instrument.min_qty or held.qty <= 0:
         return _standing(exits, _own_entries(resting), "dust, or held by another's order: nothing can be sold")
     return _leave(held, resting, purpose, purpose.value)
@@ -132,16 +133,19 @@ def _held(
     quote: Quote | None,
     policy: ExitPolicy,
     instrument: Instrument,
-    resting: Sequence[Order],
+    exits: Sequence[Order],
     session_close: datetime | None,
 ) -> Held:
-    free = position.qty_available + sum([order.remaining for order in own_exits(resting)], ZERO)
+    free = position.qty_available + sum([order.remaining for order in exits], ZERO)
+    side, possible = position.entry_side, usable(quote)
     return Held(
         position=position,
+        side=side,
         qty=instrument.qty_down(min(max(free, ZERO), abs(position.qty))),
         instrument=instrument,
         policy=policy,
-        quote=usable(quote),
+        quote=possible,
+        exit_price=None if possible is None else possible.bid if side is EntrySide.LONG else possible.ask,
         is_open=instrument.symbol.asset_class is AssetClass.CRYPTO or session_close is not None,
     )
 
@@ -194,9 +198,14 @@ def _standing(exits: Sequence[Order], entries: Sequence[Order], reason: str) -> 
 
 
 def _rest(
-    held: Held, levels: Levels | None, now: datetime, resting: Sequence[Order], price_hint: Decimal | None
+    held: Held,
+    levels: Levels | None,
+    now: datetime,
+    exits: Sequence[Order],
+    resting: Sequence[Order],
+    price_hint: Decimal | None,
 ) -> ProtectAction:
-    exits, entries, price = own_exits(resting), _own_entries(resting), held.exit_price
+    entries, price = _own_entries(resting), held.exit_price
     stop = _stop_level(held, levels, exits, now)
     target = floored_target(held, levels.target) if levels is not None and levels.target is not None else None
     if any(_is_gapped(held, order) for order in exits) or (price is not None and held.beyond(price, stop)):

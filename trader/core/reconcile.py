@@ -113,8 +113,10 @@ def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False
             external=external,
             lost=lost,
         )
-    found, behind = _positions(believed.positions, held, executions)
-    found += _cash(believed.cash, reported.portfolio, executions)
+    found, behind = list[Correction](), list[Symbol]()
+    if executions or cash != believed.cash or held != believed.positions:
+        found, behind = _positions(believed.positions, held, executions)
+        found += _cash(believed.cash, reported.portfolio, executions)
     unexplained = [each for each in found if each.kind is CorrectionKind.UNEXPLAINED]
     suspect = _suspicion(held, unexplained, behind, confirmed)
     if suspect:
@@ -157,15 +159,16 @@ def _orders(
     believed: Believed, reported: Reported, executions: Sequence[Execution]
 ) -> tuple[tuple[Order, ...], tuple[Correction, ...], tuple[str, ...]]:
     account, orders = reported.portfolio.account.id, reported.portfolio.orders
-    external = tuple(order for order in orders if not is_ours(order, account))
+    ours = [order for order in orders if is_ours(order, account)]
+    external = () if len(ours) == len(orders) else tuple(order for order in orders if order not in ours)
     surprises = [
         Correction(
             kind=CorrectionKind.OUR_ORDER,
             symbol=order.symbol,
             detail=f"{order.client_order_id} is open at the venue, and not live in the journal",
         )
-        for order in orders
-        if is_ours(order, account) and order.client_order_id not in believed.live
+        for order in ours
+        if order.client_order_id not in believed.live
     ]
     foreign = {order.id for order in external}
     fills = [

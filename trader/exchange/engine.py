@@ -26,7 +26,7 @@ from trader.exchange.events import (
     Submit,
     Tape,
 )
-from trader.exchange.matching import entered_bar, on_arrival, on_tape
+from trader.exchange.matching import entered_bar, on_arrival, on_tape, rests_on
 from trader.exchange.rules import DUPLICATE, INVALID, NOT_FOUND, judge
 
 __all__ = ["AccountFigures", "PositionFigures", "account_figures", "apply", "open_books"]
@@ -64,7 +64,7 @@ def _refused(books: Books, status: int, code: int, message: str) -> Result:
 def _tape(books: Books, tape: Tape) -> Result:
     if tape.symbol not in books.instruments or not _makes_sense(tape):
         return books, ()
-    if not any(order.symbol == tape.symbol for order in books.orders.values()):  # nobody waits for it: only marks move
+    if all(rests_on(order, tape) for order in books.orders.values()):  # only marks move
         return books.showing(tape), ()
     desk = Desk(books, tape.at)
     on_tape(desk, tape, books)

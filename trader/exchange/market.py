@@ -102,6 +102,7 @@ class Market:
         self._reels = reels
         self._end_us = end_us
         self._sessions = sessions
+        self._upcoming = (0, 0, self.start)  # from, until (microseconds), and the moment that is the next one then
         self._has_stocks = any(symbol.asset_class is AssetClass.STOCK for symbol in reels)
 
     def next_time(self, after: datetime) -> datetime | None:
@@ -110,6 +111,8 @@ class Market:
         None once the data are over. A phase may lie exactly at `start`: play `tapes(start)` first.
         """
         after_us = to_micros(after)
+        if self._upcoming[0] <= after_us < self._upcoming[1]:  # asked again before it has come
+            return self._upcoming[2]
         soonest = self._sessions.next_change(after_us) if self._has_stocks else None
         for reel in self._reels.values():
             moment = reel.series.next_moment(after_us)
@@ -117,7 +120,8 @@ class Market:
                 soonest = moment
         if soonest is None or (self._end_us is not None and soonest > self._end_us):
             return None
-        return from_micros(soonest)
+        self._upcoming = after_us, soonest, from_micros(soonest)
+        return self._upcoming[2]
 
     def last_time(self, after: datetime, until: datetime) -> datetime | None:
         """The first moment later than `after` at which a symbol has its last phase up to `until`, if there is one."""
@@ -131,8 +135,7 @@ class Market:
     def tapes(self, at: datetime, low_first: Callable[[Symbol], bool]) -> tuple[Tape, ...]:
         """The tape of every symbol that has a phase exactly at `at`. `low_first` is asked once a bar, at FIRST."""
         at_us = to_micros(at)
-        played = [reel.tape(at_us, low_first) for reel in self._reels.values()]
-        return tuple([tape for tape in played if tape is not None])
+        return tuple([tape for reel in self._reels.values() if (tape := reel.tape(at_us, low_first)) is not None])
 
     def resume(self, tapes: Iterable[Tape]) -> None:
         """After a restart inside a bar: which extreme came first, from the last tapes that were played."""
@@ -199,8 +202,7 @@ def open_market(options: MarketOptions) -> Market:
 
 def _replayed(options: MarketOptions) -> Market:
     sessions = Sessions()
-    notes: list[str] = []
-    reels: dict[Symbol, Reel] = {}
+    notes, reels = list[str](), dict[Symbol, Reel]()
     for symbol, path in options.data.items():
         columns, spacing_us, repaired = load_bars(path)
         notes += repaired

@@ -78,6 +78,24 @@ def on_tape(desk: Desk, tape: Tape, books: Books) -> None:
         _play(desk, fresh, tape, before, books)
 
 
+def rests_on(order: SimOrder, tape: Tape) -> bool:
+    """Whether this tape surely passes it by: of another symbol, or at rest on a side that neither price nor book came
+    near. False says nothing."""
+    if order.symbol != tape.symbol:
+        return True
+    limit, stop = order.limit_price, order.stop_price
+    if order.status is not OrderStatus.NEW or order.taker or order.triggered or order.tif is TimeInForce.IOC:
+        return False
+    if order.type in _STOPS:
+        return stop is not None and not _reached(order, tape.low, tape.high)
+    quote = _book(tape, tape.at)
+    if limit is None:
+        return False
+    if order.side is OrderSide.BUY:
+        return tape.low > limit and (quote is None or quote.ask > limit)
+    return tape.high < limit and (quote is None or quote.bid < limit)
+
+
 def _working(desk: Desk, tape: Tape) -> list[SimOrder]:
     orders = [o for o in desk.orders.values() if o.symbol == tape.symbol and o.status is not OrderStatus.HELD]
     return orders if tape.regular else [o for o in orders if o.extended_hours]

@@ -75,6 +75,7 @@ class VenueBroker:
     def __init__(self, venue: Venue, ledger: MemoryLedger) -> None:
         self._venue = venue
         self._ledger = ledger
+        self._account_id = str(venue.account_id)
         self._figures: tuple[Books, AccountFigures] | None = None
         self._orders: dict[str, tuple[SimOrder, tuple[SimOrder, ...], Order]] = {}  # as last shown
         self._fills: dict[str, Execution] = {}
@@ -84,7 +85,7 @@ class VenueBroker:
     def account(self) -> Account:
         figures, venue = self._now(), self._venue
         return Account(
-            id=str(venue.account_id),
+            id=self._account_id,
             status="ACTIVE",
             currency="USD",
             equity=_money(figures.equity),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecasters.types import LOW, Forecast
+from trader.core.market import extent
 from trader.core.types import EntrySide, Instrument, Quote
 
 
@@ -27,11 +27,10 @@ def level(forecast: Forecast, channel: int, side: EntrySide, quantile: float, st
     return min(by_step) if channel == LOW else max(by_step)
 
 
-@lru_cache(maxsize=256)
 def _is_sound(forecast: Forecast) -> bool:
-    """Whether all of its quantiles are prices: asked for each level that is looked up in it."""
-    quantiles = forecast.quantiles
-    return bool(quantiles.size and quantiles.min() > 0 and quantiles.max() < np.inf)
+    """Whether all of its quantiles are prices."""
+    lowest, highest = extent(forecast)
+    return lowest > 0 and highest < np.inf
 
 
 def interpolated(wanted: float, levels: NDArray[np.float64], table: NDArray[np.float64]) -> NDArray[np.float64]:

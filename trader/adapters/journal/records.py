@@ -8,8 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from trader.core.types import Order, OrderIntent, OrderSide, Quote, Symbol
+from trader.core.values import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntentRecord:
     """An intent and what became of it. `state`: planned, sent, accepted, refused, unknown, abandoned, or a
@@ -51,6 +53,7 @@ class CommandRecord:
     message: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleRecord:
     """One run of a job. `closed_at` None: still running, or cut off by a crash. `timings` in seconds."""
@@ -80,6 +83,7 @@ class QuoteRecord:
     quote: Quote
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquityPoint:
     """The account as the venue reported it when it last changed. Account currency."""

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+
+# what a disk, a folder or its owner refuses: nothing in the program is wrong
+_REFUSED = {
+    number
+    for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EIO", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "ELOOP")
+    if (number := getattr(errno, name, None)) is not None
+}
+_UNUSABLE = 74
 
 
 def main() -> int:
@@ -19,6 +28,11 @@ def main() -> int:
     except TraderError as error:
         print(f"trader: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        print(f"trader: {error.filename or 'a file'}: {error.strerror}; {_remedy(error.errno)}", file=sys.stderr)
+        return _UNUSABLE
     except click.exceptions.Abort:
         print("trader: stopped", file=sys.stderr)
         return 130
@@ -28,6 +42,12 @@ def main() -> int:
         error.show()
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _remedy(number: int | None) -> str:
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space on that disk"
+    return "right: a path that this user may write to (STATE_DIR is where all that the daemon keeps lies)"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from trader.commands.options import json_option, loaded_settings, mode_option, s
 from trader.commands.upkeep import bench, config, db, service
 from trader.commands.verify_kronos import command as verify
 
+MANY = click.IntRange(1, 1_000_000)  # what a database takes as a limit
 # Commands of their own modules, each `command` there, loaded when asked for: a quick one pays for none of them.
 ELSEWHERE = ("data", "backtest", "evaluate", "compare", "report", "finetune")
 
@@ -144,7 +145,7 @@ def positions(mode: str | None, as_json: bool) -> None:
 
 @cli.command()
 @mode_option
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="At most so many.")
+@click.option("--limit", default=50, show_default=True, type=MANY, help="At most so many.")
 @click.option("--open", "open_only", is_flag=True, help="Open ones only.")
 @json_option
 def orders(mode: str | None, limit: int, open_only: bool, as_json: bool) -> None:
@@ -156,7 +157,7 @@ def orders(mode: str | None, limit: int, open_only: bool, as_json: bool) -> None
 
 @cli.command()
 @mode_option
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="At most so many.")
+@click.option("--limit", default=50, show_default=True, type=MANY, help="At most so many.")
 @json_option
 def trades(mode: str | None, limit: int, as_json: bool) -> None:
     """Round trips, newest last."""

@@ -307,7 +307,7 @@ class Manager:
 
     def _flatten(self, args: Mapping[str, str]) -> str:
         symbol = args.get("symbol", "") or "all"
-        self.desk.set_flag("flatten", symbol)
+        self.desk.set_flag("flatten", also_leave(self.board.flags.get("flatten", ""), symbol))
         if symbol == "all":
             self.desk.set_flag("paused", "flattened by command")
         return f"leaving {symbol}"
@@ -345,5 +345,13 @@ class Manager:
                 self.desk.alert("shutdown", "error", f"left without tidying up: {error}")
 
 
+def also_leave(flag: str, symbol: str) -> str:
+    """The flag `flatten` with one more name in it: one that is not left yet must not be forgotten for another."""
+    names = flag.split(",") if flag else []
+    if "all" in (symbol, *names):
+        return "all"
+    return ",".join(dict.fromkeys([*names, symbol]))
+
+
 def _names(wanted: str, symbol: Symbol) -> bool:
-    return wanted in ("all", str(symbol))
+    return wanted == "all" or str(symbol) in wanted.split(",")

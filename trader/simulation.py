@@ -152,7 +152,12 @@ def start_once(settings: Settings, key: str, secret: str, stack: ExitStack) -> O
 
 
 def _start(settings: Settings, key: str, secret: str, folder: SimFolder, stack: ExitStack) -> OwnExchange:
-    child = stack.enter_context(ExchangeChild([*folder.arguments, "--ledger", str(folder.ledger)]))
+    try:
+        child = stack.enter_context(ExchangeChild([*folder.arguments, "--ledger", str(folder.ledger)]))
+    except ConfigurationError as error:
+        if str(folder.ledger) in str(error):
+            raise ConfigurationError(f"{error}; --fresh starts anew, without it") from None
+        raise
     urls = child.urls or {}
     endpoints = AlpacaEndpoints(
         key=key,

@@ -13,8 +13,10 @@ from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
-from trader.errors import AccountLocked, DatabaseUnusable
+from trader.core.types import Portfolio
+from trader.errors import AccountLocked, ConfigurationError, DatabaseUnusable
 from trader.hands import endpoints_of, take_hands
+from trader.manage import also_leave
 from trader.rules import rules_of
 
 ANSWER_S = 30.0
@@ -42,6 +44,8 @@ def command(
         account = journal.get_meta("account")
         if account is None:
             raise DatabaseUnusable("the journal belongs to no account yet: start the daemon once with `trader run`")
+        if "symbol" in args:
+            args = {"symbol": _known(args["symbol"], journal, settings)}
         number = journal.enqueue(kind, args, datetime.now(UTC))
         try:
             with AccountLock(settings.store.state_dir / "locks", account):
@@ -51,6 +55,26 @@ def command(
         if trouble:
             return _latch(journal, number, kind, args, say)
         return _do_here(journal, loaded, number, kind, args, say)
+
+
+def _known(wanted: str, journal: Journal, settings: Settings) -> str:
+    """One of the names that something is held or traded by. Raises ConfigurationError: nobody is to believe that
+    they are out of what they have misspelt."""
+    if wanted == "all":
+        return wanted
+    believed = journal.believed()
+    held = {str(symbol) for symbol in (*believed.positions, *(order.symbol for order in believed.orders))}
+    names = sorted(held | set(settings.trading.symbols))
+    for name in names:
+        if _bare(name) == _bare(wanted):
+            return name
+    raise ConfigurationError(
+        f"{wanted!r} is neither held nor traded; there is {', '.join(names)}. Without a name everything is left"
+    )
+
+
+def _bare(name: str) -> str:
+    return "".join(letter for letter in name.upper() if letter.isalnum())
 
 
 def _await(journal: Journal, number: int, say: Callable[[str], None]) -> int:
@@ -78,13 +102,20 @@ def _do_here(
         for _ in range(TRIES):
             hands.manager.nudge()
             hands.manager.manage()
-            portfolio = hands.desk.board.portfolio
-            if portfolio is not None and not portfolio.positions and not portfolio.orders:
+            if _is_out(hands.desk.board.portfolio, args.get("symbol", "all"), orders=True):
                 break
             hands.desk.pause(1.0)
-        left = hands.desk.board.portfolio
-        say(f"{kind}: done" if left and not left.positions else f"{kind}: not finished, see `trader positions`")
-        return 0 if left and not left.positions else 1
+        out = _is_out(hands.desk.board.portfolio, args.get("symbol", "all"))
+        say(f"{kind}: done" if out else f"{kind}: not finished, see `trader positions`")
+        return 0 if out else 1
+
+
+def _is_out(portfolio: Portfolio | None, symbol: str, *, orders: bool = False) -> bool:
+    """Of that symbol, or `all`; of its orders, too."""
+    if portfolio is None:
+        return False
+    left = [*portfolio.positions, *(order.symbol for order in portfolio.orders if orders)]
+    return not any(symbol in ("all", str(each)) for each in left)
 
 
 def _clock(settings: Settings, endpoints: AlpacaEndpoints, stack: ExitStack) -> RealClock | SimClock:
@@ -100,7 +131,7 @@ def _latch(journal: Journal, number: int, kind: str, args: Mapping[str, str], sa
     for flag, reason in _LATCHES.get(kind, {}).items():
         journal.set_flag(flag, args.get("reason") or reason, now)
     if kind == "flatten":
-        journal.set_flag("flatten", args["symbol"], now)
+        journal.set_flag("flatten", also_leave(journal.flag("flatten"), args["symbol"]), now)
         if args["symbol"] == "all":
             journal.set_flag("paused", "flattened by command", now)
     message = "no daemon is running: latched, and carried out as soon as one starts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +18,11 @@ from trader import log
 from trader.app import RunOptions, run
 from trader.backend import check_backend
 from trader.board import Board
+from trader.errors import ConfigurationError
 
 NEWS_S = 0.5
 LOG_FILE = "trader.log"
+_RIGHT = "right: a folder that this user may write to"
 
 
 def run_daemon(
@@ -34,6 +37,7 @@ def run_daemon(
 ) -> int:
     """Returns the exit code. Fatal errors propagate to the command line, which says them in one line."""
     console = Console(file=cast(TextIO, _Terminal(sys.stdout)))
+    _make_folder(loaded)
     check_backend(loaded.settings)
     if loaded.settings.trading.trading_mode == "live":
         _announce_live(loaded, console)
@@ -44,6 +48,20 @@ def run_daemon(
     settings = loaded.settings
     log.configure(settings.log.level, settings.log.format, settings.secrets())
     return run(loaded, options, show=_log_news, say=logger.info)
+
+
+def _make_folder(loaded: Loaded) -> None:
+    """Raises ConfigurationError. A full disk is none: with one, positions are looked after all the same."""
+    folder = loaded.settings.store.state_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{loaded.origins['STATE_DIR']}: STATE_DIR={folder}: {error.strerror}; {_RIGHT}"
+        ) from error
+    if not writable:
+        raise ConfigurationError(f"{loaded.origins['STATE_DIR']}: STATE_DIR={folder} can't be written to; {_RIGHT}")
 
 
 class _Terminal:

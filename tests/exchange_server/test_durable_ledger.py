@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -178,3 +180,22 @@ def test_day_boundary_keeps_yesterdays_equity(tmp_path: Path) -> None:
     again = opened(tmp_path / "exchange.db")
     assert again.last_equity == kept != 100_000
     again.close()
+
+
+def test_a_ledger_that_cannot_be_written_any_more_ends_the_exchange_with_one_line(tmp_path: Path) -> None:
+    """Memory is ahead of the ledger then: whatever it answered after that would not survive it."""
+    path = tmp_path / "ledger.db"
+    with running(["--symbol", "BTC/USD"], ledger=path) as exchange:
+        statuses = [exchange.order().status_code]
+        limit = 50_000 + max(file.stat().st_size for file in tmp_path.iterdir())
+        psutil.Process(exchange.process.pid).rlimit(psutil.RLIMIT_FSIZE, (limit, limit))
+        with suppress(requests.ConnectionError):
+            while statuses[-1] == 200 and len(statuses) < 500:
+                statuses.append(exchange.order().status_code)
+        assert exchange.process.wait(timeout=20) == 74
+        assert exchange.process.stderr is not None
+        (line,) = exchange.process.stderr.read().splitlines()
+    assert statuses.count(200) in (len(statuses), len(statuses) - 1)
+    assert "the ledger can't be written (" in line
+    with running(["--symbol", "BTC/USD"], ledger=path) as again:
+        assert len(again.ledger()["orders"]) == statuses.count(200)

@@ -28,6 +28,7 @@ from trader.exchange.venue import Venue
 REQUESTS_PER_MINUTE = 200
 CONFIGURATION_EXIT = 78
 _SET_PDEATHSIG = 1
+LOST_EXIT = 74  # as for any database that is no use
 _BACKLOG = 128
 
 
@@ -89,11 +90,13 @@ def serve(options: ExchangeOptions) -> int:
     for note in market.notes:
         print(f"trader exchange: {note}", file=sys.stderr, flush=True)
     try:
-        _run(options, venue, faults, listener)
+        lost = _run(options, venue, faults, listener)
     finally:
         venue.close()
         listener.close()
-    return 0
+    if lost:
+        print(f"trader exchange: the ledger can't be written ({lost}): what it holds stands", file=sys.stderr)
+    return LOST_EXIT if lost else 0
 
 
 def _market(options: ExchangeOptions) -> Market:
@@ -138,7 +141,8 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socket.socket) -> None:
+def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socket.socket) -> str:
+    """Until it is told to end, or can't keep its ledger: then why."""
     # here, not at the top: they cost a third of a second that a mistyped option should not
     import uvicorn
     import uvloop
@@ -155,9 +159,14 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
         def end(self) -> None:
             self.should_exit = True
 
+    lost: list[str] = []
+
     async def main() -> None:
         keys = Keys(key=options.key, secret=options.secret)
-        exchange = Exchange(venue, speed=options.speed, keys=keys, faults=faults, rate_limit=options.requests_a_minute)
+        limit = options.requests_a_minute
+        exchange = Exchange(
+            venue, speed=options.speed, keys=keys, faults=faults, rate_limit=limit, on_lost=lambda why: lose(why)
+        )
         config = uvicorn.Config(
             application(exchange),
             http=Protocol,
@@ -173,6 +182,11 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
         )
         clock = asyncio.create_task(exchange.run_clock())
         server = _Server(config)
+
+        def lose(why: str) -> None:
+            lost.append(why)
+            server.end()
+
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, server.end)
         clock.add_done_callback(lambda task: _end_with(server, task))
@@ -185,6 +199,7 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
             clock.cancel()
 
     uvloop.run(main())
+    return lost[0] if lost else ""
 
 
 def _end_with(server: object, clock: asyncio.Task[None]) -> None:

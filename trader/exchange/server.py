@@ -11,8 +11,9 @@ import binascii
 import hmac
 import json
 import socket
+import sqlite3
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,13 +110,24 @@ class Protocol(HttpToolsProtocol):
 class Exchange:
     """The venue with everything that stands between it and the wire."""
 
-    def __init__(self, venue: Venue, *, speed: float | None, keys: Keys, faults: Faults, rate_limit: int) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        *,
+        speed: float | None,
+        keys: Keys,
+        faults: Faults,
+        rate_limit: int,
+        on_lost: Callable[[str], None] = lambda why: None,
+    ) -> None:
+        """on_lost  told why the ledger can't be written any more"""
         self.venue = venue
         self.keys = keys
         self.faults = faults
         self.pace = Pace(venue, speed)
         self.hub = StreamHub(authorized=keys.admits, rules=lambda happening: self.faults.stream(happening))
         self.filled = asyncio.Event()
+        self.on_lost = on_lost
         self._trading_limit = RateLimiter(rate_limit)
         self._data_limit = RateLimiter(rate_limit)
         self.use_faults(faults)
@@ -203,15 +215,21 @@ class Exchange:
 class Front:
     """The ASGI application: known paths are looked up, the rest goes through the router, which tries all of them."""
 
-    def __init__(self, endpoints: Mapping[tuple[str, str], Endpoint], rest: Starlette) -> None:
-        self._endpoints, self._rest = endpoints, rest
+    def __init__(
+        self, endpoints: Mapping[tuple[str, str], Endpoint], rest: Starlette, on_lost: Callable[[str], None]
+    ) -> None:
+        self._endpoints, self._rest, self._on_lost = endpoints, rest, on_lost
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         known = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        if known is None:
-            await self._rest(scope, receive, send)
-        else:
-            await (await known(Request(scope, receive)))(scope, receive, send)
+        try:
+            if known is None:
+                await self._rest(scope, receive, send)
+            else:
+                await (await known(Request(scope, receive)))(scope, receive, send)
+        except sqlite3.Error as error:  # memory is ahead of what is kept: no answer from here on would be true
+            self._on_lost(str(error))
+            await Response(status_code=500)(scope, receive, send)
 
 
 def application(exchange: Exchange) -> Front:
@@ -235,7 +253,8 @@ def application(exchange: Exchange) -> Front:
         for method in route.methods or ()
         if method != "HEAD"
     }
-    return Front(plain, Starlette(routes=routes, exception_handlers={HTTPException: _http_error}))
+    rest = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    return Front(plain, rest, exchange.on_lost)
 
 
 def _endpoint(exchange: Exchange, handler: Handler, *, data: bool, open_to_all: bool) -> Endpoint:

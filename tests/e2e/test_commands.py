@@ -115,6 +115,37 @@ def test_a_wrong_start_is_one_line(
     refused(ask(tmp_path, *arguments, *plain, LOG_LEVEL="ERROR"), code, *words)
 
 
+@pytest.mark.parametrize("folder", ["/proc/1/nothing", "file", "file/below"])
+def test_a_state_folder_that_cannot_be_is_named_with_the_setting(tmp_path: Path, here: Here, folder: str) -> None:
+    (tmp_path / "file").write_text("")
+    refused(
+        here(tmp_path, "run", "--plain", STATE_DIR=str(tmp_path / folder)), 78, "STATE_DIR=", folder, "right: a folder"
+    )
+    refused(
+        here(tmp_path, "run", "--plain", "--state-dir", "/proc/1/nothing"), 78, "flag --state-dir", "/proc/1/nothing"
+    )
+
+
+def test_whatever_else_the_machine_refuses_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "journal-sim.db").mkdir()
+    refused(ask(tmp_path, "run", "--plain", LOG_LEVEL="ERROR"), 74, "journal-sim.db", "Is a directory", "STATE_DIR")
+
+
+def test_a_broken_ledger_of_the_simulation_says_how_to_go_on(tmp_path: Path) -> None:
+    quick = ("run", "--plain", "--speed", "max", "--cycles", "1")
+    assert ask(tmp_path, *quick).code == 0
+    run = tmp_path / "sim/run.json"
+    run.write_text(run.read_text().replace("true", "false"))  # as if it had been cut off
+    (tmp_path / "sim/exchange.db").write_bytes(b"no ledger" * 1000)
+    refused(ask(tmp_path, *quick, LOG_LEVEL="ERROR"), 78, "not usable as a ledger", "--fresh")
+    assert ask(tmp_path, *quick, "--fresh").code == 0
+
+
+def test_a_limit_beyond_any_database_is_refused(state: Path, here: Here) -> None:
+    answer = here(state, "orders", "--limit", "99999999999999999999")
+    assert (answer.code, "Traceback" in answer.err) == (2, False)
+
+
 def test_a_misspelt_setting_is_refused_with_the_nearest_name(tmp_path: Path, here: Here) -> None:
     refused(here(tmp_path, "status", RISK__MAX_DRAWDOWM="0.1"), 78, "RISK__MAX_DRAWDOWM", "RISK__MAX_DRAWDOWN")
 

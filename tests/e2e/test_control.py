@@ -117,6 +117,31 @@ def test_flatten_with_no_daemon_leaves_the_venue_itself(tmp_path: Path) -> None:
         assert ask(tmp_path, "orders", "--open", **venue).out == "no orders\n"
 
 
+def test_what_is_left_is_what_was_meant_or_nothing(tmp_path: Path) -> None:
+    """Whoever has misspelt a name must not believe that they are out of it."""
+    assert ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "3").code == 0
+    wrong = ask(tmp_path, "flatten", "BTC/USDT")
+    assert (wrong.code, wrong.err.count("\n")) == (78, 1)
+    assert "'BTC/USDT' is neither held nor traded; there is BTC/USD, ETH/USD" in wrong.err
+    for spelling in ("btcusd", "ETH-USD", "ETH/USD"):
+        assert ask(tmp_path, "flatten", spelling).code == 0
+    assert ask(tmp_path, "status", "--json").data["flags"]["flatten"] == "BTC/USD,ETH/USD"  # type: ignore[index,call-overload]
+
+
+def test_leaving_one_symbol_with_no_daemon_does_not_wait_for_the_others(tmp_path: Path) -> None:
+    with exchange(tmp_path, *FAST) as venue:
+        with daemon(tmp_path, **venue) as running:
+            until(lambda: '"fill: buy' in running.log.read_text(), "a position", within=40)
+            running.process.kill()
+            running.process.wait(10)
+        held = [row["symbol"] for row in ask(tmp_path, "positions", "--json", **venue).data]  # type: ignore[attr-defined]
+        other = "ETH/USD" if held == ["BTC/USD"] else "BTC/USD"
+        began = time.monotonic()
+        done = ask(tmp_path, "flatten", other, **venue)
+        assert (done.code, done.out.splitlines()[-1]) == (0, "flatten: done"), done
+        assert time.monotonic() - began < QUICK
+
+
 def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path) -> None:
     with daemon(tmp_path, *FAST) as running:
         until(lambda: "order: entry" in running.log.read_text(), "an order", within=40)

@@ -1,15 +1,21 @@
-"""What stands between the matrix products of a context: norms, gates, rotations, attention. By PyTorch's operators.
+"""How a context, and what is drawn after it, is computed from the matrices of folded.py: by PyTorch's operators.
 
-T context, S samples, N new tokens of each, H heads, W width of a head, D width.
+T context, S samples, N new tokens of each, H heads, W width of a head, D width, F hidden width.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from forecasters.kronos.linear import LEAST_ROWS
 from forecasters.kronos.model import normalise, rotate
+
+if TYPE_CHECKING:
+    from forecasters.kronos.folded import FoldedBlock, FoldedNetwork, NetworkCache
 
 Rotary = tuple[Tensor, Tensor]  # cosines and sines, [T, W] each
 
@@ -19,8 +25,29 @@ class Arithmetic:
 
     native = False
 
-    def adopt(self, network: nn.Module) -> None:
-        """Whatever a network whose steps are compiled gains by it."""
+    def least_rows(self, network: FoldedNetwork) -> int:
+        """Fewer than these are filled up: so that a row's result does not depend on how many there are."""
+        return LEAST_ROWS
+
+    def plan(self, network: FoldedNetwork, cache: NetworkCache) -> Tensor | None:
+        """Where a step is one kernel, all that it needs to know; None where folded.py says how it goes."""
+        return None
+
+    def whole(self, block: FoldedBlock, rows: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
+        """[T, D] from position 0 -> [T, D], and these rows' keys [H, W, T] and values [H, T, W]."""
+        queries, keys, values = self.split(block.project(rows, self), rotary)
+        return block.finish(rows, self.attend_causally(queries, keys, values), self), keys, values
+
+    def follow(
+        self, block: FoldedBlock, rows: Tensor, rotary: Rotary, prefix_keys: Tensor, prefix_values: Tensor
+    ) -> Tensor:
+        """[S, N, D] after a context that the samples share -> [S, N, D]; `rotary` of the context and of these."""
+        cosines, sines = (table[prefix_keys.shape[-1] :, None] for table in rotary)  # [N, 1, W]
+        queries, keys, values = block.project(rows, self).unbind(-3)  # [S, N, H, W]
+        attended = self.attend_shared(
+            rotate(queries, cosines, sines), rotate(keys, cosines, sines), values, prefix_keys, prefix_values
+        )
+        return block.finish(rows, attended, self)
 
     def normalise(self, rows: Tensor) -> Tensor:
         """[..., D] to a root mean square of 1."""

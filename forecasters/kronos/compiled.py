@@ -19,8 +19,8 @@ import torch._dynamo
 from torch import Tensor
 
 from forecasters.kronos.folded import FoldedNetwork, NetworkCache
-from forecasters.kronos.generate import Advance, advance
 from forecasters.kronos.sampling import Sampling
+from forecasters.kronos.step import Advance, advance
 
 _MOST_SHAPES = 64  # beyond the compiler's default of 8 a full graph is an error
 _WATCHED = ("s1", "s2", "slot", "noise", "sampling", "cache.shape", "cache.layers[0]", "cache.calendar")

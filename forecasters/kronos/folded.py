@@ -10,7 +10,7 @@ B series, R rows (samples) each, T context, H heads, W width of a head, D width,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ class FoldedBlock(nn.Module):
         self.output = FixedLinear(attention.out_proj.weight, attention.out_proj.bias, dtype=dtype)
         self.gate = FixedLinear(torch.cat((feed.w1.weight, feed.w3.weight)) * block.norm2.weight, None, dtype=dtype)
         self.down = FixedLinear(feed.w2.weight, None, dtype=dtype)
+        self.hidden = feed.w2.in_features
+        self.dtype = dtype
 
     def project(self, rows: Tensor, arithmetic: Arithmetic = PLAIN) -> Tensor:
         """[..., D] -> queries (scaled), keys and values, [..., 3, H, W]."""
@@ -46,11 +48,6 @@ class FoldedBlock(nn.Module):
         rows = rows + self.output(attended.flatten(-2).to(rows.dtype))
         result: Tensor = rows + self.down(arithmetic.gate(self.gate(arithmetic.normalise(rows))))
         return result
-
-    def whole(self, rows: Tensor, rotary: Rotary, arithmetic: Arithmetic) -> tuple[Tensor, Tensor, Tensor]:
-        """[T, D] from position 0 -> [T, D], and these rows' keys [H, W, T] and values [H, T, W]."""
-        queries, keys, values = arithmetic.split(self.project(rows, arithmetic), rotary)
-        return self.finish(rows, arithmetic.attend_causally(queries, keys, values), arithmetic), keys, values
 
 
 class FoldedTokenizer(nn.Module):
@@ -69,7 +66,7 @@ class FoldedTokenizer(nn.Module):
         """[T, 6] standardised -> s1 and s2, [T] int64 each: signs, so every way of serving rounds them alike."""
         rows = self.original.embed(values)
         for block in self.encoder:
-            rows, _, _ = _block(block).whole(rows, self._rotary(len(values)), PLAIN)
+            rows, _, _ = PLAIN.whole(_block(block), rows, self._rotary(len(values)))
         return self.original.tokens(rows)
 
     def decode_suffix(
@@ -83,20 +80,15 @@ class FoldedTokenizer(nn.Module):
         rows = self._embedded(drawn_s1, drawn_s2)  # [S, N, D]
         before, count = len(context), rows.shape[1]
         rotary = self._rotary(before + count)
-        cosines, sines = (table[before:, None] for table in rotary)  # [N, 1, W]
         for index, module in enumerate(self.decoder):
             block = _block(module)
             if index + 1 < len(self.decoder):
-                context, prefix_keys, prefix_values = block.whole(context, self._rotary(before), arithmetic)
+                context, prefix_keys, prefix_values = arithmetic.whole(block, context, self._rotary(before))
             else:
                 _, prefix_keys, prefix_values = arithmetic.split(
                     block.project(context, arithmetic), self._rotary(before)
                 )
-            queries, keys, values = block.project(rows, arithmetic).unbind(-3)  # [S, N, H, W]
-            attended = arithmetic.attend_shared(
-                rotate(queries, cosines, sines), rotate(keys, cosines, sines), values, prefix_keys, prefix_values
-            )
-            rows = block.finish(rows, attended, arithmetic)
+            rows = arithmetic.follow(block, rows, rotary, prefix_keys, prefix_values)
         restored: Tensor = self.original.head(rows)
         return restored
 
@@ -154,15 +146,18 @@ class FoldedNetwork(nn.Module):
         rows = self.s1_table[s1] + self.s2_table[s2] + self.calendar(stamps)  # [T, D]
         rotary = (self.rotary[0][: len(rows)], self.rotary[1][: len(rows)])
         for block, layer in zip(self.blocks, cache.layers, strict=True):
-            rows, keys, values = _block(block).whole(rows, rotary, cache.arithmetic)
+            rows, keys, values = cache.arithmetic.whole(_block(block), rows, rotary)
             layer.fill(series, keys, values)
-        context = cache.arithmetic.normalise(rows) * self.norm_weight
+        context = cache.arithmetic.normalise(rows).to(self.dtype) * self.norm_weight
         keys, values = self._dependency_inputs(context)  # [T, H, W]
         cache.dependency.fill(series, keys.permute(1, 2, 0), values.transpose(0, 1))
         return context[-1]
 
     def step(self, cache: NetworkCache, s1: Tensor, s2: Tensor, slot: Tensor) -> Tensor:
         """The tokens [B, R] drawn at `slot` [1], whose keys and values are kept -> [B, R, D], what follows them."""
+        if cache.plan is not None:
+            context: Tensor = torch.ops.kronos_native.step(cache.plan, cache.calendar, s1, s2, slot)
+            return context
         calendar = cache.calendar.index_select(1, slot)  # [B, 1, D]
         rows = self.s1_table[s1] + self.s2_table[s2] + calendar  # [B, R, D]
         place = cache.lengths + slot  # [B]
@@ -176,17 +171,28 @@ class FoldedNetwork(nn.Module):
         cache.dependency.append(slot, *self._dependency_inputs(context))
         return context
 
-    def s1_logits(self, context: Tensor) -> Tensor:
-        """[..., D] -> [..., V]"""
-        logits: Tensor = self.s1_head(context)
+    def s1_logits(self, cache: NetworkCache, context: Tensor) -> Tensor:
+        """[B, R, D] -> [B, R, V]"""
+        logits: Tensor
+        if cache.plan is not None:
+            logits = torch.ops.kronos_native.s1_logits(cache.plan, context, 2**self.config.s1_bits)
+        else:
+            logits = self.s1_head(context)
         return logits
 
     def s2_logits(self, cache: NetworkCache, context: Tensor, s1: Tensor, slot: Tensor) -> Tensor:
         """[B, R, D] and the s1 [B, R] drawn from it -> [B, R, V]; `slot` is the last one written, -1 for none."""
+        logits: Tensor
+        if cache.plan is not None:
+            logits = torch.ops.kronos_native.s2_logits(cache.plan, context, s1, slot, 2**self.config.s2_bits)
+            return logits
         queries = self.query_table[s1].view(*s1.shape, DEPENDENCY_HEADS, -1)  # [B, R, H, W]
         attended = cache.dependency.attend(queries, cache.reach(slot)).flatten(-2)
-        logits: Tensor = self.s2_head(normalise(context + self.dependency_output(attended)))
+        logits = self.s2_head(normalise(context + self.dependency_output(attended)))
         return logits
+
+    def folded_blocks(self) -> Iterator[FoldedBlock]:
+        return (_block(block) for block in self.blocks)
 
     def _dependency_inputs(self, context: Tensor) -> tuple[Tensor, Tensor]:
         both = self.dependency_inputs(context).view(*context.shape[:-1], 2, DEPENDENCY_HEADS, -1)
@@ -201,7 +207,6 @@ class NetworkCache:
         config, dtype, device = network.config, network.dtype, network.s1_table.device
         self.shape = shape
         self.arithmetic = arithmetic
-        arithmetic.adopt(network)
 
         def layer(heads: int) -> LayerCache:
             kept, native = torch.float32 if arithmetic.native else dtype, arithmetic.native
@@ -213,8 +218,15 @@ class NetworkCache:
         self.calendar = torch.zeros(shape.series, shape.drawn, width, dtype=dtype, device=device)
         self.lengths = torch.zeros(shape.series, dtype=torch.int64, device=device)
         self.prefix_mask = torch.zeros(shape.series, 1, 1, shape.context, dtype=dtype, device=device)
+        self._kept: list[Tensor] = []
+        self.plan = arithmetic.plan(network, self)
         if device.type == "cuda":
             self._keep_addresses()
+
+    def keep(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """For as long as this cache: a plan points to them."""
+        self._kept += tensors
+        return tensors
 
     def _keep_addresses(self) -> None:
         """Tell the compiler that this memory stays where it is: else it gives up CUDA graphs for what is written to."""

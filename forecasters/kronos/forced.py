@@ -19,8 +19,9 @@ from torch import Tensor
 from forecasters.base import ForecastError
 from forecasters.forced import Outputs
 from forecasters.kronos.folded import FoldedNetwork, NetworkCache
-from forecasters.kronos.generate import Advance, Kronos, Series
+from forecasters.kronos.generate import Kronos, Series
 from forecasters.kronos.sampling import Sampling, choose
+from forecasters.kronos.step import Advance
 
 _ASTRAY = 0.02  # share of the draws that rounding may turn, in bfloat16 too
 
@@ -45,7 +46,7 @@ def logits_step(
 ) -> tuple[Tensor, Tensor]:
     """The pair [B, R] at `slot` [1] -> logits of the next s1, and of the s2 with it, [B, R, V] each."""
     context = network.step(cache, s1, s2, slot)
-    return network.s1_logits(context), network.s2_logits(cache, context, next_s1, slot)
+    return network.s1_logits(cache, context), network.s2_logits(cache, context, next_s1, slot)
 
 
 def compiled_logits_step(*, backend: str, mode: str) -> LogitsStep:

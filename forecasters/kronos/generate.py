@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -35,9 +35,12 @@ from forecasters.kronos.features import (
 )
 from forecasters.kronos.folded import FoldedNetwork, FoldedTokenizer, NetworkCache
 from forecasters.kronos.linear import LEAST_ROWS
-from forecasters.kronos.native import native
+from forecasters.kronos.native import native_or_plain
 from forecasters.kronos.sampling import Noise, Sampling, choose
+from forecasters.kronos.step import Advance, advance, draw_pair
 from forecasters.kronos.weights import Checkpoint
+
+__all__ = ["Advance", "Kronos", "Series", "Strategy", "advance", "most_series"]
 
 Strategy = Literal["cached", "strict"]
 
@@ -107,7 +110,7 @@ class Kronos:
     def _arithmetic(self) -> Arithmetic:
         """Kernels of our own where the step is generated code on a CPU; built when first needed, as the step is."""
         generated = self.device.type == "cpu" and getattr(self._advance, "generates_code", False)
-        return native() if generated else PLAIN
+        return native_or_plain() if generated else PLAIN
 
     @torch.no_grad()
     def encode(self, bars: ArrayLike) -> tuple[Integers, Integers]:
@@ -125,7 +128,7 @@ class Kronos:
         cache = self._ready_cache([window], rows=LEAST_ROWS)
         row = self._folded.prefill(cache, 0, window.s1, window.s2, window.past)
         context = row.expand(1, LEAST_ROWS, -1)
-        s1_logits = self._folded.s1_logits(context)
+        s1_logits = self._folded.s1_logits(cache, context)
         s2_logits = self._folded.s2_logits(
             cache, context, s1_logits.argmax(dim=-1), torch.tensor([-1], device=self.device)
         )
@@ -229,7 +232,7 @@ class Kronos:
 
     def _cached(self, group: Sequence[_Prepared], sampling: Sampling, samples: int) -> list[tuple[Tensor, Tensor]]:
         """s1 and s2 of each series, [S, H] each."""
-        rows = max(samples, LEAST_ROWS)
+        rows = max(samples, self._arithmetic.least_rows(self._folded))
         cache = self._ready_cache(group, rows)
         contexts = [
             self._folded.prefill(cache, index, series.s1, series.s2, series.past) for index, series in enumerate(group)
@@ -329,50 +332,6 @@ class Kronos:
             next_s2 = choose(logits, logits if noise is None else noise[1].draw()[0], sampling)
             s1, s2 = torch.cat((s1, next_s1[:, None]), dim=1), torch.cat((s2, next_s2[:, None]), dim=1)
         return s1[:, count:], s2[:, count:]
-
-
-class Advance(Protocol):
-    """`advance`, or what a compiler makes of it."""
-
-    def __call__(
-        self,
-        network: FoldedNetwork,
-        cache: NetworkCache,
-        s1: Tensor,
-        s2: Tensor,
-        slot: Tensor,
-        noise: tuple[Tensor, Tensor] | None,
-        sampling: Sampling,
-        /,
-    ) -> tuple[Tensor, Tensor]: ...
-
-
-def advance(
-    network: FoldedNetwork,
-    cache: NetworkCache,
-    s1: Tensor,
-    s2: Tensor,
-    slot: Tensor,
-    noise: tuple[Tensor, Tensor] | None,
-    sampling: Sampling,
-) -> tuple[Tensor, Tensor]:
-    """One step: the tokens [B, R] drawn last, which belong to `slot` [1] -> the next ones. Of one shape throughout."""
-    return draw_pair(network, cache, network.step(cache, s1, s2, slot), slot, noise, sampling)
-
-
-def draw_pair(
-    network: FoldedNetwork,
-    cache: NetworkCache,
-    context: Tensor,
-    slot: Tensor,
-    noise: tuple[Tensor, Tensor] | None,
-    sampling: Sampling,
-) -> tuple[Tensor, Tensor]:
-    """[B, R, D] -> s1 and s2, [B, R] each; `slot` is the last one written, `noise` for both, absent where greedy."""
-    logits = network.s1_logits(context)
-    s1 = choose(logits, logits if noise is None else noise[0], sampling)
-    logits = network.s2_logits(cache, context, s1, slot)
-    return s1, choose(logits, logits if noise is None else noise[1], sampling)
 
 
 def _joined(context: Tensor, drawn: Tensor) -> Tensor:

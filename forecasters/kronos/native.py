@@ -1,51 +1,99 @@
-"""The same arithmetic as in arithmetic.py and cache.py, by our own kernels for a CPU: see native.cpp.
+"""The same arithmetic as in arithmetic.py, cache.py and folded.py, by our own kernels for a CPU: see kernels/.
 
 They are built for this machine with the compiler and the flags that torch.compile uses, into its cache folder, when
-they are first needed. Attention is an operator that a graph holds whole.
+they are first needed. Attention, and a whole step where registers are as broad as oneDNN's layout asks (AVX-512), are
+operators that a graph holds whole.
 
 B series, R rows (samples) each, H heads, W width of a head, P places, N for drawn tokens, T context, D width.
 """
 
 from __future__ import annotations
 
-from ctypes import CDLL, c_float, c_int64, c_void_p
+import logging
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from forecasters.kronos.arithmetic import Arithmetic, Rotary
-from forecasters.kronos.linear import FixedLinear
-from forecasters.kronos.model import NORM_EPSILON
+from forecasters.kronos.arithmetic import PLAIN, Arithmetic, Rotary
+from forecasters.kronos.build import KernelsUnavailable, kernel, library
+from forecasters.kronos.linear import LEAST_ROWS, FixedLinear
+from forecasters.kronos.model import DEPENDENCY_HEADS, NORM_EPSILON, rotary_table
+from forecasters.kronos.operators import attend, register
+from forecasters.kronos.pages import take_large_pages
 
-_SOURCE = Path(__file__).with_name("native.cpp")
-_POINTER, _COUNT = c_void_p, c_int64
-_ARGUMENTS = {
-    "attend": [*[_POINTER] * 8, *[_COUNT] * 8],
-    "attend_causally": [*[_POINTER] * 4, *[_COUNT] * 5],
-    "normalise": [*[_POINTER] * 2, *[_COUNT] * 2, c_float, _COUNT],
-    "gate": [*[_POINTER] * 2, *[_COUNT] * 3],
-    "split": [*[_POINTER] * 6, *[_COUNT] * 4],
-    "apply": [*[_POINTER] * 4, *[_COUNT] * 4],
-}
-_OF_BOTH_DTYPES = ("normalise", "gate", "split", "apply")
-_PANEL, _DEPTH = 64, 32  # apply takes multiples of these
-_ALIKE = 0.01  # of bfloat16, rounded; weights that lie otherwise give other numbers altogether
+if TYPE_CHECKING:
+    from forecasters.kronos.folded import FoldedBlock, FoldedNetwork, NetworkCache
+
+_log = logging.getLogger(__name__)
+
+_PANEL, _DEPTH = 64, 32  # products are of so many outputs, or a multiple, and of so many inputs
 
 
 class Native(Arithmetic):
     native = True
 
-    def adopt(self, network: nn.Module) -> None:
-        take_products(network)
+    def __init__(self) -> None:
+        self._blocks: WeakKeyDictionary[FoldedBlock, Tensor | None] = WeakKeyDictionary()
+        self._linears: WeakKeyDictionary[FixedLinear, list[int] | None] = WeakKeyDictionary()
+
+    def least_rows(self, network: FoldedNetwork) -> int:
+        """A whole step's products do not depend on how many rows there are."""
+        return LEAST_ROWS if self._weights(network) is None else 1
+
+    def plan(self, network: FoldedNetwork, cache: NetworkCache) -> Tensor | None:
+        """What a whole step looks at, as Plan in network.cpp has it; the cache keeps it, and what it points to."""
+        weights = self._weights(network)
+        if weights is None:
+            return None
+        blocks, others = weights
+        take_large_pages([*_places(network), *_places(cache)])
+        shape, config = cache.shape, network.config
+        cosines, sines = cache.keep(*rotary_table(len(network.rotary[0]), network.head_width))
+        tables = (network.s1_table, network.s2_table, cache.calendar, network.norm_weight, network.query_table)
+        kept = [[tensor.data_ptr() for tensor in layer.tensors()] for layer in (cache.dependency, *cache.layers)]
+        entries = [shape.series, shape.rows, shape.context, shape.drawn, config.n_layers]
+        entries += [config.d_model, config.n_heads, config.ff_dim]
+        entries += [DEPENDENCY_HEADS, 2**config.s1_bits, 2**config.s2_bits]
+        entries += [tensor.data_ptr() for tensor in (cache.lengths, cosines, sines, *tables)]
+        entries += others + kept[0]
+        for block, layer in zip(blocks, kept[1:], strict=True):
+            entries += [*block.tolist(), *layer]
+        return torch.tensor(entries, dtype=torch.int64)
+
+    def whole(self, block: FoldedBlock, rows: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
+        weights = self._of_block(block)
+        if weights is None:
+            return super().whole(block, rows, rotary)
+        (count, width), cosines, sines = rows.shape, *(table.float().contiguous() for table in rotary)
+        out = rows.to(torch.float32, copy=True)
+        keys, values = torch.empty(block.heads, width // block.heads, count), torch.empty(count * width)
+        pointers = [each.data_ptr() for each in (out, keys, values, weights, cosines, sines)]
+        kernel("read", block.dtype)(*pointers, count, width, block.heads, block.hidden, torch.get_num_threads())
+        return out, keys, values.view(block.heads, count, -1)
+
+    def follow(
+        self, block: FoldedBlock, rows: Tensor, rotary: Rotary, prefix_keys: Tensor, prefix_values: Tensor
+    ) -> Tensor:
+        weights = self._of_block(block)
+        if weights is None:
+            return super().follow(block, rows, rotary, prefix_keys, prefix_values)
+        samples, count, width = rows.shape
+        out = rows.to(torch.float32, copy=True).contiguous()
+        cosines, sines = (table.float().contiguous() for table in rotary)
+        first = [each.data_ptr() for each in (out, prefix_keys, prefix_values)]
+        second = [each.data_ptr() for each in (weights, cosines, sines)]
+        sizes = (samples, count, width, block.heads, block.hidden)
+        kernel("follow", block.dtype)(*first, prefix_keys.shape[-1], *second, *sizes, torch.get_num_threads())
+        return out
 
     def normalise(self, rows: Tensor) -> Tensor:
         rows = rows.contiguous()
         out = torch.empty_like(rows)
         width = rows.shape[-1]
-        _kernel("normalise", rows)(
+        kernel("normalise", rows.dtype)(
             out.data_ptr(), rows.data_ptr(), rows.numel() // width, width, NORM_EPSILON, torch.get_num_threads()
         )
         return out
@@ -53,7 +101,9 @@ class Native(Arithmetic):
     def gate(self, both: Tensor) -> Tensor:
         width = both.shape[-1] // 2
         out = both.new_empty((*both.shape[:-1], width))
-        _kernel("gate", both)(out.data_ptr(), both.data_ptr(), out.numel() // width, width, torch.get_num_threads())
+        kernel("gate", both.dtype)(
+            out.data_ptr(), both.data_ptr(), out.numel() // width, width, torch.get_num_threads()
+        )
         return out
 
     def split(self, projected: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,14 +112,14 @@ class Native(Arithmetic):
         queries = torch.empty(tokens, heads, width)
         keys, values = torch.empty(heads, width, tokens), torch.empty(heads, tokens, width)
         pointers = [each.data_ptr() for each in (queries, keys, values, projected, cosines, sines)]
-        _kernel("split", projected)(*pointers, tokens, heads, width, torch.get_num_threads())
+        kernel("split", projected.dtype)(*pointers, tokens, heads, width, torch.get_num_threads())
         return queries, keys, values
 
     def attend_causally(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         out = torch.empty_like(queries)
         tokens, heads, width = queries.shape
         pointers = [each.data_ptr() for each in (out, queries, keys, values)]
-        _library().attend_causally(*pointers, tokens, heads, width, tokens, torch.get_num_threads())
+        library().attend_causally(*pointers, tokens, heads, width, tokens, torch.get_num_threads())
         return out
 
     def attend_shared(
@@ -79,67 +129,90 @@ class Native(Arithmetic):
         own_keys, own_values = (part.permute(2, 0, 1, 3).contiguous()[None] for part in (keys, values))
         flat = queries.reshape(1, samples * count, heads, width)
         lengths, before = torch.tensor([prefix_keys.shape[-1]]), torch.tensor([0])
-        found = _attend(flat, prefix_keys[None], prefix_values[None], lengths, own_keys, own_values, before)
+        found = attend(flat, prefix_keys[None], prefix_values[None], lengths, own_keys, own_values, before)
         return found.view(queries.shape)
 
+    def _weights(self, network: FoldedNetwork) -> tuple[list[Tensor], list[int]] | None:
+        """Of the blocks, and of what follows them; None where one product does not suit our kernel."""
+        blocks = [found for block in network.folded_blocks() if (found := self._of_block(block)) is not None]
+        linears = (network.dependency_inputs, network.dependency_output, network.s1_head, network.s2_head)
+        others = [pair for linear in linears if (pair := self._of_linear(linear)) is not None]
+        if len(blocks) < len(network.blocks) or len(others) < len(linears):
+            return None
+        return blocks, [address for both in others for address in both]
 
-@cache
-def native() -> Native:
-    """Raises what torch's compiler raises where there is none."""
-    _register()
-    return Native()
+    def _of_block(self, block: FoldedBlock) -> Tensor | None:
+        """[6] addresses, as Weights in network.cpp has them; None where one product does not suit our kernel."""
+        if block not in self._blocks:
+            linears = (block.inputs, block.output, block.gate, block.down)
+            found = [pair for linear in linears if (pair := self._of_linear(linear)) is not None]
+            whole = len(found) == len(linears)
+            inputs, output, gate, down = found if whole else [[0, 0]] * 4
+            entries = torch.tensor([*inputs, *output, gate[0], down[0]], dtype=torch.int64)
+            self._blocks[block] = entries if whole else None
+        return self._blocks[block]
 
-
-@cache
-def _library() -> CDLL:
-    from torch._inductor.codecache import CppCodeCache
-
-    load: Any = CppCodeCache.load
-    built: CDLL = load(_SOURCE.read_text(encoding="utf-8"), needs_vec_isa=True)
-    for name, arguments in _ARGUMENTS.items():
-        for each in [f"{name}_float32", f"{name}_bfloat16"] if name in _OF_BOTH_DTYPES else [name]:
-            function = getattr(built, each, None)  # apply needs AVX-512, of bfloat16 its own
-            if function is not None:
-                function.argtypes, function.restype = arguments, None
-    return built
-
-
-@cache
-def _register() -> object:
-    """torch.ops.kronos_native.attend, which a compiled graph may hold."""
-    _library()
-    make: Any = torch.library.Library  # without types in torch; custom_op has them, and costs more a call
-    operators = make("kronos_native", "DEF")
-    operators.define(
-        "attend(Tensor queries, Tensor prefix_keys, Tensor prefix_values, Tensor lengths, Tensor suffix_keys, "
-        "Tensor suffix_values, Tensor before) -> Tensor"
-    )
-    operators.impl("attend", _attend, "CPU")
-    torch.library.register_fake("kronos_native::attend", _attended_shape, lib=operators)
-    return operators
+    def _of_linear(self, linear: FixedLinear) -> list[int] | None:
+        """Addresses of weight and bias; None where the product does not suit our kernel."""
+        if linear not in self._linears:
+            self._linears[linear] = addresses(linear)
+        return self._linears[linear]
 
 
-def _kernel(name: str, like: Tensor) -> Any:
-    return getattr(_library(), f"{name}_{'bfloat16' if like.dtype == torch.bfloat16 else 'float32'}", None)
+def _places(owner: FoldedNetwork | NetworkCache) -> list[tuple[int, int]]:
+    """Addresses and sizes of what a step reads from end to end."""
+    if isinstance(owner, torch.nn.Module):
+        packed = [
+            found[0] for module in owner.modules() if isinstance(module, FixedLinear) and (found := module.packed())
+        ]
+        return [(torch.ops.mkldnn.data_ptr(each), each.numel() * each.element_size()) for each in packed]
+    kept = [tensor for layer in (owner.dependency, *owner.layers) for tensor in layer.tensors()]
+    return [(each.data_ptr(), each.numel() * each.element_size()) for each in kept]
 
 
 def take_products(network: nn.Module) -> None:
-    """Let compiled graphs multiply by our kernel, which reads weights in half the time where rows are few.
-
-    It reads them where oneDNN has packed them, in a layout that oneDNN does not promise: so it is tried first.
-    """
+    """Let compiled graphs multiply by our kernel, which reads weights in half the time where rows are few."""
     for module in network.modules():
-        packed = module.packed() if isinstance(module, FixedLinear) else None
-        if packed is None or not isinstance(module, FixedLinear):
-            continue
-        weight, bias, outputs = packed
-        depth, function = weight.shape[1], _kernel("apply", weight)
-        if function is None or outputs % _PANEL or depth % _DEPTH:
-            continue
-        ours = _Product(function, weight, bias, outputs)
-        rows = torch.randn(2, depth, generator=torch.Generator().manual_seed(0)).to(weight.dtype)
-        if alike(ours(rows), module.multiply(rows), bias):
-            module.within_graphs(ours)
+        pair = addresses(module) if isinstance(module, FixedLinear) else None
+        if pair is not None and isinstance(module, FixedLinear):
+            module.within_graphs(_Product(module, pair))
+
+
+class _Product:
+    def __init__(self, linear: FixedLinear, pair: list[int]) -> None:
+        self._kept = packed = linear.packed()  # the memory that is pointed to
+        assert packed is not None
+        self._pair, self._outputs = pair, packed[2]
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        return product(self._pair, rows, self._outputs)
+
+
+def addresses(linear: FixedLinear) -> list[int] | None:
+    """Of weight and bias where oneDNN has packed them; None where our kernel does not read them as oneDNN does.
+
+    It reads a layout that oneDNN does not promise: so it is tried first.
+    """
+    packed = linear.packed()
+    if packed is None:
+        return None
+    weight, bias, outputs = packed
+    depth = weight.shape[1]
+    if kernel("apply", weight.dtype) is None or outputs % _PANEL or depth % _DEPTH:
+        return None
+    rows = torch.randn(2, depth, generator=torch.Generator().manual_seed(0)).to(weight.dtype)
+    pair = [torch.ops.mkldnn.data_ptr(weight), 0 if bias is None else bias.data_ptr()]
+    return pair if alike(product(pair, rows, outputs), linear.multiply(rows), bias) else None
+
+
+def product(pair: list[int], rows: Tensor, outputs: int) -> Tensor:
+    """[..., K] -> [..., N] by our kernel; `pair` of addresses()."""
+    rows = rows.contiguous()
+    *leading, depth = rows.shape
+    out = rows.new_empty((*leading, outputs))
+    count = rows.numel() // depth
+    kernel("apply", rows.dtype)(out.data_ptr(), rows.data_ptr(), *pair, count, depth, outputs, torch.get_num_threads())
+    return out
 
 
 def alike(ours: Tensor, theirs: Tensor, bias: Tensor | None) -> bool:
@@ -149,63 +222,18 @@ def alike(ours: Tensor, theirs: Tensor, bias: Tensor | None) -> bool:
     return bool((ours.float() - theirs.float()).abs().max() <= tolerance * contributed.abs().max())
 
 
-class _Product:
-    def __init__(self, function: Any, weight: Tensor, bias: Tensor | None, outputs: int) -> None:
-        self._function, self._outputs = function, outputs
-        self._kept = (weight, bias)  # the memory that is pointed to
-        self._weight = torch.ops.mkldnn.data_ptr(weight)
-        self._bias = None if bias is None else bias.data_ptr()
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        rows = rows.contiguous()
-        *leading, depth = rows.shape
-        out = rows.new_empty((*leading, self._outputs))
-        count = rows.numel() // depth
-        self._function(
-            out.data_ptr(),
-            rows.data_ptr(),
-            self._weight,
-            self._bias,
-            count,
-            depth,
-            self._outputs,
-            torch.get_num_threads(),
-        )
-        return out
+@cache
+def native() -> Native:
+    """Raises KernelsUnavailable."""
+    register()
+    return Native()
 
 
-def _attend(
-    queries: Tensor,
-    prefix_keys: Tensor,
-    prefix_values: Tensor,
-    lengths: Tensor,
-    suffix_keys: Tensor,
-    suffix_values: Tensor,
-    before: Tensor,
-) -> Tensor:
-    """[B, R, H, W] scaled queries over the first `lengths` [B] places, and over the own ones up to `before` [1].
-
-    prefix_keys [B, H, W, P], prefix_values [B, H, P, W], suffix_keys and suffix_values [B, H, S, N, W]. Where R is a
-    multiple of S, a sample's rows are tokens one behind the other: each attends to one more place.
-    """
-    out = torch.empty_like(queries)
-    series, heads, samples, own, width = suffix_keys.shape
-    tensors = (out, queries, prefix_keys, prefix_values, lengths, suffix_keys, suffix_values, before)
-    _library().attend(
-        *[each.data_ptr() for each in tensors],
-        *(series, samples, queries.shape[1] // samples, heads, width, prefix_keys.shape[-1], own),
-        torch.get_num_threads(),
-    )
-    return out
-
-
-def _attended_shape(
-    queries: Tensor,
-    prefix_keys: Tensor,
-    prefix_values: Tensor,
-    lengths: Tensor,
-    suffix_keys: Tensor,
-    suffix_values: Tensor,
-    before: Tensor,
-) -> Tensor:
-    return torch.empty_like(queries)
+@cache
+def native_or_plain() -> Arithmetic:
+    """Slower, but the same, where our kernels can't be had; the log says why."""
+    try:
+        return native()
+    except KernelsUnavailable as error:
+        _log.warning("Kronos runs without its own kernels, on PyTorch's operators alone: %s", error)
+        return PLAIN

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,11 +59,14 @@ def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
 
 
 def nucleus_floor(likely: Tensor, top_p: float) -> Tensor:
-    """[..., V] -> [..., 1], the least probability in the nucleus, without a sort.
+    """[..., V] -> [..., 1], the least probability in the nucleus.
 
-    A token is in when those more likely than it make up at most top_p. Positive floats order as their bit patterns do,
-    so that halving the range of patterns ends at the exact value; tokens that tie there are all in.
+    A token is in when those more likely than it make up at most top_p; tokens that tie are in together. A CPU sorts.
+    Elsewhere, and where it is compiled, a range is halved: positive floats order as their bit patterns do, so that
+    halving the range of patterns ends at the exact value.
     """
+    if likely.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _sorted_floor(likely, top_p)
     patterns = likely.view(torch.int32)
     below = torch.full_like(patterns[..., :1], -1)  # more than top_p lies above this pattern
     above = torch.full_like(below, 0x3F800000)  # 1.0: nothing lies above it
@@ -72,6 +77,13 @@ def nucleus_floor(likely: Tensor, top_p: float) -> Tensor:
         below = torch.where(outside, middle, below)
         above = torch.where(outside, above, middle)
     return above.clamp(min=0).view(torch.float32)  # below 0 where all of it, as it rounds, is no more than top_p
+
+
+def _sorted_floor(likely: Tensor, top_p: float) -> Tensor:
+    ordered = np.sort(likely.numpy(), axis=-1)[..., ::-1]
+    before = np.cumsum(ordered, axis=-1, dtype=np.float64) - ordered
+    last = (before <= top_p).sum(axis=-1, keepdims=True) - 1
+    return torch.from_numpy(np.take_along_axis(ordered, last, axis=-1))
 
 
 def choose(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
@@ -101,13 +113,38 @@ class Noise:
         self._samples = samples
         self._uniform = sampling.noise == "uniform"
         shape = (len(generators), rows, 1 if self._uniform else tokens)
-        self._values = torch.full(shape, 0.5, device=generators[0].device)
+        device = generators[0].device
+        self._values = torch.full(shape, 0.5, device=device)
+        self._wide: Tensor | None = None
+        if not self._uniform and device.type == "cpu" and logarithms_are_torchs():
+            self._wide = torch.empty((samples, tokens), dtype=torch.float64)
 
     def draw(self) -> Tensor:
         """[B, R, V] exponential or [B, R, 1] uniform, the same memory each time."""
         for series, generator in zip(self._values, self._generators, strict=True):
             if self._uniform:
                 series[: self._samples].uniform_(generator=generator)
+            elif self._wide is not None:
+                draw_exponential(series[: self._samples], self._wide, generator)
             else:
                 series[: self._samples].exponential_(generator=generator)
         return self._values
+
+
+def draw_exponential(out: Tensor, wide: Tensor, generator: torch.Generator) -> None:
+    """The very numbers of out.exponential_(), in a third of the time: that takes its logarithms one by one.
+
+    wide  memory to work in, of the shape of `out`, float64
+    """
+    wide.uniform_(generator=generator).neg_()
+    out.copy_(torch.log1p(wide, out=wide).neg_())
+
+
+@cache
+def logarithms_are_torchs() -> bool:
+    """Whether this build of torch draws as draw_exponential() says: others may do it in another way."""
+    ours, theirs = torch.empty(4096), torch.empty(4096)
+    generators = [torch.Generator().manual_seed(0) for _ in range(2)]
+    draw_exponential(ours, ours.double(), generators[0])
+    theirs.exponential_(generator=generators[1])
+    return torch.equal(ours, theirs) and torch.equal(*(torch.rand(4, generator=each) for each in generators))

@@ -14,7 +14,7 @@ from forecasters.kronos.arithmetic import PLAIN  # noqa: E402
 from forecasters.kronos.cache import CacheShape, LayerCache, Reach, prefix_mask, suffix_mask  # noqa: E402
 from forecasters.kronos.linear import FixedLinear  # noqa: E402
 from forecasters.kronos.model import rotary_table  # noqa: E402
-from forecasters.kronos.native import Native, alike, native  # noqa: E402
+from forecasters.kronos.native import Native, alike, native, take_products  # noqa: E402
 from forecasters.toolchain import missing_tools  # noqa: E402
 from tests.kronos.test_kronos_cache import series  # noqa: E402
 
@@ -132,7 +132,7 @@ def test_products_with_weights_where_onednn_has_packed_them(
 ) -> None:
     """Where a shape does not suit them, oneDNN goes on; either way a row does not depend on those beside it."""
     layer = FixedLinear(random(outputs, depth) * depth**-0.5, random(outputs), dtype=dtype)
-    ours.adopt(torch.nn.ModuleList([layer]))
+    take_products(torch.nn.ModuleList([layer]))
     rows = random(2, 19, depth, dtype=dtype)
     found = torch.ops.kronos.packed_linear(rows, layer._handle, outputs)
     torch.testing.assert_close(found.float(), layer(rows).float(), atol=DTYPES[dtype], rtol=DTYPES[dtype])

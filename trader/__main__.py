@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 # what a disk, a folder or its owner refuses: nothing in the program is wrong
@@ -20,6 +21,7 @@ def main() -> int:
     from trader.cli import cli
     from trader.errors import Fatal, TraderError
 
+    _fill_standard_streams()
     try:
         result = cli.main(standalone_mode=False, prog_name="trader")
     except Fatal as error:
@@ -31,7 +33,9 @@ def main() -> int:
     except OSError as error:
         if error.errno not in _REFUSED:
             raise
-        print(f"trader: {error.filename or 'a file'}: {error.strerror}; {_remedy(error.errno)}", file=sys.stderr)
+        print(
+            f"trader: {error.filename or 'what is written'}: {error.strerror}; {_remedy(error.errno)}", file=sys.stderr
+        )
         return _UNUSABLE
     except click.exceptions.Abort:
         print("trader: stopped", file=sys.stderr)
@@ -42,6 +46,14 @@ def main() -> int:
         error.show()
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _fill_standard_streams() -> None:
+    """Where one was closed, the next file to be opened would take its number, and be written on by mistake."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
 
 def _remedy(number: int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.e2e.running import Answer, ask, environment, exchange
+from tests.e2e.running import COMMAND, Answer, ask, environment, exchange
 from trader.__main__ import main
 from trader.cli import cli
 
@@ -139,6 +140,15 @@ def test_a_broken_ledger_of_the_simulation_says_how_to_go_on(tmp_path: Path) -> 
     (tmp_path / "sim/exchange.db").write_bytes(b"no ledger" * 1000)
     refused(ask(tmp_path, *quick, LOG_LEVEL="ERROR"), 78, "not usable as a ledger", "--fresh")
     assert ask(tmp_path, *quick, "--fresh").code == 0
+
+
+def test_a_run_needs_no_standard_streams_and_survives_their_end(tmp_path: Path) -> None:
+    environ, run = environment(tmp_path), f"{' '.join(COMMAND)} run --plain --speed max --cycles 2"
+    for streams in ("<&- >&- 2>&-", ">/dev/full 2>/dev/full"):
+        assert subprocess.run(["sh", "-c", f"exec {run} {streams}"], env=environ, check=False).returncode == 0, streams
+    cut = subprocess.run(["bash", "-c", f"{run} | head -1; exit ${{PIPESTATUS[0]}}"], env=environ, check=False)
+    assert cut.returncode == 0
+    assert ask(tmp_path, "db", "check").code == 0
 
 
 def test_a_limit_beyond_any_database_is_refused(state: Path, here: Here) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from settings.load import load
 from tests.e2e.running import COMMAND, environment
 from trader.board import Board
 from trader.core.decision import Levels
@@ -33,13 +34,14 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
+from trader.terminal.farewell import farewell
 from trader.terminal.progress import Progress
 from trader.terminal.view import render
 from trader.terminal.view_parts import chart, news_lines, sparkline
 
 NOW = datetime(2024, 3, 1, 12, 0, 5, tzinfo=UTC)
 BTC, ETH, SPY = Symbol("BTC/USD"), Symbol("ETH/USD"), Symbol("SPY")
-SIZES = [(120, 40), (80, 24), (200, 60), (100, 30), (60, 18)]
+SIZES = [(120, 40), (80, 24), (200, 60), (100, 30), (60, 18), (40, 15)]
 
 
 def board(*, busy: bool = True) -> Board:
@@ -108,9 +110,33 @@ def test_the_view_fits_its_window(size: tuple[int, int], busy: bool) -> None:
     text = "\n".join(lines)
     assert "BTC/USD" in text
     assert "Ctrl-C" in text
+    assert not busy or "sell 0.123457 BTC/USD" in re.sub(" +", " ", text)
     if busy and height >= 24:
         for shown in ("100,123.45", "long", "stop", "killed", "order"):
             assert shown in text, shown
+
+
+def test_what_has_been_left_is_not_said_to_be_held() -> None:
+    made = board()
+    made.reasons = {BTC: "long held: new exits", ETH: "long held: new exits"}
+    console = Console(width=120, height=40, file=io.StringIO(), record=True, force_terminal=True)
+    console.print(render(made, 120, 40))
+    text = console.export_text()
+    assert text.count("long held: new exits") == 1
+    assert text.count("left since the last decision") == 1
+
+
+def test_the_last_words_hold_a_path_whole_and_a_command_that_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [".venv/bin/trader", "run"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    log = tmp_path / "a-folder-with-a-long-name" / "trader.log"
+    console = Console(width=40, file=io.StringIO(), record=True)
+    console.print(farewell(board(), load({"state_dir": str(tmp_path)}), log, 0))
+    text = console.export_text()
+    assert str(log) in "".join(line.strip().removeprefix("log").strip() for line in text.splitlines())
+    assert ".venv/bin/trader" in text
 
 
 def test_repeated_denials_are_one_line() -> None:

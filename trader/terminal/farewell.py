@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -24,6 +26,8 @@ def farewell(board: Board, loaded: Loaded, log: Path, code: int) -> RenderableTy
     before = f"STATE_DIR={folder} " if loaded.origins["STATE_DIR"].startswith("flag") else ""
     portfolio = board.portfolio
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a path is to be copied whole
     if portfolio is not None:
         table.add_row("equity", Text.assemble((money(portfolio.account.equity), "bold"), " ", gain_text(board)))
         held = ", ".join(f"{units_text(p.qty)} {symbol}" for symbol, p in sorted(portfolio.positions.items()))
@@ -34,9 +38,17 @@ def farewell(board: Board, loaded: Loaded, log: Path, code: int) -> RenderableTy
     table.add_row("run", f"{board.cycles} cycles, {board.fills} fills, {board.errors} errors; {resting}")
     table.add_row("journal", shown_url(database_url).removeprefix("sqlite:///"))
     table.add_row("log", str(log))
-    table.add_row("next", Text(f"{before}trader performance   (or trades, orders, replay last)", "cyan"))
+    table.add_row("next", Text(f"{before}{_as_typed()} performance   (or trades, orders, replay last)", "cyan"))
     head = Text("stopped" if code == 0 else f"stopped with exit code {code}", "bold green" if code == 0 else "bold red")
     return Group(head, table)
+
+
+def _as_typed() -> str:
+    """`trader` where that would be found, else the path that it was started by."""
+    started = Path(sys.argv[0])
+    if started.name != "trader" or shutil.which("trader"):
+        return "trader"
+    return str(started)
 
 
 def save_picture(board: Board, path: Path) -> None:

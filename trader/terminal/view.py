@@ -36,6 +36,7 @@ from trader.terminal.view_parts import (
 
 REFRESH_S = 0.25
 MOST_ORDERS = 6
+LEAST_TABLE = 80  # columns; below it an order is a line that is cut off, not columns that all are
 CHART_ROWS, LEAST_NEWS = 5, 8
 
 
@@ -134,17 +135,21 @@ def _chart(board: Board, width: int) -> RenderableType:
 def _orders(board: Board, width: int, count: int) -> RenderableType:
     orders = board.portfolio.orders[:count] if board.portfolio else ()
     table = Table.grid(padding=(0, 2), expand=False)
-    for right in (False, False, True, False, False, True, True):
+    for right in (False, False, True, False, False, True, True)[: 7 if width >= LEAST_TABLE else 1]:
         table.add_column(justify="right" if right else "left", no_wrap=True)
     for order in orders:
-        table.add_row(*_order_cells(board, order))
+        cells = _order_cells(board, order)
+        if width >= LEAST_TABLE:
+            table.add_row(*cells)
+        else:
+            table.add_row(Text(" ").join(cells[place] for place in (0, 1, 2, 3, 5, 6)))
     title = "open orders" if width < NARROW or not orders else "open orders, with how far the market is from them"
     if board.portfolio and len(board.portfolio.orders) > count:
         title += f" ({count} of {len(board.portfolio.orders)})"
     return _panel(title, table if orders else Text("none", "dim"))
 
 
-def _order_cells(board: Board, order: Order) -> Sequence[RenderableType]:
+def _order_cells(board: Board, order: Order) -> Sequence[Text]:
     purpose = purpose_of(order)
     colour = {Purpose.ENTRY: "cyan", Purpose.STOP: "red", Purpose.TARGET: "green"}.get(purpose or Purpose.KILL, "white")
     price, quote = order.stop_price or order.limit_price, board.quotes.get(order.symbol)

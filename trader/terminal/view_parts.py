@@ -124,10 +124,17 @@ def card(board: Board, symbol: Symbol, width: int) -> RenderableType:
     head = Text.assemble((f" {symbol!s:<9}", "bold"), _quote(quote), "   ")
     held = _position(position)
     forecast = _forecast(board, symbol, quote, width)
-    reason = (board.reasons.get(symbol, "no decision yet"), "italic dim")
+    reason = (_reason(board, symbol, position), "italic dim")
     why = Text.assemble(" " * 10, _exits(board, symbol, position), ("why  ", "dim"), reason)
     lines = [Text.assemble(head, held)] if width >= NARROW else [head, Text.assemble(" " * 10, held)]
     return _joined([*lines, forecast, why], width)
+
+
+def _reason(board: Board, symbol: Symbol, position: Position | None) -> str:
+    """Of the last decision, which may have been overtaken."""
+    reason = board.reasons.get(symbol, "no decision yet")
+    overtaken = " held: " in reason and (position is None or position.qty == 0)
+    return "left since the last decision" if overtaken else reason
 
 
 def _joined(lines: Sequence[Text], width: int) -> Text:

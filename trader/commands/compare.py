@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from settings.schema import Settings
     from trader.research.compare import Comparison
     from trader.research.simulate import Setup
+    from trader.research.unfinished import Unfinished
 
 COARSER = 50  # bfloat16's rounding moves kronos-nano's logits by up to 1.7% of their spread: 1% off can't be told there
 MARGIN = 2  # bars between the last forecast's horizon and the end of the data
@@ -62,6 +63,8 @@ def command(
     """Compare REFERENCE (eager) with CANDIDATE (compiled), for example `kronos kronos-compiled`.
 
     Either may carry settings of its own: `kronos,KRONOS_SAMPLE_COUNT=10`. Exit 1 where it is INCONCLUSIVE.
+
+    One that is cut off (Ctrl-C, a kill) goes on with the same command.
     """
     shared: dict[str, object] = {
         "trading_mode": "sim",
@@ -72,8 +75,9 @@ def command(
         "sim__seed": seed,
         "state_dir": state_dir,
     }
-    comparison, settings = _compared(reference, candidate, shared, cycles, generated=generated or not data)
+    comparison, settings, unfinished = _compared(reference, candidate, shared, cycles, generated=generated or not data)
     evidence = _kept(comparison, settings, out)
+    unfinished.forget()
     click.echo(evidence.read_text() if as_json else _shown(comparison))
     click.echo(f"evidence: {evidence}", err=True)
     if apply_it:
@@ -85,9 +89,10 @@ def command(
 
 def _compared(
     reference: str, candidate: str, shared: dict[str, object], cycles: int, *, generated: bool
-) -> tuple[Comparison, Settings]:
+) -> tuple[Comparison, Settings, Unfinished]:
     from trader.research.compare import compare
     from trader.research.rival_workers import RivalSpec, open_rival
+    from trader.research.unfinished import unfinished_of
 
     specs = [RivalSpec.parse(text) for text in (reference, candidate)]
     if reference == candidate:
@@ -96,15 +101,31 @@ def _compared(
     setup = _setup(settings[0], cycles)
     with ExitStack() as stack:
         first, second = (open_rival(spec, each, stack, whisper) for spec, each in zip(specs, settings, strict=True))
-        comparison = compare(
-            setup,
-            first,
-            second,
-            settings[0].compare,
-            tolerance=_tolerance(settings[0]),
-            progress=_progress(cycles),
-        )
-    return comparison, settings[0]
+        parts = (setup.market, setup.cycles, _tolerance(settings[0]))
+        unfinished = unfinished_of(settings, (first, second), parts, list(setup.market.data.values()))
+        with _going_on(unfinished, cycles):
+            comparison = compare(
+                setup,
+                first,
+                second,
+                settings[0].compare,
+                tolerance=_tolerance(settings[0]),
+                progress=_progress(cycles),
+                unfinished=unfinished,
+            )
+    return comparison, settings[0], unfinished
+
+
+@contextmanager
+def _going_on(unfinished: Unfinished, cycles: int) -> Iterator[None]:
+    """Says where a comparison goes on, and, where it is interrupted, that it can."""
+    if len(unfinished):
+        whisper(f"going on: {len(unfinished)} of {cycles} cycles were asked in an earlier sitting")
+    try:
+        yield
+    except KeyboardInterrupt:
+        whisper(f"interrupted: {len(unfinished)} of {cycles} cycles are kept; the same command goes on there")
+        raise
 
 
 def _settings_of_rival(flags: dict[str, object], generated: bool) -> Settings:

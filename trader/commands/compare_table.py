@@ -31,6 +31,8 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         f"{', '.join(comparison.symbols)} {comparison.timeframe}, {comparison.start:%Y-%m-%d %H:%M}Z to "
         f"{comparison.end:%Y-%m-%d %H:%M}Z, {comparison.questions} cycles asked of both in turns"
     )
+    if comparison.earlier_cycles:
+        yield f"of the cycles, {comparison.earlier_cycles} were asked in an earlier sitting"
     yield ""
     yield from _arms(comparison.reference, comparison.candidate)
     yield ""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecasters.compile_report import CompileReport
 from forecasters.likeness import Likeness, Tolerance, likeness
-from forecasters.types import CLOSE, HIGH, LOW, TAG, Forecast
+from forecasters.types import CLOSE, HIGH, LOW, TAG, Context, Forecast
 from settings.research import Compare
 from trader.core.types import Symbol, Timeframe
 from trader.exchange.files import to_micros
@@ -32,6 +32,7 @@ from trader.research.rivals import Interleaved, Recorded, Rival
 from trader.research.scores import quantile_score
 from trader.research.simulate import Recording, Setup, opened, simulate
 from trader.research.teacher import Teaching, taught
+from trader.research.unfinished import Toll, Unfinished
 from trader.research.verdict import ArmEvidence, Evidence, Verdict, decide
 
 Floats = NDArray[np.float64]
@@ -79,6 +80,7 @@ class Comparison:
     agreement      share of them that came out the same
     difference     the largest one of a quantile, as a share of the forecast's width
     teacher_forced  the networks' raw outputs, given the same past
+    earlier_cycles  of the questions, those that an earlier sitting of the same comparison had asked
     """
 
     at: datetime
@@ -100,6 +102,7 @@ class Comparison:
     sharpe_change: Interval | None
     rule: Mapping[str, float]
     verdict: Verdict
+    earlier_cycles: int = 0
 
 
 def compare(
@@ -110,19 +113,21 @@ def compare(
     *,
     tolerance: Tolerance,
     progress: Progress = lambda done: None,
+    unfinished: Unfinished | None = None,
 ) -> Comparison:
     """Ask both, backtest both, judge. The arms are warm; `progress` is told the questions asked so far.
 
+    unfinished  what earlier sittings have asked; what this one asks is added to it
     Raises ConfigurationError where the data does not fit, and whatever is a bug.
     """
-    pair = Interleaved(reference, candidate)
-    before = {rival.name: rival.report() for rival in (reference, candidate)}
+    pair, before = _pair(reference, candidate, unfinished), [rival.report() for rival in (reference, candidate)]
     run = simulate(setup, pair, before_cycle=lambda trader, bar_close: progress(pair.questions))
     again = simulate(setup, Recorded(candidate))
     market = opened(setup.market)
+    tolls = (Toll(), Toll()) if unfinished is None else unfinished.earlier
     results = [
-        _result(rival, done, market, _since(before[rival.name], rival.report()))
-        for rival, done in ((reference, run), (candidate, again))
+        _result(rival, done, market, toll.on(_since(first, rival.report())), toll)
+        for rival, done, first, toll in zip((reference, candidate), (run, again), before, tolls, strict=True)
     ]
     alike = _alike(reference, candidate, tolerance)
     teaching = taught(reference, candidate, pair.kept, tolerance.outputs)  # last: it compiles what does not serve
@@ -146,11 +151,26 @@ def compare(
         return_change=_return_change(run, again),
         sharpe_change=_sharpe_change(run, again),
         rule=rule.model_dump(),
+        earlier_cycles=0 if unfinished is None else unfinished.taken,
         verdict=decide(_evidence(pair, results, alike, teaching, (speed, interval), tolerance), rule),
     )
 
 
 # ---- the arms ----
+
+
+def _pair(reference: Rival, candidate: Rival, unfinished: Unfinished | None) -> Interleaved:
+    """Asked what no earlier sitting knows, and what they answer now is kept for a later one."""
+    if unfinished is None:
+        return Interleaved(reference, candidate)
+    rivals = (reference, candidate)
+    before = [rival.report() for rival in rivals]
+
+    def keep(number: int, contexts: Sequence[Context]) -> None:
+        reports = [_since(first, rival.report()) for first, rival in zip(before, rivals, strict=True)]
+        unfinished.keep(number, contexts, rivals, reports)
+
+    return Interleaved(*rivals, tell=lambda number, contexts: unfinished.of(number, contexts, rivals), on_done=keep)
 
 
 def _since(before: CompileReport | None, after: CompileReport | None) -> CompileReport | None:
@@ -160,7 +180,7 @@ def _since(before: CompileReport | None, after: CompileReport | None) -> Compile
     return replace(after, recompiles=max(after.recompiles, after.frames - before.frames))
 
 
-def _result(rival: Rival, run: Recording, market: Market, report: CompileReport | None) -> RivalResult:
+def _result(rival: Rival, run: Recording, market: Market, report: CompileReport | None, toll: Toll) -> RivalResult:
     figures = _figures(run)
     mae, crps = _scores(rival, market, run)
     seconds = np.array(list(rival.seconds.values()))
@@ -175,7 +195,7 @@ def _result(rival: Rival, run: Recording, market: Market, report: CompileReport 
         p99_s=float(np.quantile(seconds, 0.99)) if len(seconds) else None,
         warm_up_s=rival.warm_up_s,
         report=report,
-        memory_mb=rival.memory(),
+        memory_mb=max((mb for mb in (rival.memory(), toll.memory_mb) if mb), default=None),
         mae=mae,
         crps=crps,
         trades=None if figures is None else figures.trades,

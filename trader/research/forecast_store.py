@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import time
 from collections import OrderedDict
@@ -244,6 +245,33 @@ class StoredForecaster:
 
 
 # ---- rows ----
+
+
+def packed(forecasts: Sequence[tuple[Question, Forecast]]) -> bytes:
+    """As one part, for a file of another kind; the tags of the symbols are left out."""
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(_table([_row(q, Kept(forecast=forecast)) for q, forecast in forecasts]), sink, compression="lz4")
+    return sink.getvalue()
+
+
+def unpacked(part: bytes) -> list[tuple[Question, Forecast]]:
+    """Raises ValueError where these bytes hold anything else than sound forecasts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(part))
+        rows = zip(*(table.column(name).to_pylist() for name in _INDEX), strict=True)
+        questions = [Question(series=s, origin=o.astimezone(UTC), horizon=h, data=d) for s, o, h, d in rows]
+        whole = _Part(table)
+        found = [(question, whole.kept(question, row).forecast) for row, question in enumerate(questions)]
+    except (OSError, KeyError, TypeError, AssertionError, pa.ArrowException, ForecastError) as error:
+        raise ValueError(f"no forecasts: {error}") from error
+    if any(forecast is None for _, forecast in found):
+        raise ValueError("a question without its forecast")
+    return [(question, forecast) for question, forecast in found if forecast is not None]
 
 
 def _name_of(questions: Sequence[Question]) -> str:

@@ -24,7 +24,17 @@ from forecasters.types import Context, Forecast
 from trader.research.forecast_key import Question, question_of
 
 FAILURES_KEPT = 20
+Tell = Callable[[int, Sequence[Context]], "tuple[Answered, Answered] | None"]
 _KEPT = 48  # questions, at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What came of one question: the forecasts by symbol and how long they took, or why it failed."""
+
+    forecasts: Mapping[str, Forecast]
+    seconds: float
+    failure: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +50,7 @@ class Rival:
     failures   the first of them, a line each; `failed` counts all
     misplaced  answers that were of other bars, or another question's
     warm_up_s  until it was ready, as its caller waited
+    last       what came of the question that was asked last
     """
 
     name: str
@@ -57,6 +68,7 @@ class Rival:
     misplaced: int = 0
     model: str = ""
     warm_up_s: float | None = None
+    last: Answered | None = None
     _inputs: list[str] = field(default_factory=list)
     _seen: dict[bytes, Question] = field(default_factory=dict)
 
@@ -65,25 +77,31 @@ class Rival:
         """Hash of all that it was asked, in order."""
         return hashlib.blake2b("\n".join(self._inputs).encode(), digest_size=16).hexdigest()
 
-    def ask(self, number: int, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
-        """Its forecasts, none where it failed."""
+    def ask(self, number: int, contexts: Sequence[Context], known: Answered | None = None) -> Mapping[str, Forecast]:
+        """Its forecasts, none where it failed. `known`: what came of this very question before; judged all the same."""
         questions = {context.symbol: question_of(context) for context in contexts}
         self.asked += len(contexts)
         self._inputs += [repr(question) for question in questions.values()]
-        started = time.perf_counter()
-        try:
-            found = self.forecaster.forecast(contexts)
-        except ForecastError as error:
-            self.fail(error.reason)
+        self.last = known if known is not None else self._asked(contexts)
+        if self.last.failure:
+            self.fail(self.last.failure)
             return {}
-        self.seconds[number] = time.perf_counter() - started
+        self.seconds[number] = self.last.seconds
         for context in contexts:
-            forecast = found.get(context.symbol)
+            forecast = self.last.forecasts.get(context.symbol)
             if forecast is None:
                 self.fail(f"{context.symbol}: no forecast")
             else:
                 self._take(questions[context.symbol], context, forecast)
-        return found
+        return self.last.forecasts
+
+    def _asked(self, contexts: Sequence[Context]) -> Answered:
+        started = time.perf_counter()
+        try:
+            found = self.forecaster.forecast(contexts)
+        except ForecastError as error:
+            return Answered(forecasts={}, seconds=0.0, failure=error.reason or type(error).__name__)
+        return Answered(forecasts=found, seconds=time.perf_counter() - started)
 
     def fail(self, reason: str) -> None:
         """Something that a sound forecaster would not have done."""
@@ -113,13 +131,23 @@ class Rival:
 class Interleaved:
     """A Forecaster over two rivals. What the reference says is the answer.
 
-    kept  the contexts of some of the questions, evenly spread over all of them
+    kept     the contexts of some of the questions, evenly spread over all of them
+    tell     what both answered a question in an earlier sitting, None where it is to be asked
+    on_done  told of each question that was asked now, by its number, once both have answered
     """
 
-    def __init__(self, reference: Rival, candidate: Rival) -> None:
+    def __init__(
+        self,
+        reference: Rival,
+        candidate: Rival,
+        *,
+        tell: Tell = lambda number, contexts: None,
+        on_done: Callable[[int, Sequence[Context]], None] = lambda number, contexts: None,
+    ) -> None:
         self.name = reference.name
         self.reference, self.candidate = reference, candidate
         self.questions = 0
+        self._tell, self._on_done = tell, on_done
         self.kept: list[Sequence[Context]] = []
         self._every = 1
 
@@ -127,11 +155,15 @@ class Interleaved:
         """Whoever made the rivals warmed them up: what that takes is part of what is compared."""
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        known = self._tell(self.questions, contexts)
+        first, second = (None, None) if known is None else known
         if self.questions % 2:
-            self.candidate.ask(self.questions, contexts)
-        found = self.reference.ask(self.questions, contexts)
+            self.candidate.ask(self.questions, contexts, second)
+        found = self.reference.ask(self.questions, contexts, first)
         if not self.questions % 2:
-            self.candidate.ask(self.questions, contexts)
+            self.candidate.ask(self.questions, contexts, second)
+        if known is None:
+            self._on_done(self.questions, contexts)
         self._keep(contexts)
         self.questions += 1
         return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,21 +38,38 @@ def use_cache_folder(wanted: str, inductor: str = "") -> CacheFolder:
     """Tells the compilers where to keep what they make: for this process and those that it starts.
 
     wanted    a folder, made if need be; one that can't be written is replaced, never fatal. Empty: the user's own
-    inductor  the folder of torch's own compiler; empty: `inductor` in the first
+    inductor  the folder of torch's own compiler; empty: `inductor` in the first, in it one for each kind of processor
     To be called before anything is compiled.
     """
     places = [Path(wanted).expanduser()] if wanted else []
     places.append(_users_own(os.environ))
     path, problems = _first_writable(places)
-    own = Path(inductor).expanduser() if inductor else path / "inductor"
+    default = path / "inductor" / processor()  # it is told to use all that this processor can do
+    own = Path(inductor).expanduser() if inductor else default
     refused = _why_not(own)
     if refused:
         problems.append(f"{own} can't be written ({refused})")
-        own = path / "inductor"
+        own = default
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(own)
     os.environ["TRITON_CACHE_DIR"] = str(path / "triton")
     problem = f"{'; '.join(problems)}: compiled code is kept in {path} instead" if problems else ""
     return CacheFolder(path=path, problem=problem)
+
+
+def processor() -> str:
+    """A name for all that this processor can do: one that can do other things has another."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    return f"{platform.machine()}-{_abilities(lines)}"
+
+
+def _abilities(lines: Sequence[str]) -> str:
+    """Of /proc/cpuinfo, without what changes from core to core and from moment to moment."""
+    telling = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU ")
+    told = {line for line in lines if line.startswith(telling)} or set(lines)
+    return hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()[:12]
 
 
 def _first_writable(places: list[Path]) -> tuple[Path, list[str]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from ctypes import CDLL, c_float, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from forecasters.toolchain import processor
 
 _FOLDER = Path(__file__).with_name("kernels")
 _FILES = ("lanes.cpp", "attention.cpp", "products.cpp", "network.cpp")  # one source, in this order
@@ -65,14 +65,3 @@ def kernel(name: str, dtype: torch.dtype) -> Any:
 def source() -> str:
     """Its first line names the processor: the compiler's flags say `native`, and a cache folder may be shared."""
     return "\n".join([f"// for {processor()}", *((_FOLDER / name).read_text(encoding="utf-8") for name in _FILES)])
-
-
-def processor() -> str:
-    """A name for all that this processor can do; others that can do other things have another."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    told = {line for line in lines if line.startswith(("vendor_id", "cpu family", "model", "flags", "Features", "CPU"))}
-    stable = sorted(line for line in told if not line.startswith("CPU MHz"))
-    return f"{platform.machine()} {hashlib.sha256(chr(10).join(stable).encode()).hexdigest()[:16]}"

@@ -9,7 +9,7 @@ import pytest
 
 from forecasters import registry
 from forecasters.marker import Marker
-from forecasters.toolchain import missing_tools, use_cache_folder
+from forecasters.toolchain import _abilities, missing_tools, processor, use_cache_folder
 
 FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
@@ -49,7 +49,17 @@ def test_the_menu_says_what_the_compiled_backends_lack(monkeypatch: pytest.Monke
 def test_a_folder_that_can_be_written_is_used_by_both_compilers(tmp_path: Path) -> None:
     used = use_cache_folder(str(tmp_path / "compiled"))
     assert (used.path, used.problem) == (tmp_path / "compiled", "")
-    assert [os.environ[name] for name in FOLDERS] == [f"{used.path}/inductor", f"{used.path}/triton"]
+    assert [os.environ[name] for name in FOLDERS] == [f"{used.path}/inductor/{processor()}", f"{used.path}/triton"]
+
+
+def test_code_for_one_kind_of_processor_is_not_found_by_another() -> None:
+    """Nor is it made anew for each core or clock."""
+    newer = ["processor : 0", "cpu MHz : 2600.1", "model name : Any", "flags : avx2 avx512f"]
+    same = ["processor : 1", "cpu MHz : 3100.7", "model name : Any", "flags : avx2 avx512f"]
+    older = [*newer[:3], "flags : avx2"]
+    assert _abilities(newer) == _abilities(same)
+    assert _abilities(newer) != _abilities(older)
+    assert processor() == processor()
 
 
 def test_torchs_own_folder_may_lie_elsewhere(tmp_path: Path) -> None:
@@ -65,7 +75,7 @@ def test_a_folder_that_cannot_be_written_is_named_and_replaced(tmp_path: Path) -
     assert f"{tmp_path}/vfast/compiled can't be written (Not a directory)" in used.problem
     assert f"{tmp_path}/vfast/inductor can't be written" in used.problem
     assert f"is kept in {used.path} instead" in used.problem
-    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == f"{used.path}/inductor"
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == f"{used.path}/inductor/{processor()}"
 
 
 def test_where_no_folder_can_be_written_it_is_a_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

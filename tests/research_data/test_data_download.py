@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -138,19 +139,107 @@ def test_an_end_in_the_middle_keeps_what_has_come_and_the_next_call_goes_on(tmp_
     assert len(store.series(BTC, QUARTER)) == 67
 
 
-def test_an_end_before_what_is_stored_leaves_no_hole(tmp_path: Path) -> None:
+def newest_first(page: Any) -> Any:
+    for rows in page.values():
+        if isinstance(rows, dict):
+            rows["BTC/USD"].reverse()
+    return page
+
+
+def test_what_lies_before_comes_backwards_and_an_end_in_its_middle_leaves_no_hole(tmp_path: Path) -> None:
     store, later = BarStore(tmp_path), wanted(start=START + timedelta(minutes=15) * 100)
     with wire(reply(200, page_of(100, 20, None))) as venue:
         downloader(venue.url).bars(store, later)
     with (
-        wire(reply(200, page_of(0, 50, "more")), reply(400, {"message": "no"})) as venue,
-        pytest.raises(VenueUnreachable),
+        wire(reply(200, newest_first(page_of(60, 40, "more"))), reply(400, {"message": "no"})) as venue,
+        pytest.raises(VenueUnreachable, match="what has come is kept"),
     ):
         downloader(venue.url).bars(store, wanted())
-    assert len(store.series(BTC, QUARTER)) == 20
-    with wire(reply(200, page_of(0, 100, None)), reply(200, page_of(117, 3, None))) as venue:
-        assert downloader(venue.url).bars(store, wanted()).rows == 100
+    assert asked_of(venue, 0)["sort"] == ["desc"]
+    assert len(store.series(BTC, QUARTER)) == 60
+    with wire(reply(200, newest_first(page_of(0, 60, None))), reply(200, page_of(117, 3, None))) as venue:
+        assert downloader(venue.url).bars(store, wanted()).rows == 60
+        assert asked_of(venue, 0)["end"] == ["2024-01-01T14:45:00.000000Z"]
     assert len(store.series(BTC, QUARTER)) == 120
+
+
+def test_pages_in_another_order_than_was_asked_for_are_refused(tmp_path: Path) -> None:
+    store, later = BarStore(tmp_path), wanted(start=START + timedelta(minutes=15) * 100)
+    with wire(reply(200, page_of(100, 20, None))) as venue:
+        downloader(venue.url).bars(store, later)
+    with wire(reply(200, page_of(0, 50, "more"))) as venue, pytest.raises(VenueUnreachable, match="newest first"):
+        downloader(venue.url).bars(store, wanted())
+    assert len(store.series(BTC, QUARTER)) == 20
+
+
+def quotes_page(first: int, count: int, token: str | None) -> Any:
+    rows = [
+        {"t": (START + timedelta(seconds=n)).isoformat().replace("+00:00", "Z"), "bp": 10, "ap": 11, "bs": n, "as": n}
+        for n in range(first, first + count)
+    ]
+    return {"quotes": {"BTC/USD": rows}, "next_page_token": token}
+
+
+def test_quotes_before_what_is_stored_come_backwards_and_go_on_after_an_end(tmp_path: Path) -> None:
+    store = QuoteStore(tmp_path)
+    with wire(reply(200, quotes_page(100, 20, None))) as venue:
+        downloader(venue.url).quotes(store, wanted(start=START + timedelta(seconds=100)))
+    with (
+        wire(reply(200, newest_first(quotes_page(60, 40, "more"))), reply(400, {"message": "no"})) as venue,
+        pytest.raises(VenueUnreachable, match="what has come is kept"),
+    ):
+        downloader(venue.url).quotes(store, wanted())
+    assert asked_of(venue, 0)["end"] == ["2024-01-01T00:01:39.999999Z"]
+    with wire(
+        reply(200, newest_first(quotes_page(30, 30, "more"))),
+        reply(200, newest_first(quotes_page(0, 30, None))),
+        reply(200, quotes_page(120, 5, None)),
+    ) as venue:
+        assert downloader(venue.url).quotes(store, wanted()).rows == 65
+        assert asked_of(venue, 0)["end"] == ["2024-01-01T00:00:59.999999Z"]
+        assert asked_of(venue, 2)["start"] == ["2024-01-01T00:01:59.000001Z"]
+    rows = store.rows(BTC)
+    assert rows is not None
+    assert rows.bid_size.tolist() == list(range(125))
+    assert (np.diff(rows.times) == 1_000_000).all()
+
+
+def test_quotes_in_pieces_are_those_of_one_download(exchange: Running, tmp_path: Path) -> None:
+    loader, shares = downloader(exchange.url), list[float]()
+    pieces, whole = QuoteStore(tmp_path / "pieces"), QuoteStore(tmp_path / "whole")
+    start, middle = NOW - timedelta(days=3), NOW - timedelta(days=2)
+    loader.quotes(pieces, wanted(start=middle, end=NOW - timedelta(days=1)))
+    loader.quotes(pieces, wanted(start=start), lambda what, share: shares.append(share))
+    count = loader.quotes(whole, wanted(start=start)).rows
+    ours, theirs = pieces.rows(BTC), whole.rows(BTC)
+    assert ours is not None
+    assert theirs is not None
+    assert len(ours) == len(theirs) == count > 300
+    for name in ("times", "bid", "ask", "bid_size", "ask_size"):
+        assert np.array_equal(getattr(ours, name), getattr(theirs, name))
+    assert shares == sorted(shares)
+    assert pieces.span(BTC) == whole.span(BTC)
+    assert loader.quotes(pieces, wanted(start=start)).rows == 0
+
+
+def test_quotes_without_a_start_only_go_on(exchange: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("ALPACA_DATA_URL", exchange.url)
+    monkeypatch.chdir(tmp_path)
+    usual = ["data", "download", "--quotes", "--symbols", "BTC/USD", "--json"]
+    found = []
+    for more in (["--from", "2024-01-31", "--to", "2024-01-31T12:00:00"], [], ["--from", "2024-01-30"]):
+        done = CliRunner().invoke(cli, [*usual, *more], standalone_mode=False)
+        assert done.return_value == 0
+        found.append((json.loads(done.stdout)[0]["new_rows"], QuoteStore(tmp_path / "quotes").span(BTC)))
+    (first, begun), (then, longer), (back, whole) = found
+    assert first > 0 < then
+    assert back > 0
+    assert begun is not None
+    assert longer is not None
+    assert whole is not None
+    assert begun[0] == longer[0] > whole[0]
+    assert begun[1] < longer[1] == whole[1]
 
 
 def test_what_is_stored_is_replaced_only_once_all_has_come(tmp_path: Path) -> None:

@@ -147,9 +147,10 @@ def download_all(settings: Settings, wish: DownloadWish, as_json: bool) -> int:
     done: list[Downloaded] = []
     with nullcontext(None) if as_json else _progress() as listener:
         for symbol in symbols:
-            stored = bars.entry(symbol, timeframe) if not wish.quotes else None
             end = _utc(wish.end) or datetime.now(UTC)
-            usual = end - YEAR if stored is None else stored.first if wish.replace else stored.last
+            entry = None if wish.quotes else bars.entry(symbol, timeframe)
+            stored = quotes.span(symbol) if wish.quotes else None if entry is None else (entry.first, entry.last)
+            usual = end - YEAR if stored is None else stored[0] if wish.replace else stored[1]
             wanted = Wanted(symbol=symbol, timeframe=timeframe, start=_utc(wish.start) or usual, end=end)
             if wish.quotes:
                 done.append(downloader.quotes(quotes, wanted, listener, anew=wish.replace))

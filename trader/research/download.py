@@ -1,7 +1,7 @@
 """Bars and quotes from Alpaca's data API into the store, page by page: stop it at any time, and it goes on there.
 
 Crypto needs no keys. Requests keep to REQUESTS_PER_MINUTE; what has come is written as it grows, so that an end in the
-middle costs little.
+middle costs little. What lies before the stored series is asked for newest first, so that it grows without a hole.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from trader.research.store import BarStore
 from trader.research.table_reading import FIELDS, NO_TIME, RawBars
 
 PAGE = 10_000  # the venue's largest
+_INSTANT = timedelta(microseconds=1)
 _SAVE_EVERY = 50_000  # rows, and more the more there are: each save writes the whole series
 _OVERLAP = 3  # bars asked for again: a correction, or a split since, is noticed
 
@@ -97,11 +98,13 @@ class Downloader:
         collected = _Collected(store=store, wanted=wanted, columns=have)
         params = {"timeframe": str(wanted.timeframe)} | self._of_class(wanted.symbol, adjusted=True)
         try:
+            collected.holds = anew
             for place, (start, end) in enumerate(spans):
-                collected.holds = anew or place + 1 < len(spans)
-                for rows in self._pages("bars", wanted.symbol, params, start, end):
+                backwards = place + 1 < len(spans)
+                for rows in self._pages("bars", wanted.symbol, params, start, end, backwards=backwards):
                     collected.add(rows)
-                    _tell(listener, f"{wanted.symbol} {wanted.timeframe}", wanted, collected.reached)
+                    reached = start + (end - collected.first) if backwards else collected.reached
+                    _tell(listener, f"{wanted.symbol} {wanted.timeframe}", wanted, reached)
             collected.holds = False
         finally:
             collected.save()
@@ -117,31 +120,28 @@ class Downloader:
     def quotes(
         self, store: QuoteStore, wanted: Wanted, listener: Listener | None = None, *, anew: bool = False
     ) -> Downloaded:
-        """Each change of the best bid and ask, into the store, behind what it has; `anew`: in its place, once complete.
+        """Each change of the best bid and ask, into the store, around what it has; `anew`: in its place, once complete.
 
         `wanted.timeframe` is not used.
         """
         have = None if anew else store.rows(wanted.symbol)
-        resumed = None if have is None else from_micros(int(have.times[-1]))
-        start = wanted.start if resumed is None else max(wanted.start, resumed + timedelta(microseconds=1))
-        fresh: list[QuoteRows] = []
-        count = saved = 0
-        complete = False
+        gathered = _Gathered(store=store, symbol=wanted.symbol, rows=have, holds=anew)
+        what, params = f"{wanted.symbol} quotes", self._of_class(wanted.symbol)
+        first, last = (None, None) if have is None else _ends_of(have)
         try:
-            for rows in self._pages("quotes", wanted.symbol, self._of_class(wanted.symbol), start, wanted.end):
-                part = _quote_rows(rows)
-                if not len(part):
-                    continue
-                fresh.append(part)
-                count += len(part)
-                _tell(listener, f"{wanted.symbol} quotes", wanted, from_micros(int(part.times[-1])))
-                if not anew and count - saved >= max(_SAVE_EVERY, saved):
-                    have, fresh, saved = store.write(wanted.symbol, have, fresh), [], count
-            complete = True
+            if first is not None and wanted.start < first:
+                end = first - _INSTANT
+                for rows in self._pages("quotes", wanted.symbol, params, wanted.start, end, backwards=True):
+                    if oldest := gathered.before(_quote_rows(rows)):
+                        _tell(listener, what, wanted, wanted.start + (first - oldest))
+            start = wanted.start if last is None else max(wanted.start, last + _INSTANT)
+            for rows in self._pages("quotes", wanted.symbol, params, start, wanted.end):
+                if newest := gathered.after(_quote_rows(rows)):
+                    _tell(listener, what, wanted, newest)
+            gathered.holds = False
         finally:
-            if fresh and (complete or not anew):
-                store.write(wanted.symbol, have, fresh)
-        return Downloaded(symbol=wanted.symbol, what="quotes", rows=count, resumed_at=resumed)
+            gathered.save()
+        return Downloaded(symbol=wanted.symbol, what="quotes", rows=gathered.count, resumed_at=last)
 
     def _of_class(self, symbol: Symbol, *, adjusted: bool = False) -> dict[str, str]:
         if symbol.asset_class is AssetClass.CRYPTO:
@@ -150,16 +150,23 @@ class Downloader:
         return feed | {"adjustment": self._adjustment} if adjusted else feed
 
     def _pages(
-        self, what: str, symbol: Symbol, params: Mapping[str, str], start: datetime, end: datetime
+        self,
+        what: str,
+        symbol: Symbol,
+        params: Mapping[str, str],
+        start: datetime,
+        end: datetime,
+        *,
+        backwards: bool = False,
     ) -> Iterator[list[Any]]:
-        """Each page that has rows, oldest first."""
+        """Each page that has rows, the oldest first, or the newest; in a page always the oldest row first."""
         if end < start:
             return
         crypto = symbol.asset_class is AssetClass.CRYPTO
         path = f"/crypto/us/{what}" if crypto else f"/stocks/{what}"
         fetch = self._clients.crypto_data if crypto else self._clients.stock_data
         query = {"symbols": str(symbol), "start": _stamp(start), "end": _stamp(end), "limit": str(self._page)}
-        query |= {"sort": "asc", **params}
+        query |= {"sort": "desc" if backwards else "asc", **params}
         while True:
             self._pace()
             try:
@@ -168,7 +175,7 @@ class Downloader:
                 raise VenueUnreachable(f"{symbol}: {error}; what has come is kept: run it again to go on") from error
             rows = _rows_of(body, what, symbol)
             if rows:
-                yield rows
+                yield _turned(rows, what, symbol) if backwards else rows
             token = body.get("next_page_token")
             if not token:
                 return
@@ -179,7 +186,7 @@ class Downloader:
 class _Collected:
     """What has come of one series. Mutable on purpose: it grows page by page.
 
-    holds  nothing is written yet: it would leave a hole before what is stored, or replace a whole series with a part
+    holds  nothing is written yet: it would replace a whole series with a part
     """
 
     store: BarStore
@@ -188,6 +195,10 @@ class _Collected:
     holds: bool = False
     unsaved: int = 0
     bad: list[BadRow] = field(default_factory=list)
+
+    @property
+    def first(self) -> datetime:
+        return self.wanted.start if not self.columns else from_micros(int(self.columns.times[0]))
 
     @property
     def reached(self) -> datetime:
@@ -206,6 +217,47 @@ class _Collected:
         if self.unsaved and not self.holds and self.columns is not None and len(self.columns) > 1:
             self.store.write(self.wanted.symbol, self.wanted.timeframe, self.columns, source="alpaca")
             self.unsaved = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Gathered:
+    """The quotes of one symbol. Mutable on purpose: they grow page by page, at both ends.
+
+    holds  nothing is written yet: it would replace a whole series with a part
+    """
+
+    store: QuoteStore
+    symbol: Symbol
+    rows: QuoteRows | None
+    holds: bool
+    count: int = 0
+    saved: int = 0
+    earlier: list[QuoteRows] = field(default_factory=list)  # not written yet, the newest page first
+    later: list[QuoteRows] = field(default_factory=list)  # likewise, the oldest first
+
+    def before(self, part: QuoteRows) -> datetime | None:
+        """When the first of them was; None where there is none."""
+        return self._add(self.earlier, part, 0)
+
+    def after(self, part: QuoteRows) -> datetime | None:
+        """When the last of them was; None where there is none."""
+        return self._add(self.later, part, -1)
+
+    def _add(self, parts: list[QuoteRows], part: QuoteRows, place: int) -> datetime | None:
+        if not len(part):
+            return None
+        parts.append(part)
+        self.count += len(part)
+        if self.count - self.saved >= max(_SAVE_EVERY, self.saved):
+            self.save()
+        return from_micros(int(part.times[place]))
+
+    def save(self) -> None:
+        if self.holds or not (self.earlier or self.later):
+            return
+        stored = [] if self.rows is None else [self.rows]
+        self.rows = self.store.write(self.symbol, None, [*reversed(self.earlier), *stored, *self.later])
+        self.earlier, self.later, self.saved = [], [], self.count
 
 
 def _quote_rows(rows: Sequence[Any]) -> QuoteRows:
@@ -260,6 +312,18 @@ def _rows_of(body: Any, what: str, symbol: Symbol) -> list[Any]:
     if rows is not None and not isinstance(rows, list):
         raise VenueUnreachable(f"{symbol}: the venue's {what} are not a list: {str(rows)[:80]}")
     return rows or []
+
+
+def _ends_of(rows: QuoteRows) -> tuple[datetime, datetime]:
+    return from_micros(int(rows.times[0])), from_micros(int(rows.times[-1]))
+
+
+def _turned(rows: list[Any], what: str, symbol: Symbol) -> list[Any]:
+    """The oldest first. Of a page that is in any other order nobody knows what lies between it and the next one."""
+    times = _moments([str(_field(row, "t")) for row in rows])
+    if (np.diff(times[times != NO_TIME]) > 0).any():
+        raise VenueUnreachable(f"{symbol}: the venue's {what} are not the newest first, as they were asked for")
+    return rows[::-1]
 
 
 def _tell(listener: Listener | None, what: str, wanted: Wanted, reached: datetime) -> None:

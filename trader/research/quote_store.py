@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from trader.core.types import Symbol
 from trader.errors import ConfigurationError
+from trader.exchange.files import from_micros
 from trader.research.store import write_atomically
 
 if TYPE_CHECKING:
@@ -53,6 +55,15 @@ class QuoteStore:
     def entries(self) -> list[tuple[Symbol, Path]]:
         names = [(path.name.partition("__")[0].replace("-", "/"), path) for path in self.root.glob("*__tick.parquet")]
         return sorted((Symbol(name), path) for name, path in names)
+
+    def span(self, symbol: Symbol) -> tuple[datetime, datetime] | None:
+        """When the first and the last of them were; None where there are none. Raises as `rows`."""
+        rows = self.rows(symbol)
+        return (
+            None
+            if rows is None or not len(rows)
+            else (from_micros(int(rows.times[0])), from_micros(int(rows.times[-1])))
+        )
 
     def rows(self, symbol: Symbol) -> QuoteRows | None:
         """All of them, or None. Raises ConfigurationError where the file can't be read."""

@@ -214,7 +214,7 @@ def test_quotes_in_pieces_are_those_of_one_download(exchange: Running, tmp_path:
     ours, theirs = pieces.rows(BTC), whole.rows(BTC)
     assert ours is not None
     assert theirs is not None
-    assert len(ours) == len(theirs) == count > 300
+    assert len(ours) == len(theirs) == count > 200
     for name in ("times", "bid", "ask", "bid_size", "ask_size"):
         assert np.array_equal(getattr(ours, name), getattr(theirs, name))
     assert shares == sorted(shares)

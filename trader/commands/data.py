@@ -73,7 +73,10 @@ def download(
     replace: bool,
     as_json: bool,
 ) -> int:
-    """Bars or quotes from Alpaca; crypto needs no keys. Ctrl-C keeps what has come, the next call goes on there."""
+    """Bars or quotes from Alpaca; crypto needs no keys. Ctrl-C keeps what has come, the next call goes on there.
+
+    A --from before what is stored fills in what is missing there.
+    """
     from trader.research.data_view import DownloadWish, download_all
 
     wish = DownloadWish(start=start, end=end, quotes=quotes, adjustment=adjustment, replace=replace)

@@ -59,11 +59,9 @@ class QuoteStore:
     def span(self, symbol: Symbol) -> tuple[datetime, datetime] | None:
         """When the first and the last of them were; None where there are none. Raises as `rows`."""
         rows = self.rows(symbol)
-        return (
-            None
-            if rows is None or not len(rows)
-            else (from_micros(int(rows.times[0])), from_micros(int(rows.times[-1])))
-        )
+        if rows is None or not len(rows):
+            return None
+        return from_micros(int(rows.times[0])), from_micros(int(rows.times[-1]))
 
     def rows(self, symbol: Symbol) -> QuoteRows | None:
         """All of them, or None. Raises ConfigurationError where the file can't be read."""

@@ -126,7 +126,11 @@ class Credentials(Source):
         folder = self.inputs.environ.get("CREDENTIALS_DIRECTORY")
         if not folder or not os.path.isdir(folder):
             return
-        for path in sorted(Path(folder).iterdir()):
+        try:
+            paths = sorted(Path(folder).iterdir())
+        except OSError as error:
+            raise SettingsError([f"CREDENTIALS_DIRECTORY={folder}: {error.strerror}; right: readable here"]) from None
+        for path in paths:
             try:
                 value = path.read_text(encoding="utf-8").strip("\r\n") if canonical(path.name.upper()) else ""
             except (OSError, UnicodeDecodeError):

@@ -59,7 +59,7 @@ def _fill_standard_streams() -> None:
 def _remedy(number: int | None) -> str:
     if number in (errno.ENOSPC, errno.EDQUOT):
         return "free some space on that disk"
-    return "right: a path that this user may write to (STATE_DIR is where all that the daemon keeps lies)"
+    return "right: a path that is there for this user (STATE_DIR is where all that the daemon keeps lies)"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,13 @@ def test_a_misspelt_credential_is_refused(tmp_path: Path) -> None:
     text = refusal(tmp_path / "nothing", CREDENTIALS_DIRECTORY=str(tmp_path))
     assert text.startswith("credential alpaca_api_key: ")
     assert "ALPACA_API_KEY_ID" in text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_credentials_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir(mode=0)
+    text = refusal(tmp_path / "nothing", CREDENTIALS_DIRECTORY=str(tmp_path / "keys"))
+    assert text.startswith(f"CREDENTIALS_DIRECTORY={tmp_path}/keys: Permission denied")
 
 
 def test_no_home_is_refused_where_a_folder_is_needed(tmp_path: Path) -> None:

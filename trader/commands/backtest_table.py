@@ -73,6 +73,9 @@ def _windows(result: BacktestResult) -> Iterator[str]:
 
 
 def _notes(result: BacktestResult) -> Iterator[str]:
+    bound = result.optimistic
+    if bound is not None and bound.account.total_return < result.figures.account.total_return:
+        yield "the bound ended lower: it is one for each bar's fills, and other fills led to other trades and limits"
     if result.denials:
         told = ", ".join(f"{rule} {count}" for rule, count in list(result.denials.items())[:6])
         yield f"entries denied or shrunk by the risk layer: {told}"

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 TRADES_SHOWN = 200
 _BOUNDS = (
     "Where one bar touches two levels nobody knows which came first. The run takes the worse order, the optimistic "
-    "bound the better one: of each bar, not of the run. Other fills lead to other trades, and to a limit sooner or later."
+    "bound the better one: for each bar, not for the run, as other fills lead to other trades and limits."
 )
 # Says to the browser what is true anyway: this file loads nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

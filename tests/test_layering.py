@@ -19,6 +19,7 @@ OURS = ("trader", "forecasters", "settings")
 # The first match counts, so the narrow names come first.
 SHELL = [
     "trader.cycle",
+    "trader.awaiting",
     "trader.manage",
     "trader.schedule",
     "trader.desk",

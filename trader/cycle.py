@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from forecasters.base import Forecaster, ForecastError, notices_of
 from forecasters.types import Context, Forecast
 from trader import failpoints
+from trader.awaiting import Awaiting
 from trader.board import Board
 from trader.core.bars import bars_problem
 from trader.core.days import expected_start, is_late, starts_ahead, trades_now
@@ -29,7 +30,6 @@ from trader.ports import MarketData
 
 NO_BARS = "no symbol has bars"
 ALARM_AFTER = (3, 10, 30, 100, 300, 1000)  # fruitless cycles in a row: said again, ever more rarely
-POLL_S = 1.0  # between two askings for a bar that is not there yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,7 @@ class Trader:
     on_progress: Callable[[str], None] = lambda name: None
     timings: dict[str, float] = field(default_factory=dict)
     fruitless: int = 0  # cycles in a row in which nothing was forecast
+    awaiting: Awaiting = field(default_factory=Awaiting)
 
     @property
     def board(self) -> Board:
@@ -161,16 +162,14 @@ class Trader:
 
     def _bars(self, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Bars], dict[Symbol, str]]:
         """Closed bars, the newest of each symbol awaited up to the deadline; what is not fit is dropped, with why."""
-        rules, clock = self.rules, self.desk.clock
-        deadline = clock.now() + rules.bar_deadline
-        while True:
-            found = self.market.bars(symbols, rules.timeframe, end=bar_close, count=rules.context)
-            late = [s for s in symbols if s not in found or is_late(found[s], self._expected(s, bar_close))]
-            if not late or clock.now() >= deadline:
-                break
-            before = clock.now()
-            if clock.wait_until(before + timedelta(seconds=POLL_S)) <= before:
-                break
+        rules = self.rules
+        found = self.awaiting.bars(
+            symbols,
+            lambda: self.market.bars(symbols, rules.timeframe, end=bar_close, count=rules.context),
+            lambda bars: is_late(bars, self._expected(bars.symbol, bar_close)),
+            self.desk.clock,
+            rules.bar_deadline,
+        )
         fit: dict[Symbol, Bars] = {}
         dropped: dict[Symbol, str] = {}
         for symbol in symbols:

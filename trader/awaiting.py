@@ -1,0 +1,43 @@
+"""The newest bars, asked for until they are there: ever more rarely, and not long for one that was late before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from trader.core.market import Bars
+from trader.core.types import Symbol
+from trader.ports import Clock
+
+FIRST_PAUSE, LONGEST_PAUSE, LONGER = timedelta(seconds=1), timedelta(seconds=5), 1.5
+PATIENCE_WITH_THE_LATE = timedelta(seconds=5)
+
+
+@dataclass(slots=True)
+class Awaiting:
+    """Remembers who was late: one symbol without bars, day after day, must not make all the others late."""
+
+    late: frozenset[Symbol] = frozenset()
+
+    def bars(
+        self,
+        symbols: Sequence[Symbol],
+        ask: Callable[[], Mapping[Symbol, Bars]],
+        lacks_newest: Callable[[Bars], bool],
+        clock: Clock,
+        patience: timedelta,
+    ) -> Mapping[Symbol, Bars]:
+        """What `ask` gave last: all of them with their newest bar, or as it was when time was up."""
+        began, pause = clock.now(), FIRST_PAUSE
+        short = min(patience, PATIENCE_WITH_THE_LATE)
+        while True:
+            found = ask()
+            late = [symbol for symbol in symbols if symbol not in found or lacks_newest(found[symbol])]
+            now = clock.now()
+            until = max((began + (short if symbol in self.late else patience) for symbol in late), default=now)
+            if now >= until or clock.wait_until(min(now + pause, until)) <= now:
+                break
+            pause = min(LONGER * pause, LONGEST_PAUSE)
+        self.late = frozenset(late)
+        return found

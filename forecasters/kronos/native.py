@@ -126,11 +126,11 @@ class Native(Arithmetic):
         self, queries: Tensor, keys: Tensor, values: Tensor, prefix_keys: Tensor, prefix_values: Tensor
     ) -> Tensor:
         samples, count, heads, width = queries.shape
-        own_keys, own_values = (part.permute(2, 0, 1, 3).contiguous()[None] for part in (keys, values))
-        flat = queries.reshape(1, samples * count, heads, width)
+        own_keys, own_values = (part.permute(2, 0, 1, 3).float().contiguous()[None] for part in (keys, values))
+        flat = queries.reshape(1, samples * count, heads, width).float()
         lengths, before = torch.tensor([prefix_keys.shape[-1]]), torch.tensor([0])
         found = attend(flat, prefix_keys[None], prefix_values[None], lengths, own_keys, own_values, before)
-        return found.view(queries.shape)
+        return found.view(queries.shape).to(queries.dtype)
 
     def _weights(self, network: FoldedNetwork) -> tuple[list[Tensor], list[int]] | None:
         """Of the blocks, and of what follows them; None where one product does not suit our kernel."""

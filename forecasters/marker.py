@@ -47,8 +47,9 @@ class Marker:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        mark = self._begin()
+        mark = None
         try:
+            mark = self._begin()
             if mark is not None:
                 # ends the process as ever, after where it was has been noted: from C, whatever holds the interpreter
                 faulthandler.register(signal.SIGHUP, file=mark, all_threads=True, chain=True)
@@ -57,8 +58,8 @@ class Marker:
             if mark is not None:
                 faulthandler.unregister(signal.SIGHUP)
                 mark.close()
-                with suppress(OSError):
-                    self._file.unlink()
+            with suppress(OSError):  # also where a signal came between making it and knowing of it
+                self._file.unlink()
 
     def _begin(self) -> IO[bytes] | None:
         """None where it could not be written."""

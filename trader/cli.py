@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -278,7 +279,7 @@ def make_checkpoint(family: str, size: str, seed: int, folder: Path) -> None:
     metavar="FILE",
     help="Forecast the bars after the last one of this file.",
 )
-@click.option("--plot", is_flag=True, help="A fan chart in the terminal.")
+@click.option("--plot/--no-plot", default=None, help="A fan chart above the table (default: in a terminal).")
 @json_option
 def forecast(
     mode: str | None,
@@ -287,14 +288,14 @@ def forecast(
     timeframe: str | None,
     horizon: int | None,
     data: Path | None,
-    plot: bool,
+    plot: bool | None,
     as_json: bool,
 ) -> None:
-    """One forecast of SYMBOL, as a table, JSON or a fan chart."""
+    """One forecast of SYMBOL: a fan chart, a table, or JSON."""
     from trader.commands import one_forecast
 
     loaded = loaded_settings(mode, symbols=symbol, forecaster=forecaster, timeframe=timeframe, horizon=horizon)
-    one_forecast.show(loaded, file=data, plot=plot, as_json=as_json)
+    one_forecast.show(loaded, file=data, plot=sys.stdout.isatty() if plot is None else plot, as_json=as_json)
 
 
 # ---- tools ----

@@ -201,9 +201,10 @@ def test_a_backup_is_sound_and_replay_of_an_unknown_cycle_says_so(state: Path, h
     assert here(state, "db", "upgrade").code == 0
 
 
-def test_a_forecast_is_a_table_json_or_a_chart(tmp_path: Path) -> None:
+def test_a_forecast_is_a_chart_a_table_or_json(tmp_path: Path) -> None:
     table = ask(tmp_path, "forecast", "BTC/USD", "--horizon", "2")
     assert table.code == 0, table.err
+    assert "░" not in table.out  # nobody looks: not in a terminal
     assert max(map(len, table.out.splitlines()[1:])) <= 120
     told = json.loads(ask(tmp_path, "forecast", "AAPL", "--horizon", "3", "--json").out)
     assert len(told["times"]) == 3
@@ -212,9 +213,12 @@ def test_a_forecast_is_a_table_json_or_a_chart(tmp_path: Path) -> None:
         f"2024-01-{1 + i // 24:02d}T{i % 24:02d}:00:00Z,{100 + i % 7},{108},{99},{101 + i % 5},10" for i in range(300)
     ]
     bars.write_text("\n".join(["time,open,high,low,close,volume", *rows]))
-    chart = ask(tmp_path, "forecast", "ETH/USD", "--data", str(bars), "--plot")
+    chart = ask(tmp_path, "forecast", "ETH/USD", "--data", str(bars), "--plot", COLUMNS="80")
     assert chart.code == 0, chart.err
-    assert "2024-01-13 12:00 UTC" in chart.out  # after the last bar of the file
+    fan, _, below = chart.out.partition("\n\n")
+    assert "2024-01-13 12:00 UTC" in fan  # after the last bar of the file
+    assert max(map(len, fan.splitlines())) <= 80
+    assert "low 10% / 50% / 90%" in below
 
 
 def test_help_is_there_for_every_command() -> None:

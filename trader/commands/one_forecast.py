@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from shutil import get_terminal_size
 
 from forecasters.base import ForecastError
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast
@@ -21,7 +22,9 @@ from trader.errors import ConfigurationError, VenueUnreachable
 from trader.ports import Broker
 
 SHOWN = (0.1, 0.5, 0.9)
-HEIGHT, PAST = 18, 48
+HEIGHT, PAST, AHEAD = 18, 48, 24  # of the chart: rows, columns of closes at most, columns of the fan at least
+SCALE = 16  # columns of prices
+NO_TERMINAL = (100, 24)
 SESSIONS_AHEAD = timedelta(days=30)
 
 
@@ -35,10 +38,10 @@ def show(loaded: Loaded, *, file: Path | None, plot: bool, as_json: bool) -> Non
         raise ConfigurationError(f"no forecast: {error}") from error
     if as_json:
         print(json.dumps(as_plain(forecast)))
-    elif plot:
-        print(fan_chart(seen.bars, forecast))
-    else:
-        print(table(forecast))
+        return
+    if plot:
+        print(fan_chart(seen.bars, forecast, get_terminal_size(NO_TERMINAL).columns), end="\n\n")
+    print(table(forecast))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +147,15 @@ def as_plain(forecast: Forecast) -> dict[str, object]:
     }
 
 
-def fan_chart(bars: Bars, forecast: Forecast) -> str:
-    """The last closes, then the fan of the forecast closes: `█` 25-75%, `░` 10-90%, `─` the median."""
-    past = bars.values[-PAST:, CLOSE]
+def fan_chart(bars: Bars, forecast: Forecast, columns: int) -> str:
+    """The last closes, then the fan of the forecast closes: `█` 25-75%, `░` 10-90%, `─` the median.
+
+    columns  of the terminal: fewer closes are shown in a narrow one
+    """
     horizon = len(forecast.times)
-    width = max(1, 24 // horizon)
+    width = max(1, AHEAD // horizon)
+    shown = min(PAST, max(AHEAD, columns - SCALE - horizon * width))
+    past = bars.values[-shown:, CLOSE]
     bands = [[forecast.quantile(q, h, CLOSE) for q in (0.1, 0.25, 0.5, 0.75, 0.9)] for h in range(horizon)]
     low = min(float(past.min()), *(b[0] for b in bands))
     high = max(float(past.max()), *(b[4] for b in bands))

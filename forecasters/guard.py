@@ -83,11 +83,11 @@ class GuardOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardState:
-    """serving     compiled, or eager since it has not served yet or failed
-    reason       of the failure; empty where there is none
-    retry_in_s   until it may be tried again; None where it serves
-    checked      comparisons so far
-    last         the latest one; None before any
+    """serving       compiled, or eager since it has not served yet or failed
+    reason         of the failure; empty where there is none
+    retry_in_s     until it may be tried again; None where it serves
+    checked        comparisons so far
+    last           the latest one; None before any
     times_as_fast  as eager, median of the comparisons in which both were asked all; None before any
     """
 
@@ -162,6 +162,7 @@ class Guarded:
         try:
             with self._tally.counting(), self._mark(), cut_short(limit_s):
                 found = compiled.forecast(contexts)
+                self._pace.compiled_s = time.monotonic() - started  # of an answer: a failure's says nothing of the next
         except InvalidContext as unprepared:
             _log.info("%s: %s", self.name, unprepared)  # of another shape, or wrong altogether, which eager will say
             return self._by_eager(contexts)
@@ -170,7 +171,6 @@ class Guarded:
         except Exception as error:  # noqa: BLE001 - whatever generated code raises, eager answers
             _log.warning("the compiled model failed", exc_info=True)
             problem = in_words(error)  # what it holds of the memory is let go of with it, before eager needs it
-        self._pace.compiled_s = time.monotonic() - started
         problem = problem or self._counted() or self._canary(found, contexts)
         self._served += 1
         if problem:

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _NOT_FOR_BACKENDS = ("ALPACA_", "APCA_", "NOTIFY_SOCKET", "WATCHDOG_", "CREDENTIALS_DIRECTORY", "DATABASE_URL")
 _LONGEST_LINE = 8192
-_LAST_NOTE_S = 0.5
+_LAST_NOTE_S = 2.0
 
 
 class WorkerProcess:
@@ -58,6 +58,7 @@ class WorkerProcess:
         except OSError as error:
             raise ForecastError(f"the worker could not be started: {error}") from error
         self._reaping = threading.Lock()
+        self._stopping = threading.Lock()
         self._ended = threading.Event()
         if on_log is not None and self._process.stdout is not None:
             _background(_drain, self._process.stdout, on_log)
@@ -76,13 +77,17 @@ class WorkerProcess:
         self._signal_group(signal.SIGKILL)
 
     def stop(self, patience_s: float) -> None:
-        """SIGTERM, then SIGHUP, which is noted whatever it is doing, then SIGKILL for what is still there."""
-        self._signal_group(signal.SIGTERM)
-        self._ended.wait(patience_s)
-        self._signal_group(signal.SIGHUP)
-        self._ended.wait(_LAST_NOTE_S)
-        self.kill()
-        self._ended.wait(patience_s)
+        """SIGTERM, then SIGHUP, which is noted whatever it is doing, then SIGKILL for what is still there.
+
+        One caller at a time, the others wait for it: a second SIGHUP would end the child before it has noted the first.
+        """
+        with self._stopping:
+            self._signal_group(signal.SIGTERM)
+            self._ended.wait(patience_s)
+            self._signal_group(signal.SIGHUP)
+            self._ended.wait(_LAST_NOTE_S)
+            self.kill()
+            self._ended.wait(patience_s)
 
     def exit_reason(self, patience_s: float) -> str | None:
         """Why it ended, in words; None where it still runs after `patience_s`."""

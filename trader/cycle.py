@@ -21,7 +21,7 @@ from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, S
 from trader.core.ids import cycle_id
 from trader.core.market import Bars, context_of
 from trader.core.plan import plan
-from trader.core.portfolio import orphans, own_entries
+from trader.core.portfolio import is_held, orphans, own_entries
 from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
 from trader.desk import Desk
 from trader.errors import Transient
@@ -301,7 +301,8 @@ class Trader:
         return placed
 
     def _still_wanted(self, intent: OrderIntent, portfolio: Portfolio) -> bool:
-        return intent.symbol not in portfolio.positions and not portfolio.orders_of(intent.symbol)
+        held = is_held(portfolio.position(intent.symbol), self.instruments.get(intent.symbol))
+        return not held and not portfolio.orders_of(intent.symbol)
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
         now = self.desk.clock.now()

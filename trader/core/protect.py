@@ -85,7 +85,8 @@ def protect(
         return ProtectAction(cancel=tuple(order.id for order in exits), reason="flat")
     held = _held(position, quote, policy, instrument, exits, session_close)
     if is_dust(position, instrument, held.exit_price):
-        return _standing(exits, _own_entries(resting), "dust: too small to be sold")
+        # an entry there goes on: it is in the way of no stop, and nothing else will ever make this more than dust
+        return _standing(exits, (), "dust: too small to be sold")
     if held.qty < instrument.min_qty or held.qty <= 0:
         return _standing(exits, _own_entries(resting), "held by another's order: nothing is free to be sold")
     levels = levels if levels is not None and levels.entry_side is position.entry_side else None

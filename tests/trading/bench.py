@@ -1,0 +1,154 @@
+"""The daemon's desk, manager and cycle on a simulated venue in process, driven step by step over bars of a test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from forecasters.types import Context, Forecast
+from tests.core.make import LEVELS
+from tests.research_backtest.material import START, settings_for, written
+from trader.adapters.journal.records import Alert
+from trader.board import Board
+from trader.core.decision import DecisionInputs, Signal
+from trader.core.types import EntrySide, OrderSide, OrderType, Symbol, TimeInForce
+from trader.cycle import Trader
+from trader.desk import Desk
+from trader.exchange.events import SimOrder
+from trader.exchange.ledger_memory import MemoryLedger, open_in_memory
+from trader.exchange.market import open_market
+from trader.exchange.parse import NewOrder
+from trader.exchange.venue import Venue
+from trader.manage import Manager, Sessions
+from trader.research.inprocess import VenueBroker, VenueClock, VenueData
+from trader.research.memory_journal import MemoryJournal
+from trader.research.simulate import market_options
+from trader.rules import rules_of
+
+D = Decimal
+CONTEXT = 60
+HOUR = timedelta(hours=1)
+BrokerOf = Callable[[Venue, MemoryLedger], VenueBroker]
+
+
+def level_bars(count: int = 90, price: float = 100.0, volume: float = 1e6) -> pd.DataFrame:
+    """Bars of one price. Row CONTEXT is the first that is played."""
+    times = pd.to_datetime([START + HOUR * row for row in range(count)], utc=True)
+    prices = dict.fromkeys(("open", "high", "low", "close"), np.full(count, price))
+    return pd.DataFrame({"timestamp": times, **prices, "volume": np.full(count, volume)})
+
+
+class Still:
+    """A Forecaster: every bar ahead like the last close, give or take two per cent."""
+
+    name = "still"
+
+    def warm_up(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        return {context.symbol: self._one(context) for context in contexts}
+
+    def _one(self, context: Context) -> Forecast:
+        last, steps = context.last_close, len(context.future_times)
+        prices = last * (1 + (LEVELS - 0.5) * 0.04)
+        return Forecast(
+            symbol=context.symbol, asof=context.asof, times=context.future_times, last_close=last, levels=LEVELS,
+            quantiles=np.broadcast_to(prices[:, None, None], (len(LEVELS), steps, 4)).copy(), paths=None,
+            backend=self.name, model="still@1", dtype="float64", compile_mode="eager", latency_s=0.0,
+        )  # fmt: skip
+
+
+@dataclass
+class Bench:
+    """`wish` is what the strategy says in the next cycle, by symbol."""
+
+    venue: Venue
+    ledger: MemoryLedger
+    journal: MemoryJournal
+    desk: Desk
+    manager: Manager
+    trader: Trader
+    wish: dict[Symbol, Signal] = field(default_factory=dict)
+
+    def want(self, symbol: Symbol, entry: str, target: str, stop: str) -> None:
+        """A long entry, in every cycle from now on."""
+        self.wish[symbol] = Signal(
+            symbol=symbol, entry_side=EntrySide.LONG, entry=D(entry), target=D(target), stop=D(stop), reason="wished"
+        )
+
+    def cycle(self) -> None:
+        """At the next full hour, that of the bar which closed then."""
+        close = self.venue.now.replace(minute=0, second=0, microsecond=0) + HOUR
+        self.go(close + timedelta(seconds=5))
+        self.trader.trade(close)
+
+    def go(self, until: datetime) -> None:
+        """Let the market play, through all fills, without a look at it."""
+        while self.venue.now < until:
+            self.venue.advance(until)
+
+    def manage(self) -> None:
+        self.manager.nudge()
+        self.manager.manage()
+
+    def by_hand(self, symbol: Symbol, side: OrderSide, qty: str, limit: str | None = None) -> SimOrder:
+        """An order of somebody else's."""
+        return self.venue.submit(
+            NewOrder(
+                symbol=symbol.text, side=side, qty=D(qty), limit_price=None if limit is None else D(limit),
+                type=OrderType.MARKET if limit is None else OrderType.LIMIT,
+                tif=TimeInForce.GTC if "/" in symbol.text else TimeInForce.DAY,
+            )
+        )  # fmt: skip
+
+    def held(self, symbol: Symbol) -> Decimal:
+        holding = self.venue.books.holdings.get(symbol)
+        return Decimal(0) if holding is None else holding.qty
+
+    def open_orders(self, symbol: Symbol) -> list[SimOrder]:
+        return [order for order in self.venue.books.orders.values() if order.symbol == symbol]
+
+    def alerts(self, kind: str) -> list[Alert]:
+        return [alert for alert in self.journal.alerts if alert.kind == kind]
+
+
+def bench_on(
+    bars: Mapping[str, pd.DataFrame], folder: Path, *, broker_of: BrokerOf = VenueBroker, **flags: object
+) -> Bench:
+    """Wired as the daemon is, its books opened."""
+    files = {name: written(table, folder / f"{name.replace('/', '')}.parquet") for name, table in bars.items()}
+    settings = settings_for(files, folder, context=CONTEXT, **flags)
+    rules, market = rules_of(settings), open_market(market_options(settings))
+    venue, ledger = open_in_memory(market, cash=settings.sim.cash)
+    clock, broker, journal = VenueClock(venue), broker_of(venue, ledger), MemoryJournal()
+    board = Board(
+        mode="sim", backend="still", strategy=rules.strategy, timeframe=str(rules.timeframe), symbols=rules.symbols
+    )
+    desk = Desk(broker, journal, clock, board, broker.account().id, lambda kind, severity, detail: None)
+    data, sessions = VenueData(venue), Sessions(broker.sessions)
+    manager = Manager(
+        desk=desk, market=data, instruments=broker.instruments(rules.symbols), policy=rules.exits, sessions=sessions,
+        timeframe=rules.timeframe,
+    )  # fmt: skip
+    wish: dict[Symbol, Signal] = {}
+
+    def decide(inputs: DecisionInputs) -> Sequence[Signal]:
+        return tuple(wish.values())
+
+    trader = Trader(
+        desk=desk, manager=manager, market=data, forecaster=Still(), instruments=manager.instruments,
+        sessions=sessions, rules=rules, decide=decide,
+    )  # fmt: skip
+    made = Bench(venue, ledger, journal, desk, manager, trader, wish)
+    with desk.lock:
+        desk.sync()
+    made.manage()
+    return made

@@ -16,11 +16,11 @@ from operator import attrgetter
 from trader import failpoints
 from trader.board import Board
 from trader.core.decision import RiskState
-from trader.core.ids import client_order_id, parse_client_order_id
-from trader.core.orders import IntentEvent, IntentState, next_state, seen
+from trader.core.ids import client_order_id
+from trader.core.orders import IntentEvent, IntentState, is_stop, next_state, seen
 from trader.core.protect import ExitWish
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
-from trader.core.types import Account, Execution, Order, OrderIntent, Portfolio, Purpose, Symbol
+from trader.core.types import Account, Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.errors import Transient
 from trader.known import Known
 from trader.memory import OVERLAP, booked_lately, recall
@@ -133,9 +133,10 @@ class Desk:
         now = self.clock.now()
         looked_up = [order for order in reported.looked_up.values() if order is not None]
         orders = (*reported.portfolio.orders, *looked_up)
+        before = self._memory.portfolio.orders if self._memory.portfolio else ()
         failpoints.reach("before_book")
-        for execution in result.executions:
-            self._remember_stop(execution, orders)  # first: once it is booked, a fill is not new any more
+        for execution in result.executions:  # first: once it is booked, a fill is not new any more
+            self._remember_stop(execution, (*orders, *before))  # an order that is over may come without its legs
         if result.executions or looked_up or _changed(self._memory.portfolio, reported.portfolio):
             for execution in self.known.save_sync(reported.portfolio, orders, result.executions):
                 failpoints.reach("amid_book")
@@ -192,11 +193,9 @@ class Desk:
             self.known.set_intent(name, after, self.clock.now(), order_id=order_id, reason=reason)
 
     def _remember_stop(self, execution: Execution, orders: Sequence[Order]) -> None:
-        for order in orders:
-            parsed = parse_client_order_id(order.client_order_id)
-            if order.id == execution.order_id and parsed is not None and parsed.purpose is Purpose.STOP:
-                self._memory.last_stops[execution.symbol] = execution.at
-                self.journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
+        if any(is_stop(order, execution.order_id) for order in orders):
+            self._memory.last_stops[execution.symbol] = execution.at
+            self.journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
 
     # ---- orders ----
 

@@ -1,4 +1,4 @@
-"""The daemon's desk, manager and cycle on a simulated venue in process, driven step by step over bars of a test's own."""
+"""The desk, manager and cycle on a simulated venue in process, driven step by step over bars of a test's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from forecasters.types import Context, Forecast
 from tests.core.make import LEVELS
-from tests.research_backtest.material import START, settings_for, written
+from tests.research_backtest.material import bars_of, settings_for, written
 from trader.adapters.journal.records import Alert
 from trader.board import Board
 from trader.core.decision import DecisionInputs, Signal
@@ -37,11 +37,12 @@ HOUR = timedelta(hours=1)
 BrokerOf = Callable[[Venue, MemoryLedger], VenueBroker]
 
 
-def level_bars(count: int = 90, price: float = 100.0, volume: float = 1e6) -> pd.DataFrame:
+def level_bars(symbol: str = "BTC/USD", count: int = 90) -> pd.DataFrame:
     """Bars of one price. Row CONTEXT is the first that is played."""
-    times = pd.to_datetime([START + HOUR * row for row in range(count)], utc=True)
-    prices = dict.fromkeys(("open", "high", "low", "close"), np.full(count, price))
-    return pd.DataFrame({"timestamp": times, **prices, "volume": np.full(count, volume)})
+    bars = bars_of(symbol, count)
+    bars.loc[:, ["open", "high", "low", "close"]] = 100.0
+    bars.loc[:, "volume"] = 1e6
+    return bars
 
 
 class Still:

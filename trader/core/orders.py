@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from trader.core.types import Order
+from trader.core.ids import purpose_of
+from trader.core.types import Order, Purpose
 
 
 class IntentState(StrEnum):
@@ -56,3 +57,11 @@ def next_state(state: IntentState, event: IntentEvent) -> IntentState:
 def seen(order: Order) -> IntentEvent:
     """The event that a report of the order is."""
     return IntentEvent.SEEN_TERMINAL if order.status.is_terminal else IntentEvent.SEEN_OPEN
+
+
+def is_stop(order: Order, order_id: str) -> bool:
+    """Whether `order_id` is a stop of ours: `order` itself, or its leg where it carries target and stop together."""
+    purpose = purpose_of(order)
+    if purpose is Purpose.PROTECT:  # the venue gives a leg a name of its own, and fills it under that
+        return any(leg.id == order_id and leg.stop_price is not None for leg in order.legs)
+    return purpose is Purpose.STOP and order.id == order_id

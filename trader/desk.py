@@ -80,10 +80,10 @@ class Desk:
             raise Transient(f"the venue's report is doubtful: {result.suspect}")
         for reason in result.halts:
             self.halt(reason)  # before the difference is booked: after that nothing would show it any more
+        self._begin_day(reported.portfolio)
         self._book(reported, result)
         self._settle(live, reported)
         failpoints.reach("after_settle")
-        self._begin_day(reported.portfolio)
         self._memory.portfolio, self._memory.synced_at = reported.portfolio, self.clock.now()
         self._memory.touched = False
         self._memory.ended.clear()
@@ -164,6 +164,7 @@ class Desk:
         if result.cash is not None and result.cash != books.cash:
             kind = "opening" if opening else "cash"
             self.known.correct(kind, now, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
+            self._allow_for(result.transferred)
         failpoints.reach("after_corrections")
         for correction in result.corrections:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
@@ -332,6 +333,16 @@ class Desk:
         if memory.day != today:
             memory.day, memory.day_start = today, (memory.portfolio or portfolio).account.equity
             self.journal.set_meta("day", f"{today.isoformat()} {memory.day_start}")
+
+    def _allow_for(self, transferred: Decimal) -> None:
+        """Money that came in must hide no loss, and what a person took out is none."""
+        memory = self._memory
+        if transferred and memory.day is not None and memory.day_start is not None:
+            memory.day_start += transferred
+            self.journal.set_meta("day", f"{memory.day.isoformat()} {memory.day_start}")
+        if transferred and memory.peak is not None:
+            memory.peak += transferred
+            self.journal.set_meta("peak", str(memory.peak))
 
     def flags(self) -> dict[str, str]:
         """Latched switches and their reasons; "" is off. Only this process sets them while it holds the account."""

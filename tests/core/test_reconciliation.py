@@ -113,11 +113,27 @@ def test_guard_32_money_that_vanishes_unexplained_halts() -> None:
 
 
 def test_small_change_and_money_that_comes_in_are_booked_with_a_word() -> None:
-    for cash in ("99995", "100000.02", "150000"):
+    small, large = CorrectionKind.CASH, CorrectionKind.DEPOSIT
+    for cash, kind in (("99995", small), ("100000.02", small), ("150000", large)):
         result = reconcile(believed(), reported(cash=cash))
-        assert kinds(result) == [CorrectionKind.CASH]
+        assert kinds(result) == [kind]
         assert result.corrections[0].cash == D(cash) - START
         assert not result.halts
+
+
+def test_money_beside_a_fill_is_asked_for_again_before_it_is_a_deposit() -> None:
+    """The fill is in the positions already, and not in the account."""
+    bought = execution(fee=D("0.0015"), fee_currency="BTC")
+    shown = reported(position(qty="0.9985"), executions=(bought,))
+    assert "100000.00 at the venue, 99900.00 by the books" in reconcile(believed(), shown).suspect
+    result = reconcile(believed(), shown, confirmed=True)
+    assert (kinds(result), result.transferred) == ([CorrectionKind.DEPOSIT], 100)
+
+
+def test_money_beside_units_that_nothing_explains_is_no_transfer() -> None:
+    result = reconcile(believed({BTC: D(1)}), reported(position(qty="0.5"), cash="150000"), confirmed=True)
+    assert (len(result.halts), result.transferred) == (1, 0)
+    assert reconcile(believed(), reported(cash="60000"), confirmed=True).transferred == -40_000
 
 
 def test_a_difference_the_size_of_a_fee_is_a_fee_for_coins_only() -> None:

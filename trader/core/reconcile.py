@@ -56,7 +56,8 @@ class CorrectionKind(StrEnum):
     FEE = "fee"  # a difference that fees explain
     EXTERNAL_FILL = "external_fill"  # an execution of an order that is not ours
     OUR_ORDER = "our_order"  # open at the venue, ours by its id, and not live in our books
-    CASH = "cash"  # a small difference, or money that came in
+    CASH = "cash"  # a small difference
+    DEPOSIT = "deposit"  # money that came in
     UNEXPLAINED = "unexplained"  # with a halt
 
 
@@ -93,11 +94,21 @@ class Reconciliation:
     suspect: str = ""
     halts: tuple[str, ...] = ()
 
+    @property
+    def transferred(self) -> Decimal:
+        """Money that came in or went out (negative): neither won nor lost. Zero where units are missing too, since
+        then it was a trade."""
+        unclear = [
+            each for each in self.corrections if each.kind in (CorrectionKind.DEPOSIT, CorrectionKind.UNEXPLAINED)
+        ]
+        return ZERO if any(each.symbol for each in unclear) else sum((each.cash for each in unclear), ZERO)
+
 
 def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False) -> Reconciliation:
     """`confirmed`: this is a second, separate report after a suspect one. An unexplained difference is suspect in
     the first (positions and fills are not read in one instant) and a halt in the second. An empty positions answer
     that no execution explains stays suspect: it is never read as flat. So do fills that the positions do not show yet.
+    Money beside new fills is suspect in the first report, too: it may be what a fill has not been charged for yet.
     """
     executions = new_executions(believed.execution_ids, reported.executions)
     held = {symbol: p.qty for symbol, p in sorted(reported.portfolio.positions.items()) if p.qty}
@@ -118,6 +129,8 @@ def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False
         found, behind = _positions(believed.positions, held, executions)
         found += _cash(believed.cash, reported.portfolio, executions)
     unexplained = [each for each in found if each.kind is CorrectionKind.UNEXPLAINED]
+    if executions and not confirmed:
+        unexplained += [each for each in found if each.kind is CorrectionKind.DEPOSIT]
     suspect = _suspicion(held, unexplained, behind, confirmed)
     if suspect:
         return Reconciliation(
@@ -253,7 +266,10 @@ def _cash(believed: Decimal | None, portfolio: Portfolio, executions: Sequence[E
     if difference < -room:
         detail += "; no execution explains it"
         return [Correction(kind=CorrectionKind.UNEXPLAINED, symbol=None, detail=detail, cash=difference)]
-    return [Correction(kind=CorrectionKind.CASH, symbol=None, detail=detail, cash=difference)]
+    bought = sum((each.qty * each.price for each in executions if each.side is OrderSide.BUY), ZERO)
+    # what a coin's buy costs in fees is taken in the coin: in cash it explains nothing
+    kind = CorrectionKind.DEPOSIT if difference > room - FEE_SHARE * bought else CorrectionKind.CASH
+    return [Correction(kind=kind, symbol=None, detail=detail, cash=difference)]
 
 
 # ---- judgement ----

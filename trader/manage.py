@@ -188,9 +188,13 @@ class Manager:
 
     def _forget_levels(self, portfolio: Portfolio) -> None:
         """Of symbols that are flat and wait for nothing. Not in a cycle: there the entry is still to be placed."""
-        for symbol in set(self.board.levels) - set(portfolio.positions):
+        for symbol in set(self.board.levels) - set(portfolio.positions) - self._awaited():
             if not portfolio.orders_of(symbol):
                 self.desk.known.drop_levels(symbol)
+
+    def _awaited(self) -> set[Symbol]:
+        """Symbols with an entry of ours that may still fill, though the venue may not show it, or not any more."""
+        return {r.intent.symbol for r in self.desk.known.live() if r.intent.purpose is Purpose.ENTRY}
 
     def _quotes(self, portfolio: Portfolio, fresh: Mapping[Symbol, Quote]) -> dict[Symbol, Quote]:
         """Quotes that can be prices at all; their age matters less on the way out than on the way in."""
@@ -323,8 +327,8 @@ class Manager:
         wanted, portfolio = self.board.flags.get("flatten", ""), self.board.portfolio
         if not wanted or portfolio is None:
             return
-        held = (s for s, p in portfolio.positions.items() if is_held(p, self.instruments.get(s)))
-        if not any(_names(wanted, symbol) for symbol in held):
+        held = {s for s, p in portfolio.positions.items() if is_held(p, self.instruments.get(s))}
+        if not any(_names(wanted, symbol) for symbol in held | self._awaited()):
             self.desk.set_flag("flatten", "")
 
     # ---- the end ----

@@ -210,10 +210,10 @@ class Manager:
 
     def _protect(self, symbol: Symbol, portfolio: Portfolio, quote: Quote | None, levels: Levels | None) -> Portfolio:
         for _ in range(PASSES):
-            position = portfolio.position(symbol)
-            if position is None or symbol not in self.instruments:
+            position, instrument = portfolio.position(symbol), self._instrument(symbol, levels)
+            if position is None or instrument is None:
                 return portfolio
-            action = self._action(position, portfolio, quote, levels)
+            action = self._action(position, portfolio, quote, levels, instrument)
             if action.cancel:
                 confirmed = self.desk.cancel(action.cancel)
                 portfolio = self.desk.refresh()
@@ -232,6 +232,22 @@ class Manager:
                 return portfolio
         return portfolio
 
+    def _instrument(self, symbol: Symbol, levels: Levels | None) -> Instrument | None:
+        """None for a position that is not ours to touch: in a symbol that SYMBOLS does not name, unless we entered it
+        when it did, or a person wants to be out of it."""
+        traded = self.instruments.get(symbol)
+        if traded is not None or (levels is None and not self._is_left(symbol)):
+            return traded
+        try:
+            return self.desk.broker.instruments([symbol]).get(symbol)
+        except Transient as error:
+            self.board.say("venue", f"{symbol}: {error}")
+            return None
+
+    def _is_left(self, symbol: Symbol) -> bool:
+        """Whether a person has said so."""
+        return bool(self.board.flags.get("killed")) or _names(self.board.flags.get("flatten", ""), symbol)
+
     def _bar(self) -> str:
         """The record that this bar's exits belong to, opened with the first of them."""
         now = self.desk.clock.now()
@@ -244,15 +260,18 @@ class Manager:
         return name
 
     def _action(
-        self, position: Position, portfolio: Portfolio, quote: Quote | None, levels: Levels | None
+        self,
+        position: Position,
+        portfolio: Portfolio,
+        quote: Quote | None,
+        levels: Levels | None,
+        instrument: Instrument,
     ) -> ProtectAction:
-        symbol, now, flags = position.symbol, self.desk.clock.now(), self.board.flags
-        instrument = self.instruments[symbol]
+        symbol, now = position.symbol, self.desk.clock.now()
         resting = portfolio.orders_of(symbol)
         close = self.sessions.close_of(symbol, now)
-        leaving = flags.get("killed") or _names(flags.get("flatten", ""), symbol)
-        if leaving:
-            purpose = Purpose.KILL if flags.get("killed") else Purpose.FLATTEN
+        if self._is_left(symbol):
+            purpose = Purpose.KILL if self.board.flags.get("killed") else Purpose.FLATTEN
             return close_now(position, quote, self.policy, instrument, resting, purpose, session_close=close)
         reopens = self.sessions.reopens(symbol, now)
         return protect(
@@ -277,7 +296,7 @@ class Manager:
         """Our entries older than the limit. Exits stay as long as their position; others' orders are not ours."""
         if purpose_of(order) is not Purpose.ENTRY:
             return False
-        if self.board.flags.get("killed") or _names(self.board.flags.get("flatten", ""), order.symbol):
+        if self._is_left(order.symbol):
             return True
         return self.desk.clock.now() - order.submitted_at >= self.policy.max_order_age
 
@@ -327,8 +346,9 @@ class Manager:
         wanted, portfolio = self.board.flags.get("flatten", ""), self.board.portfolio
         if not wanted or portfolio is None:
             return
-        held = {s for s, p in portfolio.positions.items() if is_held(p, self.instruments.get(s))}
-        if not any(_names(wanted, symbol) for symbol in held | self._awaited()):
+        left = [symbol for symbol in portfolio.positions if _names(wanted, symbol)]
+        held = any(is_held(portfolio.positions[symbol], self._instrument(symbol, None)) for symbol in left)
+        if not held and not any(_names(wanted, symbol) for symbol in self._awaited()):
             self.desk.set_flag("flatten", "")
 
     # ---- the end ----

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from forecasters.types import Context, Forecast
+from settings.schema import Settings
 from tests.core.make import LEVELS
 from tests.research_backtest.material import bars_of, settings_for, written
 from trader.adapters.journal.records import Alert
@@ -101,14 +102,16 @@ class Bench:
         self.manager.manage()
 
     def by_hand(self, symbol: Symbol, side: OrderSide, qty: str, limit: str | None = None) -> SimOrder:
-        """An order of somebody else's."""
-        return self.venue.submit(
+        """An order of somebody else's, a moment ago: where no time passes the desk looks for nothing new."""
+        order = self.venue.submit(
             NewOrder(
                 symbol=symbol.text, side=side, qty=D(qty), limit_price=None if limit is None else D(limit),
                 type=OrderType.MARKET if limit is None else OrderType.LIMIT,
                 tif=TimeInForce.GTC if "/" in symbol.text else TimeInForce.DAY,
             )
         )  # fmt: skip
+        self.desk.pause(1.0)
+        return order
 
     def held(self, symbol: Symbol) -> Decimal:
         holding = self.venue.books.holdings.get(symbol)
@@ -124,12 +127,23 @@ class Bench:
 def bench_on(
     bars: Mapping[str, pd.DataFrame], folder: Path, *, broker_of: BrokerOf = VenueBroker, **flags: object
 ) -> Bench:
-    """Wired as the daemon is, its books opened."""
+    """On a new venue, wired as the daemon is, its books opened."""
     files = {name: written(table, folder / f"{name.replace('/', '')}.parquet") for name, table in bars.items()}
     settings = settings_for(files, folder, context=CONTEXT, **flags)
-    rules, market = rules_of(settings), open_market(market_options(settings))
-    venue, ledger = open_in_memory(market, cash=settings.sim.cash)
-    clock, broker, journal = VenueClock(venue), broker_of(venue, ledger), MemoryJournal()
+    venue, ledger = open_in_memory(open_market(market_options(settings)), cash=settings.sim.cash)
+    return _wired(settings, venue, ledger, MemoryJournal(), broker_of)
+
+
+def restarted(bench: Bench, symbols: str, folder: Path) -> Bench:
+    """Another daemon on the same venue and journal, with other SYMBOLS."""
+    settings = settings_for({}, folder, context=CONTEXT, symbols=symbols)
+    return _wired(settings, bench.venue, bench.ledger, bench.journal, VenueBroker)
+
+
+def _wired(
+    settings: Settings, venue: Venue, ledger: MemoryLedger, journal: MemoryJournal, broker_of: BrokerOf
+) -> Bench:
+    rules, clock, broker = rules_of(settings), VenueClock(venue), broker_of(venue, ledger)
     board = Board(
         mode="sim", backend="still", strategy=rules.strategy, timeframe=str(rules.timeframe), symbols=rules.symbols
     )

@@ -1,4 +1,4 @@
-"""An entry whose fate is not known yet may still fill: what was decided for it, and for its symbol, must wait for it."""
+"""An entry whose fate is not known yet may still fill: what was decided for it and its symbol must wait for it."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def take_hands(
     clients = build_clients(endpoints, pace=_pace(settings, clock))
     broker, market = AlpacaBroker(clients, clock, noter(board)), AlpacaMarketData(clients, noter(board))
     account = broker.validate()
-    _check_account(settings, account)
+    check_account(settings, broker, account)
     board.account_id = account.id
     stack.enter_context(AccountLock(settings.store.state_dir / "locks", account.id))
     journal = stack.enter_context(open_journal(settings, account.id))
@@ -127,10 +127,20 @@ def _pace(settings: Settings, clock: RealClock | SimClock) -> Callable[[], None]
     return RequestLimiter(settings.venue.requests_per_minute, clock)
 
 
-def _check_account(settings: Settings, account: Account) -> None:
+def check_account(settings: Settings, broker: AlpacaBroker, account: Account) -> None:
+    """LIVE_ACCOUNT is the number that the venue's dashboard shows; the account's id in the API will do as well.
+
+    Raises ConfigurationError, VenueUnreachable.
+    """
     wanted = settings.trading.live_account
-    if settings.trading.trading_mode == "live" and account.id != wanted:
-        raise ConfigurationError(f"LIVE_ACCOUNT={wanted}, but the keys belong to {account.id}: nothing was sent")
+    if settings.trading.trading_mode != "live" or account.id == wanted:
+        return
+    try:
+        number = broker.account_number()
+    except Transient as error:
+        raise VenueUnreachable(f"no account number: {error}") from error
+    if number != wanted:
+        raise ConfigurationError(f"LIVE_ACCOUNT={wanted}, but the keys belong to {number}: nothing was sent")
 
 
 def _instruments(broker: AlpacaBroker, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:

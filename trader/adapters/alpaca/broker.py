@@ -25,6 +25,7 @@ from trader.adapters.alpaca.convert import (
     order_of,
     position_of,
     session_of,
+    text,
 )
 from trader.core.types import (
     Account,
@@ -80,6 +81,10 @@ class AlpacaBroker:
 
     def account(self) -> Account:
         return self._whole("/account", None, lambda raw: account_of(raw, self._clock.now()))
+
+    def account_number(self) -> str:
+        """What people know the account by. `Account.id` is the API's own name for it."""
+        return self._whole("/account", None, lambda raw: text(mapping(raw, "account"), "account_number"))
 
     def venue_time(self) -> datetime:
         """The venue's clock, to compare ours with."""

@@ -144,6 +144,9 @@ def check_account(settings: Settings, broker: AlpacaBroker, account: Account) ->
 
 
 def _instruments(broker: AlpacaBroker, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:
+    foreign = [str(symbol) for symbol in symbols if symbol.currency != "USD"]
+    if foreign:  # sizes, limits and books are in the account's currency: the first fill would not add up
+        raise ConfigurationError(f"SYMBOLS: only what is quoted in USD is traded, which {', '.join(foreign)} is not")
     try:
         instruments = broker.instruments(symbols)
     except Transient as error:

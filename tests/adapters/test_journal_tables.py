@@ -125,6 +125,25 @@ def test_a_round_trip_leaves_no_position_and_its_profit_after_fees(journal: Jour
     assert check(url) == []
 
 
+def test_a_coin_is_never_sold_short_by_a_fee_that_was_less_than_its_estimate(journal: Journal) -> None:
+    """Until the venue posts it a maker's fee is booked as a taker's, and more is sold than was thought to be held."""
+    for number in (1, 3, 5):
+        bought = samples.execution(number, price="100", fee="0.0025")
+        sold = replace(samples.execution(number + 1, OrderSide.SELL, price="101", fee="0.25"), qty=Decimal("0.9985"))
+        journal.save_sync(samples.portfolio(), (), [bought, sold])
+    trades = journal.trades()
+    assert [(trade.entry_order_side, trade.qty) for trade in trades] == [(OrderSide.BUY, Decimal("0.9985"))] * 3
+    assert [trade.pnl for trade in trades] == [Decimal("0.9985") * 101 - 100 - Decimal("0.25")] * 3
+
+
+def test_coins_that_were_there_before_are_in_no_round_trip(journal: Journal) -> None:
+    bought = samples.execution(1, price="100", fee="0.0025")
+    sold = replace(samples.execution(2, OrderSide.SELL, price="110", fee="0"), qty=Decimal(6))
+    journal.save_sync(samples.portfolio(), (), [bought, sold, replace(sold, id="again", qty=Decimal(1))])
+    (trade,) = journal.trades()
+    assert (trade.qty, trade.pnl) == (Decimal("0.9975"), Decimal("0.9975") * 110 - 100)
+
+
 def test_corrections_move_the_books_and_say_why(journal: Journal, url: str) -> None:
     journal.correction("opening", NOW, symbol=BTC, qty=Decimal(2), detail="held before")
     journal.correction("deposit", NOW, cash=Decimal("500.25"))

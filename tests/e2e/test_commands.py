@@ -97,6 +97,7 @@ def test_without_a_journal_readers_say_how_to_get_one(tmp_path: Path, here: Here
     ("arguments", "code", "words"),
     [
         (("run", "--symbols", "FOO/BAR"), 78, ("FOO/BAR", "BTC/USD")),
+        (("run", "--symbols", "BTC/USDT"), 78, ("BTC/USDT", "quoted in USD")),
         (("run", "--data", "BTC/USD=/nowhere.parquet"), 78, ("/nowhere.parquet", "no such file")),
         (("run", "--data", "BTC"), 78, ("SYMBOL=FILE",)),
         (("run", "--strategy", "maxdif"), 78, ("maxdiff",)),

@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from trader.adapters.journal.records import Trade
-from trader.core.types import ZERO, Execution, Symbol
+from trader.core.reconcile import FEE_SHARE
+from trader.core.types import ZERO, AssetClass, Execution, OrderSide, Symbol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,24 @@ def round_trips(executions: Iterable[Execution]) -> list[Trade]:
         closing = min(abs(now.qty), fill.qty) if now.qty * fill.side.sign < 0 else ZERO
         if closing:
             share = closing / abs(now.qty)
-            trades.append(_trade(now.scaled(share), fill, closing))
+            trades.append(_trade(now.scaled(share), fill, _closed(now, fill, closing)))
             now = now.scaled(1 - share)
-        if fill.qty > closing:
+        if fill.qty > closing and not _sells_a_coin(fill):
             now = _add(now, fill, fill.qty - closing)
         held[fill.symbol] = now
     return trades
+
+
+def _sells_a_coin(fill: Execution) -> bool:
+    """Which never opens anything: what is sold beyond what was bought was there before, or a fee was less than the
+    estimate that was booked for it."""
+    return fill.symbol.asset_class is AssetClass.CRYPTO and fill.side is OrderSide.SELL
+
+
+def _closed(now: _Open, fill: Execution, closing: Decimal) -> Decimal:
+    """Units that the trade is of: with those of a coin that its fees took less of than was booked."""
+    spared = _sells_a_coin(fill) and fill.qty <= abs(now.qty) * (1 + FEE_SHARE)
+    return fill.qty if spared else closing
 
 
 def _add(now: _Open, fill: Execution, qty: Decimal) -> _Open:

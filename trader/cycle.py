@@ -293,16 +293,20 @@ class Trader:
             portfolio = self.manager.protect_all(portfolio, quotes)
         placed = 0
         for intent in decided.intents:
-            if not self._still_wanted(intent, portfolio):
-                self.desk.drop(intent, "filled or taken while this was decided")
+            unwanted = self._unwanted(intent, portfolio)
+            if unwanted:
+                self.desk.drop(intent, unwanted)
                 continue
             self.timings.setdefault("quote_to_post", time.perf_counter() - quoted)
             placed += self.desk.place(intent) is not None
         return placed
 
-    def _still_wanted(self, intent: OrderIntent, portfolio: Portfolio) -> bool:
+    def _unwanted(self, intent: OrderIntent, portfolio: Portfolio) -> str:
+        """Why it is not to be sent after all; "" for no reason."""
+        if intent.symbol in self.manager.awaited(but=intent):
+            return "an earlier entry may still arrive"
         held = is_held(portfolio.position(intent.symbol), self.instruments.get(intent.symbol))
-        return not held and not portfolio.orders_of(intent.symbol)
+        return "filled or taken while this was decided" if held or portfolio.orders_of(intent.symbol) else ""
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
         now = self.desk.clock.now()

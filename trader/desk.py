@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from operator import attrgetter
 
 from trader import failpoints
 from trader.board import Board
@@ -20,10 +19,10 @@ from trader.core.ids import client_order_id
 from trader.core.orders import IntentEvent, IntentState, is_stop, next_state, seen
 from trader.core.protect import ExitWish
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
-from trader.core.types import Account, Execution, Order, OrderIntent, Portfolio, Symbol
+from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.errors import Transient
 from trader.known import Known
-from trader.memory import OVERLAP, booked_lately, recall
+from trader.memory import OVERLAP, booked_lately, changed, moved, recall
 from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
 
 ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a doubtful report is asked for again
@@ -118,7 +117,7 @@ class Desk:
         positions = {position.symbol: position for position in self.broker.positions()}
         account = self.broker.account()
         portfolio = Portfolio(account=account, positions=positions, orders=orders, at=account.at)
-        executions = self._executions(answers, moved=_moved(self._memory.portfolio, portfolio))
+        executions = self._executions(answers, moved=moved(self._memory.portfolio, portfolio))
         return Reported(portfolio=portfolio, executions=executions, looked_up=dict(answers))
 
     def _executions(self, answers: Mapping[str, Order | None], *, moved: bool = False) -> tuple[Execution, ...]:
@@ -137,7 +136,7 @@ class Desk:
         failpoints.reach("before_book")
         for execution in result.executions:  # first: once it is booked, a fill is not new any more
             self._remember_stop(execution, (*orders, *before))  # an order that is over may come without its legs
-        if result.executions or looked_up or _changed(self._memory.portfolio, reported.portfolio):
+        if result.executions or looked_up or changed(self._memory.portfolio, reported.portfolio):
             for execution in self.known.save_sync(reported.portfolio, orders, result.executions):
                 failpoints.reach("amid_book")
                 self.board.saw_fill(execution)
@@ -182,9 +181,12 @@ class Desk:
             state = IntentState(record.state)
             if order is not None:
                 self._advance(name, state, seen(order), order_id=order.id)
-            elif name in reported.looked_up and now - record.created_at >= ABANDON_AFTER:
+            elif name in reported.looked_up and now - self._last_sent(record) >= ABANDON_AFTER:
                 state = next_state(state, IntentEvent.ABSENT)
                 self._advance(name, state, IntentEvent.GIVEN_UP, reason="the venue never saw it")
+
+    def _last_sent(self, record: KnownIntent) -> datetime:
+        return max(record.created_at, self._memory.unanswered.get(record.intent.client_order_id, record.created_at))
 
     def _advance(
         self, name: str, state: IntentState, event: IntentEvent, *, order_id: str | None = None, reason: str = ""
@@ -220,6 +222,7 @@ class Desk:
             if wait is None or self.ending:
                 break
             self.pause(wait)
+        self._memory.unanswered[name] = self.clock.now()
         self.known.set_intent(name, IntentState.UNKNOWN, self.clock.now(), reason="no answer from the venue")
         self.alert("order", "warning", f"{intent.purpose} {intent.symbol}: the venue has not said; asked again at sync")
         return None
@@ -231,6 +234,7 @@ class Desk:
             return None
 
     def _accepted(self, intent: OrderIntent, order: Order) -> Order:
+        self._memory.unanswered.pop(intent.client_order_id, None)
         event = seen(order)
         state = next_state(IntentState.SENT, event)
         # a fill on arrival is booked by the next sync, which must still look this order up
@@ -253,7 +257,11 @@ class Desk:
         self.known.set_intent(intent.client_order_id, IntentState.REJECTED, self.clock.now(), reason=reason)
 
     def intent_for(self, wish: ExitWish, cycle_id: str) -> OrderIntent:
-        """Journal an exit under its deterministic id."""
+        """Journal an exit under its deterministic id. Where the venue has not said what became of the same one, it is
+        that one again: under two ids both could be carried out."""
+        for record in self.known.live():
+            if record.state != IntentState.ACCEPTED and wish.is_of(record.intent):
+                return record.intent
         attempt = self.journal.attempts(cycle_id, wish.symbol, wish.purpose)
         intent = OrderIntent(
             client_order_id=client_order_id(self.account_id, cycle_id, wish.symbol, wish.purpose, attempt),
@@ -378,23 +386,3 @@ class Desk:
 
 def _is_over(order: Order | None) -> bool:
     return order is not None and order.status.is_terminal
-
-
-def _moved(before: Portfolio | None, after: Portfolio) -> bool:
-    """Whether there can be a new execution: each changes cash or what is held."""
-    if before is None or before.account.cash != after.account.cash:
-        return True
-    if not (before.positions or after.positions):
-        return False
-    return {s: p.qty for s, p in before.positions.items()} != {s: p.qty for s, p in after.positions.items()}
-
-
-def _changed(before: Portfolio | None, after: Portfolio) -> bool:
-    if before is None:
-        return True
-    if (before.positions, before.orders) != (after.positions, after.orders):
-        return True
-    return _lasting(before.account) != _lasting(after.account)
-
-
-_lasting = attrgetter(*(each.name for each in fields(Account) if each.name != "at"))  # the time alone is no change

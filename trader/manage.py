@@ -17,7 +17,18 @@ from trader.core.ids import cycle_id, purpose_of
 from trader.core.portfolio import is_held
 from trader.core.protect import ProtectAction, close_now, protect
 from trader.core.quotes import price_problem
-from trader.core.types import AssetClass, Instrument, Order, Portfolio, Position, Purpose, Quote, Symbol, Timeframe
+from trader.core.types import (
+    AssetClass,
+    Instrument,
+    Order,
+    OrderIntent,
+    Portfolio,
+    Position,
+    Purpose,
+    Quote,
+    Symbol,
+    Timeframe,
+)
 from trader.desk import Desk
 from trader.errors import Transient
 from trader.ports import MarketData, PendingCommand, Session
@@ -188,13 +199,14 @@ class Manager:
 
     def _forget_levels(self, portfolio: Portfolio) -> None:
         """Of symbols that are flat and wait for nothing. Not in a cycle: there the entry is still to be placed."""
-        for symbol in set(self.board.levels) - set(portfolio.positions) - self._awaited():
+        for symbol in set(self.board.levels) - set(portfolio.positions) - self.awaited():
             if not portfolio.orders_of(symbol):
                 self.desk.known.drop_levels(symbol)
 
-    def _awaited(self) -> set[Symbol]:
+    def awaited(self, *, but: OrderIntent | None = None) -> set[Symbol]:
         """Symbols with an entry of ours that may still fill, though the venue may not show it, or not any more."""
-        return {r.intent.symbol for r in self.desk.known.live() if r.intent.purpose is Purpose.ENTRY}
+        live = (record.intent for record in self.desk.known.live())
+        return {each.symbol for each in live if each.purpose is Purpose.ENTRY and each != but}
 
     def _quotes(self, portfolio: Portfolio, fresh: Mapping[Symbol, Quote]) -> dict[Symbol, Quote]:
         """Quotes that can be prices at all; their age matters less on the way out than on the way in."""
@@ -348,7 +360,7 @@ class Manager:
             return
         left = [symbol for symbol in portfolio.positions if _names(wanted, symbol)]
         held = any(is_held(portfolio.positions[symbol], self._instrument(symbol, None)) for symbol in left)
-        if not held and not any(_names(wanted, symbol) for symbol in self._awaited()):
+        if not held and not any(_names(wanted, symbol) for symbol in self.awaited()):
             self.desk.set_flag("flatten", "")
 
     # ---- the end ----

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 
-from trader.core.types import Order, Portfolio, Symbol
+from trader.core.types import Account, Order, Portfolio, Symbol
 from trader.ports import Journal
 
 FLAGS = ("paused", "halted", "killed", "flatten")
@@ -29,6 +30,7 @@ class Memory:
     ended: dict[str, Order] = field(default_factory=dict)  # by client id, seen terminal since the last sync
     last_execution_at: datetime | None = None
     submitted: deque[datetime] = field(default_factory=deque)
+    unanswered: dict[str, datetime] = field(default_factory=dict)  # by client id, when it was last sent in vain
     day: date | None = None
     day_start: Decimal | None = None
     peak: Decimal | None = None
@@ -59,3 +61,23 @@ def recall(journal: Journal, symbols: Iterable[Symbol]) -> Memory:
 def booked_lately(journal: Journal, last: datetime) -> frozenset[str]:
     """Ids of the executions that an overlapping question to the venue can bring again."""
     return frozenset(execution.id for execution in journal.executions(after=last - 2 * OVERLAP))
+
+
+def moved(before: Portfolio | None, after: Portfolio) -> bool:
+    """Whether there can be a new execution: each changes cash or what is held."""
+    if before is None or before.account.cash != after.account.cash:
+        return True
+    if not (before.positions or after.positions):
+        return False
+    return {s: p.qty for s, p in before.positions.items()} != {s: p.qty for s, p in after.positions.items()}
+
+
+def changed(before: Portfolio | None, after: Portfolio) -> bool:
+    if before is None:
+        return True
+    if (before.positions, before.orders) != (after.positions, after.orders):
+        return True
+    return _lasting(before.account) != _lasting(after.account)
+
+
+_lasting = attrgetter(*(each.name for each in fields(Account) if each.name != "at"))  # the time alone is no change

@@ -34,13 +34,12 @@ from trader.rules import rules_of
 
 D = Decimal
 CONTEXT = 60
-HOUR = timedelta(hours=1)
 BrokerOf = Callable[[Venue, MemoryLedger], VenueBroker]
 
 
-def level_bars(symbol: str = "BTC/USD", count: int = 90) -> pd.DataFrame:
+def level_bars(symbol: str = "BTC/USD", count: int = 90, timeframe: str = "1Hour") -> pd.DataFrame:
     """Bars of one price. Row CONTEXT is the first that is played."""
-    bars = bars_of(symbol, count)
+    bars = bars_of(symbol, count, timeframe=timeframe)
     bars.loc[:, ["open", "high", "low", "close"]] = 100.0
     bars.loc[:, "volume"] = 1e6
     return bars
@@ -86,10 +85,11 @@ class Bench:
             symbol=symbol, entry_side=EntrySide.LONG, entry=D(entry), target=D(target), stop=D(stop), reason="wished"
         )
 
-    def cycle(self) -> None:
-        """At the next full hour, that of the bar which closed then."""
-        close = self.venue.now.replace(minute=0, second=0, microsecond=0) + HOUR
-        self.go(close + timedelta(seconds=5))
+    def cycle(self, delay_s: float = 5) -> None:
+        """That of the next bar to close, so long after it."""
+        timeframe = self.trader.rules.timeframe
+        close = timeframe.floor(self.venue.now) + timeframe.duration
+        self.go(close + timedelta(seconds=delay_s))
         self.trader.trade(close)
 
     def go(self, until: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 
 from trader.core.decision import ExitPolicy, Levels
 from trader.core.quotes import price_problem
@@ -13,6 +14,7 @@ from trader.core.types import (
     EntrySide,
     Instrument,
     OrderClass,
+    OrderIntent,
     OrderType,
     Position,
     Purpose,
@@ -41,6 +43,15 @@ class ExitWish:
     stop_price: Decimal | None = None
     order_class: OrderClass = OrderClass.SIMPLE
     reason: str = ""
+
+    def is_of(self, intent: OrderIntent) -> bool:
+        """Whether that would be the same order."""
+        return _TERMS(self) == _TERMS(intent)
+
+
+_TERMS = attrgetter(
+    "symbol", "purpose", "entry_side", "qty", "type", "tif", "limit_price", "stop_price", "order_class"
+)  # all but the reason
 
 
 @quick

@@ -1,4 +1,4 @@
-"""An entry whose fate is not known yet may still fill: what was decided for it and its symbol must wait for it."""
+"""An order whose fate is not known yet may still arrive: nothing is to be sent in its place that would double it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trader.exchange.venue import Venue
 from trader.ports import Submission, Undetermined
 from trader.research.inprocess import VenueBroker
 
-BTC = Symbol("BTC/USD")
+BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
 
 
 class Slow(VenueBroker):
@@ -41,19 +41,19 @@ class Slow(VenueBroker):
             super().submit(intent)
 
 
-def started(folder: Path) -> tuple[Bench, Slow]:
-    bars = level_bars()
+def started(folder: Path, symbol: Symbol = BTC) -> tuple[Bench, Slow]:
+    bars = level_bars(symbol.text)
     bars.loc[CONTEXT + 1, "low"] = 99.0
-    bench = bench_on({"BTC/USD": bars}, folder, broker_of=Slow, exits__exit_rests="stop")
-    bench.want(BTC, "99.50", "103.00", "97.00")
+    bench = bench_on({symbol.text: bars}, folder, broker_of=Slow, exits__exit_rests="stop")
+    bench.want(symbol, "99.50", "103.00", "97.00")
     broker = bench.desk.broker
     assert isinstance(broker, Slow)
     return bench, broker
 
 
-def until_it_fills(bench: Bench) -> None:
+def until_it_fills(bench: Bench, symbol: Symbol = BTC) -> None:
     bench.venue.advance(bench.venue.now.replace(minute=59))
-    assert bench.held(BTC) > 1
+    assert bench.held(symbol) > 1
 
 
 def test_an_entry_that_arrives_late_has_the_levels_that_were_decided_for_it(tmp_path: Path) -> None:
@@ -92,3 +92,32 @@ def test_flatten_ends_where_an_entry_never_arrived(tmp_path: Path) -> None:
     bench.desk.pause(60)
     bench.manage()
     assert bench.desk.flags()["flatten"] == ""
+
+
+def test_an_exit_that_arrives_late_sells_no_share_twice(tmp_path: Path) -> None:
+    bench, broker = started(tmp_path, SPY)
+    bench.cycle()
+    until_it_fills(bench, SPY)
+    bench.desk.set_flag("flatten", "SPY")
+    broker.submits = {}
+    for _ in range(12):
+        bench.manage()
+        bench.desk.pause(10)
+    broker.deliver()
+    assert bench.held(SPY) == 0
+    bench.manage()
+    assert bench.desk.flags()["flatten"] == ""
+
+
+def test_a_second_entry_waits_for_what_became_of_the_first(tmp_path: Path) -> None:
+    """With bars of a minute the next cycle comes before anybody gives up on an order."""
+    bench = bench_on({"BTC/USD": level_bars(timeframe="1Min")}, tmp_path, broker_of=Slow, timeframe="1Min")
+    bench.want(BTC, "99.50", "103.00", "97.00")
+    broker = bench.desk.broker
+    assert isinstance(broker, Slow)
+    broker.submits = {}
+    bench.cycle()
+    bench.cycle(delay_s=1)
+    assert len(broker.submits) == 1
+    broker.deliver()
+    assert len(bench.open_orders(BTC)) == 1

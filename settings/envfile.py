@@ -6,7 +6,9 @@ would disagree is refused with its number, so that the same file means the same 
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +34,7 @@ _PLAIN = re.compile(r"(?!~)[^\s'\"$`\\#;&|<>()!]*")
 def read(path: Path) -> list[Line]:
     """The assignments of a file, in order; none where there is no such file. Raises SettingsError."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = _bytes_of(path).decode("utf-8")
     except FileNotFoundError:
         return []
     except UnicodeDecodeError:
@@ -45,6 +47,17 @@ def read(path: Path) -> list[Line]:
         raise SettingsError([f"{path}:1: begins with a byte order mark; right: UTF-8 without it"])
     lines = (_line(number, line) for number, line in enumerate(text.split("\n"), start=1))
     return [line for line in lines if line is not None]
+
+
+def _bytes_of(path: Path) -> bytes:
+    """All of a regular file, or of /dev/null. A pipe would be waited for and a device may have no end: neither is read,
+    and a pipe is not even opened in a way that waits. Raises OSError, SettingsError."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        found = os.fstat(file.fileno())
+        null = stat.S_ISCHR(found.st_mode) and found.st_rdev == os.stat(os.devnull).st_rdev
+        if not (stat.S_ISREG(found.st_mode) or null):
+            raise SettingsError([f"{path}: is not a regular file; right: a file of NAME=VALUE lines, or none at all"])
+        return file.read()
 
 
 def _line(number: int, text: str) -> Line | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -168,3 +170,29 @@ def test_every_setting_has_a_description_and_every_number_a_unit_and_bounds() ->
             assert bounds & {"lt", "le"}, entry.name
             assert any(type(m).__name__ == "Unit" for m in entry.info.metadata), entry.name
     assert {e.group for e in table().values()} == set(Settings.groups)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", [".env", ".env.compile"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SettingsError, match=rf"{name}: is not a regular file; right: a file of NAME=VALUE lines"):
+        load(environ={"HOME": "/h"}, folder=tmp_path)
+    load(environ={"HOME": "/h"}, folder=tmp_path, only=("STATE_DIR",))  # `trader kill` must work all the same
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("target", ["/dev/zero", "socket"])
+def test_a_device_without_end_and_a_socket_are_refused(tmp_path: Path, target: str) -> None:
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(tmp_path / "socket"))
+        (tmp_path / ".env").symlink_to(target)
+        with pytest.raises(SettingsError, match=r"\.env: .*; right: "):
+            load(environ={"HOME": "/h"}, folder=tmp_path)
+
+
+def test_dev_null_and_a_symlink_to_a_file_are_files(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("SYMBOLS=AAPL\n")
+    (tmp_path / ".env").symlink_to("mine")
+    (tmp_path / ".env.compile").symlink_to(os.devnull)
+    assert load(environ={"HOME": "/h"}, folder=tmp_path).settings.trading.symbols == ("AAPL",)

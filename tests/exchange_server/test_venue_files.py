@@ -130,3 +130,27 @@ def test_what_was_noted_in_the_files_is_said_at_the_start(tmp_path: Path) -> Non
         exchange.process.terminate()
         assert exchange.process.stderr is not None
         assert f"trader exchange: {path}: no volumes" in exchange.process.stderr.readline()
+
+
+def after(venue: Venue, seconds: float) -> Quote:
+    venue.advance(venue.now + timedelta(seconds=seconds))
+    return shown(venue)
+
+
+def test_a_recorded_quote_is_told_as_it_was_and_later_in_its_phase_as_a_model(tmp_path: Path) -> None:
+    """A cycle that waits for longer than a quote may be old (TRADE_DELAY_S) would never see another one."""
+    venue = quoted(tmp_path, ["2024-03-01 01:00", "2024-03-01 02:00"])
+    opened_at = venue.now
+    early, late = after(venue, 5), after(venue, 295)
+    assert (early.at, early.synthetic) == (opened_at, False)
+    assert (late.at, late.synthetic) == (opened_at + timedelta(seconds=300), True)
+    assert (late.bid, late.ask) == (early.bid, early.ask) == (98, 102)
+    assert bought(venue).filled_avg_price == 102
+
+
+def test_a_recorded_quote_that_was_old_when_the_phase_began_grows_no_younger(tmp_path: Path) -> None:
+    venue = quoted(tmp_path, ["2024-02-29 23:30", "2024-03-01 00:30"])
+    age = venue.now - shown(venue).at
+    assert age == HOUR / 2
+    late = after(venue, 300)
+    assert venue.now - late.at == age

@@ -21,10 +21,24 @@ from trader.exchange.series import PHASES, Series
 _SHARES = (Decimal("0.1"), Decimal("0.3"), Decimal("0.3"))
 _DEPTH = Decimal("0.02")  # of the volume of the bar before (its own is not known yet), at the best price of each side
 _TWO_SIDES_BPS = Decimal(20_000)
+_RECORDED_STANDS = timedelta(seconds=30)  # as long as a quote may be old for an entry, by the settings' default
 
 
-def dated(quote: Quote, at: datetime) -> Quote:
-    """The same book, of another moment."""
+def told_at(tape: Tape, now: datetime) -> Quote | None:
+    """The tape's book as it is told at a later moment of its phase, while its market is open and moves.
+
+    A modelled book has no updates that could be dated: it is of this moment. A recorded quote is told as it was while
+    that can be called the latest; later in the phase it is what the venue still trades on, but nobody recorded it so:
+    a model, as old as the quote was when the phase began.
+    """
+    quote, since = tape.quote, now - tape.at
+    if quote is None or not (quote.synthetic or since > _RECORDED_STANDS):
+        return quote
+    return _dated(quote, quote.at + since)
+
+
+def _dated(quote: Quote, at: datetime) -> Quote:
+    """The same book, modelled for another moment."""
     return Quote(
         symbol=quote.symbol,
         bid=quote.bid,
@@ -33,7 +47,7 @@ def dated(quote: Quote, at: datetime) -> Quote:
         ask_size=quote.ask_size,
         at=at,
         source=quote.source,
-        synthetic=quote.synthetic,
+        synthetic=True,
     )
 
 

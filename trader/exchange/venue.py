@@ -37,7 +37,7 @@ from trader.exchange.ids import derived_id
 from trader.exchange.ledger import Ledger
 from trader.exchange.market import Market
 from trader.exchange.parse import NewOrder, Patch
-from trader.exchange.replay import dated
+from trader.exchange.replay import told_at
 from trader.exchange.wire import DEFAULT_CONFIGURATION, NAMESPACE, asset_id
 
 STEPS_AT_ONCE = 512
@@ -375,17 +375,12 @@ class Venue:
         return self.books.orders.get(order_id) or self.ledger.order(order_id)
 
     def quote(self, symbol: Symbol) -> Quote | None:
-        """The book that orders trade against now.
-
-        A modelled book has no updates that could be dated: it is of this moment while its market is open and moves.
-        """
+        """The book that orders trade against now."""
         tape = self.books.tapes.get(symbol)
         if tape is None:
             return self.market.quote(symbol, self.now)
         moves = tape.fresh_until is None or self.now <= tape.fresh_until
-        if tape.quote is not None and tape.quote.synthetic and moves and self.market.is_open(symbol, self.now):
-            return dated(tape.quote, self.now)
-        return tape.quote
+        return told_at(tape, self.now) if moves and self.market.is_open(symbol, self.now) else tape.quote
 
 
 def _end_of(day: date) -> datetime:

@@ -19,17 +19,14 @@ def main() -> int:
     import click
 
     from trader.cli import cli
-    from trader.errors import Fatal, TraderError
+    from trader.errors import TraderError
 
     _fill_standard_streams()
     try:
         result = cli.main(standalone_mode=False, prog_name="trader")
-    except Fatal as error:
-        print(f"trader: {error}", file=sys.stderr)
-        return error.exit_code
     except TraderError as error:
         print(f"trader: {error}", file=sys.stderr)
-        return 1
+        return error.exit_code
     except OSError as error:
         if error.errno not in _REFUSED:
             raise

@@ -26,7 +26,7 @@ from trader.board import Board
 from trader.core.types import Timeframe
 from trader.cycle import Trader
 from trader.desk import Desk
-from trader.errors import ConfigurationError, Halt, Transient, VenueUnreachable
+from trader.errors import ConfigurationError, DatabaseAway, Halt, Transient, VenueUnreachable
 from trader.hands import endpoints_of, noter, sim_keys, take_hands
 from trader.manage import Manager
 from trader.market_hours import closed_hours_skipper, simulated_beat, timetable_of
@@ -220,6 +220,8 @@ def _first_sync(daemon: Daemon) -> None:
         except Transient as error:
             daemon.board.say("venue", str(error))
             if attempt == FIRST_SYNC_TRIES - 1:
+                if isinstance(error, DatabaseAway):
+                    raise  # the venue is there: not its code
                 raise VenueUnreachable(f"the books could not be read: {error}") from error
             daemon.desk.pause(1.0)
 

@@ -2,6 +2,7 @@
 
 TraderError
 ├── Transient      retried, bounded; never for submissions
+│   └── DatabaseAway       the same of the journal; at a start 75: the service manager tries again
 ├── Rejected       the venue said no: recorded, the cycle goes on
 ├── Unknown        the venue did not say: asked for by client id, never resent blindly
 └── Fatal          the daemon ends with `exit_code`
@@ -19,11 +20,19 @@ from __future__ import annotations
 
 
 class TraderError(Exception):
-    """Base of all that this program raises on purpose."""
+    """Base of all that this program raises on purpose. `exit_code`: of a command that it ends."""
+
+    exit_code = 1
 
 
 class Transient(TraderError):
     """Passing trouble: try again, a bounded number of times."""
+
+
+class DatabaseAway(Transient):
+    """Locked, restarting or out of reach: nothing is wrong with it that a person would have to mend."""
+
+    exit_code = 75  # EX_TEMPFAIL
 
 
 class Rejected(TraderError):
@@ -41,8 +50,6 @@ class Unknown(TraderError):
 
 class Fatal(TraderError):
     """Ends the daemon. The message is one line that says what to do."""
-
-    exit_code = 1
 
 
 class Halt(Fatal):

@@ -17,7 +17,7 @@ from tests.adapters import samples
 from tests.adapters.samples import BTC, NOW
 from trader.adapters.journal import DiskFull, Journal, backup, check, schema, upgrade
 from trader.adapters.journal.store import make_engine
-from trader.errors import DatabaseUnusable, Transient
+from trader.errors import DatabaseAway, DatabaseUnusable, Transient
 
 ROOT = Path(__file__).parents[2]
 WRITER = """
@@ -178,10 +178,13 @@ def test_a_url_that_can_not_be_opened_says_so(url: str) -> None:
         Journal.open(url)
 
 
-def test_a_server_that_is_not_there_is_unusable_and_its_password_stays_hidden() -> None:
-    with pytest.raises((DatabaseUnusable, Transient)) as refused:
+def test_a_server_that_is_not_there_may_come_back_and_its_password_stays_hidden() -> None:
+    with pytest.raises(DatabaseAway) as refused:
         Journal.open("postgresql://someone:hunter2@127.0.0.1:1/none")
     assert "hunter2" not in str(refused.value)
+    assert refused.value.exit_code == 75
+    with pytest.raises(DatabaseAway, match="resolve host"):  # as at a boot, before there are names
+        Journal.open("postgresql://someone:hunter2@no-such-host.invalid/none")
 
 
 def test_a_database_locked_by_another_process_is_transient_and_writes_nothing(
@@ -201,6 +204,19 @@ def test_a_database_locked_by_another_process_is_transient_and_writes_nothing(
             other.execute("ROLLBACK")
         journal.add_intents("c1", [samples.intent("a")], NOW)
         assert len(journal.intents()) == 1
+
+
+def test_a_start_on_a_locked_database_is_one_to_be_tried_again(tmp_path: Path) -> None:
+    """Not 74, from which systemd does not start again: whoever holds the lock will let go of it."""
+    with Journal.open(file_url(tmp_path)):
+        pass
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DatabaseAway, match=r"locked .*Try again") as refused:
+            Journal.open(file_url(tmp_path))
+        other.execute("ROLLBACK")
+    assert refused.value.exit_code == 75
 
 
 def fill_up(journal: Journal) -> None:

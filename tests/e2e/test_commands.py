@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -14,6 +16,7 @@ import pytest
 
 from tests.e2e.running import COMMAND, Answer, ask, environment, exchange
 from trader.__main__ import main
+from trader.adapters.journal import Journal
 from trader.cli import cli
 
 READERS = (
@@ -182,6 +185,17 @@ def test_a_corrupt_journal_is_74(tmp_path: Path, here: Here) -> None:
         answer = here(tmp_path, *command)
         assert answer.code == 74, answer
         assert "Traceback" not in answer.out + answer.err
+
+
+def test_a_journal_that_another_program_holds_is_75(tmp_path: Path, here: Here) -> None:
+    Journal.open(f"sqlite:///{tmp_path}/journal-sim.db").close()
+    with closing(sqlite3.connect(tmp_path / "journal-sim.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        refused(here(tmp_path, "status"), 75, "locked", "Try again")
+        checked = here(tmp_path, "check")
+    assert checked.code == 1
+    assert "BAD  journal" in checked.out
 
 
 def test_the_doctor_says_what_to_do_and_never_breaks(tmp_path: Path, here: Here) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from settings.load import load
+from trader.errors import DatabaseAway, Fatal
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "systemd"
+RUNBOOK = ROOT / "docs" / "runbook.md"
 SERVICES = ("trader@.service", "trader-forecaster@.service")
 TARGETS = (
     "sysinit",
@@ -90,7 +92,12 @@ def test_the_exposure_stays_under_its_limit(unit: str, threshold: int) -> None:
 
 def test_guard_18_a_failure_that_a_restart_cannot_mend_ends_there_instead_of_looping_overnight() -> None:
     trading = directives("trader@.service")
-    assert set(trading["RestartPreventExitStatus"][0].split()) >= {"70", "73", "74", "77", "78"}
+    final = set(trading["RestartPreventExitStatus"][0].split())
+    assert final >= {"70", "73", "74", "77", "78"}
+    assert not final & {"1", "69", str(DatabaseAway.exit_code)}  # what may come back is tried again
+    told = dict(re.findall(r"^\| (\d+) \| .*? \| (yes|no)", RUNBOOK.read_text(), re.MULTILINE))
+    assert {code for code, again in told.items() if again == "no"} == final | {"0"}
+    assert set(told) >= {str(each.exit_code) for each in (DatabaseAway, *Fatal.__subclasses__())}
     for name in SERVICES:
         assert directives(name)["Restart"] == ["on-failure"]
         assert {"StartLimitBurst", "StartLimitIntervalSec"} <= set(directives(name))

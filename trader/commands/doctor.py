@@ -89,7 +89,7 @@ def _unwritable(folder: Path) -> str:
 
 def _database(settings: Settings) -> Iterator[Finding]:
     from trader.adapters.journal import check
-    from trader.errors import DatabaseUnusable
+    from trader.errors import TraderError
 
     url = settings.database_url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
@@ -97,7 +97,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         return
     try:
         problems = check(url)
-    except DatabaseUnusable as error:
+    except TraderError as error:
         yield Finding(name="journal", ok=False, detail=str(error))
     else:
         yield Finding(name="journal", ok=not problems, detail="; ".join(problems) or "sound")

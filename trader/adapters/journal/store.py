@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from trader.errors import DatabaseUnusable, TraderError, Transient
+from trader.errors import DatabaseAway, DatabaseUnusable, TraderError
 
 BUSY_MS = 5_000  # how long a commit waits for another process's
 _PRAGMAS = (
@@ -30,7 +30,12 @@ _PRAGMAS = (
 _WRITER = {"trader_writer": True}
 _FULL = ("disk is full", "no space left", "diskfull", "could not extend file")
 _LOCKED = ("database is locked", "database table is locked", "lock timeout", "deadlock", "could not serialize")
-_LOST = ("server closed the connection", "connection refused", "terminating connection", "connection timeout")
+_LOST = (
+    "server closed the connection", "connection refused", "terminating connection", "connection timeout", "timed out",
+    "timeout expired", "connection is lost", "connection reset", "connection is closed", "connection has been closed",
+    "eof detected", "no route to host", "network is unreachable", "failed to resolve host", "could not translate host",
+    "the database system is", "too many clients", "too many connections", "remaining connection slots",
+)  # fmt: skip
 
 Row = Mapping[str, Any]
 
@@ -60,7 +65,7 @@ class Store:
 
         durable   on the disk when it returns; else at the latest with the next one that is
 
-        Raises Transient where the database stayed locked, DiskFull, DatabaseUnusable (74).
+        Raises DatabaseAway where it stayed locked or can't be reached, DiskFull, DatabaseUnusable (74).
         """
         with self._lock, told(self._engine.url):
             self._sync(durable)
@@ -140,9 +145,9 @@ def _translated(url: sa.URL, error: BaseException | None) -> TraderError:
     if any(sign in lower for sign in _FULL):
         return DiskFull(f"{what}. Free some space on that disk")
     if any(sign in lower for sign in _LOCKED):
-        return Transient(f"{what} (another process writes for more than {BUSY_MS / 1000:g} s)")
+        return DatabaseAway(f"{what} (another process writes for more than {BUSY_MS / 1000:g} s). Try again")
     if any(sign in lower for sign in _LOST):
-        return Transient(what)
+        return DatabaseAway(f"{what}. Is its server there? Try again when it is")
     if "malformed" in lower or "not a database" in lower or "corrupt" in lower:
         return DatabaseUnusable(
             f"{what}. Move the file away and restore the last `trader db backup`; the venue knows the rest"

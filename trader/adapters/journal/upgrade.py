@@ -14,14 +14,14 @@ from trader.adapters.journal import schema
 from trader.adapters.journal.rows import CASH, book_changes, execution_from, total
 from trader.adapters.journal.store import make_engine, told
 from trader.core.types import ZERO
-from trader.errors import DatabaseUnusable
+from trader.errors import DatabaseUnusable, TraderError
 
 REVISIONS = ("0001",)  # every migration, oldest first; the last is schema.HEAD
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def open_engine(url: str, *, create: bool) -> sa.Engine:
-    """A database with the newest schema. Raises DatabaseUnusable (74) with what to do.
+    """A database with the newest schema. Raises DatabaseUnusable (74) with what to do, DatabaseAway (75).
 
     create  make or migrate it where needed, after a look at its integrity; else it must be there and up to date
     """
@@ -49,7 +49,7 @@ def open_engine(url: str, *, create: bool) -> sa.Engine:
     except OSError as error:
         engine.dispose()
         raise DatabaseUnusable(f"the journal's folder {file.parent if file else ''}: {error}") from error
-    except DatabaseUnusable:
+    except TraderError:
         engine.dispose()
         raise
     return engine

@@ -31,7 +31,7 @@ class Journal(Control):
     On the disk are then plans that send something, intents, executions, corrections, flags, commands and alerts. The
     rest (an order's state, the equity, a cycle's opening and end) is told again by the venue or by the next start.
 
-    Raises Transient where another process kept the database locked, DiskFull, DatabaseUnusable (74).
+    Raises DatabaseAway where it stayed locked or out of reach, DiskFull, DatabaseUnusable (74).
     """
 
     def __init__(self, engine: sa.Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import sys
 
 # what a disk, a folder or its owner refuses: nothing in the program is wrong
@@ -13,17 +14,29 @@ _REFUSED = {
     if (number := getattr(errno, name, None)) is not None
 }
 _UNUSABLE = 74
+_UNREAD = 141  # 128 + SIGPIPE: what a shell says of `cat` or `git log`, too, when `head` has had enough
 
 
 def main() -> int:
+    _fill_standard_streams()
+    try:
+        return _command()
+    except (BrokenPipeError, SystemExit):  # click and rich make a SystemExit of it
+        if not _nobody_reads():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain of what is left to write
+        return _UNREAD
+
+
+def _command() -> int:
     import click
 
     from trader.cli import cli
     from trader.errors import TraderError
 
-    _fill_standard_streams()
     try:
         result = cli.main(standalone_mode=False, prog_name="trader")
+        sys.stdout.flush()  # what can't be written is to be known here, not at the interpreter's end
     except TraderError as error:
         print(f"trader: {error}", file=sys.stderr)
         return error.exit_code
@@ -43,6 +56,15 @@ def main() -> int:
         error.show()
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _nobody_reads() -> bool:
+    """Whether our output's reader has gone. Where rich found that, it has put the null device in its place."""
+    asked = select.poll()
+    for number in (1, 2):
+        asked.register(number, 0)
+    gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
+    return gone or os.fstat(1).st_rdev == os.stat(os.devnull).st_rdev
 
 
 def _fill_standard_streams() -> None:

@@ -198,6 +198,21 @@ def test_a_journal_that_another_program_holds_is_75(tmp_path: Path, here: Here) 
     assert "BAD  journal" in checked.out
 
 
+@pytest.mark.parametrize("command", [("config", "show"), ("orders", "--json"), ("--help",)], ids=" ".join)
+def test_a_reader_that_has_had_enough_is_no_failure(state: Path, command: tuple[str, ...]) -> None:
+    """As of any command before `| head`: nothing on stderr, and the shell's code of SIGPIPE."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*COMMAND, *command], env=environment(state), cwd=state, stdout=writer, stderr=subprocess.PIPE, timeout=60,
+            check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_the_doctor_says_what_to_do_and_never_breaks(tmp_path: Path, here: Here) -> None:
     (tmp_path / "journal-sim.db").write_bytes(b"no database at all" * 400)
     answer = here(tmp_path, "check", FORECASTER="nonesuch")

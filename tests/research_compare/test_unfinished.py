@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +18,12 @@ from settings.load import load
 from settings.research import Compare
 from settings.schema import Settings
 from tests.research_compare import arms
+from trader.commands.compare import _going_on
 from trader.commands.compare_table import show
 from trader.research.compare import Comparison, compare
 from trader.research.rivals import Rival
 from trader.research.simulate import Setup, market_options
-from trader.research.unfinished import Toll, Unfinished, unfinished_of
+from trader.research.unfinished import KEPT_DAYS, Toll, Unfinished, unfinished_of
 from trader.research.verdict import Outcome
 
 RULE = Compare(least_forecasts=40, least_trades=1)
@@ -187,6 +190,27 @@ def test_files_of_other_arms_do_not_count(tmp_path: Path) -> None:
     found = compared(arms.eager(), other, Unfinished(tmp_path / "kept", "key"), tmp_path)
     assert found.earlier_cycles == 0
     assert found.verdict.outcome is not Outcome.COMPILED
+
+
+def test_one_that_nobody_went_on_with_for_a_month_is_removed_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, recent, old, empty = (tmp_path / "kept" / name for name in ("key", "recent", "old", "empty"))
+    long_ago = time.time() - (KEPT_DAYS + 1) * 86_400
+    for folder in (mine, recent, old, empty):
+        folder.mkdir(parents=True)
+        if folder is not empty:
+            (folder / "00001.cycle").write_bytes(b"x" * 200_000)
+    for path in (mine / "00001.cycle", old / "00001.cycle", mine, recent, old, empty):
+        os.utime(path, (long_ago, long_ago))
+    with _going_on(Unfinished(tmp_path / "kept", "key"), CYCLES):
+        pass
+    assert sorted(each.name for each in (tmp_path / "kept").iterdir()) == ["key", "recent"]
+    said = capsys.readouterr().err
+    assert "removed 2 unfinished comparisons (0.2 MB) that nobody went on with for 30 days" in said
+    with _going_on(Unfinished(tmp_path / "kept", "key"), CYCLES):
+        pass
+    assert "removed" not in capsys.readouterr().err
 
 
 def test_tolls_are_added_up_over_sittings() -> None:

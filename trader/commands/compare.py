@@ -64,7 +64,7 @@ def command(
 
     Either may carry settings of its own: `kronos,KRONOS_SAMPLE_COUNT=10`. Exit 1 where it is INCONCLUSIVE.
 
-    One that is cut off (Ctrl-C, a kill) goes on with the same command.
+    One that is cut off (Ctrl-C, a kill) goes on with the same command, up to 30 days later.
     """
     shared: dict[str, object] = {
         "trading_mode": "sim",
@@ -119,6 +119,7 @@ def _compared(
 @contextmanager
 def _going_on(unfinished: Unfinished, cycles: int) -> Iterator[None]:
     """Says where a comparison goes on, and, where it is interrupted, that it can."""
+    _prune(unfinished)
     if len(unfinished):
         whisper(f"going on: {len(unfinished)} of {cycles} cycles were asked in an earlier sitting")
     try:
@@ -126,6 +127,20 @@ def _going_on(unfinished: Unfinished, cycles: int) -> Iterator[None]:
     except KeyboardInterrupt:
         whisper(f"interrupted: {len(unfinished)} of {cycles} cycles are kept; the same command goes on there")
         raise
+
+
+def _prune(unfinished: Unfinished) -> None:
+    """What can't be removed is no reason not to compare."""
+    from trader.research.unfinished import KEPT_DAYS
+
+    try:
+        removed, size = unfinished.prune()
+    except OSError as error:
+        whisper(f"old unfinished comparisons could not be removed: {error}")
+        return
+    if removed:
+        what = "1 unfinished comparison" if removed == 1 else f"{removed} unfinished comparisons"
+        whisper(f"removed {what} ({size / 1e6:.1f} MB) that nobody went on with for {KEPT_DAYS} days")
 
 
 def _settings_of_rival(flags: dict[str, object], generated: bool) -> Settings:

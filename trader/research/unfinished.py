@@ -2,6 +2,8 @@
 
     STATE_DIR/compare/unfinished/KEY/00017.cycle     what both arms answered in one cycle, and how long each took
 
+Kept for KEPT_DAYS after its last cycle: one that nobody goes on with by then is removed when another begins.
+
 The two answers of a cycle are kept together: each speed-up is of one sitting. A file counts only under its own key, its
 own number and its own bars, unchanged to the last bit, and what it says is judged as if it had been answered now. What
 an arm did wrong goes along: its failures, and what its compiler had to do in earlier sittings.
@@ -15,6 +17,7 @@ import math
 import os
 import platform
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +35,7 @@ from trader.research.rivals import Answered, Rival
 from trader.research.store import write_atomically
 
 FORMAT = 1
+KEPT_DAYS = 30
 _DIGEST = 32
 _ELSEWHERE = {"store", "log", "alerts"}  # settings of where things are kept and told: they change no answer
 
@@ -119,6 +123,18 @@ class Unfinished:
         payload = len(head).to_bytes(8, "big") + head + parts
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path(number), lambda place: place.write_bytes(self._digest(payload) + payload))
+
+    def prune(self) -> tuple[int, int]:
+        """Remove the others that nobody has gone on with for KEPT_DAYS. Returns how many, and their bytes."""
+        removed, size = 0, 0
+        for folder in self.folder.parent.glob("*/"):
+            files = [each.stat() for each in folder.glob("*.cycle")]
+            newest = max((each.st_mtime for each in files), default=folder.stat().st_mtime)
+            if folder == self.folder or newest > time.time() - KEPT_DAYS * 86_400:
+                continue
+            shutil.rmtree(folder)
+            removed, size = removed + 1, size + sum(each.st_size for each in files)
+        return removed, size
 
     def forget(self) -> None:
         """It is finished: the evidence has all that matters."""

@@ -19,10 +19,12 @@ _UNREAD = 141  # 128 + SIGPIPE: what a shell says of `cat` or `git log`, too, wh
 
 def main() -> int:
     _fill_standard_streams()
+    null = _is_null()
     try:
         return _command()
-    except (BrokenPipeError, SystemExit):  # click and rich make a SystemExit of it
-        if not _nobody_reads():
+    except (BrokenPipeError, SystemExit) as error:  # click and rich make a SystemExit of it; rich writes to null then
+        ours = isinstance(error, BrokenPipeError) or error.code == 1
+        if not ours or not (_nobody_reads() or _is_null() > null):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain of what is left to write
         return _UNREAD
@@ -59,12 +61,16 @@ def _command() -> int:
 
 
 def _nobody_reads() -> bool:
-    """Whether our output's reader has gone. Where rich found that, it has put the null device in its place."""
+    """Whether our output's reader has gone."""
     asked = select.poll()
     for number in (1, 2):
         asked.register(number, 0)
-    gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
-    return gone or os.fstat(1).st_rdev == os.stat(os.devnull).st_rdev
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
+
+
+def _is_null() -> bool:
+    """Whether standard output is the null device."""
+    return os.fstat(1).st_rdev == os.stat(os.devnull).st_rdev
 
 
 def _fill_standard_streams() -> None:

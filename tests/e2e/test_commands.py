@@ -213,6 +213,23 @@ def test_a_reader_that_has_had_enough_is_no_failure(state: Path, command: tuple[
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_output_that_was_thrown_away_from_the_start_is_no_closed_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exchange ends by SystemExit, with a code of its own."""
+    monkeypatch.setattr(sys, "argv", ["trader", "exchange"])
+    null, kept = os.open(os.devnull, os.O_WRONLY), os.dup(1)
+    monkeypatch.setattr("trader.__main__._command", lambda: sys.exit(1))
+    os.dup2(null, 1)
+    try:
+        with pytest.raises(SystemExit, match="1"):
+            main()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)
+
+
 def test_the_doctor_says_what_to_do_and_never_breaks(tmp_path: Path, here: Here) -> None:
     (tmp_path / "journal-sim.db").write_bytes(b"no database at all" * 400)
     answer = here(tmp_path, "check", FORECASTER="nonesuch")

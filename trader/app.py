@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -283,8 +283,9 @@ def _listening(daemon: Daemon) -> Iterator[None]:
 
     def listen() -> None:
         while not ended.wait(COMMANDS_EVERY_S):
-            if daemon.manager.reload_asked or daemon.desk.journal.pending_commands():
-                daemon.clock.wake()
+            with suppress(Transient):  # a journal that is away for a while: whoever writes to it says so
+                if daemon.manager.reload_asked or daemon.desk.journal.pending_commands():
+                    daemon.clock.wake()
 
     thread = threading.Thread(target=listen, name="commands", daemon=True)
     thread.start()
@@ -304,7 +305,10 @@ def _skipper(daemon: Daemon) -> Callable[[datetime], datetime]:
 def _leave(daemon: Daemon) -> None:
     daemon.manager.leave_safe()
     with daemon.desk.lock:
-        daemon.desk.journal.put_status(daemon.board.status(), daemon.clock.now())
+        try:
+            daemon.desk.journal.put_status(daemon.board.status(), daemon.clock.now())
+        except Transient as error:  # all that counts is done
+            logger.warning("the last status is not in the journal: {}", error)
 
 
 def _reload(daemon: Daemon, options: RunOptions) -> str:

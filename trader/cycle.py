@@ -91,11 +91,11 @@ class Trader:
         except Transient as error:
             self.desk.alert("calendar", "error", f"no cycle: {error}")  # nobody knows whether the market is open
             symbols = []
-        if not symbols or self.desk.journal.cycle(name) is not None:
-            self.on_progress("trade")
-            return False
         self.timings = {}
         try:
+            if not symbols or self.desk.journal.cycle(name) is not None:
+                self.on_progress("trade")
+                return False
             self.desk.journal.begin_cycle(name, "trade", now)
         except Transient as error:
             self.desk.alert("journal", "error", f"no cycle: {error}")  # without a record there is no order

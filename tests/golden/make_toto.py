@@ -1,7 +1,7 @@
 """Ask the published packages what tests/toto/cases.py has, and write their answers beside this file.
 
     python3.11 -m venv packages && packages/bin/pip install torch numpy huggingface_hub safetensors pandas einops \
-        jaxtyping gluonts unit-scaling rotary-embedding-torch lightning datasets
+        jaxtyping gluonts scipy unit-scaling rotary-embedding-torch lightning datasets
     packages/bin/pip install --no-deps --ignore-requires-python toto-2 dd-unit-scaling toto-ts
     python -m tests.golden.make_toto --packages packages
 """

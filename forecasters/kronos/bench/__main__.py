@@ -98,12 +98,14 @@ def _machine(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _processor() -> str:
+    """Its name, and what tells its generation: a virtual machine's is often called no more than `AMD EPYC`."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.machine()
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    parts = [f"{name.removeprefix('cpu ')} {told[name]}" for name in ("cpu family", "model") if name in told]
+    return ", ".join([told.get("model name", platform.machine()), *parts])
 
 
 def _table(options: argparse.Namespace, size: str, folder: Path) -> Iterator[dict[str, object]]:

@@ -17,12 +17,13 @@ from trader.board import Board
 from trader.core.decision import RiskState
 from trader.core.ids import client_order_id
 from trader.core.orders import IntentEvent, IntentState, is_stop, next_state, seen
+from trader.core.portfolio import changed, moved
 from trader.core.protect import ExitWish
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
 from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.errors import Transient
 from trader.known import Known
-from trader.memory import OVERLAP, booked_lately, changed, moved, recall
+from trader.memory import OVERLAP, allow_for, begin_day, booked_lately, reach_peak, recall
 from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
 
 ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a doubtful report is asked for again
@@ -65,7 +66,35 @@ class Desk:
 
     def sync(self) -> Portfolio:
         """The venue's truth, reconciled with the journal and booked. Raises Transient where it can't be trusted."""
-        live = self.known.live()
+        portfolio = self._read()
+        portfolio = self._reconciled(portfolio) if self._is_news(portfolio) else self._noted(portfolio)
+        failpoints.reach("after_settle")
+        self._memory.portfolio, self._memory.synced_at = portfolio, self.clock.now()
+        self._memory.touched = False
+        self.board.saw_portfolio(portfolio)
+        return portfolio
+
+    def _is_news(self, portfolio: Portfolio) -> bool:
+        """Whether reconciling could find anything. It is a pure function of what the journal holds and of orders, held
+        units and cash: where it found nothing to do and none of these is another, it finds nothing again."""
+        memory, before = self._memory, self._memory.portfolio
+        if before is None or memory.settled != self.known.changes or memory.ended:
+            return True
+        return before.orders != portfolio.orders or moved(before, portfolio)
+
+    def _noted(self, portfolio: Portfolio) -> Portfolio:
+        """Nothing has happened: at most the marks have moved, and the equity with them."""
+        begin_day(self._memory, self.journal, portfolio, self.clock.now().date())
+        failpoints.reach("before_book")
+        if changed(self._memory.portfolio, portfolio):
+            self.known.save_sync(portfolio, portfolio.orders, ())
+        failpoints.reach("after_book")
+        return portfolio
+
+    def _reconciled(self, portfolio: Portfolio) -> Portfolio:
+        """The report that was trusted in the end: this one, or a later one."""
+        before, live = self.known.changes, self.known.live()
+        self._memory.settled = None  # until all of this is done
         books = self.known.books() if self._memory.opened else None
         believed = Believed(
             positions=books.positions if books else None,
@@ -74,25 +103,25 @@ class Desk:
             execution_ids=self._memory.execution_ids,
         )
         accepted = {r.intent.client_order_id for r in live if r.state == IntentState.ACCEPTED}
-        reported, result = self._ask(believed, accepted)
+        reported, result = self._ask(believed, accepted, portfolio)
         if result.suspect:
             raise Transient(f"the venue's report is doubtful: {result.suspect}")
         for reason in result.halts:
             self.halt(reason)  # before the difference is booked: after that nothing would show it any more
-        self._begin_day(reported.portfolio)
+        begin_day(self._memory, self.journal, reported.portfolio, self.clock.now().date())
         self._book(reported, result)
         self._settle(live, reported)
-        failpoints.reach("after_settle")
-        self._memory.portfolio, self._memory.synced_at = reported.portfolio, self.clock.now()
-        self._memory.touched = False
         self._memory.ended.clear()
-        self.board.saw_portfolio(reported.portfolio)
+        if not (result.executions or result.corrections or result.halts or reported.looked_up):
+            self._memory.settled = before  # what was written meanwhile makes it news again
         return reported.portfolio
 
-    def _ask(self, believed: Believed, accepted: Collection[str]) -> tuple[Reported, Reconciliation]:
+    def _ask(
+        self, believed: Believed, accepted: Collection[str], portfolio: Portfolio
+    ) -> tuple[Reported, Reconciliation]:
         """`accepted`: those of the live intents that the venue had taken before this report."""
         answers: dict[str, Order | None] = {n: o for n, o in self._memory.ended.items() if n in believed.live}
-        reported = self._report(answers)
+        reported = self._report(portfolio, answers)
         result = reconcile(believed, reported)
         for wait in ASK_AGAIN_S:
             if not (result.suspect or result.lost):
@@ -102,7 +131,7 @@ class Desk:
             found = {name: self.broker.order_by_client_id(name) for name in result.lost}
             answers |= found
             if result.suspect or not (found.keys() <= set(accepted) and all(map(_is_over, found.values()))):
-                reported = self._report(answers)
+                reported = self._report(self._read(), answers)
             else:  # they were over before the open orders were read: what was read since then shows all that they did
                 fills = reported.executions or self._executions(answers)
                 reported = replace(reported, looked_up=dict(answers), executions=fills)
@@ -110,13 +139,16 @@ class Desk:
             result = reconcile(believed, reported, confirmed=bool(result.suspect) and wait == ASK_AGAIN_S[-1])
         return reported, result
 
-    def _report(self, answers: Mapping[str, Order | None]) -> Reported:
-        # executions last, to cover whatever the positions show; those from before the books are in the opening balance
+    def _read(self) -> Portfolio:
+        """As the venue tells it now."""
         self._memory.began = self._memory.opened or self.clock.now()
         orders = tuple(self.broker.open_orders())
         positions = {position.symbol: position for position in self.broker.positions()}
         account = self.broker.account()
-        portfolio = Portfolio(account=account, positions=positions, orders=orders, at=account.at)
+        return Portfolio(account=account, positions=positions, orders=orders, at=account.at)
+
+    def _report(self, portfolio: Portfolio, answers: Mapping[str, Order | None]) -> Reported:
+        # executions last, to cover whatever the positions show; those from before the books are in the opening balance
         executions = self._executions(answers, moved=moved(self._memory.portfolio, portfolio))
         return Reported(portfolio=portfolio, executions=executions, looked_up=dict(answers))
 
@@ -163,7 +195,7 @@ class Desk:
         if result.cash is not None and result.cash != books.cash:
             kind = "opening" if opening else "cash"
             self.known.correct(kind, now, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
-            self._allow_for(result.transferred)
+            allow_for(self._memory, self.journal, result.transferred)
         failpoints.reach("after_corrections")
         for correction in result.corrections:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
@@ -263,20 +295,7 @@ class Desk:
             if record.state != IntentState.ACCEPTED and wish.is_of(record.intent):
                 return record.intent
         attempt = self.journal.attempts(cycle_id, wish.symbol, wish.purpose)
-        intent = OrderIntent(
-            client_order_id=client_order_id(self.account_id, cycle_id, wish.symbol, wish.purpose, attempt),
-            symbol=wish.symbol,
-            purpose=wish.purpose,
-            entry_side=wish.entry_side,
-            order_side=wish.entry_side.closing,
-            qty=wish.qty,
-            type=wish.type,
-            tif=wish.tif,
-            limit_price=wish.limit_price,
-            stop_price=wish.stop_price,
-            order_class=wish.order_class,
-            reason=wish.reason,
-        )
+        intent = wish.under(client_order_id(self.account_id, cycle_id, wish.symbol, wish.purpose, attempt))
         self.known.add_intent(cycle_id, intent, self.clock.now())
         failpoints.reach("after_exit_intent")
         return intent
@@ -318,11 +337,8 @@ class Desk:
         memory, now = self._memory, self.clock.now()
         while memory.submitted and memory.submitted[0] < now - timedelta(minutes=1):
             memory.submitted.popleft()
-        equity = portfolio.account.equity
-        self._begin_day(portfolio)
-        if memory.peak is None or equity > memory.peak:
-            memory.peak = equity
-            self.journal.set_meta("peak", str(equity))
+        begin_day(memory, self.journal, portfolio, now.date())
+        reach_peak(memory, self.journal, portfolio.account.equity)
         flags = self.flags()
         return RiskState(
             day_start_equity=memory.day_start,
@@ -333,24 +349,6 @@ class Desk:
             halted=flags["halted"],
             killed=flags["killed"],
         )
-
-    def _begin_day(self, portfolio: Portfolio) -> None:
-        """The day is UTC's. It begins with the last equity of the day before, where that was seen: what is lost from
-        then to a market's open is a loss of this day, also where the only cycle of the day is the one at the open."""
-        memory, today = self._memory, self.clock.now().date()
-        if memory.day != today:
-            memory.day, memory.day_start = today, (memory.portfolio or portfolio).account.equity
-            self.journal.set_meta("day", f"{today.isoformat()} {memory.day_start}")
-
-    def _allow_for(self, transferred: Decimal) -> None:
-        """Money that came in must hide no loss, and what a person took out is none."""
-        memory = self._memory
-        if transferred and memory.day is not None and memory.day_start is not None:
-            memory.day_start += transferred
-            self.journal.set_meta("day", f"{memory.day.isoformat()} {memory.day_start}")
-        if transferred and memory.peak is not None:
-            memory.peak += transferred
-            self.journal.set_meta("peak", str(memory.peak))
 
     def flags(self) -> dict[str, str]:
         """Latched switches and their reasons; "" is off. Only this process sets them while it holds the account."""

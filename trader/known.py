@@ -39,6 +39,7 @@ class Known:
         self._live: dict[str, KnownIntent] | None = None
         self._books: KnownBooks | None = None
         self._levels: dict[Symbol, Levels] | None = None
+        self.changes = 0  # of live intents and books, those that failed counted: one more each time
 
     # ---- reading ----
 
@@ -62,6 +63,7 @@ class Known:
 
     def save_plan(self, cycle_id: str, inputs: DecisionInputs, plan: Plan) -> None:
         live, self._live, levels, self._levels = self._live, None, self._levels, None
+        self.changes += bool(plan.intents)
         self._journal.save_plan(cycle_id, inputs, plan)
         self._live = _with(live, plan.intents, inputs.now)
         if levels is not None:
@@ -69,6 +71,7 @@ class Known:
 
     def add_intent(self, cycle_id: str, intent: OrderIntent, at: datetime) -> None:
         live, self._live = self._live, None
+        self.changes += 1
         self._journal.add_intents(cycle_id, [intent], at)
         self._live = _with(live, [intent], at)
 
@@ -76,6 +79,7 @@ class Known:
         self, name: str, state: IntentState, at: datetime, *, order_id: str | None = None, reason: str = ""
     ) -> None:
         live, self._live = self._live, None
+        self.changes += 1
         self._journal.set_intent(name, state.value, at, order_id=order_id, reason=reason)
         if live is None or name not in live:
             return
@@ -96,6 +100,7 @@ class Known:
     ) -> Sequence[Execution]:
         if executions:
             self._books = None
+            self.changes += 1
         return self._journal.save_sync(portfolio, orders, executions)
 
     def correct(
@@ -109,6 +114,7 @@ class Known:
         detail: str = "",
     ) -> None:
         self._books = None
+        self.changes += 1
         self._journal.correction(kind, at, symbol=symbol, qty=qty, cash=cash, detail=detail)
 
     def drop_levels(self, symbol: Symbol) -> None:

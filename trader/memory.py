@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from operator import attrgetter
 
-from trader.core.types import Account, Order, Portfolio, Symbol
+from trader.core.types import Order, Portfolio, Symbol
 from trader.ports import Journal
 
 FLAGS = ("paused", "halted", "killed", "flatten")
@@ -23,6 +22,7 @@ class Memory:
     portfolio: Portfolio | None = None
     synced_at: datetime | None = None
     touched: bool = True  # we have sent something to the venue since
+    settled: int | None = None  # Known.changes when reconciling last found nothing to do; None where it found something
     opened: datetime | None = None  # when the books were opened; None before the first sync
     began: datetime | None = None  # when the report that opens them began
     flags: dict[str, str] = field(default_factory=dict)
@@ -63,21 +63,30 @@ def booked_lately(journal: Journal, last: datetime) -> frozenset[str]:
     return frozenset(execution.id for execution in journal.executions(after=last - 2 * OVERLAP))
 
 
-def moved(before: Portfolio | None, after: Portfolio) -> bool:
-    """Whether there can be a new execution: each changes cash or what is held."""
-    if before is None or before.account.cash != after.account.cash:
-        return True
-    if not (before.positions or after.positions):
-        return False
-    return {s: p.qty for s, p in before.positions.items()} != {s: p.qty for s, p in after.positions.items()}
+def begin_day(memory: Memory, journal: Journal, portfolio: Portfolio, today: date) -> None:
+    """The day is UTC's. It begins with the last equity of the day before, where that was seen: what is lost from then
+    to a market's open is a loss of this day, also where the only cycle of the day is the one at the open."""
+    if memory.day != today:
+        memory.day, memory.day_start = today, (memory.portfolio or portfolio).account.equity
+        _keep_day(memory, journal)
 
 
-def changed(before: Portfolio | None, after: Portfolio) -> bool:
-    if before is None:
-        return True
-    if (before.positions, before.orders) != (after.positions, after.orders):
-        return True
-    return _lasting(before.account) != _lasting(after.account)
+def reach_peak(memory: Memory, journal: Journal, equity: Decimal) -> None:
+    if memory.peak is None or equity > memory.peak:
+        memory.peak = equity
+        journal.set_meta("peak", str(equity))
 
 
-_lasting = attrgetter(*(each.name for each in fields(Account) if each.name != "at"))  # the time alone is no change
+def allow_for(memory: Memory, journal: Journal, transferred: Decimal) -> None:
+    """Money that came in must hide no loss, and what a person took out is none."""
+    if transferred and memory.day_start is not None:
+        memory.day_start += transferred
+        _keep_day(memory, journal)
+    if transferred and memory.peak is not None:
+        memory.peak += transferred
+        journal.set_meta("peak", str(memory.peak))
+
+
+def _keep_day(memory: Memory, journal: Journal) -> None:
+    if memory.day is not None:
+        journal.set_meta("day", f"{memory.day.isoformat()} {memory.day_start}")

@@ -44,6 +44,23 @@ class ExitWish:
     order_class: OrderClass = OrderClass.SIMPLE
     reason: str = ""
 
+    def under(self, client_order_id: str) -> OrderIntent:
+        """The order that carries it out."""
+        return OrderIntent(
+            client_order_id=client_order_id,
+            symbol=self.symbol,
+            purpose=self.purpose,
+            entry_side=self.entry_side,
+            order_side=self.entry_side.closing,
+            qty=self.qty,
+            type=self.type,
+            tif=self.tif,
+            limit_price=self.limit_price,
+            stop_price=self.stop_price,
+            order_class=self.order_class,
+            reason=self.reason,
+        )
+
     def is_of(self, intent: OrderIntent) -> bool:
         """Whether that would be the same order."""
         return _TERMS(self) == _TERMS(intent)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
+from operator import attrgetter
 
 from trader.core.ids import account_tag, parse_client_order_id
 from trader.core.types import (
     ZERO,
+    Account,
     EntrySide,
     Instrument,
     Order,
@@ -68,6 +70,27 @@ def orphans(portfolio: Portfolio) -> tuple[Order, ...]:
         if flat and parsed is not None and parsed.purpose.reduces and is_ours(order, portfolio.account.id):
             left.append(order)
     return tuple(left)
+
+
+def moved(before: Portfolio | None, after: Portfolio) -> bool:
+    """Whether there can be a new execution: each changes cash or what is held."""
+    if before is None or before.account.cash != after.account.cash:
+        return True
+    if not (before.positions or after.positions):
+        return False
+    return {s: p.qty for s, p in before.positions.items()} != {s: p.qty for s, p in after.positions.items()}
+
+
+def changed(before: Portfolio | None, after: Portfolio) -> bool:
+    """Whether anything is another than its time."""
+    if before is None:
+        return True
+    if (before.positions, before.orders) != (after.positions, after.orders):
+        return True
+    return _lasting(before.account) != _lasting(after.account)
+
+
+_lasting = attrgetter(*(each.name for each in fields(Account) if each.name != "at"))
 
 
 @quick

@@ -39,7 +39,7 @@ class Board:
     first_equity: Decimal | None = None
     portfolio: Portfolio | None = None
     quotes: dict[Symbol, Quote] = field(default_factory=dict)
-    forecasts: dict[Symbol, tuple[float, float, float]] = field(default_factory=dict)  # median low, close, high
+    forecasts: dict[Symbol, Forecast] = field(default_factory=dict)
     reasons: dict[Symbol, str] = field(default_factory=dict)
     levels: dict[Symbol, Levels] = field(default_factory=dict)
     flags: dict[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Board:
             self.first_equity = portfolio.account.equity
 
     def saw_forecasts(self, forecasts: dict[Symbol, Forecast]) -> None:
-        self.forecasts = {symbol: median_bar(forecast) for symbol, forecast in forecasts.items()}
+        self.forecasts = forecasts
 
     def saw_plan(self, plan: Plan) -> None:
         reasons = {signal.symbol: signal.reason for signal in plan.signals}

@@ -78,13 +78,19 @@ class BeatAndMoments(BaseTrigger):  # type: ignore[misc]
     def __init__(self, beat: IntervalTrigger, moments: Moments) -> None:
         self._beat = beat
         self._moments = moments
+        self._answer: tuple[datetime, datetime, Sequence[datetime]] | None = None  # asked from, fires at, the moments
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         after = now if previous_fire_time is None else max(now, previous_fire_time + _INSTANT)
+        moments, known = self._moments(), self._answer
+        # the first at or after one moment is the first for all from there up to itself, while the calendar is the same
+        if known is not None and known[0] <= after <= known[1] and known[2] == moments:
+            return known[1]
         fire: datetime = self._beat.get_next_fire_time(None, after)
-        moments = self._moments()
         place = bisect_left(moments, after)
-        return min(fire, moments[place]) if place < len(moments) else fire
+        fire = min(fire, moments[place]) if place < len(moments) else fire
+        self._answer = after, fire, moments
+        return fire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

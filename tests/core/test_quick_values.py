@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trader.core.names import AssetClass, Symbol, Timeframe
-from trader.core.values import quick
+from trader.core.values import altered, quick
 from trader.exchange.ids import derived_id
 
 
@@ -119,3 +119,28 @@ def test_derived_ids_are_those_of_the_standard(namespace: uuid.UUID, name: str) 
     except UnicodeEncodeError:  # a lone surrogate has no bytes
         return
     assert derived_id(namespace, name) == expected
+
+
+@quick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchecked:
+    first: int
+    second: str = "two"
+
+
+def test_an_altered_value_is_a_replaced_one() -> None:
+    one = Unchecked(first=1)
+    assert altered(one, second="three") == replace(one, second="three") != one == altered(one)
+    assert one.second == "two"
+    assert type(altered(one)) is Unchecked
+    with pytest.raises(FrozenInstanceError):
+        altered(one).first = 2
+
+
+def test_nothing_is_altered_past_a_check_or_beyond_its_fields() -> None:
+    with pytest.raises(AttributeError):
+        altered(Unchecked(first=1), third=3)
+    with pytest.raises(KeyError):
+        altered(Quick(first=1), first=-1)  # its own check would not be made
+    with pytest.raises(KeyError):
+        altered(Plain(first=1), first=2)

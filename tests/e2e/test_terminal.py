@@ -14,9 +14,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from forecasters.types import Forecast
 from settings.load import load
 from tests.e2e.running import COMMAND, environment
 from trader.board import Board
@@ -42,6 +44,23 @@ from trader.terminal.view_parts import chart, news_lines, sparkline
 NOW = datetime(2024, 3, 1, 12, 0, 5, tzinfo=UTC)
 BTC, ETH, SPY = Symbol("BTC/USD"), Symbol("ETH/USD"), Symbol("SPY")
 SIZES = [(120, 40), (80, 24), (200, 60), (100, 30), (60, 18), (40, 15)]
+
+
+def forecast_of(symbol: Symbol, low: float, close: float, high: float) -> Forecast:
+    return Forecast(
+        symbol=symbol.text,
+        asof=NOW,
+        times=np.array([np.datetime64(NOW.replace(tzinfo=None), "us")]),
+        last_close=close,
+        levels=np.array([0.5]),
+        quantiles=np.array([[[close, high, low, close]]]),
+        paths=None,
+        backend="test",
+        model="none",
+        dtype="float64",
+        compile_mode="eager",
+        latency_s=0.0,
+    )
 
 
 def board(*, busy: bool = True) -> Board:
@@ -80,7 +99,8 @@ def board(*, busy: bool = True) -> Board:
         )
         for symbol in (BTC, ETH)
     }  # fmt: skip
-    made.forecasts = {BTC: (57_000.0, 57_900.0, 58_500.0), ETH: (1e-7, 2e-7, 3e-7), SPY: (5e6, 5e6, 5e6)}
+    medians = {BTC: (57_000.0, 57_900.0, 58_500.0), ETH: (1e-7, 2e-7, 3e-7), SPY: (5e6, 5e6, 5e6)}
+    made.forecasts = {symbol: forecast_of(symbol, *median) for symbol, median in medians.items()}
     made.reasons = {BTC: "long held: new exits", ETH: "a reason that goes on and on, " * 12}
     made.levels = {
         BTC: Levels(

@@ -92,7 +92,7 @@ def future_times(
     sessions  (open, close), oldest first: a stock's bars go on at the next open; empty for crypto
     """
     if not sessions:
-        return to_datetime64(start) + _steps(timeframe, horizon)
+        return (_steps(timeframe, horizon) + (start - _EPOCH) // _MICROSECOND).view("datetime64[us]")
     moment, found = start, list[np.datetime64]()
     while len(found) < horizon:
         following = next((session for session in sessions if moment < session[1]), None)
@@ -104,9 +104,9 @@ def future_times(
 
 
 @lru_cache(maxsize=64)
-def _steps(timeframe: Timeframe, horizon: int) -> NDArray[np.timedelta64]:
-    """[H] from the first bar on."""
-    return np.arange(horizon) * np.timedelta64(timeframe.duration // _MICROSECOND, "us")
+def _steps(timeframe: Timeframe, horizon: int) -> NDArray[np.int64]:
+    """[H] microseconds from the first bar on: as numbers, which are added far quicker than times."""
+    return np.arange(horizon, dtype=np.int64) * (timeframe.duration // _MICROSECOND)
 
 
 def context_of(bars: Bars, name: str, future: NDArray[np.datetime64]) -> Context:

@@ -43,6 +43,7 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
+from trader.core.values import altered
 
 
 def view_of(inputs: DecisionInputs) -> MarketView:
@@ -79,7 +80,7 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
         verdicts[proposal.symbol] = verdict
         if verdict.allowed > 0:
             intents[proposal.symbol] = _intent(inputs, proposal, verdict.allowed)
-            ground = replace(ground, exposure=_taken(ground.exposure, proposal, verdict.allowed))
+            ground = altered(ground, exposure=_taken(ground.exposure, proposal, verdict.allowed))
     ordered = _ordered(signals)
     levels = [_levels(inputs, signal, intents.get(signal.symbol)) for signal in ordered]
     return Plan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from operator import attrgetter
 
@@ -21,7 +21,7 @@ from trader.core.types import (
     Quote,
     Symbol,
 )
-from trader.core.values import quick
+from trader.core.values import altered, quick
 
 SMALLEST_SALE = Decimal(1)  # quote currency: what is worth less is not worth an order
 
@@ -129,7 +129,7 @@ class Exposure:
 
     def plus(self, symbol: Symbol, side: EntrySide, notional: Decimal) -> Exposure:
         """With orders for `notional` more (unsigned)."""
-        return replace(
+        return altered(
             self,
             by_symbol={**self.by_symbol, symbol: self.of(symbol) + notional},
             pending={**self.pending, side: self.pending.get(side, ZERO) + notional},
@@ -138,7 +138,7 @@ class Exposure:
 
     def taking(self, symbol: Symbol, side: EntrySide, notional: Decimal, cost: Decimal) -> Exposure:
         """After an entry of this plan, which takes `cost` of the buying power."""
-        return replace(self.plus(symbol, side, notional), spent=self.spent + cost, orders=self.orders + 1)
+        return altered(self.plus(symbol, side, notional), spent=self.spent + cost, orders=self.orders + 1)
 
 
 def exposure_of(

@@ -6,12 +6,23 @@ a value costs. Here its fields are set while it is of an open twin class with th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
 _ABSENT = object()
+_COPIERS: dict[type, Callable[[Any, dict[str, Any]], Any]] = {}
+
+
+def altered(value: Value, /, **changes: Any) -> Value:
+    """As `dataclasses.replace` of a quick value without a check of its own, without asking each field for its name.
+
+    Raises AttributeError for a field that there is not, KeyError for a value of another kind.
+    """
+    copied: Value = _COPIERS[type(value)](value, changes)
+    return copied
 
 
 def quick(kind: type[Value]) -> type[Value]:
@@ -35,7 +46,21 @@ def quick(kind: type[Value]) -> type[Value]:
     made, changed = known["__init__"], vars(kind)["__init__"]
     made.__qualname__, made.__annotations__ = changed.__qualname__, changed.__annotations__
     type.__setattr__(kind, "__init__", made)
+    if not hasattr(kind, "__post_init__"):
+        _COPIERS[kind] = _copier(kind, twin)
     return kind
+
+
+def _copier(kind: type, twin: type) -> Callable[[Any, dict[str, Any]], Any]:
+    """Written out like `__init__`: one line a field."""
+    names: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
+    known: dict[str, Any] = {"_frozen": kind, "_open": twin, "_new": object.__new__}
+    lines = ["made = _new(_open)", *(f"made.{each} = value.{each}" for each in names)]
+    lines += ["for name in changes:", "    setattr(made, name, changes[name])"]  # refused where there is no such slot
+    lines += ["made.__class__ = _frozen", "return made"]
+    exec("def copied(value, changes):\n    " + "\n    ".join(lines), known)
+    copied: Callable[[Any, dict[str, Any]], Any] = known["copied"]
+    return copied
 
 
 def _default(each: Field[Any]) -> str:

@@ -6,13 +6,13 @@ Only what is open is copied; nothing here grows with history.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from trader.core.fees import fee_of
 from trader.core.types import ZERO, AssetClass, Execution, OrderClass, OrderStatus, OrderType, Symbol
+from trader.core.values import altered
 from trader.exchange.accounting import NOTHING, available, book
 from trader.exchange.events import Books, Holding, OrderEvent, Output, SimOrder, Tape
 from trader.exchange.ids import derived_id
@@ -70,7 +70,7 @@ class Desk:
         """The order leaves the books as cancelled or expired; unless `alone`, so do those that depend on it."""
         if self.orders.pop(order.id, None) is None:
             return
-        ended = replace(
+        ended = altered(
             order,
             status=status,
             updated_at=self.at,
@@ -95,7 +95,7 @@ class Desk:
         self.used[symbol] = self.used.get(symbol, ZERO) + qty
         self.filled_bar[symbol] = self.tapes[symbol].bar_start
         complete = order.filled_qty + qty >= order.qty
-        order = replace(
+        order = altered(
             order,
             filled_qty=order.filled_qty + qty,
             filled_notional=order.filled_notional + qty * price,
@@ -136,7 +136,7 @@ class Desk:
         if sibling is not None and order.status is OrderStatus.FILLED:
             self.end(sibling, OrderStatus.CANCELED)
         elif sibling is not None:
-            self.emit("restated", self.put(replace(sibling, qty=sibling.qty - qty, updated_at=self.at)))
+            self.emit("restated", self.put(altered(sibling, qty=sibling.qty - qty, updated_at=self.at)))
         elif order.order_class is OrderClass.BRACKET and order.leg_ids and order.status is OrderStatus.FILLED:
             self._activate_legs(order)
 
@@ -149,7 +149,7 @@ class Desk:
             if qty <= 0:
                 self.end(leg, OrderStatus.CANCELED)
                 continue
-            working = replace(leg, status=OrderStatus.NEW, qty=qty, entered_bar=bar_start, updated_at=self.at)
+            working = altered(leg, status=OrderStatus.NEW, qty=qty, entered_bar=bar_start, updated_at=self.at)
             self.emit("new", self.put(working))
 
     def elect(self, order: SimOrder) -> SimOrder:
@@ -157,7 +157,7 @@ class Desk:
         sibling = self.orders.get(order.sibling_id) if order.sibling_id is not None else None
         if sibling is not None:
             self.end(sibling, OrderStatus.CANCELED, alone=True)
-        return self.put(replace(order, triggered=True, updated_at=self.at))
+        return self.put(altered(order, triggered=True, updated_at=self.at))
 
     def place(self, order: SimOrder, legs: tuple[SimOrder, ...], *, event: str) -> None:
         """Into the books: the order first, then its legs."""
@@ -173,7 +173,7 @@ def leg_of(parent: SimOrder, kind: str, price: Decimal, limit_price: Decimal | N
         order_type = OrderType.LIMIT
     else:
         order_type = OrderType.STOP if limit_price is None else OrderType.STOP_LIMIT
-    return replace(
+    return altered(
         parent,
         id=leg_id,
         client_order_id=leg_id,

@@ -7,10 +7,10 @@ a symbol that nobody lists) change nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from trader.core.types import ZERO, AssetClass, OrderClass, OrderStatus, TimeInForce
+from trader.core.values import altered
 from trader.exchange.accounting import AccountFigures, PositionFigures, account_figures, open_books
 from trader.exchange.desk import Desk, leg_of
 from trader.exchange.events import (
@@ -91,7 +91,7 @@ def _session_end(books: Books, event: SessionEnd) -> Result:
 
 def _halted(books: Books, event: Halted) -> Result:
     symbols = books.halted | {event.symbol} if event.halted else books.halted - {event.symbol}
-    return replace(books, halted=symbols), ()
+    return altered(books, halted=symbols), ()
 
 
 # ---- orders ----
@@ -144,18 +144,19 @@ def _legs_of(order: SimOrder, submit: Submit) -> tuple[SimOrder, ...]:
         return ()
     stop = leg_of(order, "stop", submit.stop_loss, submit.stop_loss_limit)
     if submit.order_class is OrderClass.OCO:
-        return (replace(stop, sibling_id=order.id),)
+        return (altered(stop, sibling_id=order.id),)
     target = leg_of(order, "target", submit.take_profit)
     away = order.side.opposite
     return (
-        replace(target, side=away, status=OrderStatus.HELD, sibling_id=stop.id),
-        replace(stop, side=away, status=OrderStatus.HELD, sibling_id=target.id),
+        altered(target, side=away, status=OrderStatus.HELD, sibling_id=stop.id),
+        altered(stop, side=away, status=OrderStatus.HELD, sibling_id=target.id),
     )
 
 
 def _enter(desk: Desk, books: Books, order: SimOrder, legs: tuple[SimOrder, ...]) -> None:
-    paired = legs[0].id if order.order_class is OrderClass.OCO and legs else None
-    order = replace(order, leg_ids=tuple(leg.id for leg in legs), sibling_id=paired)
+    if legs:
+        paired = legs[0].id if order.order_class is OrderClass.OCO else None
+        order = altered(order, leg_ids=tuple(leg.id for leg in legs), sibling_id=paired)
     desk.place(order, legs, event="accepted" if order.status is OrderStatus.ACCEPTED else "new")
     if order.status is OrderStatus.ACCEPTED and order.symbol not in books.halted:
         return
@@ -192,14 +193,14 @@ def _replace(books: Books, event: Replace) -> Result:
     if not qty.is_finite() or qty <= old.filled_qty:
         return _refused(books, 422, INVALID, "qty must be greater than filled_qty")
     without = {order_id: order for order_id, order in books.orders.items() if order_id != old.id}
-    submit, refusal = judge(replace(books, orders=without), _as_submit(old, event, qty - old.filled_qty))
+    submit, refusal = judge(altered(books, orders=without), _as_submit(old, event, qty - old.filled_qty))
     if refusal is not None or submit.qty is None:
         return books, () if refusal is None else (refusal,)
     desk = Desk(books, event.at)
     del desk.orders[old.id]
-    gone = replace(old, status=OrderStatus.REPLACED, updated_at=event.at, replaced_by=event.new_order_id)
+    gone = altered(old, status=OrderStatus.REPLACED, updated_at=event.at, replaced_by=event.new_order_id)
     desk.emit("replaced", gone)
-    _enter(desk, books, replace(_order_from(books, submit, submit.qty), replaces=old.id), ())
+    _enter(desk, books, altered(_order_from(books, submit, submit.qty), replaces=old.id), ())
     return _done(desk)
 
 

@@ -15,12 +15,12 @@ unless something in that symbol has filled in the bar already: no exit trades on
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
 from typing import NamedTuple
 
 from trader.core.types import ZERO, AssetClass, OrderSide, OrderStatus, OrderType, Quote, TimeInForce, quantize
+from trader.core.values import altered
 from trader.exchange.accounting import account_figures, opens, sound
 from trader.exchange.desk import Desk
 from trader.exchange.events import Books, MatchingRules, Phase, SimOrder, Tape
@@ -106,7 +106,7 @@ def _play(desk: Desk, orders: list[SimOrder], tape: Tape, before: Tape | None, b
     for order in orders:
         if order.status is OrderStatus.ACCEPTED:
             # it arrives only now: what the market offers at once, it takes
-            order = desk.put(replace(order, status=OrderStatus.NEW, taker=True, updated_at=desk.at))
+            order = desk.put(altered(order, status=OrderStatus.NEW, taker=True, updated_at=desk.at))
             desk.emit("new", order)
         if order.type in _STOPS and not order.triggered and _reached(order, tape.low, tape.high):
             desk.elect(order)
@@ -151,7 +151,7 @@ def _offer(desk: Desk, order: SimOrder, tape: Tape, before: Tape | None, fired: 
         offer = _taking(order, quote)
         if offer is not None or quote is None or order.limit_price is None:
             return offer
-        order = desk.put(replace(order, taker=False))  # the market left it behind: from here on it rests
+        order = desk.put(altered(order, taker=False))  # the market left it behind: from here on it rests
     if order.entered_bar == tape.bar_start and not order.triggered:
         return None
     return _resting(order, quote, tape, before, books.rules)
@@ -225,7 +225,7 @@ def _was_crossed(order: SimOrder, limit: Decimal, before: Tape | None) -> bool:
 
 def _execute(desk: Desk, order: SimOrder, offer: Offer, books: Books) -> None:
     if not offer.maker:
-        order = desk.put(replace(order, taker=True))
+        order = desk.put(altered(order, taker=True))
     remaining = order.qty - order.filled_qty
     affordable = _affordable(desk, order, offer.price)
     qty = min(remaining, affordable, _on_offer(desk, order, offer, books))
@@ -257,7 +257,7 @@ def _affordable(desk: Desk, order: SimOrder, price: Decimal) -> Decimal:
     if not opens(books, order.symbol, order.side):
         return _PLENTY
     others = {order_id: other for order_id, other in books.orders.items() if order_id != order.id}
-    figures = account_figures(replace(books, orders=others))
+    figures = account_figures(altered(books, orders=others))
     crypto = order.symbol.asset_class is AssetClass.CRYPTO
     return (figures.non_marginable_buying_power if crypto else figures.buying_power) / price
 

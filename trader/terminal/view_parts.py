@@ -10,7 +10,7 @@ from decimal import Decimal
 from rich.console import RenderableType
 from rich.text import Text
 
-from trader.board import Board
+from trader.board import Board, median_bar
 from trader.core.types import Position, Quote, Symbol
 
 NARROW = 100  # columns; below it a card takes a line more
@@ -185,10 +185,10 @@ def _exits(board: Board, symbol: Symbol, position: Position | None) -> Text:
 
 def _forecast(board: Board, symbol: Symbol, quote: Quote | None, width: int) -> Text:
     """The next bar's median low, close and high; drawn to scale where there is room, `│` being the market."""
-    levels = board.forecasts.get(symbol)
-    if levels is None:
+    forecast = board.forecasts.get(symbol)
+    if forecast is None:
         return Text.assemble(" " * 10, ("no forecast yet", "dim"))
-    low, close, high = levels
+    low, close, high = median_bar(forecast)
     text = Text.assemble(" " * 10, ("low ", "dim"), (price_text(low), "magenta"))
     text.append_text(_ruler(low, close, high, float(quote.mid) if quote is not None else None, width))
     text.append_text(Text.assemble(("high ", "dim"), (price_text(high), "magenta")))

@@ -49,6 +49,27 @@ class Rules:
     bar_deadline: timedelta
 
 
+class Watch:
+    """How long the steps of a cycle took. A step that fails adds nothing."""
+
+    __slots__ = ("_since", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def go_on(self) -> None:
+        """What has passed since the last step is nobody's."""
+        self._since = time.perf_counter()
+
+    def took(self, step: str) -> float:
+        """The step is over, and the next one begins: now, which is returned."""
+        now = time.perf_counter()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._since
+        self._since = now
+        return now
+
+
 @dataclass(slots=True, kw_only=True)
 class Trader:
     """The trade job. `decide` is the strategy, from its view to signals, with its parameters bound."""
@@ -62,7 +83,7 @@ class Trader:
     rules: Rules
     decide: Callable[[DecisionInputs], Sequence[Signal]]
     on_progress: Callable[[str], None] = lambda name: None
-    timings: dict[str, float] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
     fruitless: int = 0  # cycles in a row in which nothing was forecast
     awaiting: Awaiting = field(default_factory=Awaiting)
 
@@ -91,7 +112,7 @@ class Trader:
         except Transient as error:
             self.desk.alert("calendar", "error", f"no cycle: {error}")  # nobody knows whether the market is open
             symbols = []
-        self.timings = {}
+        self.watch = Watch()
         try:
             if not symbols or self.desk.journal.cycle(name) is not None:
                 self.on_progress("trade")
@@ -109,43 +130,46 @@ class Trader:
             self.fruitless += 1
             self.board.errors += 1
             self.board.say("venue", note)
-        self.timings["cycle"] = time.perf_counter() - started
+        self.watch.seconds["cycle"] = time.perf_counter() - started
         self._close(name, outcome, note)
         self._alarm(note)
         return True
 
     def _run(self, name: str, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[str, str]:
+        watch = self.watch
         with self.desk.lock:
-            with self._timed("sync"):
-                portfolio = self.desk.sync()
-            with self._timed("cancel"):
-                self._clear(portfolio)
-        with self._timed("bars"):
-            bars, dropped = self._bars(bar_close, symbols)
-        at_hand = time.perf_counter()
-        with self._timed("forecast"):
-            forecasts, trouble = self._forecast(bars, bar_close)
+            watch.go_on()
+            portfolio = self.desk.sync()
+            watch.took("sync")
+            self._clear(portfolio)
+            watch.took("cancel")
+        bars, dropped = self._bars(bar_close, symbols)
+        at_hand = watch.took("bars")
+        forecasts, trouble = self._forecast(bars, bar_close)
+        watch.took("forecast")
         with self.desk.lock:
-            with self._timed("sync"):
-                portfolio = self.desk.refresh()
-            with self._timed("quotes"):
-                quotes, missing = self._quotes(symbols)
-            quoted = time.perf_counter()
+            watch.go_on()
+            portfolio = self.desk.refresh()
+            watch.took("sync")
+            quotes, missing = self._quotes(symbols)
+            quoted = watch.took("quotes")
             fit, misfits = self._fit(forecasts, bars, quotes, bar_close)
             self.fruitless = 0 if fit else self.fruitless + 1
-            with self._timed("decide"):
-                inputs = self._inputs(name, portfolio, quotes, fit)
-                decided = plan(inputs, self.decide(inputs))
-            with self._timed("journal"):
-                failpoints.reach("before_plan")
-                self.desk.known.save_plan(name, inputs, decided)
-                failpoints.reach("after_plan")
-            self.timings["bars_to_plan"] = time.perf_counter() - at_hand - self.timings["forecast"]
+            watch.go_on()
+            inputs = self._inputs(name, portfolio, quotes, fit)
+            decided = plan(inputs, self.decide(inputs))
+            watch.took("decide")
+            failpoints.reach("before_plan")
+            self.desk.known.save_plan(name, inputs, decided)
+            failpoints.reach("after_plan")
+            planned = watch.took("journal")
+            watch.seconds["bars_to_plan"] = planned - at_hand - watch.seconds["forecast"]
             self.board.saw_plan(decided)
             placed = self._carry_out(decided, quotes, quoted)
-            with self._timed("sync"):
-                failpoints.reach("before_last_sync")
-                self.desk.refresh()
+            watch.go_on()
+            failpoints.reach("before_last_sync")
+            self.desk.refresh()
+            watch.took("sync")
         absent = {symbol: "no forecast" for symbol in bars if symbol not in forecasts}
         reasons = [f"{symbol}: {why}" for symbol, why in {**absent, **missing, **dropped, **misfits}.items()]
         if trouble:
@@ -279,8 +303,9 @@ class Trader:
     def _carry_out(self, decided: Plan, quotes: Mapping[Symbol, Quote], quoted: float) -> int:
         """Cancels confirmed, then exits, then entries. Returns how many entries the venue took."""
         if decided.cancels:
-            with self._timed("cancel"):
-                confirmed = self.desk.cancel(decided.cancels)
+            self.watch.go_on()
+            confirmed = self.desk.cancel(decided.cancels)
+            self.watch.took("cancel")
             portfolio = self.desk.refresh()
             if not confirmed:
                 for intent in decided.intents:
@@ -289,15 +314,16 @@ class Trader:
         else:
             assert self.board.portfolio is not None
             portfolio = self.board.portfolio
-        with self._timed("protect"):
-            portfolio = self.manager.protect_all(portfolio, quotes)
+        self.watch.go_on()
+        portfolio = self.manager.protect_all(portfolio, quotes)
+        self.watch.took("protect")
         placed = 0
         for intent in decided.intents:
             unwanted = self._unwanted(intent, portfolio)
             if unwanted:
                 self.desk.drop(intent, unwanted)
                 continue
-            self.timings.setdefault("quote_to_post", time.perf_counter() - quoted)
+            self.watch.seconds.setdefault("quote_to_post", time.perf_counter() - quoted)
             placed += self.desk.place(intent) is not None
         return placed
 
@@ -330,7 +356,7 @@ class Trader:
             self.board.equity.append(float(self.board.portfolio.account.equity))
         failpoints.reach("before_close")
         try:
-            self.desk.journal.close_cycle(name, now, outcome, note, self.timings)
+            self.desk.journal.close_cycle(name, now, outcome, note, self.watch.seconds)
             self.manager.publish()
         except Transient as error:
             self.desk.alert("journal", "error", f"{name} stays open: {error}")
@@ -344,22 +370,3 @@ class Trader:
             short_gap = NO_BARS in why and self.fruitless == ALARM_AFTER[0]
             severity = "warning" if short_gap else "error"
             self.desk.alert("fruitless", severity, f"{self.fruitless} cycles in a row without a forecast: {why}")
-
-    def _timed(self, step: str) -> _Timed:
-        return _Timed(self.timings, step)
-
-
-class _Timed:
-    """Adds the seconds that its block took, unless it failed."""
-
-    __slots__ = ("_started", "_step", "_timings")
-
-    def __init__(self, timings: dict[str, float], step: str) -> None:
-        self._timings, self._step = timings, step
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._timings[self._step] = self._timings.get(self._step, 0.0) + time.perf_counter() - self._started

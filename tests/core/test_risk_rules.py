@@ -29,7 +29,8 @@ from tests.core.make import (
 from trader.core.decision import DecisionInputs, RiskLimits, Signal
 from trader.core.fees import CRYPTO_TIERS, fee_of, schedule_for
 from trader.core.plan import plan
-from trader.core.risk import CAPS, GATES, round_trip_edge_bps
+from trader.core.proposals import round_trip_edge_bps
+from trader.core.risk import CAPS, GATES
 from trader.core.types import AssetClass, EntrySide, OrderSide, OrderType
 
 D = Decimal

@@ -27,8 +27,9 @@ from trader.core.ids import client_order_id
 from trader.core.kelly import kelly_share
 from trader.core.market import extent, to_datetime
 from trader.core.portfolio import Exposure, exposure_of, is_held, orphans, own_entries, unpriced_orders
+from trader.core.proposals import Proposal, cost_ratio, proposed
 from trader.core.quotes import quote_problem
-from trader.core.risk import Ground, Proposal, assess, cost_ratio, net_edge_bps
+from trader.core.risk import Ground, assess
 from trader.core.sizing import size
 from trader.core.types import (
     ZERO,
@@ -75,7 +76,7 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
     ground = _ground(inputs, stale)
     proposals, verdicts = _proposals(inputs, signals, ground)
     intents: dict[Symbol, OrderIntent] = {}
-    for proposal in _best_first(proposals, ground):
+    for proposal in _best_first(proposals):
         verdict = assess(proposal, ground)
         verdicts[proposal.symbol] = verdict
         if verdict.allowed > 0:
@@ -139,15 +140,8 @@ def _proposal(
     equity = inputs.portfolio.account.equity
     spendable = ground.spendable[signal.symbol.asset_class]
     sizing = _sizing(inputs, signal, side, instrument)
-    return Proposal(
-        signal=signal,
-        side=side,
-        entry=entry,
-        wanted=size(sizing, equity, spendable, entry, side, instrument) if equity.is_finite() else ZERO,
-        instrument=instrument,
-        quote=inputs.quotes.get(signal.symbol),
-        forecast=inputs.forecasts.get(signal.symbol),
-    )
+    wanted = size(sizing, equity, spendable, entry, side, instrument) if equity.is_finite() else ZERO
+    return proposed(inputs, signal, side, entry, wanted, instrument)
 
 
 def _sizing(inputs: DecisionInputs, signal: Signal, side: EntrySide, instrument: Instrument) -> Sizing:
@@ -160,9 +154,9 @@ def _sizing(inputs: DecisionInputs, signal: Signal, side: EntrySide, instrument:
     return replace(inputs.sizing, fraction=share)
 
 
-def _best_first(proposals: Sequence[Proposal], ground: Ground) -> list[Proposal]:
+def _best_first(proposals: Sequence[Proposal]) -> list[Proposal]:
     def rank(proposal: Proposal) -> tuple[Decimal, Symbol]:
-        edge = net_edge_bps(proposal, ground)
+        edge = proposal.edge_bps
         return (-edge if edge is not None else Decimal("Infinity"), proposal.symbol)
 
     return sorted(proposals, key=rank)

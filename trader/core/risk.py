@@ -10,36 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from forecasters.types import Forecast
-from trader.core.decision import DecisionInputs, Denial, ExitRests, Signal, Verdict
+from trader.core.decision import DecisionInputs, Denial, Verdict
 from trader.core.market import to_datetime
 from trader.core.portfolio import Exposure, is_held
-from trader.core.quotes import quote_problem
+from trader.core.proposals import BPS, Proposal, cost_ratio
 from trader.core.sizing import tradable, units
-from trader.core.types import ZERO, AssetClass, EntrySide, Instrument, Quote, Symbol
+from trader.core.types import ZERO, AssetClass, EntrySide, Symbol
 from trader.core.values import quick
 
-BPS = Decimal(10_000)
 MIN_SHORT_EQUITY = Decimal(2_000)  # the venue's, USD
-SHORT_MARGIN = Decimal("1.03")  # the venue values a short at the higher of its limit and this times the ask
-
-
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """An entry that has been sized and not yet judged."""
-
-    signal: Signal
-    side: EntrySide
-    entry: Decimal
-    wanted: Decimal  # units
-    instrument: Instrument
-    quote: Quote | None
-    forecast: Forecast | None
-
-    @property
-    def symbol(self) -> Symbol:
-        return self.signal.symbol
 
 
 @quick
@@ -60,14 +39,10 @@ Cap = Callable[[Proposal, Ground], Decimal]
 
 def assess(proposal: Proposal, ground: Ground) -> Verdict:
     """Denied by any gate; else the smallest of what was wanted and what every cap leaves, floored to the lot."""
-    edge = net_edge_bps(proposal, ground)
-    denials = tuple(
-        Denial(symbol=proposal.symbol, rule=rule, detail=detail)
-        for rule, gate in GATES
-        if (detail := gate(proposal, ground)) is not None
-    )
-    if denials:
-        return _verdict(proposal, ZERO, denials, edge)
+    said = [(rule, detail) for rule, gate in GATES if (detail := gate(proposal, ground)) is not None]
+    if said:
+        denials = tuple([Denial(symbol=proposal.symbol, rule=rule, detail=detail) for rule, detail in said])
+        return _verdict(proposal, ZERO, denials)
     room = {rule: cap(proposal, ground) for rule, cap in CAPS}
     tightest = min(room, key=lambda rule: room[rule])
     wanted_notional = proposal.wanted * proposal.entry
@@ -81,66 +56,12 @@ def assess(proposal: Proposal, ground: Ground) -> Verdict:
     if allowed == 0 and not shrunk:
         minimum = f"minimum {proposal.instrument.min_qty} units and {proposal.instrument.min_notional} in value"
         shrunk = (Denial(symbol=proposal.symbol, rule="too_small", detail=f"{wanted_notional:.2f}: {minimum}"),)
-    return _verdict(proposal, min(allowed, proposal.wanted), shrunk, edge)
+    return _verdict(proposal, min(allowed, proposal.wanted), shrunk)
 
 
-def _verdict(proposal: Proposal, allowed: Decimal, denials: tuple[Denial, ...], edge: Decimal | None) -> Verdict:
-    return Verdict(symbol=proposal.symbol, wanted=proposal.wanted, allowed=allowed, denials=denials, net_edge_bps=edge)
-
-
-# ---- the edge ----
-
-
-def round_trip_edge_bps(
-    entry: Decimal,
-    target: Decimal,
-    entry_side: EntrySide,
-    *,
-    fee_in_bps: Decimal,
-    fee_out_bps: Decimal,
-    quote: Quote,
-    crossed_legs: int,
-) -> Decimal:
-    """exit/entry - 1 (mirrored for a short), less both fills' fees and half a spread for each leg that crosses."""
-    gross = (target / entry - 1) * entry_side.sign * BPS
-    return gross - fee_in_bps - fee_out_bps - quote.spread_bps / 2 * crossed_legs
-
-
-def net_edge_bps(proposal: Proposal, ground: Ground) -> Decimal | None:
-    """None where there is no target or no usable quote.
-
-    The entry rests (maker) unless it crosses the quote; the exit counts as taker across half a spread unless the
-    target itself rests for certain: where it is only watched, it may have to be taken.
-    """
-    quote, target = proposal.quote, proposal.signal.target
-    if (
-        quote is None
-        or target is None
-        or not target.is_finite()
-        or quote_problem(quote, ground.inputs.now, ground.inputs.limits) is not None
-    ):
-        return None
-    fees = proposal.instrument.fees
-    entry_crosses = crosses(proposal, quote)
-    whole = proposal.wanted == proposal.wanted.to_integral_value()
-    oco = proposal.instrument.symbol.asset_class is AssetClass.STOCK and whole
-    exit_crosses = not oco and ground.inputs.exits.exit_rests is not ExitRests.TARGET
-    return round_trip_edge_bps(
-        proposal.entry,
-        target,
-        proposal.side,
-        fee_in_bps=fees.taker_bps if entry_crosses else fees.maker_bps,
-        fee_out_bps=fees.taker_bps if exit_crosses else fees.maker_bps,
-        quote=quote,
-        crossed_legs=int(entry_crosses) + int(exit_crosses),
-    )
-
-
-def crosses(proposal: Proposal, quote: Quote) -> bool:
-    """Whether the entry takes what is on offer instead of waiting for it, and so pays the spread."""
-    if proposal.side is EntrySide.LONG:
-        return proposal.entry >= quote.ask
-    return proposal.entry <= quote.bid
+def _verdict(proposal: Proposal, allowed: Decimal, denials: tuple[Denial, ...]) -> Verdict:
+    wanted, edge = proposal.wanted, proposal.edge_bps
+    return Verdict(symbol=proposal.symbol, wanted=wanted, allowed=allowed, denials=denials, net_edge_bps=edge)
 
 
 # ---- gates ----
@@ -217,8 +138,8 @@ def _unpriced(_: Proposal, ground: Ground) -> str | None:
     return f"open orders of unknown size in {', '.join(str(symbol) for symbol in sorted(ground.unpriced))}"
 
 
-def _quote(proposal: Proposal, ground: Ground) -> str | None:
-    return quote_problem(proposal.quote, ground.inputs.now, ground.inputs.limits)
+def _quote(proposal: Proposal, _: Ground) -> str | None:
+    return proposal.quote_fault
 
 
 def _forecast(proposal: Proposal, ground: Ground) -> str | None:
@@ -239,15 +160,15 @@ def _levels(proposal: Proposal, _: Ground) -> str | None:
         return f"not prices: stop {stop}, entry {entry}, target {target}"
     if not (stop * sign < entry * sign < target * sign):
         return f"{proposal.side}: stop {stop}, entry {entry}, target {target} are out of order"
-    on_tick = all(price == proposal.instrument.price_down(price) for price in (stop, entry, target))
+    down = proposal.instrument.price_down
+    on_tick = stop == down(stop) and entry == down(entry) and target == down(target)
     return None if on_tick else f"off the tick {proposal.instrument.tick}: {stop}, {entry}, {target}"
 
 
 def _distance(proposal: Proposal, ground: Ground) -> str | None:
-    if proposal.forecast is None:
+    last, limit = proposal.last, ground.inputs.limits.max_level_distance
+    if last is None:
         return None
-    limit = ground.inputs.limits.max_level_distance
-    last = Decimal(repr(float(proposal.forecast.last_close)))
     if not last.is_finite() or last <= 0:
         return f"last close {last}"
     for price in (proposal.entry, proposal.signal.target, proposal.signal.stop):
@@ -258,9 +179,10 @@ def _distance(proposal: Proposal, ground: Ground) -> str | None:
 
 def _scale(proposal: Proposal, ground: Ground) -> str | None:
     """The history must be the quoted instrument's: another coin's series under this ticker shows here."""
-    if proposal.forecast is None or _quote(proposal, ground) is not None or proposal.quote is None:
+    last, quote = proposal.last, proposal.quote
+    if last is None or quote is None or proposal.quote_fault is not None:
         return None
-    last, mid = Decimal(repr(float(proposal.forecast.last_close))), proposal.quote.mid
+    mid = quote.mid
     limit = ground.inputs.limits.max_level_distance
     if not last.is_finite() or last <= 0 or abs(mid / last - 1) > limit:
         return f"quote {mid} against last close {last}: over {limit:.0%} apart"
@@ -268,17 +190,17 @@ def _scale(proposal: Proposal, ground: Ground) -> str | None:
 
 
 def _collar(proposal: Proposal, ground: Ground) -> str | None:
-    if _quote(proposal, ground) is not None or proposal.quote is None:
+    if proposal.quote_fault is not None or proposal.quote is None:
         return None
-    away = abs(proposal.entry / proposal.quote.mid - 1) * BPS
-    limit = ground.inputs.limits.collar_bps
-    return f"{away:.1f} bps from the mid {proposal.quote.mid}, over {limit}" if away > limit else None
+    mid, limit = proposal.quote.mid, ground.inputs.limits.collar_bps
+    away = abs(proposal.entry / mid - 1) * BPS
+    return f"{away:.1f} bps from the mid {mid}, over {limit}" if away > limit else None
 
 
 def _edge(proposal: Proposal, ground: Ground) -> str | None:
-    if _quote(proposal, ground) is not None:
+    if proposal.quote_fault is not None:
         return None  # said already
-    edge, least = net_edge_bps(proposal, ground), ground.inputs.limits.min_edge_bps
+    edge, least = proposal.edge_bps, ground.inputs.limits.min_edge_bps
     if edge is None:
         return "no target to compare with"
     if edge <= 0 or edge < least:
@@ -376,13 +298,6 @@ def _max_order(_: Proposal, ground: Ground) -> Decimal:
 
 def _buying_power(proposal: Proposal, ground: Ground) -> Decimal:
     return (ground.spendable[proposal.symbol.asset_class] - ground.exposure.spent) / cost_ratio(proposal)
-
-
-def cost_ratio(proposal: Proposal) -> Decimal:
-    """Buying power that the venue takes for each unit of notional."""
-    if proposal.side is EntrySide.LONG or proposal.quote is None:
-        return Decimal(1)
-    return max(Decimal(1), SHORT_MARGIN * proposal.quote.ask / proposal.entry)
 
 
 CAPS: tuple[tuple[str, Cap], ...] = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
+from operator import lt
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ TAG = "#"  # no symbol has one
 MAX_FACTOR = 3.0  # a level outside [last close / 3, last close x 3] is taken for a fault of scale
 _ROUNDING = 1e-9  # relative; interpolation between sorted samples may be off by a few units in the last place
 _FEED_ROUNDING = 1e-6  # relative; venues round the four prices of a bar separately
+_MOMENT, _NUMBER = np.dtype("datetime64[us]"), np.dtype("float64")
 _NAT = np.datetime64("NaT").view(np.int64).item()
 _ORDER = "times must increase, the future ones after the last bar"
 
@@ -43,9 +44,9 @@ class Context:
     future_times: NDArray[np.datetime64]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "times", _owned(self.times, "datetime64[us]"))
-        object.__setattr__(self, "values", _owned(self.values, "float64"))
-        object.__setattr__(self, "future_times", _owned(self.future_times, "datetime64[us]"))
+        object.__setattr__(self, "times", _owned(self.times, _MOMENT))
+        object.__setattr__(self, "values", _owned(self.values, _NUMBER))
+        object.__setattr__(self, "future_times", _owned(self.future_times, _MOMENT))
         problem = _context_problem(self.times, self.values, self.future_times)
         if problem or not self.symbol:
             raise InvalidContext(f"{self.symbol or 'no symbol'}: {problem or 'the symbol is empty'}")
@@ -55,7 +56,7 @@ class Context:
 
         What holds for all rows and all neighbours holds for these: only what is ahead of them is looked at.
         """
-        future = _owned(future_times, "datetime64[us]")
+        future = _owned(future_times, _MOMENT)
         problem = _ahead_problem(self.times[first:last], future)
         if problem or not symbol:
             raise InvalidContext(f"{symbol or 'no symbol'}: {problem or 'the symbol is empty'}")
@@ -122,11 +123,11 @@ class Forecast:
     max_factor: float = MAX_FACTOR
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "times", _owned(self.times, "datetime64[us]"))
-        object.__setattr__(self, "levels", _owned(self.levels, "float64"))
-        object.__setattr__(self, "quantiles", _owned(self.quantiles, "float64"))
+        object.__setattr__(self, "times", _owned(self.times, _MOMENT))
+        object.__setattr__(self, "levels", _owned(self.levels, _NUMBER))
+        object.__setattr__(self, "quantiles", _owned(self.quantiles, _NUMBER))
         if self.paths is not None:
-            object.__setattr__(self, "paths", _owned(self.paths, "float64"))
+            object.__setattr__(self, "paths", _owned(self.paths, _NUMBER))
         problem = (
             _header_problem(self)
             or _levels_problem(self.levels)
@@ -184,7 +185,7 @@ def interpolate_ordered(ordered: NDArray[np.floating], levels: NDArray[np.float6
     return blended
 
 
-def _owned(array: ArrayLike, dtype: str) -> NDArray[np.generic]:
+def _owned(array: ArrayLike, dtype: np.dtype[Any]) -> NDArray[np.generic]:
     """A read-only array that nobody else can write to: the same one where that already holds, else a copy."""
     if isinstance(array, np.ndarray) and array.dtype == dtype and not array.flags.writeable and array.base is None:
         return array
@@ -231,7 +232,7 @@ def _ahead_problem(times: NDArray[Any], future: NDArray[Any]) -> str | None:
     moments = [times[-1:].view(np.int64).item(), *future.view(np.int64).tolist()]  # few: arrays would take far longer
     if _NAT in moments:
         return "a time is missing"
-    return None if all(one < two for one, two in pairwise(moments)) else _ORDER
+    return None if all(map(lt, moments, moments[1:])) else _ORDER
 
 
 def _header_problem(forecast: Forecast) -> str | None:

@@ -87,9 +87,10 @@ class Trader:
     fruitless: int = 0  # cycles in a row in which nothing was forecast
     awaiting: Awaiting = field(default_factory=Awaiting)
 
-    @property
-    def board(self) -> Board:
-        return self.desk.board
+    board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.board = self.desk.board
 
     def manage(self) -> None:
         self.manager.manage()

@@ -109,9 +109,10 @@ class Manager:
     _recorded: str = ""  # the bar whose exits have a record
     _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
 
-    @property
-    def board(self) -> Board:
-        return self.desk.board
+    board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.board = self.desk.board
 
     def nudge(self) -> None:
         """Something happened at the venue: do not skip the next run. Called from any thread."""

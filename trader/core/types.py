@@ -25,6 +25,11 @@ class EntrySide(StrEnum):
     LONG = "long"
     SHORT = "short"
 
+    sign: int  # an attribute, not a property: looked up some twenty times a bar
+
+    def __init__(self, text: str) -> None:
+        self.sign = 1 if text == "long" else -1
+
     @property
     def opening(self) -> OrderSide:
         return OrderSide.BUY if self is EntrySide.LONG else OrderSide.SELL
@@ -33,10 +38,6 @@ class EntrySide(StrEnum):
     def closing(self) -> OrderSide:
         return OrderSide.SELL if self is EntrySide.LONG else OrderSide.BUY
 
-    @property
-    def sign(self) -> int:
-        return 1 if self is EntrySide.LONG else -1
-
 
 class OrderSide(StrEnum):
     """The direction of an order at the venue."""
@@ -44,9 +45,10 @@ class OrderSide(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def sign(self) -> int:
-        return 1 if self is OrderSide.BUY else -1
+    sign: int
+
+    def __init__(self, text: str) -> None:
+        self.sign = 1 if text == "buy" else -1
 
     @property
     def opposite(self) -> OrderSide:
@@ -87,14 +89,10 @@ class OrderStatus(StrEnum):
     REPLACED = "replaced"
     UNKNOWN = "unknown"  # a status the venue sent that we do not know; treated as open
 
-    @property
-    def is_terminal(self) -> bool:
-        return self in _TERMINAL
+    is_terminal: bool
 
-
-_TERMINAL = frozenset(
-    {OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.REPLACED}
-)
+    def __init__(self, text: str) -> None:
+        self.is_terminal = text in ("filled", "canceled", "expired", "rejected", "replaced")
 
 
 class Purpose(StrEnum):
@@ -108,9 +106,10 @@ class Purpose(StrEnum):
     FLATTEN = "flatten"
     KILL = "kill"
 
-    @property
-    def reduces(self) -> bool:
-        return self is not Purpose.ENTRY
+    reduces: bool
+
+    def __init__(self, text: str) -> None:
+        self.reduces = text != "entry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,14 +138,18 @@ class Instrument:
     def tick_at(self, price: Decimal) -> Decimal:
         return self.sub_dollar_tick if self.sub_dollar_tick is not None and price < 1 else self.tick
 
+    # as `quantize` does, written out: most of what a bar's arithmetic calls
+
     def price_down(self, price: Decimal) -> Decimal:
-        return quantize(price, self.tick_at(price), ROUND_FLOOR)
+        tick = self.tick if self.sub_dollar_tick is None else self.tick_at(price)
+        return (price / tick).to_integral_value(rounding=ROUND_FLOOR) * tick
 
     def price_up(self, price: Decimal) -> Decimal:
-        return quantize(price, self.tick_at(price), ROUND_CEILING)
+        tick = self.tick if self.sub_dollar_tick is None else self.tick_at(price)
+        return (price / tick).to_integral_value(rounding=ROUND_CEILING) * tick
 
     def qty_down(self, qty: Decimal) -> Decimal:
-        return quantize(qty, self.lot, ROUND_FLOOR)
+        return (qty / self.lot).to_integral_value(rounding=ROUND_FLOOR) * self.lot
 
 
 def quantize(value: Decimal, step: Decimal, rounding: str) -> Decimal:

@@ -74,7 +74,7 @@ def open_books(
 
 def account_figures(books: Books) -> AccountFigures:
     """The account at the last marks."""
-    positions = tuple(_position(books, symbol, holding) for symbol, holding in books.holdings.items())
+    positions = tuple([_position(books, symbol, holding) for symbol, holding in books.holdings.items()])
     long_value = short_value = crypto_value = ZERO
     for position in positions:
         if position.qty > 0:
@@ -84,7 +84,7 @@ def account_figures(books: Books) -> AccountFigures:
         if position.symbol.asset_class is AssetClass.CRYPTO:
             crypto_value += position.market_value
     equity = books.cash + long_value + short_value
-    reserved = sum((reserved_by(books, order) for order in books.orders.values()), ZERO)
+    reserved = sum([reserved_by(books, order) for order in books.orders.values()], ZERO)
     stock_gross = long_value - short_value - crypto_value
     stock_room = (equity - crypto_value) * books.rules.margin_multiplier - stock_gross
     crypto_room = equity - long_value + short_value  # the cash, less what covering the shorts would take twice over
@@ -98,6 +98,20 @@ def account_figures(books: Books) -> AccountFigures:
         reserved=reserved,
         positions=positions,
     )
+
+
+def worth_the_same(one: Books, other: Books) -> bool:
+    """Whether two moments of one account surely have equal figures: nothing that a tape can move is held or ordered.
+
+    Cheaper than the figures: of a flat account whose entries wait at prices of their own there are many moments.
+    """
+    same = one.holdings is other.holdings and one.orders is other.orders and one.cash == other.cash
+    return same and not one.holdings and all(map(_has_own_price, one.orders.values()))
+
+
+def _has_own_price(order: SimOrder) -> bool:
+    """Valued against buying power without a look at the market."""
+    return order.side is OrderSide.BUY and bool(order.limit_price or order.stop_price)
 
 
 def _position(books: Books, symbol: Symbol, holding: Holding) -> PositionFigures:
@@ -117,15 +131,11 @@ def _position(books: Books, symbol: Symbol, holding: Holding) -> PositionFigures
 
 def held_for_orders(books: Books, symbol: Symbol) -> Decimal:
     """Units of the position that open reducing orders hold. An OCO pair holds them once."""
-    qty = books.holdings.get(symbol, NOTHING).qty
-    return sum(
-        (
-            order.qty - order.filled_qty
-            for order in books.orders.values()
-            if order.symbol == symbol and order.side.sign * qty < 0 and _holds(books, order)
-        ),
-        ZERO,
-    )
+    qty, held = books.holdings.get(symbol, NOTHING).qty, ZERO
+    for order in books.orders.values():
+        if order.symbol == symbol and order.side.sign * qty < 0 and _holds(books, order):
+            held += order.qty - order.filled_qty
+    return held
 
 
 def _holds(books: Books, order: SimOrder) -> bool:
@@ -155,11 +165,13 @@ def valuation_price(
     books: Books, symbol: Symbol, side: OrderSide, limit_price: Decimal | None, stop_price: Decimal | None
 ) -> Decimal | None:
     """What one unit is valued at against buying power. None where nothing says."""
+    own = limit_price or stop_price
+    if side is OrderSide.BUY and own:
+        return own
     quote = sound_quote(books, symbol)
     if side is OrderSide.BUY:
-        return limit_price or stop_price or (quote.ask if quote is not None else None)
+        return quote.ask if quote is not None else None
     floor = quote.ask * SHORT_MARKUP if quote is not None else None
-    own = limit_price or stop_price
     return max((price for price in (own, floor) if price is not None), default=None)
 
 
@@ -171,7 +183,9 @@ def sound_quote(books: Books, symbol: Symbol) -> Quote | None:
 
 def sound(quote: Quote | None) -> Quote | None:
     """`quote`, or None where nobody could trade on it."""
-    if quote is None or not all(x.is_finite() for x in (quote.bid, quote.ask, quote.bid_size, quote.ask_size)):
+    if quote is None or not (quote.bid.is_finite() and quote.ask.is_finite()):
+        return None
+    if not (quote.bid_size.is_finite() and quote.ask_size.is_finite()):
         return None
     return quote if ZERO < quote.bid <= quote.ask else None
 

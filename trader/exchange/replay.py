@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from trader.core.types import ZERO, Instrument, Quote, Symbol
 from trader.core.values import quick
@@ -22,6 +23,7 @@ _SHARES = (Decimal("0.1"), Decimal("0.3"), Decimal("0.3"))
 _DEPTH = Decimal("0.02")  # of the volume of the bar before (its own is not known yet), at the best price of each side
 _TWO_SIDES_BPS = Decimal(20_000)
 _RECORDED_STANDS = timedelta(seconds=30)  # as long as a quote may be old for an entry, by the settings' default
+_PHASES = tuple(Phase)  # by their numbers
 
 
 def told_at(tape: Tape, now: datetime) -> Quote | None:
@@ -54,7 +56,7 @@ def _dated(quote: Quote, at: datetime) -> Quote:
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bar:
-    """One bar in the venue's decimals.
+    """One bar in the venue's decimals, as far as its open shows it.
 
     half  half the modelled spread, as a fraction of the price
     size  modelled, units at the best price of each side
@@ -62,17 +64,23 @@ class _Bar:
 
     start: datetime
     open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
     volume: Decimal
     half: Decimal
     size: Decimal
 
-    def corners(self, low_first: bool) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+
+class _Rest(NamedTuple):
+    """The rest of its prices: made where they are played, as of a bar on which nothing waits only the open is."""
+
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+    def corners(self, opened: Decimal, low_first: bool) -> tuple[Decimal, Decimal, Decimal, Decimal]:
         """The price at each phase."""
-        extremes = (self.low, self.high) if low_first else (self.high, self.low)
-        return (self.open, *extremes, self.close)
+        if low_first:
+            return (opened, self.low, self.high, self.close)
+        return (opened, self.high, self.low, self.close)
 
 
 class Reel:
@@ -104,6 +112,7 @@ class Reel:
         self._is_open = is_open
         self._fresh = timedelta(microseconds=series.length_us)
         self._last: tuple[int, _Bar] | None = None
+        self._last_rest: tuple[int, _Rest] | None = None
         self._low_first: tuple[int, bool] | None = None
 
     def tape(self, at_us: int, low_first: Callable[[Symbol], bool]) -> Tape | None:
@@ -111,11 +120,13 @@ class Reel:
         found = self.series.phase_at(at_us)
         if found is None:
             return None
-        index, phase = found[0], Phase(found[1])
+        index, phase = found[0], _PHASES[found[1]]
         bar = self._bar(index)
-        corners = bar.corners(phase is not Phase.OPEN and self._lows_first(index, low_first))
-        price = corners[phase]
-        before = corners[max(phase - 1, 0)]
+        if phase is Phase.OPEN:
+            price = before = bar.open
+        else:
+            corners = self._rest(index).corners(bar.open, self._lows_first(index, low_first))
+            price, before = corners[phase], corners[phase - 1]
         at = from_micros(at_us)
         quote = self._book(bar, price, at, at_us, recorded=phase is Phase.OPEN)
         return Tape(
@@ -123,8 +134,8 @@ class Reel:
             at=at,
             bar_start=bar.start,
             phase=phase,
-            low=min(before, price),
-            high=max(before, price),
+            low=price if price < before else before,
+            high=price if price > before else before,
             last=price,
             volume=self._volume(bar, phase),
             quote=quote,
@@ -138,8 +149,8 @@ class Reel:
         found = self.series.phase_at(to_micros(tape.at))
         if found is None or tape.phase not in (Phase.FIRST, Phase.SECOND):
             return
-        bar = self._bar(found[0])
-        self._low_first = (found[0], tape.last == (bar.low if tape.phase is Phase.FIRST else bar.high))
+        rest = self._rest(found[0])
+        self._low_first = (found[0], tape.last == (rest.low if tape.phase is Phase.FIRST else rest.high))
 
     def quote(self, at_us: int) -> Quote | None:
         """The book then, from the data alone: that of the open until the close is near, as the path is not known."""
@@ -150,7 +161,7 @@ class Reel:
         closing = phase == Phase.CLOSE
         bar = self._bar(index)
         moment = int(self.series.moments[index * PHASES + (Phase.CLOSE if closing else Phase.OPEN)])
-        price = bar.close if closing else bar.open
+        price = self._rest(index).close if closing else bar.open
         return self._book(bar, price, from_micros(moment), moment, recorded=not closing)
 
     def _lows_first(self, index: int, ask: Callable[[Symbol], bool]) -> bool:
@@ -163,6 +174,13 @@ class Reel:
             self._last = (index, self._make_bar(index))
         return self._last[1]
 
+    def _rest(self, index: int) -> _Rest:
+        if self._last_rest is None or self._last_rest[0] != index:
+            columns = self.series.columns
+            prices = (columns.high[index], columns.low[index], columns.close[index])
+            self._last_rest = (index, _Rest(*[self._price(float(price)) for price in prices]))
+        return self._last_rest[1]
+
     def _make_bar(self, index: int) -> _Bar:
         columns = self.series.columns
         half = self._half
@@ -171,9 +189,6 @@ class Reel:
         return _Bar(
             start=from_micros(int(columns.times[index])),
             open=self._price(float(columns.open[index])),
-            high=self._price(float(columns.high[index])),
-            low=self._price(float(columns.low[index])),
-            close=self._price(float(columns.close[index])),
             volume=self._units(index),
             half=half,
             size=max(self._instrument.qty_down(self._units(max(index - 1, 0)) * _DEPTH), self._instrument.min_qty),
@@ -192,7 +207,7 @@ class Reel:
         """A phase's share, on the lot; the last one takes what is left, so that they add up."""
         if phase is not Phase.CLOSE:
             return self._instrument.qty_down(bar.volume * _SHARES[phase])
-        return bar.volume - sum((self._instrument.qty_down(bar.volume * share) for share in _SHARES), ZERO)
+        return bar.volume - sum([self._instrument.qty_down(bar.volume * share) for share in _SHARES], ZERO)
 
     def _book(self, bar: _Bar, price: Decimal, at: datetime, at_us: int, *, recorded: bool) -> Quote | None:
         if self._quotes is None:

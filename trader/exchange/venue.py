@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ class Venue:
         self.thin: Callable[[Tape], Tape] | None = None  # a fault: what is left of a phase's volume
         self.halts: Callable[[datetime], frozenset[Symbol]] | None = None  # a fault: halted by the clock
         self._halted_by_clock: frozenset[Symbol] = frozenset()
-        self._day = now.date()
+        self._day, self._day_ends = now.date(), datetime.combine(now, time.max, UTC)
         self._listeners: list[Listener] = []
         self._by_name = _names(market.instruments)
         self._facts: dict[str, str] = {}  # to be written with the next commit
@@ -150,9 +150,11 @@ class Venue:
         """The next moment to play. Where nothing is held or ordered a tape only takes the place of the one before it:
         within a day, up to `until`, the last of each symbol is enough."""
         following = self.market.next_time(self.now)
-        idle = not (self.books.orders or self.books.holdings or self.thin or self.halts)
-        last = self.market.last_time(self.now, min(until, _end_of(self._day))) if idle else None
-        return following if last is None else last
+        if following is None or following > until:
+            return following
+        if self.books.orders or self.books.holdings or self.thin or self.halts:
+            return following
+        return self.market.last_time(self.now, min(until, self._day_ends)) or following
 
     def _rest(self, until: datetime, following: datetime | None) -> Advance:
         """Nothing happens between here and `until`."""
@@ -186,7 +188,7 @@ class Venue:
 
     def _new_day(self, at: datetime) -> None:
         """The equity that the day before ended with, and the fee tier of the last 30 days."""
-        self._day = at.date()
+        self._day, self._day_ends = at.date(), datetime.combine(at, time.max, UTC)
         self.last_equity = account_figures(self.books).equity
         self._facts["last_equity"] = str(self.last_equity)
         volume = self.ledger.crypto_volume_since(at - _MONTH)
@@ -197,9 +199,10 @@ class Venue:
     def _low_first(self, symbol: Symbol) -> bool:
         """Which extreme of a bar is worse for the account when it comes first; by optimistic rules, which is better."""
         holding = self.books.holdings.get(symbol)
-        sides = {o.side for o in self.books.orders.values() if o.symbol == symbol}
-        # waiting to buy: the high first, so that the exit can't profit at once
-        worse = holding.qty > 0 if holding is not None and holding.qty else OrderSide.BUY not in sides
+        if holding is not None and holding.qty:
+            worse = holding.qty > 0
+        else:  # waiting to buy: the high first, so that the exit can't profit at once
+            worse = not any(o.side is OrderSide.BUY and o.symbol == symbol for o in self.books.orders.values())
         return worse is not self.books.rules.optimistic
 
     def _session_ends(self, at: datetime) -> bool:
@@ -381,10 +384,6 @@ class Venue:
             return self.market.quote(symbol, self.now)
         moves = tape.fresh_until is None or self.now <= tape.fresh_until
         return told_at(tape, self.now) if moves and self.market.is_open(symbol, self.now) else tape.quote
-
-
-def _end_of(day: date) -> datetime:
-    return datetime.combine(day, time.max, UTC)
 
 
 def _names(instruments: Mapping[Symbol, Any]) -> dict[str, Symbol]:

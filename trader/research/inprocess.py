@@ -33,7 +33,7 @@ from trader.core.types import (
     Timeframe,
 )
 from trader.exchange import wire
-from trader.exchange.accounting import AccountFigures
+from trader.exchange.accounting import AccountFigures, worth_the_same
 from trader.exchange.answers import VenueRefusal
 from trader.exchange.events import Books, SimOrder
 from trader.exchange.files import Columns, to_micros
@@ -109,10 +109,12 @@ class VenueBroker:
         ]
 
     def _now(self) -> AccountFigures:
-        books = self._venue.books
-        if self._figures is None or self._figures[0] is not books:
-            self._figures = (books, self._venue.figures())
-        return self._figures[1]
+        """Kept as long as nothing can have changed them: books are never written to, each change makes new ones."""
+        books, known = self._venue.books, self._figures
+        if known is None or not (known[0] is books or worth_the_same(known[0], books)):
+            known = (books, self._venue.figures())
+        self._figures = (books, known[1])
+        return known[1]
 
     # ---- orders ----
 

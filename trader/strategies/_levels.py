@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,20 @@ def level(forecast: Forecast, channel: int, side: EntrySide, quantile: float, st
     quantile  as a long's; a short uses its mirror image
     """
     wanted = quantile if side is EntrySide.LONG else 1 - quantile
-    levels, table = forecast.levels, forecast.quantiles[:, :steps, channel]  # [Q], [Q, H]
+    levels, table = _levels_of(forecast), forecast.quantiles[:, :steps, channel]  # [Q], [Q, H]
     if table.size == 0 or not (_is_sound(forecast) or (table.min() > 0 and table.max() < np.inf)):  # NaN fails too
         raise ValueError("empty, not finite or not positive")
     if not levels[0] - 1e-9 <= wanted <= levels[-1] + 1e-9:
         raise ValueError(f"quantile {wanted:.3g} is outside the forecast's {levels[0]:.3g} to {levels[-1]:.3g}")
-    by_step: list[float] = interpolated(wanted, levels, table).tolist()
+    by_step = interpolated(wanted, levels, table)
     return min(by_step) if channel == LOW else max(by_step)
+
+
+@lru_cache(maxsize=256)  # asked for three levels of each side
+def _levels_of(forecast: Forecast) -> list[float]:
+    """[Q]"""
+    levels: list[float] = forecast.levels.tolist()
+    return levels
 
 
 def _is_sound(forecast: Forecast) -> bool:
@@ -33,16 +42,19 @@ def _is_sound(forecast: Forecast) -> bool:
     return lowest > 0 and highest < np.inf
 
 
-def interpolated(wanted: float, levels: NDArray[np.float64], table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[H], from [Q] and [Q, H]: as `numpy.interp` of each column, to the last bit, and all of them at once."""
-    above = int(levels.searchsorted(wanted, side="right"))  # the first level beyond
+def interpolated(wanted: float, levels: list[float], table: NDArray[np.float64]) -> list[float]:
+    """[H], from [Q] and [Q, H]: as `numpy.interp` of each column, to the last bit.
+
+    Two rows of a few steps: as numbers they are reckoned in the time that numpy takes to begin.
+    """
+    above = bisect_right(levels, wanted)  # the first level beyond
     below = max(above - 1, 0)
+    lower: list[float] = table[below].tolist()
     if above in (0, len(levels)) or levels[below] == wanted:
-        found: NDArray[np.float64] = table[below]
-        return found
-    slopes: NDArray[np.float64] = (table[above] - table[below]) / (levels[above] - levels[below])
-    between: NDArray[np.float64] = table[below] + slopes * (wanted - levels[below])
-    return between
+        return lower
+    upper: list[float] = table[above].tolist()
+    width, share = levels[above] - levels[below], wanted - levels[below]
+    return [low + (high - low) / width * share for low, high in zip(lower, upper, strict=True)]
 
 
 def shallowest(forecast: Forecast, side: EntrySide) -> float:

@@ -61,7 +61,8 @@ def _symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("a symbol is given twice")
     for symbol in symbols:
         if not _SYMBOL.fullmatch(symbol):
-            raise ValueError(f"{symbol[:20]!r} is not a symbol")
+            meant = f" ({symbol.upper()}?)" if _SYMBOL.fullmatch(symbol.upper()) else ""
+            raise ValueError(f"{symbol[:20]!r} is not a symbol{meant}")
         glued = _GLUED_PAIR.fullmatch(symbol)
         if glued and len(symbol) >= 6:
             raise ValueError(f"{symbol!r} is ambiguous: write {glued[1]}/{glued[2]}")

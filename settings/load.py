@@ -263,7 +263,7 @@ def _where(name: str, given: Mapping[str, Given]) -> str:
 
 
 def _quoted(value: object, given: Mapping[str, Given]) -> str:
-    text = _redact(str(value), given)
+    text = _redact(",".join(map(str, value)) if isinstance(value, tuple) else str(value), given)
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 

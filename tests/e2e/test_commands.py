@@ -102,13 +102,14 @@ def test_without_a_journal_readers_say_how_to_get_one(tmp_path: Path, here: Here
         (("run", "--symbols", "FOO/BAR"), 78, ("FOO/BAR", "BTC/USD")),
         (("run", "--symbols", "BTC/USDT"), 78, ("BTC/USDT", "quoted in USD")),
         (("run", "--data", "BTC/USD=/nowhere.parquet"), 78, ("/nowhere.parquet", "no such file")),
-        (("run", "--data", "BTC"), 78, ("SYMBOL=FILE",)),
+        (("run", "--data", "BTC"), 78, ("SIM__BARS='BTC'", "SYMBOL=FILE")),
         (("run", "--strategy", "maxdif"), 78, ("maxdiff",)),
         (("run", "--forecaster", "baselin"), 78, ("did you mean 'baseline'",)),
         (("run", "--timeframe", "7Fortnights"), 78, ("7Fortnights", "1Hour")),
         (("run", "--timeframe", "7Min", "--speed", "max"), 78, ("7Min", "15Min")),
         (("run", "--mode", "paper"), 78, ("ALPACA_API_KEY_ID",)),
         (("run", "--mode", "live"), 78, ("LIVE_ACCOUNT",)),
+        (("forecast", "BTC/USD,ETH/USD"), 78, ("BTC/USD,ETH/USD", "one symbol at a time")),
         (("forecast", "BTC/USD", "--forecaster", "nonesuch"), 78, ("nonesuch", "trader backends")),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else str(value),
@@ -118,6 +119,20 @@ def test_a_wrong_start_is_one_line(
 ) -> None:
     plain = ("--plain",) if arguments[0] == "run" else ()
     refused(ask(tmp_path, *arguments, *plain, LOG_LEVEL="ERROR"), code, *words)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("cycle", "--symbols", "a"), ("cycle", "--symbols", "0"), ("toto", "--horizons", "64,,96"),
+        ("toto", "--repeats", "0"), ("toto", "--threads", "-1"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_bench_of_no_number_is_a_wrong_command_line(tmp_path: Path, here: Here, command: tuple[str, ...]) -> None:
+    answer = here(tmp_path, "bench", *command)
+    assert answer.code == 2, answer
+    assert f"Invalid value for '{command[1]}'" in answer.err
 
 
 @pytest.mark.parametrize("folder", ["/proc/1/nothing", "file", "file/below"])

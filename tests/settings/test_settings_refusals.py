@@ -43,6 +43,7 @@ def refusal(folder: Path, flags: dict[str, object] | None = None, **environ: str
         ("SIM__START", "yesterday", "2025-06-01"),
         ("SYMBOLS", "BTCUSD", "BTC/USD"),
         ("SYMBOLS", "btc/usd", "BTC/USD,AAPL"),
+        ("SYMBOLS", "AAPL,btc/usd", "'btc/usd' is not a symbol (BTC/USD?)"),
         ("SYMBOLS", "", "BTC/USD,AAPL"),
         ("SYMBOLS", "AAPL,AAPL", "BTC/USD,AAPL"),
         ("TIMEFRAME", "60Min", "1Min to 59Min"),

@@ -30,6 +30,8 @@ SESSIONS_AHEAD = timedelta(days=30)
 
 def show(loaded: Loaded, *, file: Path | None, plot: bool, as_json: bool) -> None:
     """Raises ConfigurationError, VenueUnreachable."""
+    if len(loaded.settings.trading.symbols) > 1:
+        raise ConfigurationError(f"{','.join(loaded.settings.trading.symbols)}: one symbol at a time; right: one name")
     check_backend(loaded.settings)
     seen = _of_file(loaded.settings, file) if file is not None else _of_venue(loaded)
     try:

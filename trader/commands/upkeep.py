@@ -10,6 +10,8 @@ import click
 from trader.commands.bench_kronos import command as bench_kronos
 from trader.commands.options import json_option, loaded_settings, mode_option
 
+_FROM_0, _FROM_1 = click.IntRange(min=0), click.IntRange(min=1)
+
 
 @click.group()
 def config() -> None:
@@ -91,20 +93,30 @@ def service_install(mode: str, dry_run: bool) -> int:
     return 0
 
 
+def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
+    """A comma list of numbers above 0. Raises BadParameter."""
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise click.BadParameter(f"{text!r} is no comma list of whole numbers above 0, like {parameter.default}")
+    return [int(part) for part in parts]
+
+
 @click.group()
 def bench() -> None:
     """Measurements; each prints figures of this machine."""
 
 
 @bench.command("cycle")
-@click.option("--symbols", default="1,100", show_default=True, help="Numbers of symbols, comma list.")
+@click.option(
+    "--symbols", default="1,100", show_default=True, callback=_numbers, help="Numbers of symbols, comma list."
+)
 @click.option("--cycles", default=200, show_default=True, type=click.IntRange(min=20), help="Measured ones, each.")
 @json_option
-def bench_cycle(symbols: str, cycles: int, as_json: bool) -> None:
+def bench_cycle(symbols: list[int], cycles: int, as_json: bool) -> None:
     """What a cycle costs outside inference: quote to POST, whole cycle, CPU, memory."""
     from trader.commands.bench import bench_cycle as measure
 
-    measure([int(text) for text in symbols.split(",")], cycles, as_json)
+    measure(symbols, cycles, as_json)
 
 
 @bench.command("backtest", add_help_option=False, context_settings={"ignore_unknown_options": True})
@@ -119,10 +131,6 @@ def bench_backtest(arguments: tuple[str, ...]) -> None:
 bench.add_command(bench_kronos)
 
 
-def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
-
-
 @bench.command("toto")
 @click.option(
     "--against-original",
@@ -135,10 +143,18 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> l
 @click.option("--series", default="1,8", show_default=True, callback=_numbers, help="Forecast at once.")
 @click.option("--horizons", default="64,96,336", show_default=True, callback=_numbers, help="Steps ahead.")
 @click.option("--samples", default="16,64,256", show_default=True, callback=_numbers, help="Of Toto 1.0.")
-@click.option("--context", default=512, show_default=True, help="Steps of the past.")
-@click.option("--repeats", default=5, show_default=True, help="Rounds, of which the median counts.")
-@click.option("--threads", default=1, show_default=True, help="Of each process.")
-@click.option("--forecasts", default=0, show_default=True, help="So many more, whose memory is watched.")
+@click.option("--context", default=512, show_default=True, type=_FROM_1, help="Steps of the past.")
+@click.option(
+    "--repeats", default=5, show_default=True, type=click.IntRange(min=1), help="Rounds, of which the median counts."
+)
+@click.option("--threads", default=1, show_default=True, type=_FROM_1, help="Of each process.")
+@click.option(
+    "--forecasts",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="So many more, whose memory is watched.",
+)
 @click.option("--compiled/--no-compiled", default=True, show_default=True, help="With the compiled one.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True, help="Ours.")
 @json_option

@@ -111,6 +111,10 @@ def _assignments(pairs: tuple[str, ...]) -> tuple[str, ...]:
         symbol, equals, file = pair.partition("=")
         if not equals or not file or not _SYMBOL.fullmatch(symbol):
             raise ValueError(f"{pair[:40]!r} is not SYMBOL=FILE")
+    symbols = [pair.partition("=")[0] for pair in pairs]
+    twice = next((symbol for symbol in symbols if symbols.count(symbol) > 1), None)
+    if twice is not None:  # it would be traded, and counted, twice
+        raise ValueError(f"{twice} is given twice")
     return pairs
 
 

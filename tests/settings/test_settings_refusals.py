@@ -40,6 +40,8 @@ def refusal(folder: Path, flags: dict[str, object] | None = None, **environ: str
         ("SIM__SPEED", "nan", "a number above 0, or max"),
         ("SIM__SPEED", "inf", "a number above 0, or max"),
         ("SIM__BARS", "btc.parquet", "SYMBOL=FILE"),
+        ("SIM__BARS", "AAPL=a.csv,BTC/USD=b.csv,AAPL=c.csv", "AAPL is given twice; right: SYMBOL=FILE"),
+        ("SIM__QUOTES", "AAPL=a.csv,AAPL=a.csv", "AAPL is given twice"),
         ("SIM__START", "yesterday", "2025-06-01"),
         ("SYMBOLS", "BTCUSD", "BTC/USD"),
         ("SYMBOLS", "btc/usd", "BTC/USD,AAPL"),

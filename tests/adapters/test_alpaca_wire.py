@@ -11,12 +11,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+import requests
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from tests.adapters import samples
 from tests.adapters.test_alpaca_convert import ACCOUNT, ORDER, POSITION
 from tests.adapters.wire import Answer, reply, reset, trickle, wire
 from trader.adapters.alpaca.broker import AlpacaBroker, order_request
-from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients
+from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, _describe, build_clients
 from trader.adapters.clock import RealClock
 from trader.core.types import OrderClass
 from trader.errors import CredentialsRefused, Transient, VenueUnreachable
@@ -201,6 +205,21 @@ def test_the_start_says_what_is_wrong_with_the_account() -> None:
     with pytest.raises(VenueUnreachable) as unreachable:
         broker_at(refused_port(), deadline_s=0.2).validate()
     assert unreachable.value.exit_code == 69
+    assert "Connection refused" in str(unreachable.value)
+
+
+def test_what_a_connection_failed_of_is_told_however_long_the_question_was() -> None:
+    cause = NewConnectionError(HTTPConnection("nowhere.invalid"), "Name or service not known")
+    pool = HTTPConnectionPool("nowhere.invalid")
+    error = requests.ConnectionError(MaxRetryError(pool, "/v1beta3/bars?start=" + "2024-01-01" * 40, cause))
+    told = _describe(error)
+    assert told.startswith("ConnectionError NewConnectionError(")
+    assert "Name or service not known" in told
+    assert "start=" not in told
+    assert _describe(requests.ReadTimeout("Read timed out.")) == "ReadTimeout Read timed out."
+
+
+def test_the_start_refuses_an_account_that_is_not_active() -> None:
     with wire(reply(200, {**ACCOUNT, "status": "ONBOARDING"})) as venue, pytest.raises(Exception, match="ONBOARDING"):
         broker_at(venue.url).validate()
 

@@ -268,8 +268,10 @@ def _retry_after(error: APIError) -> float:
 
 
 def _describe(error: requests.RequestException) -> str:
-    """Kind and first line: never the request, whose headers carry the keys."""
-    return f"{type(error).__name__} {_first_line(str(error))}".strip()
+    """Kind and first line: never the request, whose headers carry the keys. The cause alone where one is told of: it
+    comes after a URL as long as the question, behind which it would be cut off."""
+    told, _, cause = str(error).partition("(Caused by ")
+    return f"{type(error).__name__} {_first_line(cause.removesuffix(')') or told)}".strip()
 
 
 def _first_line(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from settings.load import load
 from tests.e2e.running import ask
 from tests.research_backtest.material import HOUR, bars_of, baseline, settings_for, written
-from trader.commands.backtest import command
+from trader.commands.backtest import command, span
 from trader.commands.backtest_table import show
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
@@ -150,6 +150,12 @@ def test_each_window_lies_before_what_it_is_used_for_and_the_future_has_no_part_
     spoilt.loc[later, ["open", "high", "low", "close"]] *= 1.3
     again = walked(folder, spoilt, "spoilt", 60).result.windows
     assert again[:2] == found[:2]
+
+
+def test_a_span_that_ends_before_it_begins_is_refused() -> None:
+    assert span("2024-01-01", "2024-01-02")[1] == datetime(2024, 1, 2, tzinfo=UTC)
+    with pytest.raises(ConfigurationError, match="--from 2024-02-01 is not before --to 2024-01-01"):
+        span("2024-02-01", "2024-01-01")
 
 
 def test_a_grid_is_read_and_nonsense_refused(folder: Path, hourly: Path) -> None:

@@ -78,6 +78,7 @@ def test_a_second_file_extends_or_replaces_what_is_stored(call: Call, tmp_path: 
     ("arguments", "words"),
     [
         (("--symbol", "btc usd"), "--symbol: not a symbol"),
+        (("--symbol", "Ä/Ü"), "--symbol: not a symbol"),
         (("--symbol", "BTC/USD", "--timeframe", "1Week"), "--timeframe: not a timeframe"),
         (("--symbol", "BTC/USD", "--zone", "Mars/Olympus"), "--zone: no time zone"),
         (("--symbol", "BTC/USD", "--column", "close"), "--column: write FIELD=NAME"),
@@ -88,6 +89,21 @@ def test_wrong_words_are_refused_with_the_right_ones(
 ) -> None:
     refused = call("data", "import", str(csv_of(tmp_path / "bars.csv", good_lines())), *arguments)
     assert isinstance(refused.exception, ConfigurationError)
+    assert words in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [
+        (("--from", "2024-02-01", "--to", "2024-01-01"), "2024-02-01 00:00Z is not before --to 2024-01-01 00:00Z"),
+        (("--from", "2024-02-01", "--to", "2024-02-01"), "is not before --to"),
+        (("--from", "2999-01-01"), "--from 2999-01-01 00:00Z is not before now"),
+    ],
+)
+def test_a_download_of_no_time_is_refused(call: Call, span: tuple[str, ...], words: str) -> None:
+    """It said that there was nothing new, as if all were well."""
+    refused = call("data", "download", "--symbols", "BTC/USD", *span)
+    assert isinstance(refused.exception, ConfigurationError), refused.output
     assert words in str(refused.exception)
 
 

@@ -70,6 +70,7 @@ def command(
 ) -> int:
     """Run the daemon's own code over stored bars: fees, spread and partial fills as at the venue. Exit 1 where the
     books do not add up."""
+    first, until = span(start, end)
     flags: dict[str, object] = {
         "trading_mode": "sim",
         "symbols": symbols,
@@ -79,11 +80,10 @@ def command(
         "sim__bars": data,
         "sim__quotes": quotes,
         "sim__seed": seed,
-        "sim__start": None if start is None else moment("--from", start).isoformat(),
+        "sim__start": None if first is None else first.isoformat(),
         "state_dir": state_dir,
     }
     walk = _walk(fit, window, step)
-    until = None if end is None else moment("--to", end)
     return _run(flags, _pairs(params), walk, finer, until, cycles, generated, not no_bounds, ahead, out, as_json)
 
 
@@ -134,6 +134,14 @@ def moment(option: str, text: str) -> datetime:
     except ValueError:
         raise ConfigurationError(f"{option} {text}: write a date or a time such as 2024-03-01T12:00Z") from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def span(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
+    """`--from` and `--to`, each where given. Raises ConfigurationError, also where they are the wrong way round."""
+    first, last = None if start is None else moment("--from", start), None if end is None else moment("--to", end)
+    if first is not None and last is not None and first >= last:
+        raise ConfigurationError(f"--from {start} is not before --to {end}")
+    return first, last
 
 
 def length(option: str, text: str) -> timedelta:

@@ -199,18 +199,18 @@ def show(row: Row, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def bench_backtest(data: str, start: str | None, end: str | None, rounds: int, peer_python: str, as_json: bool) -> None:
     """Bars a second with forecasts at hand, beside backtesting.py on the same bars with an equal strategy."""
-    from trader.commands.backtest import moment
+    from trader.commands.backtest import span
     from trader.commands.options import settings_of
     from trader.research.sources import settled
 
+    first, until = span(start, end)
     flags: dict[str, object] = {
         "trading_mode": "sim",
         "strategy": "maxdiff",
         "sim__bars": (data,),
-        "sim__start": None if start is None else moment("--from", start).isoformat(),
+        "sim__start": None if first is None else first.isoformat(),
     }
     settings = settled(settings_of(flags), generated=False)
-    until = None if end is None else moment("--to", end)
     show(measure(settings, until, rounds, peer_python), as_json)
 
 

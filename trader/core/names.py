@@ -32,7 +32,7 @@ class Symbol:
         if known is not None:
             return known
         bare = text.replace("/", "").replace(".", "")
-        if not bare or text != text.upper() or text.count("/") > 1 or not bare.isalnum():
+        if not bare or text != text.upper() or text.count("/") > 1 or not (bare.isascii() and bare.isalnum()):
             raise ValueError(f"not a symbol: {text!r} (write AAPL for a stock, BTC/USD for a crypto pair)")
         return _symbols.setdefault(text, object.__new__(cls))
 

@@ -140,6 +140,7 @@ def download_all(settings: Settings, wish: DownloadWish, as_json: bool) -> int:
     """Raises VenueUnreachable (69), ConfigurationError (78), CredentialsRefused (77)."""
     from trader.research.download import Downloader, Wanted, data_clients
 
+    _refuse_backwards(wish)
     symbols, timeframe = [Symbol(text) for text in settings.trading.symbols], _timeframe(settings.trading.timeframe)
     clients = data_clients(settings, symbols)
     downloader = Downloader(clients, per_minute=settings.venue.requests_per_minute, adjustment=wish.adjustment)
@@ -164,6 +165,14 @@ def download_all(settings: Settings, wish: DownloadWish, as_json: bool) -> int:
         print(f"{each.symbol}: {each.rows} new {each.what}{went_on}")
         _say_bad(each.bad)
     return 0
+
+
+def _refuse_backwards(wish: DownloadWish) -> None:
+    """Raises ConfigurationError."""
+    start, end = _utc(wish.start), _utc(wish.end)
+    if start is not None and start >= (end or datetime.now(UTC)):
+        until = "now" if end is None else f"--to {end:%Y-%m-%d %H:%M}Z"
+        raise ConfigurationError(f"--from {start:%Y-%m-%d %H:%M}Z is not before {until}: nothing lies between them")
 
 
 def _downloaded_plain(each: Downloaded) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def test_wrong_words_are_refused_with_the_right_ones(
     [
         (("--from", "2024-02-01", "--to", "2024-01-01"), "2024-02-01 00:00Z is not before --to 2024-01-01 00:00Z"),
         (("--from", "2024-02-01", "--to", "2024-02-01"), "is not before --to"),
+        (("--from", "2024-02-01T00:30+00:30", "--to", "2024-01-01 00:00Z"), "2024-02-01 00:00Z is not before --to"),
         (("--from", "2999-01-01"), "--from 2999-01-01 00:00Z is not before now"),
     ],
 )
@@ -134,6 +135,19 @@ def test_evaluate_reads_stored_bars_and_its_exit_code_is_about_having_an_answer(
         "random walk": False, "baseline": False, "toto": True,
     }  # fmt: skip
     assert call(*usual, "--backends", "toto").return_value == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--backends", ","), "--backends names none"),
+        (("--from", "2024-03-01T12:00Z", "--to", "2024-02-01"), "2024-03-01 12:00Z is after --to 2024-02-01 00:00Z"),
+    ],
+)
+def test_evaluate_of_nothing_is_refused(call: Call, arguments: tuple[str, ...], words: str) -> None:
+    refused = call("evaluate", "--symbols", "BTC/USD", *arguments)
+    assert isinstance(refused.exception, ConfigurationError), refused.output
+    assert words in str(refused.exception)
 
 
 def test_evaluate_takes_files_and_a_span(call: Call, tmp_path: Path) -> None:

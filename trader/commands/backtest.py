@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from trader.commands.options import json_option, settings_of, whisper
+from trader.commands.options import A_TIME, in_utc, json_option, settings_of, whisper
 from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -130,10 +130,9 @@ def _run(
 def moment(option: str, text: str) -> datetime:
     """A date or a time, UTC where no zone is said. Raises ConfigurationError."""
     try:
-        found = datetime.fromisoformat(text)
+        return in_utc(text)
     except ValueError:
-        raise ConfigurationError(f"{option} {text}: write a date or a time such as 2024-03-01T12:00Z") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        raise ConfigurationError(f"{option} {text}: {A_TIME}") from None
 
 
 def span(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trader.commands.options import json_option, loaded_settings
+from trader.commands.options import json_option, loaded_settings, time
 
 
 @click.group("data")
@@ -55,10 +55,8 @@ def import_(
 @command.command("download")
 @click.option("--symbols", help="Comma list (default: SYMBOLS).")
 @click.option("--timeframe", help="Default: TIMEFRAME.")
-@click.option(
-    "--from", "start", type=click.DateTime(), help="UTC (default: where the stored series ends, or a year ago)."
-)
-@click.option("--to", "end", type=click.DateTime(), help="UTC (default: now).")
+@click.option("--from", "start", type=time, help="UTC (default: where the stored series ends, or a year ago).")
+@click.option("--to", "end", type=time, help="UTC (default: now).")
 @click.option("--quotes", is_flag=True, help="Quotes instead of bars: much more data.")
 @click.option("--adjustment", type=click.Choice(["split", "raw", "all"]), default="split", show_default=True)
 @click.option("--replace", is_flag=True, help="Anew, instead of going on where the stored series ends.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trader.commands.options import json_option
+from trader.commands.options import json_option, time
 
 
 @click.command("evaluate")
@@ -16,8 +16,8 @@ from trader.commands.options import json_option
 @click.option("--timeframe", help="Of the stored bars (default: TIMEFRAME).")
 @click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars of a file instead of stored ones (repeatable).")
 @click.option("--origins", default=200, show_default=True, type=click.IntRange(2, 100_000), help="A symbol.")
-@click.option("--from", "start", type=click.DateTime(), help="First origin, UTC (default: the last quarter's).")
-@click.option("--to", "end", type=click.DateTime(), help="Last origin, UTC (default: the newest).")
+@click.option("--from", "start", type=time, help="First origin, UTC (default: the last quarter's).")
+@click.option("--to", "end", type=time, help="Last origin, UTC (default: the newest).")
 @click.option("--context", type=click.IntRange(min=30), help="Bars in (default: CONTEXT).")
 @click.option("--horizon", type=click.IntRange(1, 256), help="Bars ahead (default: HORIZON).")
 @click.option("--batch", default=64, show_default=True, type=click.IntRange(1, 4096), help="Windows at a time.")

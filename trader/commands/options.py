@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,7 +12,22 @@ if TYPE_CHECKING:
     from settings.load import Loaded
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+A_TIME = "write a date or a time such as 2024-03-01T12:00Z"
 MODES = click.Choice(["sim", "paper", "live"])
+
+
+def time(text: str) -> datetime:
+    """The type of an option: a date or a time, UTC where no zone is said. click shows the name of this in --help."""
+    try:
+        return in_utc(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r}; {A_TIME}") from None
+
+
+def in_utc(text: str) -> datetime:
+    """Raises ValueError."""
+    found = datetime.fromisoformat(text)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def loaded_settings(mode: str | None = None, **flags: object) -> Loaded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,6 +52,8 @@ def run(wish: Wish, as_json: bool) -> int:
 
         require_matplotlib()  # now, rather than after an hour of forecasts
     _require_known(wish.backends)
+    if wish.start is not None and wish.end is not None and wish.start > wish.end:
+        raise ConfigurationError(f"--from {wish.start:%Y-%m-%d %H:%M}Z is after --to {wish.end:%Y-%m-%d %H:%M}Z")
     loaded = settings_of(_flags(wish))
     trading = loaded.settings.trading
     window = Window(context=trading.context, horizon=trading.horizon)
@@ -77,8 +79,10 @@ def run(wish: Wish, as_json: bool) -> int:
     return 1 if found.is_empty else 0
 
 
-def _require_known(backends: Iterable[str]) -> None:
+def _require_known(backends: Collection[str]) -> None:
     """A backend that fails is left out of the table; one that does not exist is a slip of the pen."""
+    if not backends:
+        raise ConfigurationError("--backends names none; right: for example baseline,kronos")
     for name in backends:
         try:
             resolve(name)

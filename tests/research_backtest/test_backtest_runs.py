@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from forecasters.base import Forecaster
 from settings.load import load
 from tests.e2e.running import ask
 from tests.research_backtest.material import HOUR, bars_of, baseline, settings_for, written
@@ -19,7 +25,7 @@ from trader.commands.backtest_table import show
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
 from trader.exchange.files import load_bars
-from trader.research.backtest import Backtest, Request, run_backtest
+from trader.research.backtest import Backtest, Request, _elsewhere, run_backtest
 from trader.research.result import BacktestResult
 from trader.research.run_folder import TABLES, load_result, load_table, save
 from trader.research.sources import finer_in_store, settled
@@ -150,6 +156,35 @@ def test_each_window_lies_before_what_it_is_used_for_and_the_future_has_no_part_
     spoilt.loc[later, ["open", "high", "low", "close"]] *= 1.3
     again = walked(folder, spoilt, "spoilt", 60).result.windows
     assert again[:2] == found[:2]
+
+
+def hanging() -> Forecaster:
+    """In the other process."""
+    time.sleep(600)
+    raise AssertionError("nobody ended it")
+
+
+def test_an_interrupt_ends_the_other_process_too_and_without_a_word(
+    folder: Path, hourly: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    request = Request(settings=settings_for({"BTC/USD": hourly}, folder))
+    children: list[BaseProcess] = []
+
+    def interrupted() -> None:
+        with _elsewhere(request, hanging):
+            children.extend(active_children())
+            (child,) = children
+            assert child.pid is not None
+            for _ in range(20):  # while it begins, imports and works
+                os.kill(child.pid, signal.SIGINT)
+                time.sleep(0.1)
+            assert child.is_alive()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not children[0].is_alive()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_span_that_ends_before_it_begins_is_refused() -> None:

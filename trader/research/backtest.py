@@ -6,6 +6,8 @@ bars are given, the run on those. With a walk the strategy's parameters are fitt
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b, file_digest
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from forecasters.base import Forecaster
@@ -195,12 +197,35 @@ def _telling(setup: Setup, name: str, progress: Progress, walker: Walker | None)
 
 @contextmanager
 def _elsewhere(request: Request, another: Callable[[], Forecaster] | None) -> Iterator[Future[Figures] | None]:
-    """The optimistic run in a process of its own, where that was asked for."""
+    """The optimistic run in a process of its own, where that was asked for; ended with the block where this fails."""
     if another is None or not request.bounds:
         yield None
         return
+    before = active_children()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        yield pool.submit(_optimistic_alone, request, another)
+        try:
+            with _deaf_to_interrupts():
+                started = pool.submit(_optimistic_alone, request, another)
+            yield started
+        except BaseException:
+            for process in active_children():
+                if process not in before:
+                    process.kill()
+            raise
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started in the block never sees a Ctrl-C, which a terminal gives to all of its processes: it would end
+    with a traceback in the midst of what we say. Whoever started it ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _optimistic_alone(request: Request, another: Callable[[], Forecaster]) -> Figures:

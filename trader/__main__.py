@@ -14,6 +14,7 @@ _REFUSED = {
     if (number := getattr(errno, name, None)) is not None
 }
 _UNUSABLE = 74
+_STOPPED = 130  # 128 + SIGINT
 _UNREAD = 141  # 128 + SIGPIPE: what a shell says of `cat` or `git log`, too, when `head` has had enough
 
 
@@ -22,6 +23,9 @@ def main() -> int:
     null = _is_null()
     try:
         return _command()
+    except KeyboardInterrupt:  # while modules are imported: later click makes an Abort of it
+        print("trader: stopped", file=sys.stderr)
+        return _STOPPED
     except (BrokenPipeError, SystemExit) as error:  # click and rich make a SystemExit of it; rich writes to null then
         ours = isinstance(error, BrokenPipeError) or error.code == 1
         if not ours or not (_nobody_reads() or _is_null() > null):
@@ -51,7 +55,7 @@ def _command() -> int:
         return _UNUSABLE
     except click.exceptions.Abort:
         print("trader: stopped", file=sys.stderr)
-        return 130
+        return _STOPPED
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:

@@ -228,6 +228,16 @@ def test_a_reader_that_has_had_enough_is_no_failure(state: Path, command: tuple[
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_an_interrupt_in_the_midst_of_imports_is_a_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def importing() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trader.__main__._command", importing)
+    assert (main(), capsys.readouterr().err) == (130, "trader: stopped\n")
+
+
 def test_output_that_was_thrown_away_from_the_start_is_no_closed_pipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

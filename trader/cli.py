@@ -9,7 +9,14 @@ from pathlib import Path
 
 import click
 
-from trader.commands.options import json_option, loaded_settings, mode_option, settings_for_emergencies, settings_of
+from trader.commands.options import (
+    json_option,
+    loaded_settings,
+    mode_option,
+    one_line,
+    settings_for_emergencies,
+    settings_of,
+)
 from trader.commands.upkeep import bench, config, db, service
 from trader.commands.verify_kronos import command as verify
 
@@ -185,7 +192,7 @@ def performance(mode: str | None, as_json: bool) -> None:
 @click.option("--reason", default="", help="Shown until resume.")
 def pause(mode: str | None, reason: str) -> int:
     """No new entries; exits go on."""
-    return _command(mode, "pause", {"reason": reason})
+    return _command(mode, "pause", {"reason": one_line(reason)})
 
 
 @cli.command()
@@ -208,7 +215,7 @@ def flatten(mode: str | None, symbol: str | None) -> int:
 @click.option("--reason", default="", help="Shown until resume.")
 def kill(mode: str | None, reason: str) -> int:
     """Cancel the entries, close every position, nothing new until resume. Latched across restarts."""
-    return _command(mode, "kill", {"reason": reason})
+    return _command(mode, "kill", {"reason": one_line(reason)})
 
 
 @cli.command()

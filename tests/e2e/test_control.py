@@ -80,11 +80,14 @@ def test_killed_stays_killed_over_restarts_until_resume(tmp_path: Path) -> None:
 
 def test_a_kill_with_no_daemon_is_latched(tmp_path: Path) -> None:
     assert ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2").code == 0
-    done = ask(tmp_path, "kill", "--reason", "from afar")
+    done = ask(tmp_path, "kill", "--reason", "from\n  afar\x1b[31m" + "!" * 500)
     assert (done.code, "latched" in done.out) == (0, True)
     other = ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2", "--seed", "99")
     assert other.code == 78
     assert "killed: from afar" in other.err
+    assert len(other.err.strip().splitlines()) == 1
+    assert "\x1b" not in other.err
+    assert len(other.err) < 500
     again = ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2")
     assert again.code == 0
     assert "killed: from afar" in ask(tmp_path, "status").out

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 A_TIME = "write a date or a time such as 2024-03-01T12:00Z"
+LONGEST_REASON = 200
 MODES = click.Choice(["sim", "paper", "live"])
 
 
@@ -68,6 +69,13 @@ def mode_option(command: Command) -> Command:
 
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")(command)
+
+
+def one_line(text: str) -> str:
+    """Of what a person gives as a reason: it is told in tables and in one-line messages. Never refused for its form."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    short = " ".join(printable.split())
+    return short if len(short) <= LONGEST_REASON else short[: LONGEST_REASON - 3] + "..."
 
 
 def whisper(line: str) -> None:

@@ -276,6 +276,7 @@ def test_a_backup_is_sound_and_replay_of_an_unknown_cycle_says_so(state: Path, h
 def test_a_forecast_is_a_chart_a_table_or_json(tmp_path: Path) -> None:
     table = ask(tmp_path, "forecast", "BTC/USD", "--horizon", "2")
     assert table.code == 0, table.err
+    assert "low 10% / 50% / 90%" in table.out
     assert "░" not in table.out  # nobody looks: not in a terminal
     assert max(map(len, table.out.splitlines()[1:])) <= 120
     told = json.loads(ask(tmp_path, "forecast", "AAPL", "--horizon", "3", "--json").out)
@@ -290,7 +291,8 @@ def test_a_forecast_is_a_chart_a_table_or_json(tmp_path: Path) -> None:
     fan, _, below = chart.out.partition("\n\n")
     assert "2024-01-13 12:00 UTC" in fan  # after the last bar of the file
     assert max(map(len, fan.splitlines())) <= 80
-    assert "low 10% / 50% / 90%" in below
+    assert "close 10% / 50% / 90%" in below
+    assert max(map(len, below.splitlines()[1:])) <= 80
 
 
 def test_help_is_there_for_every_command() -> None:

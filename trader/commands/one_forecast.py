@@ -22,7 +22,9 @@ from trader.errors import ConfigurationError, VenueUnreachable
 from trader.ports import Broker
 
 SHOWN = (0.1, 0.5, 0.9)
-HEIGHT, PAST, AHEAD = 18, 48, 24  # of the chart: rows, columns of closes at most, columns of the fan at least
+HEIGHT, PAST, AHEAD = 18, 48, 24  # of the chart: rows, columns of closes at most, columns that a short fan is drawn to
+LEAST_PAST = 8  # columns of closes, however narrow it is
+WHOLE_TABLE = 117  # columns of the table
 SCALE = 16  # columns of prices
 NO_TERMINAL = (100, 24)
 SESSIONS_AHEAD = timedelta(days=30)
@@ -43,7 +45,7 @@ def show(loaded: Loaded, *, file: Path | None, plot: bool, as_json: bool) -> Non
         return
     if plot:
         print(fan_chart(seen.bars, forecast, get_terminal_size(NO_TERMINAL).columns), end="\n\n")
-    print(table(forecast))
+    print(table(forecast, get_terminal_size((WHOLE_TABLE, 24)).columns))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,18 +117,27 @@ def _sessions(broker: Broker, now: datetime) -> list[tuple[datetime, datetime]]:
     return [(each.open, each.close) for each in broker.sessions(now, now + SESSIONS_AHEAD)]
 
 
-def table(forecast: Forecast) -> str:
-    """One line a bar: the median open, and 10%, 50% and 90% of the other channels, in the quote currency."""
-    shown = (LOW, CLOSE, HIGH)
+def table(forecast: Forecast, columns: int = WHOLE_TABLE) -> str:
+    """One line a bar: the median open, and 10%, 50% and 90% of the other channels, in the quote currency.
+
+    columns  of the terminal: in a narrow one low and high are their medians
+    """
+    whole = columns >= WHOLE_TABLE
+    shown = {LOW: SHOWN if whole else (0.5,), CLOSE: SHOWN, HIGH: SHOWN if whole else (0.5,)}
+    widths = {channel: 30 if len(levels) > 1 else 11 for channel, levels in shown.items()}
+    heads = (f"{CHANNELS[c] + ' ' + ' / '.join(f'{q:.0%}' for q in shown[c]):>{widths[c]}}" for c in shown)
     lines = [
         f"{forecast.symbol} by {forecast.backend} ({forecast.model}, {forecast.dtype}, {forecast.compile_mode}) "
         f"as of {forecast.asof:%Y-%m-%d %H:%M} UTC, last close {forecast.last_close:g}, {forecast.latency_s:.3f} s",
-        f"{'bar, UTC':<16}{'open 50%':>11}" + "".join(f"{CHANNELS[c] + ' 10% / 50% / 90%':>30}" for c in shown),
+        f"{'bar, UTC':<16}{'open 50%':>11}" + "".join(heads),
     ]
     for step, moment in enumerate(forecast.times):
-        cells = (" / ".join(f"{forecast.quantile(q, step, c):.6g}" for q in SHOWN) for c in shown)
+        cells = (
+            f"{' / '.join(f'{forecast.quantile(q, step, c):.6g}' for q in levels):>{widths[c]}}"
+            for c, levels in shown.items()
+        )
         opening = f"{forecast.quantile(0.5, step, OPEN):>11.6g}"
-        lines.append(f"{to_datetime(moment):%Y-%m-%d %H:%M}{opening}" + "".join(f"{cell:>30}" for cell in cells))
+        lines.append(f"{to_datetime(moment):%Y-%m-%d %H:%M}{opening}" + "".join(cells))
     return "\n".join(lines)
 
 
@@ -152,13 +163,15 @@ def as_plain(forecast: Forecast) -> dict[str, object]:
 def fan_chart(bars: Bars, forecast: Forecast, columns: int) -> str:
     """The last closes, then the fan of the forecast closes: `█` 25-75%, `░` 10-90%, `─` the median.
 
-    columns  of the terminal: fewer closes are shown in a narrow one
+    columns  of the terminal: in a narrow one there are fewer closes, and of many bars ahead only some
     """
-    horizon = len(forecast.times)
-    width = max(1, AHEAD // horizon)
-    shown = min(PAST, max(AHEAD, columns - SCALE - horizon * width))
+    room = max(columns - SCALE, 2 * LEAST_PAST)
+    every = -(-len(forecast.times) // (room - LEAST_PAST))
+    ahead = range(every - 1, len(forecast.times), every)
+    width = max(1, min(AHEAD, room // 2) // len(ahead))
+    shown = min(PAST, room - len(ahead) * width)
     past = bars.values[-shown:, CLOSE]
-    bands = [[forecast.quantile(q, h, CLOSE) for q in (0.1, 0.25, 0.5, 0.75, 0.9)] for h in range(horizon)]
+    bands = [[forecast.quantile(q, h, CLOSE) for q in (0.1, 0.25, 0.5, 0.75, 0.9)] for h in ahead]
     low = min(float(past.min()), *(b[0] for b in bands))
     high = max(float(past.max()), *(b[4] for b in bands))
     span = (high - low) or 1.0
@@ -166,7 +179,7 @@ def fan_chart(bars: Bars, forecast: Forecast, columns: int) -> str:
     def row_of(price: float) -> int:
         return round((high - price) / span * (HEIGHT - 1))
 
-    grid = [[" "] * (len(past) + horizon * width) for _ in range(HEIGHT)]
+    grid = [[" "] * (len(past) + len(bands) * width) for _ in range(HEIGHT)]
     for column, price in enumerate(past):
         grid[row_of(float(price))][column] = "•"
     for step, band in enumerate(bands):

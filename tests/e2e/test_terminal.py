@@ -159,6 +159,14 @@ def test_the_last_words_hold_a_path_whole_and_a_command_that_can_be_typed(
     assert ".venv/bin/trader" in text
 
 
+def test_the_last_words_count_as_one_speaks(tmp_path: Path) -> None:
+    made = board()
+    made.cycles, made.fills, made.errors = 1, 0, 2
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(farewell(made, load({"state_dir": str(tmp_path)}), tmp_path / "log", 0))
+    assert "1 cycle, 0 fills, 2 errors" in console.export_text()
+
+
 def test_repeated_denials_are_one_line() -> None:
     shown = Board(mode="sim", backend="b", strategy="s", timeframe="1Hour", symbols=(BTC, ETH))
     for n in range(9):

@@ -34,13 +34,18 @@ def farewell(board: Board, loaded: Loaded, log: Path, code: int) -> RenderableTy
         table.add_row("held", held or "nothing")
     resting = "nothing rests at the venue"
     if portfolio is not None and portfolio.orders:
-        resting = f"{len(portfolio.orders)} orders rest at the venue"
-    table.add_row("run", f"{board.cycles} cycles, {board.fills} fills, {board.errors} errors; {resting}")
+        resting = f"{_counted(len(portfolio.orders), 'order rests', 'orders rest')} at the venue"
+    did = ((board.cycles, "cycle"), (board.fills, "fill"), (board.errors, "error"))
+    table.add_row("run", ", ".join(_counted(count, one, one + "s") for count, one in did) + f"; {resting}")
     table.add_row("journal", shown_url(database_url).removeprefix("sqlite:///"))
     table.add_row("log", str(log))
     table.add_row("next", Text(f"{before}{_as_typed()} performance   (or trades, orders, replay last)", "cyan"))
     head = Text("stopped" if code == 0 else f"stopped with exit code {code}", "bold green" if code == 0 else "bold red")
     return Group(head, table)
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def _as_typed() -> str:

@@ -14,6 +14,7 @@ _REFUSED = {
     if (number := getattr(errno, name, None)) is not None
 }
 _UNUSABLE = 74
+_MISCONFIGURED = 78
 _STOPPED = 130  # 128 + SIGINT
 _UNREAD = 141  # 128 + SIGPIPE: what a shell says of `cat` or `git log`, too, when `head` has had enough
 
@@ -40,6 +41,11 @@ def _command() -> int:
     from trader.cli import cli
     from trader.errors import TraderError
 
+    try:
+        os.getcwd()  # every command looks for the settings there
+    except FileNotFoundError:
+        print("trader: the current folder is gone; right: cd to one that is there, and the same again", file=sys.stderr)
+        return _MISCONFIGURED
     try:
         result = cli.main(standalone_mode=False, prog_name="trader")
         sys.stdout.flush()  # what can't be written is to be known here, not at the interpreter's end

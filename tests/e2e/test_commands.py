@@ -228,6 +228,18 @@ def test_a_reader_that_has_had_enough_is_no_failure(state: Path, command: tuple[
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_from_a_folder_that_is_gone_a_command_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(sys, "argv", ["trader", "status"])
+    code = main()
+    refused(Answer(code=code, out="", err=capsys.readouterr().err), 78, "current folder is gone", "cd to one")
+
+
 def test_an_interrupt_in_the_midst_of_imports_is_a_stop(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -270,6 +282,10 @@ def test_a_backup_is_sound_and_replay_of_an_unknown_cycle_says_so(state: Path, h
     checked = here(state, "db", "check", DATABASE_URL=f"sqlite:///{copy}")
     assert (checked.code, checked.out) == (0, "sound: 20 decisions agree with the venue\n")
     refused(here(state, "replay", "20200101T000000Z-trade"), 78, "20200101T000000Z-trade")
+    refused(here(state, "replay", "\udcff"), 78, "no decision of cycle")
+    for nameless in ("", "/"):
+        answer = here(state, "db", "backup", nameless)
+        assert (answer.code, "Traceback" in answer.err) in ((74, False), (2, False)), answer
     assert here(state, "db", "upgrade").code == 0
 
 

@@ -21,7 +21,7 @@ def replay_cycle(loaded: Loaded, cycle: str, as_json: bool, say: Callable[[str],
             raise ConfigurationError("no cycle has been decided yet")
         try:
             inputs, recorded = journal.inputs(name), journal.plan_bytes(name)
-        except KeyError:
+        except (KeyError, UnicodeEncodeError):  # bytes that are no text name no cycle either
             raise ConfigurationError(f"no decision of cycle {name!r} (ids are in `trader status`)") from None
     again = encode(plan(inputs, decider(inputs.strategy, inputs.params)(inputs)))
     same = again == recorded

@@ -84,6 +84,8 @@ def backup(url: str, path: Path) -> None:
     engine.dispose()
     if file is None:
         raise DatabaseUnusable("only a SQLite journal can be copied like this: use pg_dump for PostgreSQL")
+    if not path.name or path.is_dir():
+        raise DatabaseUnusable(f"no backup at {str(path)!r}: name a file, in a folder that is there or can be made")
     if path.exists() and path.samefile(file):
         raise DatabaseUnusable(f"{path} is the journal itself: name another file")
     unfinished = path.with_name(path.name + ".unfinished")

@@ -48,3 +48,16 @@ def test_a_lock_in_the_same_process_excludes_too_and_can_be_taken_again(tmp_path
     first.release()
     second.acquire()
     second.release()
+
+
+def test_a_look_makes_nothing_and_leaves_the_holders_number(tmp_path: Path) -> None:
+    """`trader status` took the lock for a moment: it wrote its own number into it, and needed to write there."""
+    lock = AccountLock(tmp_path / "locks", "a")
+    assert not lock.held()
+    assert list(tmp_path.iterdir()) == []
+    with AccountLock(tmp_path / "locks", "a"):
+        assert lock.held()
+        lock.path.write_text("4711\n")
+        assert lock.held()
+    assert not lock.held()
+    assert lock.path.read_text() == "4711\n"

@@ -155,13 +155,8 @@ def _journal(loaded: Loaded) -> Journal:
 
 def _is_running(loaded: Loaded, account: str) -> bool:
     from trader.adapters.lock import AccountLock
-    from trader.errors import AccountLocked
 
-    try:
-        with AccountLock(loaded.settings.store.state_dir / "locks", account):
-            return False
-    except AccountLocked:
-        return True
+    return AccountLock(loaded.settings.store.state_dir / "locks", account).held()
 
 
 def _show(rows: Sequence[Mapping[str, Any]], as_json: bool, nothing: str) -> None:

@@ -18,6 +18,7 @@ from trader.commands.compare_table import show
 from trader.errors import ConfigurationError
 from trader.research.apply_decision import apply_decision
 from trader.research.compare import Comparison, compare
+from trader.research.rival_workers import RivalSpec
 from trader.research.rivals import Rival
 from trader.research.simulate import Setup, market_options
 from trader.research.teacher import MOST_QUESTIONS
@@ -156,3 +157,10 @@ def test_nothing_is_written_where_nothing_was_decided(sound: Comparison, tmp_pat
         with pytest.raises(ConfigurationError):
             apply_decision(comparison, family, tmp_path / "evidence.json", tmp_path)
     assert (tmp_path / ".env.compile").read_text() == "KRONOS_COMPILE=0\n"
+
+
+def test_an_arm_with_a_misspelt_setting_is_told_which_was_meant() -> None:
+    assert RivalSpec.parse("kronos,kronos_sample_count=10").flags()["kronos_sample_count"] == "10"
+    assert RivalSpec.parse("mine,OPTIONS__MINE__DEPTH=3").changes == {"OPTIONS__MINE__DEPTH": "3"}
+    with pytest.raises(ConfigurationError, match=r"KRONOS_SAMPEL_COUNT is not a setting \(KRONOS_SAMPLE_COUNT\?\)"):
+        RivalSpec.parse("kronos,KRONOS_SAMPEL_COUNT=10")

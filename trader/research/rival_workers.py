@@ -12,6 +12,7 @@ from loguru import logger
 from forecasters.base import ForecastError
 from forecasters.compile_report import CompileReport
 from forecasters.worker import Worker
+from settings.names import canonical, nearest, table
 from settings.schema import Settings
 from trader.backend import backend_options, check_backend, open_backend
 from trader.errors import ConfigurationError
@@ -41,6 +42,9 @@ class RivalSpec:
         for pair, name, equals, _ in split:
             if not name or not equals:
                 raise ConfigurationError(f"{pair}: write BACKEND,NAME=VALUE, for example kronos,KRONOS_SAMPLE_COUNT=10")
+            if not name.startswith(_FREE) and canonical(name.upper()) is None:
+                near = nearest(name.upper(), table())
+                raise ConfigurationError(f"{text}: {name} is not a setting" + (f" ({near}?)" if near else ""))
         if not backend:
             raise ConfigurationError(f"{text!r} names no backend; see `trader backends`")
         return cls(text=text, backend=backend, changes={name: value for _, name, _, value in split})

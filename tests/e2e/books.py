@@ -22,8 +22,11 @@ from trader.rules import decider
 ALL = 10**9
 
 
-def problems_of(state: Path) -> list[str]:
-    """Everything that does not add up, a line each, of a run whose STATE_DIR this is."""
+def problems_of(state: Path, *, waits: bool = True) -> list[str]:
+    """Everything that does not add up, a line each, of a run whose STATE_DIR this is.
+
+    waits  the market stood still while it was asked; one that goes on by itself may be marked anew between its answers
+    """
     url = f"sqlite:///{state / 'journal-sim.db'}"
     found = check(url)
     with (
@@ -36,7 +39,7 @@ def problems_of(state: Path) -> list[str]:
         found += [
             f"correction {c.kind} {c.symbol}: {c.detail}" for c in journal.corrections(ALL) if c.kind != "opening"
         ]
-        found += _equity(journal)
+        found += _equity(journal) if waits else []
         found += _fills(journal, ledger)
         found += _holdings(journal, connection)
         orders = ledger.orders(OrderQuery(newest_first=False, limit=ALL))

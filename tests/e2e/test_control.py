@@ -33,7 +33,7 @@ def test_pause_reload_flatten_kill_and_resume_are_answered(tmp_path: Path) -> No
         until(lambda: running.status()["positions"] == 0 and running.status()["open_orders"] == 0, "everything left")
         assert running.status()["flags"] == {"killed": "boom", "paused": "", "halted": "", "flatten": ""}
         assert running.stop() == 0
-    assert problems_of(tmp_path) == []
+    assert problems_of(tmp_path, waits=False) == []
 
 
 def test_a_running_daemon_is_stopped_however_broken_its_settings_are_by_now(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_killed_stays_killed_over_restarts_until_resume(tmp_path: Path) -> None:
                 assert running.status()["flags"]["killed"] == ""  # type: ignore[index]
             running.stop(signal.SIGTERM)  # in good order: the market of this run goes on for as long as it runs
             running.log.write_text("")
-    assert problems_of(tmp_path) == []
+    assert problems_of(tmp_path, waits=False) == []
 
 
 def test_a_kill_with_no_daemon_is_latched(tmp_path: Path) -> None:
@@ -155,4 +155,4 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path) -> None
         running.says("going on where the last run was")
         until(lambda: running.log.read_text().count("order: entry") > before, "the next order", within=40)
         assert running.stop(signal.SIGINT) == 0
-    assert problems_of(tmp_path) == []
+    assert problems_of(tmp_path, waits=False) == []

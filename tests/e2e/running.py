@@ -29,8 +29,8 @@ class Answer:
 
 
 def environment(state: Path, **more: str) -> dict[str, str]:
-    """Nothing of the settings of whoever runs the tests."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    """Nothing of the settings of whoever runs the tests, nor the size of a terminal that is not the command's."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith((*OURS, "COLUMNS", "LINES"))}
     return {**plain, "STATE_DIR": str(state), "PYTHONWARNINGS": "ignore", **more}
 
 

@@ -23,11 +23,13 @@ from trader.core.market import Bars, context_of
 from trader.core.plan import plan
 from trader.core.portfolio import is_held, orphans, own_entries
 from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
+from trader.core.values import maker
 from trader.desk import Desk
 from trader.errors import Transient
 from trader.manage import Manager, Sessions
 from trader.ports import MarketData
 
+_new_decision_inputs = maker(DecisionInputs)
 NO_BARS = "no symbol has bars"
 ALARM_AFTER = (3, 10, 30, 100, 300, 1000)  # fruitless cycles in a row: said again, ever more rarely
 
@@ -282,7 +284,7 @@ class Trader:
         self, name: str, portfolio: Portfolio, quotes: Mapping[Symbol, Quote], forecasts: Mapping[Symbol, Forecast]
     ) -> DecisionInputs:
         rules, now = self.rules, self.desk.clock.now()
-        return DecisionInputs(
+        return _new_decision_inputs(
             cycle_id=name,
             now=now,
             timeframe=rules.timeframe,

@@ -16,16 +16,19 @@ from trader import failpoints
 from trader.board import Board
 from trader.core.decision import RiskState
 from trader.core.ids import client_order_id
-from trader.core.orders import IntentEvent, IntentState, is_stop, next_state, seen
+from trader.core.orders import IntentEvent, IntentState, is_over, is_stop, next_state, seen
 from trader.core.portfolio import changed, moved
 from trader.core.protect import ExitWish
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
 from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
+from trader.core.values import maker
 from trader.errors import Transient
 from trader.known import Known
 from trader.memory import OVERLAP, allow_for, begin_day, booked_lately, reach_peak, recall
 from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
 
+_new_portfolio = maker(Portfolio)
+_new_reported = maker(Reported)
 ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a doubtful report is asked for again
 CONFIRM_S = 10.0  # how long a cancel may stay unconfirmed
 ABANDON_AFTER = timedelta(seconds=60)  # an intent that the venue does not know by then never reached it
@@ -78,9 +81,8 @@ class Desk:
         """Whether reconciling could find anything. It is a pure function of what the journal holds and of orders, held
         units and cash: where it found nothing to do and none of these is another, it finds nothing again."""
         memory, before = self._memory, self._memory.portfolio
-        if before is None or memory.settled != self.known.changes or memory.ended:
-            return True
-        return before.orders != portfolio.orders or moved(before, portfolio)
+        settled = memory.settled == self.known.changes and not memory.ended
+        return not settled or before is None or before.orders != portfolio.orders or moved(before, portfolio)
 
     def _noted(self, portfolio: Portfolio) -> Portfolio:
         """Nothing has happened: at most the marks have moved, and the equity with them."""
@@ -130,7 +132,7 @@ class Desk:
                 self.pause(wait)
             found = {name: self.broker.order_by_client_id(name) for name in result.lost}
             answers |= found
-            if result.suspect or not (found.keys() <= set(accepted) and all(map(_is_over, found.values()))):
+            if result.suspect or not (found.keys() <= set(accepted) and all(map(is_over, found.values()))):
                 reported = self._report(self._read(), answers)
             else:  # they were over before the open orders were read: what was read since then shows all that they did
                 fills = reported.executions or self._executions(answers)
@@ -145,12 +147,12 @@ class Desk:
         orders = tuple(self.broker.open_orders())
         positions = {position.symbol: position for position in self.broker.positions()}
         account = self.broker.account()
-        return Portfolio(account=account, positions=positions, orders=orders, at=account.at)
+        return _new_portfolio(account=account, positions=positions, orders=orders, at=account.at)
 
     def _report(self, portfolio: Portfolio, answers: Mapping[str, Order | None]) -> Reported:
         # executions last, to cover whatever the positions show; those from before the books are in the opening balance
         executions = self._executions(answers, moved=moved(self._memory.portfolio, portfolio))
-        return Reported(portfolio=portfolio, executions=executions, looked_up=dict(answers))
+        return _new_reported(portfolio=portfolio, executions=executions, looked_up=dict(answers))
 
     def _executions(self, answers: Mapping[str, Order | None], *, moved: bool = False) -> tuple[Execution, ...]:
         """None are asked for where neither the portfolio nor any order looked up shows one."""
@@ -272,7 +274,7 @@ class Desk:
         # a fill on arrival is booked by the next sync, which must still look this order up
         kept = IntentState.ACCEPTED if state is IntentState.DONE else state
         self.known.set_intent(intent.client_order_id, kept, self.clock.now(), order_id=order.id)
-        if _is_over(order):
+        if is_over(order):
             self._memory.ended[order.client_order_id] = order
         failpoints.reach("after_accepted")
         prices = (("stop", intent.stop_price), ("limit", intent.limit_price))
@@ -326,9 +328,9 @@ class Desk:
             order = self.broker.order(order_id)
         except Transient:
             return False
-        if order is not None and _is_over(order):
+        if order is not None and is_over(order):
             self._memory.ended[order.client_order_id] = order
-        return order is None or _is_over(order)
+        return order is None or is_over(order)
 
     # ---- the rest ----
 
@@ -380,7 +382,3 @@ class Desk:
             before = self.clock.now()
             if self.clock.wait_until(until) <= before:
                 break  # the market has ended, or the clock was woken for good
-
-
-def _is_over(order: Order | None) -> bool:
-    return order is not None and order.status.is_terminal

@@ -14,7 +14,7 @@ from decimal import Decimal
 from trader.core.decision import DecisionInputs, Levels, Plan
 from trader.core.orders import IntentState
 from trader.core.types import ZERO, Execution, Order, OrderIntent, Portfolio, Symbol
-from trader.core.values import quick
+from trader.core.values import maker, quick
 from trader.ports import Journal, KnownBooks, KnownIntent
 
 LIVE = tuple(state for state in IntentState if not state.is_terminal)
@@ -29,6 +29,9 @@ class LiveIntent:
     state: str
     order_id: str | None
     created_at: datetime
+
+
+_new_live_intent = maker(LiveIntent)
 
 
 class Known:
@@ -87,7 +90,7 @@ class Known:
             del live[name]
         else:
             before = live[name]
-            live[name] = LiveIntent(
+            live[name] = _new_live_intent(
                 intent=before.intent,
                 state=state.value,
                 order_id=before.order_id if order_id is None else order_id,
@@ -130,5 +133,5 @@ def _with(
     if live is None:
         return None
     planned = IntentState.PLANNED.value
-    fresh = (LiveIntent(intent=each, state=planned, order_id=None, created_at=at) for each in intents)
+    fresh = (_new_live_intent(intent=each, state=planned, order_id=None, created_at=at) for each in intents)
     return live | {each.intent.client_order_id: each for each in fresh}

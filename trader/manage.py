@@ -106,7 +106,7 @@ class Manager:
     _status_at: float = float("-inf")
     _last_sync: datetime | None = None
     _nudged: bool = True
-    _recorded: str = ""  # the bar whose exits have a record
+    _recorded: tuple[datetime, str] | None = None  # the bar whose exits have a record, and its name
     _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
 
     board: Board = field(init=False)
@@ -264,13 +264,14 @@ class Manager:
     def _bar(self) -> str:
         """The record that this bar's exits belong to, opened with the first of them."""
         now = self.desk.clock.now()
-        name = cycle_id(self.timeframe.floor(now), "manage")
-        if name != self._recorded:
+        bar = self.timeframe.floor(now)
+        if self._recorded is None or bar != self._recorded[0]:
+            name = cycle_id(bar, "manage")
             if self.desk.journal.cycle(name) is None:
                 self.desk.journal.begin_cycle(name, "manage", now)
                 self.desk.journal.close_cycle(name, now, "exits between bars")
-            self._recorded = name
-        return name
+            self._recorded = bar, name
+        return self._recorded[1]
 
     def _action(
         self,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trader.core.names import AssetClass, Symbol, Timeframe
-from trader.core.values import altered, quick
+from trader.core.values import altered, maker, quick
 from trader.exchange.ids import derived_id
 
 
@@ -144,3 +144,25 @@ def test_nothing_is_altered_past_a_check_or_beyond_its_fields() -> None:
         altered(Quick(first=1), first=-1)  # its own check would not be made
     with pytest.raises(KeyError):
         altered(Plain(first=1), first=2)
+
+
+@pytest.mark.parametrize("kind", [Quick, Unchecked])
+def test_a_maker_makes_what_the_kind_itself_makes(kind: type[Quick | Unchecked]) -> None:
+    make = maker(kind)
+    assert make(first=1) == kind(first=1) != make(first=2, second="three")
+    assert type(make(first=1)) is kind
+    with pytest.raises(FrozenInstanceError):
+        make(first=1).first = 2
+    with pytest.raises(TypeError):
+        make()
+    with pytest.raises(TypeError):
+        make(first=1, fourth=4)
+
+
+def test_a_maker_checks_as_the_kind_does_and_shares_nothing() -> None:
+    make = maker(Quick)
+    with pytest.raises(ValueError, match="below zero"):
+        make(first=-1)
+    assert make(first=1).third is not make(first=1).third
+    with pytest.raises(KeyError):
+        maker(Plain)

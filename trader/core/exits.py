@@ -22,7 +22,7 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
-from trader.core.values import quick
+from trader.core.values import maker, quick
 
 BPS = Decimal(10_000)
 MIN_PROFIT = Decimal("1.0003")  # a profit exit closer than this to the entry is an error, whatever the fees
@@ -69,6 +69,9 @@ class ExitWish:
 _TERMS = attrgetter(
     "symbol", "purpose", "entry_side", "qty", "type", "tif", "limit_price", "stop_price", "order_class"
 )  # all but the reason
+
+
+_new_exit_wish = maker(ExitWish)
 
 
 @quick
@@ -184,7 +187,7 @@ def stop_order(held: Held, stop: Decimal) -> ExitWish:
 
 
 def oco_order(held: Held, target: Decimal, stop: Decimal) -> ExitWish:
-    return ExitWish(
+    return _new_exit_wish(
         symbol=held.position.symbol,
         purpose=Purpose.PROTECT,
         entry_side=held.side,
@@ -232,7 +235,7 @@ def _wish(
     stop: Decimal | None = None,
     reason: str,
 ) -> ExitWish:
-    return ExitWish(
+    return _new_exit_wish(
         symbol=held.position.symbol,
         purpose=purpose,
         entry_side=held.side,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forecasters.types import Context, Forecast, flawless
 from trader.core.types import Symbol, Timeframe
-from trader.core.values import quick
+from trader.core.values import maker, quick
 
 COLUMNS = ("open", "high", "low", "close", "volume", "amount")
 OPEN, HIGH, LOW, CLOSE, VOLUME, AMOUNT = range(6)
@@ -48,7 +48,7 @@ class Bars:
 
     def piece(self, first: int, last: int) -> Bars:
         """Rows [first, last). The arrays of this one must never change again."""
-        return Bars(
+        return _new_bars(
             symbol=self.symbol,
             timeframe=self.timeframe,
             times=self.times[first:last],
@@ -70,6 +70,9 @@ class Bars:
     @property
     def last_close(self) -> float:
         return float(self.values[-1, CLOSE])
+
+
+_new_bars = maker(Bars)
 
 
 def to_datetime(moment: np.datetime64) -> datetime:
@@ -121,7 +124,9 @@ def context_of(bars: Bars, name: str, future: NDArray[np.datetime64]) -> Context
 def extent(forecast: Forecast) -> tuple[float, float]:
     """The lowest and the highest of its quantiles, quote currency; NaN where one is, or where there are none."""
     quantiles = forecast.quantiles
-    return (float(quantiles.min()), float(quantiles.max())) if quantiles.size else (float("nan"), float("nan"))
+    if not quantiles.size:
+        return float("nan"), float("nan")
+    return float(np.minimum.reduce(quantiles, axis=None)), float(np.maximum.reduce(quantiles, axis=None))
 
 
 @lru_cache(maxsize=64)

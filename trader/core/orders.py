@@ -65,3 +65,8 @@ def is_stop(order: Order, order_id: str) -> bool:
     if purpose is Purpose.PROTECT:  # the venue gives a leg a name of its own, and fills it under that
         return any(leg.id == order_id and leg.stop_price is not None for leg in order.legs)
     return purpose is Purpose.STOP and order.id == order_id
+
+
+def is_over(order: Order | None) -> bool:
+    """Whether the venue shows it, and as terminal."""
+    return order is not None and order.status.is_terminal

@@ -44,7 +44,11 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
-from trader.core.values import altered
+from trader.core.values import altered, maker
+
+_new_ground = maker(Ground)
+_new_plan = maker(Plan)
+_new_market_view = maker(MarketView)
 
 
 def view_of(inputs: DecisionInputs) -> MarketView:
@@ -54,7 +58,7 @@ def view_of(inputs: DecisionInputs) -> MarketView:
         for symbol, quote in inputs.quotes.items()
         if inputs.add_latest and quote_problem(quote, inputs.now, inputs.limits) is None
     }
-    return MarketView(
+    return _new_market_view(
         now=inputs.now,
         timeframe=inputs.timeframe,
         portfolio=inputs.portfolio,
@@ -84,7 +88,7 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
             ground = altered(ground, exposure=_taken(ground.exposure, proposal, verdict.allowed))
     ordered = _ordered(signals)
     levels = [_levels(inputs, signal, intents.get(signal.symbol)) for signal in ordered]
-    return Plan(
+    return _new_plan(
         signals=tuple(ordered),
         verdicts=tuple(verdicts[symbol] for symbol in sorted(verdicts)),
         cancels=tuple(sorted(order.id for order in stale)),
@@ -167,7 +171,7 @@ def _best_first(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 def _ground(inputs: DecisionInputs, stale: Sequence[Order]) -> Ground:
     portfolio, gone = inputs.portfolio, frozenset(order.id for order in stale)
-    return Ground(
+    return _new_ground(
         inputs=inputs,
         exposure=exposure_of(portfolio, inputs.instruments, inputs.quotes, gone),
         spendable=_spendable(inputs),

@@ -21,7 +21,7 @@ from trader.core.types import (
     Quote,
     Symbol,
 )
-from trader.core.values import altered, quick
+from trader.core.values import altered, maker, quick
 
 SMALLEST_SALE = Decimal(1)  # quote currency: what is worth less is not worth an order
 
@@ -34,7 +34,11 @@ def is_dust(position: Position, instrument: Instrument, price: Decimal | None = 
     """
     qty = abs(position.qty)
     tradable = instrument.qty_down(qty)
-    value = qty * max([p for p in (position.avg_entry_price, position.mark, price, ZERO) if p is not None])
+    highest = max(position.avg_entry_price, ZERO)
+    for known in (position.mark, price):
+        if known is not None and known > highest:
+            highest = known
+    value = qty * highest
     return tradable < instrument.min_qty or tradable == 0 or value < min(instrument.min_notional, SMALLEST_SALE)
 
 
@@ -141,6 +145,9 @@ class Exposure:
         return altered(self.plus(symbol, side, notional), spent=self.spent + cost, orders=self.orders + 1)
 
 
+_new_exposure = maker(Exposure)
+
+
 def exposure_of(
     portfolio: Portfolio,
     instruments: Mapping[Symbol, Instrument],
@@ -152,7 +159,7 @@ def exposure_of(
     held = {EntrySide.LONG: ZERO, EntrySide.SHORT: ZERO}
     for position in positions.values():
         held[position.entry_side] += abs(position.notional)
-    exposure = Exposure(
+    exposure = _new_exposure(
         by_symbol={symbol: abs(position.notional) for symbol, position in positions.items()},
         positions=held,
         entries=frozenset(s for s, position in positions.items() if is_held(position, instruments.get(s))),

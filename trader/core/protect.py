@@ -39,8 +39,9 @@ from trader.core.types import (
     Quote,
     TimeInForce,
 )
-from trader.core.values import quick
+from trader.core.values import maker, quick
 
+_new_held = maker(Held)
 __all__ = ["ExitWish", "ProtectAction", "close_now", "fallback_levels", "orphans", "own_exits", "protect"]
 
 
@@ -57,6 +58,9 @@ class ProtectAction:
     cancel: tuple[str, ...] = ()
     place: ExitWish | None = None
     reason: str = ""
+
+
+_new_protect_action = maker(ProtectAction)
 
 
 def protect(
@@ -82,7 +86,7 @@ def protect(
     """
     exits = own_exits(resting)
     if position.qty == 0:
-        return ProtectAction(cancel=tuple(order.id for order in exits), reason="flat")
+        return _new_protect_action(cancel=tuple(order.id for order in exits), reason="flat")
     held = _held(position, quote, policy, instrument, exits, session_close)
     if is_dust(position, instrument, held.exit_price):
         # an entry there goes on: it is in the way of no stop, and nothing else will ever make this more than dust
@@ -109,7 +113,7 @@ def close_now(
     """Out at the market, for flatten and kill: no level, floor or limit applies."""
     exits = own_exits(resting)
     if position.qty == 0:
-        return ProtectAction(cancel=tuple(order.id for order in exits), reason="flat")
+        return _new_protect_action(cancel=tuple(order.id for order in exits), reason="flat")
     held = _held(position, quote, policy, instrument, exits, session_close)
     if held.qty < instrument.min_qty or held.qty <= 0:
         return _standing(exits, _own_entries(resting), "dust, or held by another's order: nothing can be sold")
@@ -139,7 +143,7 @@ def _held(
 ) -> Held:
     free = position.qty_available + sum([order.remaining for order in exits], ZERO)
     side, possible = position.entry_side, usable(quote)
-    return Held(
+    return _new_held(
         position=position,
         side=side,
         qty=instrument.qty_down(min(max(free, ZERO), abs(position.qty))),
@@ -174,14 +178,14 @@ def _leave(held: Held, resting: Sequence[Order], purpose: Purpose, reason: str) 
     under_way = [order for order in exits if _is_leaving(order)]
     if under_way:
         others = (order for order in (*exits, *entries) if order is not under_way[0])
-        return ProtectAction(
+        return _new_protect_action(
             keep=under_way[0].id, cancel=tuple(order.id for order in others), reason=f"{reason}: under way"
         )
     wish = exit_at_market(held, purpose, reason)
     if wish is None:
         waiting = "the market is closed" if not held.is_open else "there is no quote"
         return _standing(exits, entries, f"{reason}: {waiting}")
-    return ProtectAction(cancel=tuple(order.id for order in (*exits, *entries)), place=wish, reason=wish.reason)
+    return _new_protect_action(cancel=tuple(order.id for order in (*exits, *entries)), place=wish, reason=wish.reason)
 
 
 def _is_leaving(order: Order) -> bool:
@@ -192,7 +196,7 @@ def _is_leaving(order: Order) -> bool:
 def _standing(exits: Sequence[Order], entries: Sequence[Order], reason: str) -> ProtectAction:
     """Nothing new: what rests goes on resting, one of them at most."""
     keep = exits[0].id if exits else None
-    return ProtectAction(keep=keep, cancel=tuple(order.id for order in (*exits[1:], *entries)), reason=reason)
+    return _new_protect_action(keep=keep, cancel=tuple(order.id for order in (*exits[1:], *entries)), reason=reason)
 
 
 # ---- resting ----
@@ -269,8 +273,8 @@ def _settle(wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) ->
     keep = next((order for order in exits if _is(order, wish)), under_way)
     cancel = tuple(order.id for order in (*exits, *entries) if order is not keep)
     if keep is None:
-        return ProtectAction(cancel=cancel, place=wish, reason=wish.reason)
-    return ProtectAction(keep=keep.id, cancel=cancel, reason="under way" if keep is under_way else wish.reason)
+        return _new_protect_action(cancel=cancel, place=wish, reason=wish.reason)
+    return _new_protect_action(keep=keep.id, cancel=cancel, reason="under way" if keep is under_way else wish.reason)
 
 
 def _is(order: Order, wish: ExitWish) -> bool:
@@ -295,7 +299,7 @@ def _stopped(held: Held, stop: Decimal, resting: Sequence[Order]) -> ProtectActi
     working = next((order for order in exits if _works(held, order, stop)), None)
     if working is not None:
         others = (order.id for order in (*exits, *entries) if order is not working)
-        return ProtectAction(keep=working.id, cancel=tuple(others), reason=f"stop {stop}: reached, at the venue")
+        return _new_protect_action(keep=working.id, cancel=tuple(others), reason=f"stop {stop}: reached, at the venue")
     return _leave(held, resting, Purpose.STOP, f"stop {stop} reached")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from trader.core.decision import RiskLimits
-from trader.core.types import Quote
+from trader.core.types import ZERO, Quote
 
 CLOCK_TOLERANCE = timedelta(seconds=5)  # the venue's clock may be ahead of ours by this much
 
@@ -33,12 +33,12 @@ def price_problem(quote: Quote) -> str | None:
     """Whether bid and ask can be prices at all, whatever their age."""
     if not (quote.bid.is_finite() and quote.ask.is_finite()):
         return f"not a number: bid {quote.bid}, ask {quote.ask}"
+    if ZERO < quote.bid < quote.ask:
+        return None
     if quote.bid <= 0 and quote.ask <= 0:
         return f"zero: bid {quote.bid}, ask {quote.ask}"
     if quote.bid <= 0 or quote.ask <= 0:
         return f"one-sided: bid {quote.bid}, ask {quote.ask}"
     if quote.bid > quote.ask:
         return f"crossed: bid {quote.bid} over ask {quote.ask}"
-    if quote.bid == quote.ask:
-        return f"locked: bid and ask both {quote.bid}"
-    return None
+    return f"locked: bid and ask both {quote.bid}"

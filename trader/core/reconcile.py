@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from trader.core.portfolio import is_ours
 from trader.core.types import ZERO, AssetClass, Execution, Order, OrderSide, Portfolio, Symbol
-from trader.core.values import quick
+from trader.core.values import maker, quick
 
 NEGLIGIBLE = Decimal("0.00000001")  # units; the venue keeps nine decimals
 FEE_SHARE = Decimal("0.003")  # no fill costs more of its value than this; a fee may be posted after its fill
@@ -104,6 +104,9 @@ class Reconciliation:
         return ZERO if any(each.symbol for each in unclear) else sum((each.cash for each in unclear), ZERO)
 
 
+_new_reconciliation = maker(Reconciliation)
+
+
 def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False) -> Reconciliation:
     """`confirmed`: this is a second, separate report after a suspect one. An unexplained difference is suspect in
     the first (positions and fills are not read in one instant) and a halt in the second. An empty positions answer
@@ -111,12 +114,13 @@ def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False
     Money beside new fills is suspect in the first report, too: it may be what a fill has not been charged for yet.
     """
     executions = new_executions(believed.execution_ids, reported.executions)
-    held = {symbol: p.qty for symbol, p in sorted(reported.portfolio.positions.items()) if p.qty}
+    positions = reported.portfolio.positions
+    held = {symbol: positions[symbol].qty for symbol in sorted(positions) if positions[symbol].qty}
     cash = reported.portfolio.account.cash
     external, corrections, lost = _orders(believed, reported, executions)
     if believed.positions is None:
         adopted = [_adopted(symbol, qty) for symbol, qty in held.items()]
-        return Reconciliation(
+        return _new_reconciliation(
             positions=held,
             cash=cash,
             executions=executions,
@@ -133,10 +137,10 @@ def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False
         unexplained += [each for each in found if each.kind is CorrectionKind.DEPOSIT]
     suspect = _suspicion(held, unexplained, behind, confirmed)
     if suspect:
-        return Reconciliation(
+        return _new_reconciliation(
             positions=believed.positions, cash=believed.cash, external=external, lost=lost, suspect=suspect
         )
-    return Reconciliation(
+    return _new_reconciliation(
         positions=held,
         cash=cash,
         executions=executions,
@@ -149,6 +153,8 @@ def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False
 
 def new_executions(known: frozenset[str], executions: Sequence[Execution]) -> tuple[Execution, ...]:
     """Each execution id once, those in `known` not at all; oldest first."""
+    if not executions:
+        return ()
     unique = {execution.id: execution for execution in reversed(executions) if execution.id not in known}
     return tuple(sorted(unique.values(), key=lambda execution: (execution.at, execution.id)))
 
@@ -184,18 +190,21 @@ def _orders(
         if order.client_order_id not in believed.live
     ]
     foreign = {order.id for order in external}
-    fills = [
-        Correction(
-            kind=CorrectionKind.EXTERNAL_FILL,
-            symbol=each.symbol,
-            detail=f"{each.side} {each.qty} at {each.price}, of an order that is not ours",
-        )
-        for each in executions
-        if each.order_id in foreign
-    ]
-    seen = {order.client_order_id for order in orders}
-    lost = tuple(sorted(believed.live - seen - set(reported.looked_up)))
-    return external, (*surprises, *fills), lost
+    fills = (
+        []
+        if not external
+        else [
+            Correction(
+                kind=CorrectionKind.EXTERNAL_FILL,
+                symbol=each.symbol,
+                detail=f"{each.side} {each.qty} at {each.price}, of an order that is not ours",
+            )
+            for each in executions
+            if each.order_id in foreign
+        ]
+    )
+    lost = believed.live - {order.client_order_id for order in orders} - reported.looked_up.keys()
+    return external, (*surprises, *fills), tuple(sorted(lost))
 
 
 def _adopted(symbol: Symbol, qty: Decimal) -> Correction:
@@ -214,7 +223,7 @@ def _positions(
     for symbol in sorted({*believed, *held, *(execution.symbol for execution in executions)}):
         before, now = believed.get(symbol, ZERO), held.get(symbol, ZERO)
         fills = [execution for execution in executions if execution.symbol == symbol]
-        expected = before + sum((units_of(execution) for execution in fills), ZERO)
+        expected = before + sum([units_of(execution) for execution in fills], ZERO)
         difference = now - expected
         if abs(difference) <= NEGLIGIBLE:
             continue
@@ -256,7 +265,7 @@ def _cash(believed: Decimal | None, portfolio: Portfolio, executions: Sequence[E
     if believed is None:
         return []
     account = portfolio.account
-    expected = believed + sum((cash_of(execution, account.currency) for execution in executions), ZERO)
+    expected = believed + sum([cash_of(execution, account.currency) for execution in executions], ZERO)
     difference = account.cash - expected
     if abs(difference) < Decimal("0.005"):
         return []

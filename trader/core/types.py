@@ -314,4 +314,4 @@ class Portfolio:
         return self.positions.get(symbol)
 
     def orders_of(self, symbol: Symbol) -> tuple[Order, ...]:
-        return tuple(o for o in self.orders if o.symbol == symbol)
+        return tuple([o for o in self.orders if o.symbol is symbol])  # one name, one object

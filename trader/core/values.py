@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 Value = TypeVar("Value")
+Fields = ParamSpec("Fields")
 
 _ABSENT = object()
+_MAKERS: dict[Any, Callable[..., Any]] = {}
 _COPIERS: dict[type, Callable[[Any, dict[str, Any]], Any]] = {}
+
+
+def maker(kind: Callable[Fields, Value]) -> Callable[Fields, Value]:
+    """A function that makes what calling the quick `kind` makes, for those made at every tape, sync or step of a cycle.
+
+    Python puts the keywords of a call of a class into a dictionary and takes them out again; those of a function it
+    hands over as they are. KeyError where the kind is not quick.
+    """
+    return _MAKERS[kind]
 
 
 def altered(value: Value, /, **changes: Any) -> Value:
@@ -37,12 +48,16 @@ def quick(kind: type[Value]) -> type[Value]:
         raise TypeError(f"{kind.__name__}: not a dataclass of its own slots alone")
     twin = type(kind.__name__, (), {"__slots__": slots})
     known: dict[str, Any] = {"_frozen": kind, "_open": twin, "_become": object.__setattr__, "_absent": _ABSENT}
-    lines = ['_become(self, "__class__", _open)', *(_line(each) for each in own), "self.__class__ = _frozen"]
+    known["_new"] = object.__new__
+    lines = [*(_line(each) for each in own), "self.__class__ = _frozen"]
     lines += ["self.__post_init__()"] if hasattr(kind, "__post_init__") else []
     for each in own:
         known |= {f"_default_{each.name}": each.default, f"_make_{each.name}": each.default_factory}
     arguments = ", ".join(each.name + _default(each) for each in own)
-    exec(f"def __init__(self, *, {arguments}):\n    " + "\n    ".join(lines), known)
+    body = "\n    ".join(lines)
+    exec(f'def __init__(self, *, {arguments}):\n    _become(self, "__class__", _open)\n    {body}', known)
+    exec(f"def _made(*, {arguments}):\n    self = _new(_open)\n    {body}\n    return self", known)
+    _MAKERS[kind] = known["_made"]
     made, changed = known["__init__"], vars(kind)["__init__"]
     made.__qualname__, made.__annotations__ = changed.__qualname__, changed.__annotations__
     type.__setattr__(kind, "__init__", made)

@@ -21,7 +21,7 @@ from trader.core.types import (
     Quote,
     Symbol,
 )
-from trader.core.values import quick
+from trader.core.values import maker, quick
 from trader.exchange.events import Books, Holding, MatchingRules, SimOrder
 
 SHORT_MARKUP = Decimal("1.03")  # a short is valued this far above the ask when it is measured against buying power
@@ -44,6 +44,9 @@ class PositionFigures:
     unrealized_pl: Decimal
 
 
+_new_position_figures = maker(PositionFigures)
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFigures:
@@ -55,6 +58,9 @@ class AccountFigures:
     non_marginable_buying_power: Decimal  # for crypto; open orders deducted
     reserved: Decimal  # by open buys and shorts
     positions: tuple[PositionFigures, ...]
+
+
+_new_account_figures = maker(AccountFigures)
 
 
 def open_books(
@@ -88,7 +94,7 @@ def account_figures(books: Books) -> AccountFigures:
     stock_gross = long_value - short_value - crypto_value
     stock_room = (equity - crypto_value) * books.rules.margin_multiplier - stock_gross
     crypto_room = equity - long_value + short_value  # the cash, less what covering the shorts would take twice over
-    return AccountFigures(
+    return _new_account_figures(
         cash=books.cash,
         equity=equity,
         long_market_value=long_value,
@@ -117,7 +123,7 @@ def _has_own_price(order: SimOrder) -> bool:
 def _position(books: Books, symbol: Symbol, holding: Holding) -> PositionFigures:
     tape = books.tapes.get(symbol)
     value = holding.qty * tape.last if tape is not None else holding.cost
-    return PositionFigures(
+    return _new_position_figures(
         symbol=symbol,
         qty=holding.qty,
         qty_available=available(books, symbol),

@@ -12,11 +12,14 @@ from uuid import UUID
 
 from trader.core.fees import fee_of
 from trader.core.types import ZERO, AssetClass, Execution, OrderClass, OrderStatus, OrderType, Symbol
-from trader.core.values import altered
+from trader.core.values import altered, maker
 from trader.exchange.accounting import NOTHING, available, book
 from trader.exchange.events import Books, Holding, OrderEvent, Output, SimOrder, Tape
 from trader.exchange.ids import derived_id
 
+_new_books = maker(Books)
+_new_order_event = maker(OrderEvent)
+_new_execution = maker(Execution)
 _NAMESPACE = UUID("6f0c1b1e-6a39-5d0e-9d0e-3c1a7f6f2b44")  # ours; ids are derived, so that equal inputs give equal ids
 
 
@@ -40,7 +43,7 @@ class Desk:
     def books(self) -> Books:
         """The books as they are now."""
         start = self._start
-        return Books(
+        return _new_books(
             cash=self.cash,
             holdings=self.holdings,
             orders=self.orders,
@@ -63,7 +66,7 @@ class Desk:
     def emit(self, event: str, order: SimOrder, execution: Execution | None = None) -> None:
         position = self.holdings.get(order.symbol, NOTHING).qty if execution is not None else None
         self.outputs.append(
-            OrderEvent(event=event, at=self.at, order=order, execution=execution, position_qty=position)
+            _new_order_event(event=event, at=self.at, order=order, execution=execution, position_qty=position)
         )
 
     def end(self, order: SimOrder, status: OrderStatus, *, alone: bool = False) -> None:
@@ -117,7 +120,7 @@ class Desk:
             fees = self._start.instruments[order.symbol].fees
         fee, currency = fee_of(order.symbol, order.side, qty, price, fees.maker_bps if maker else fees.taker_bps)
         self.executions += 1
-        return Execution(
+        return _new_execution(
             id=derived_id(_NAMESPACE, f"{order.id} execution {self.executions}"),
             order_id=order.id,
             symbol=order.symbol,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trader.core.types import ZERO, AssetClass, OrderClass, OrderStatus, TimeInForce
-from trader.core.values import altered
+from trader.core.values import altered, maker
 from trader.exchange.accounting import AccountFigures, PositionFigures, account_figures, open_books
 from trader.exchange.desk import Desk, leg_of
 from trader.exchange.events import (
@@ -29,6 +29,7 @@ from trader.exchange.events import (
 from trader.exchange.matching import entered_bar, on_arrival, on_tape, rests_on
 from trader.exchange.rules import DUPLICATE, INVALID, NOT_FOUND, judge
 
+_new_sim_order = maker(SimOrder)
 __all__ = ["AccountFigures", "PositionFigures", "account_figures", "apply", "open_books"]
 
 Result = tuple[Books, tuple[Output, ...]]
@@ -110,7 +111,7 @@ def _submit(books: Books, submit: Submit) -> Result:
 def _order_from(books: Books, submit: Submit, qty: Decimal) -> SimOrder:
     waiting = _waits(books, submit)
     idle = waiting or submit.symbol in books.halted
-    return SimOrder(
+    return _new_sim_order(
         id=submit.order_id,
         client_order_id=submit.client_order_id,
         symbol=submit.symbol,

@@ -26,7 +26,7 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
-from trader.core.values import quick
+from trader.core.values import maker, quick
 
 
 class Phase(IntEnum):
@@ -215,7 +215,7 @@ class Books:
 
     def showing(self, tape: Tape) -> Books:
         """With that one as the last of its symbol, and nothing else changed. Written out: it is made at each tape."""
-        return Books(
+        return _new_books(
             cash=self.cash,
             holdings=self.holdings,
             orders=self.orders,
@@ -228,6 +228,9 @@ class Books:
             used={**self.used, tape.symbol: ZERO},
             filled_bar=self.filled_bar,
         )
+
+
+_new_books = maker(Books)
 
 
 # ---- out of the engine ----

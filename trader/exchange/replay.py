@@ -13,11 +13,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from trader.core.types import ZERO, Instrument, Quote, Symbol
-from trader.core.values import quick
+from trader.core.values import maker, quick
 from trader.exchange.events import Phase, Tape
 from trader.exchange.files import QuoteColumns, from_micros, to_micros
 from trader.exchange.series import PHASES, Series
 
+_new_tape = maker(Tape)
+_new_quote = maker(Quote)
 # of a bar's volume: at the open, towards each extreme, and the rest towards the close
 _SHARES = (Decimal("0.1"), Decimal("0.3"), Decimal("0.3"))
 _DEPTH = Decimal("0.02")  # of the volume of the bar before (its own is not known yet), at the best price of each side
@@ -26,22 +28,21 @@ _RECORDED_STANDS = timedelta(seconds=30)  # as long as a quote may be old for an
 _PHASES = tuple(Phase)  # by their numbers
 
 
-def told_at(tape: Tape, now: datetime) -> Quote | None:
-    """The tape's book as it is told at a later moment of its phase, while its market is open and moves.
+def told_at(tape: Tape, now: datetime) -> datetime:
+    """The moment that the tape's book is told of later in its phase, while its market is open and moves.
 
     A modelled book has no updates that could be dated: it is of this moment. A recorded quote is told as it was while
     that can be called the latest; later in the phase it is what the venue still trades on, but nobody recorded it so:
     a model, as old as the quote was when the phase began.
     """
-    quote, since = tape.quote, now - tape.at
-    if quote is None or not (quote.synthetic or since > _RECORDED_STANDS):
-        return quote
-    return _dated(quote, quote.at + since)
+    assert tape.quote is not None
+    since = now - tape.at
+    return tape.quote.at + since if tape.quote.synthetic or since > _RECORDED_STANDS else tape.quote.at
 
 
-def _dated(quote: Quote, at: datetime) -> Quote:
+def dated(quote: Quote, at: datetime) -> Quote:
     """The same book, modelled for another moment."""
-    return Quote(
+    return _new_quote(
         symbol=quote.symbol,
         bid=quote.bid,
         ask=quote.ask,
@@ -67,6 +68,9 @@ class _Bar:
     volume: Decimal
     half: Decimal
     size: Decimal
+
+
+_new_bar = maker(_Bar)
 
 
 class _Rest(NamedTuple):
@@ -129,7 +133,7 @@ class Reel:
             price, before = corners[phase], corners[phase - 1]
         at = from_micros(at_us)
         quote = self._book(bar, price, at, at_us, recorded=phase is Phase.OPEN)
-        return Tape(
+        return _new_tape(
             symbol=self.symbol,
             at=at,
             bar_start=bar.start,
@@ -186,7 +190,7 @@ class Reel:
         half = self._half
         if columns.spread_bps is not None:
             half = Decimal(f"{columns.spread_bps[index]:.4f}") / _TWO_SIDES_BPS
-        return _Bar(
+        return _new_bar(
             start=from_micros(int(columns.times[index])),
             open=self._price(float(columns.open[index])),
             volume=self._units(index),
@@ -230,7 +234,7 @@ class Reel:
         ask = instrument.price_up(mid * (1 + half))
         if ask <= bid:
             ask = bid + instrument.tick_at(bid)
-        return Quote(
+        return _new_quote(
             symbol=self.symbol,
             bid=bid,
             ask=ask,
@@ -249,7 +253,7 @@ class Reel:
         bid, ask, bid_size, ask_size = (
             Decimal(repr(float(side[place]))) for side in (quotes.bid, quotes.ask, quotes.bid_size, quotes.ask_size)
         )
-        return Quote(
+        return _new_quote(
             symbol=self.symbol,
             bid=bid,
             ask=ask,

@@ -17,6 +17,7 @@ from typing import Any
 
 from trader.core.fees import schedule_for
 from trader.core.types import ZERO, AssetClass, OrderSide, OrderType, Quote, Symbol, TimeInForce
+from trader.core.values import quick
 from trader.exchange.answers import VenueRefusal, no_position, refused
 from trader.exchange.engine import AccountFigures, account_figures, apply, open_books
 from trader.exchange.events import (
@@ -37,7 +38,7 @@ from trader.exchange.ids import derived_id
 from trader.exchange.ledger import Ledger
 from trader.exchange.market import Market
 from trader.exchange.parse import NewOrder, Patch
-from trader.exchange.replay import told_at
+from trader.exchange.replay import dated, told_at
 from trader.exchange.wire import DEFAULT_CONFIGURATION, NAMESPACE, asset_id
 
 STEPS_AT_ONCE = 512
@@ -45,6 +46,7 @@ _MONTH = timedelta(days=30)
 Listener = Callable[[Sequence[OrderEvent]], None]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
     """`reason`: time (the moment asked for), fill (stopped at the first one), end (the data are over)."""
@@ -150,9 +152,8 @@ class Venue:
         """The next moment to play. Where nothing is held or ordered a tape only takes the place of the one before it:
         within a day, up to `until`, the last of each symbol is enough."""
         following = self.market.next_time(self.now)
-        if following is None or following > until:
-            return following
-        if self.books.orders or self.books.holdings or self.thin or self.halts:
+        at_stake = self.books.orders or self.books.holdings or self.thin or self.halts
+        if following is None or following > until or at_stake:
             return following
         return self.market.last_time(self.now, min(until, self._day_ends)) or following
 
@@ -199,10 +200,9 @@ class Venue:
     def _low_first(self, symbol: Symbol) -> bool:
         """Which extreme of a bar is worse for the account when it comes first; by optimistic rules, which is better."""
         holding = self.books.holdings.get(symbol)
-        if holding is not None and holding.qty:
-            worse = holding.qty > 0
-        else:  # waiting to buy: the high first, so that the exit can't profit at once
-            worse = not any(o.side is OrderSide.BUY and o.symbol == symbol for o in self.books.orders.values())
+        buying = any(o.side is OrderSide.BUY and o.symbol == symbol for o in self.books.orders.values())
+        # waiting to buy: the high first, so that the exit can't profit at once
+        worse = holding.qty > 0 if holding is not None and holding.qty else not buying
         return worse is not self.books.rules.optimistic
 
     def _session_ends(self, at: datetime) -> bool:
@@ -379,11 +379,17 @@ class Venue:
 
     def quote(self, symbol: Symbol) -> Quote | None:
         """The book that orders trade against now."""
-        tape = self.books.tapes.get(symbol)
-        if tape is None:
-            return self.market.quote(symbol, self.now)
-        moves = tape.fresh_until is None or self.now <= tape.fresh_until
-        return told_at(tape, self.now) if moves and self.market.is_open(symbol, self.now) else tape.quote
+        quote, at = self.book(symbol)
+        return quote if quote is None or quote.at == at else dated(quote, at)
+
+    def book(self, symbol: Symbol) -> tuple[Quote | None, datetime]:
+        """The same in two parts: the book as its tape came with it, and the moment that it is told of now."""
+        now, tape = self.now, self.books.tapes.get(symbol)
+        quote = self.market.quote(symbol, now) if tape is None else tape.quote
+        if tape is None or quote is None:
+            return quote, now if quote is None else quote.at
+        moves = tape.fresh_until is None or now <= tape.fresh_until
+        return quote, told_at(tape, now) if moves and self.market.is_open(symbol, now) else quote.at
 
 
 def _names(instruments: Mapping[Symbol, Any]) -> dict[str, Symbol]:

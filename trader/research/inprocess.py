@@ -19,6 +19,7 @@ from trader.adapters.alpaca.convert import instrument_of
 from trader.core.fees import fee_of, schedule_for
 from trader.core.market import Bars
 from trader.core.types import (
+    ZERO,
     Account,
     AssetClass,
     Execution,
@@ -32,6 +33,7 @@ from trader.core.types import (
     Symbol,
     Timeframe,
 )
+from trader.core.values import maker
 from trader.exchange import wire
 from trader.exchange.accounting import AccountFigures, worth_the_same
 from trader.exchange.answers import VenueRefusal
@@ -42,6 +44,11 @@ from trader.exchange.parse import NewOrder
 from trader.exchange.venue import Venue
 from trader.ports import Accepted, Refused, Session, Submission
 
+_new_account = maker(Account)
+_new_position = maker(Position)
+_new_quote = maker(Quote)
+_new_order = maker(Order)
+_new_new_order = maker(NewOrder)
 _DUPLICATE_ID = 40010001
 
 
@@ -79,18 +86,23 @@ class VenueBroker:
         self._figures: tuple[Books, AccountFigures] | None = None
         self._orders: dict[str, tuple[SimOrder, tuple[SimOrder, ...], Order]] = {}  # as last shown
         self._fills: dict[str, Execution] = {}
+        self._monies: tuple[AccountFigures | None, tuple[Decimal, Decimal, Decimal]] = (None, (ZERO, ZERO, ZERO))
 
     # ---- the account ----
 
     def account(self) -> Account:
         figures, venue = self._now(), self._venue
-        return Account(
+        if figures is not self._monies[0]:
+            told = (_money(figures.equity), _money(figures.cash), _money(figures.buying_power))
+            self._monies = (figures, told)
+        equity, cash, buying_power = self._monies[1]
+        return _new_account(
             id=self._account_id,
             status="ACTIVE",
             currency="USD",
-            equity=_money(figures.equity),
-            cash=_money(figures.cash),
-            buying_power=_money(figures.buying_power),
+            equity=equity,
+            cash=cash,
+            buying_power=buying_power,
             trading_blocked=bool(venue.configuration["suspend_trade"]),
             shorting_enabled=not venue.configuration["no_shorting"],
             at=venue.now,
@@ -98,7 +110,7 @@ class VenueBroker:
 
     def positions(self) -> Sequence[Position]:
         return [
-            Position(
+            _new_position(
                 symbol=each.symbol,
                 qty=plain(each.qty),
                 qty_available=abs(plain(each.qty_available)),
@@ -208,24 +220,29 @@ class VenueData:
         return found
 
     def quotes(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Quote]:
-        found = ((symbol, self._venue.quote(symbol)) for symbol in symbols)
-        return {symbol: self._shown(quote) for symbol, quote in found if quote is not None}
+        found: dict[Symbol, Quote] = {}
+        for symbol in symbols:
+            quote, at = self._venue.book(symbol)
+            if quote is not None:
+                found[symbol] = self._shown(quote, at)
+        return found
 
-    def _shown(self, quote: Quote) -> Quote:
+    def _shown(self, quote: Quote, at: datetime) -> Quote:
+        """The one that was made before, where it is of the same book and moment. A book is never written to."""
         known = self._quotes.get(quote.symbol)
-        if known is None or known[0] != quote:
-            known = self._quotes[quote.symbol] = (quote, self._as_shown(quote))
+        if known is None or known[0] is not quote or known[1].at != at:
+            known = self._quotes[quote.symbol] = (quote, self._as_shown(quote, at))
         return known[1]
 
-    def _as_shown(self, quote: Quote) -> Quote:
+    def _as_shown(self, quote: Quote, at: datetime) -> Quote:
         crypto = quote.symbol.asset_class is AssetClass.CRYPTO
-        return Quote(
+        return _new_quote(
             symbol=quote.symbol,
             bid=_through_float(quote.bid),
             ask=_through_float(quote.ask),
             bid_size=_through_float(quote.bid_size),
             ask_size=_through_float(quote.ask_size),
-            at=quote.at,
+            at=at,
             source="alpaca:us" if crypto else f"alpaca:{self._feed}",
             synthetic=quote.synthetic,
         )
@@ -260,7 +277,7 @@ def order_of(item: SimOrder, legs: tuple[Order, ...]) -> Order:
     if item.notional is not None:
         raise ValueError(f"{item.client_order_id}: orders by notional are not shown in process")
     average = item.filled_avg_price
-    return Order(
+    return _new_order(
         id=item.id,
         client_order_id=item.client_order_id,
         symbol=item.symbol,
@@ -308,7 +325,7 @@ def _request(intent: OrderIntent) -> NewOrder:
     oco = intent.order_class is OrderClass.OCO
     limit = None if intent.limit_price is None else plain(intent.limit_price)
     stop = None if intent.stop_price is None else plain(intent.stop_price)
-    return NewOrder(
+    return _new_new_order(
         symbol=intent.symbol.text,
         side=intent.order_side,
         type=intent.type,

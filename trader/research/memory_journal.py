@@ -16,8 +16,12 @@ from trader.adapters.journal.records import Alert, Correction, CycleRecord, Equi
 from trader.adapters.journal.rows import CASH, book_changes, total
 from trader.core.decision import DecisionInputs, Levels, Plan
 from trader.core.types import ZERO, Execution, Order, OrderIntent, Portfolio, Purpose, Symbol
+from trader.core.values import maker
 from trader.ports import PendingCommand
 
+_new_cycle_record = maker(CycleRecord)
+_new_intent_record = maker(IntentRecord)
+_new_equity_point = maker(EquityPoint)
 _OVER = frozenset({"rejected", "done"})
 _PLANNED = "planned"
 
@@ -62,13 +66,13 @@ class MemoryJournal:
     # ---- cycles and decisions ----
 
     def begin_cycle(self, cycle_id: str, kind: str, at: datetime) -> None:
-        self.cycles[cycle_id] = CycleRecord(cycle_id=cycle_id, kind=kind, opened_at=at)
+        self.cycles[cycle_id] = _new_cycle_record(cycle_id=cycle_id, kind=kind, opened_at=at)
 
     def close_cycle(
         self, cycle_id: str, at: datetime, outcome: str, note: str = "", timings: Mapping[str, float] | None = None
     ) -> None:
         begun = self.cycles[cycle_id]
-        self.cycles[cycle_id] = CycleRecord(
+        self.cycles[cycle_id] = _new_cycle_record(
             cycle_id=cycle_id, kind=begun.kind, opened_at=begun.opened_at, closed_at=at, outcome=outcome, note=note
         )
 
@@ -91,7 +95,7 @@ class MemoryJournal:
             name = intent.client_order_id
             if name in self.all_intents:
                 raise ValueError(f"{name} is journaled already")
-            record = IntentRecord(
+            record = _new_intent_record(
                 intent=intent, state=_PLANNED, cycle_id=cycle_id, order_id=None, created_at=at, updated_at=at
             )
             self.all_intents[name] = self._live[name] = record
@@ -101,7 +105,7 @@ class MemoryJournal:
         self, client_order_id: str, state: str, at: datetime, *, order_id: str | None = None, reason: str = ""
     ) -> None:
         before = self.all_intents[client_order_id]
-        after = IntentRecord(
+        after = _new_intent_record(
             intent=before.intent,
             state=str(state),
             cycle_id=before.cycle_id,
@@ -135,7 +139,9 @@ class MemoryJournal:
             if known is not order and not (known is not None and order.is_open and not known.is_open):
                 self.orders[order.id] = order
         fresh = tuple(each for each in executions if self._book(each))
-        self._put_equity(EquityPoint(at=portfolio.at, equity=portfolio.account.equity, cash=portfolio.account.cash))
+        self._put_equity(
+            _new_equity_point(at=portfolio.at, equity=portfolio.account.equity, cash=portfolio.account.cash)
+        )
         return fresh
 
     def _book(self, execution: Execution) -> bool:
@@ -164,7 +170,7 @@ class MemoryJournal:
             self.points.append(point)
         elif (last.equity, last.cash) == (point.equity, point.cash):
             return
-        elif int(last.at.timestamp() // 60) == int(point.at.timestamp() // 60):
+        elif last.at.replace(second=0, microsecond=0) == point.at.replace(second=0, microsecond=0):
             self.points[-1] = point
         else:
             self.points.append(point)

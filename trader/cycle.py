@@ -15,7 +15,7 @@ from forecasters.types import Context, Forecast
 from trader import failpoints
 from trader.awaiting import Awaiting
 from trader.board import Board
-from trader.core.bars import bars_problem
+from trader.core.bars import bars_problem, scale_problem
 from trader.core.days import expected_start, is_late, starts_ahead, trades_now
 from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, Signal, Sizing
 from trader.core.ids import cycle_id
@@ -156,7 +156,7 @@ class Trader:
             watch.took("sync")
             quotes, missing = self._quotes(symbols)
             quoted = watch.took("quotes")
-            fit, misfits = self._fit(forecasts, bars, quotes, bar_close)
+            fit, misfits = self._fit(forecasts, bars, quotes)
             self.fruitless = 0 if fit else self.fruitless + 1
             watch.go_on()
             inputs = self._inputs(name, portfolio, quotes, fit)
@@ -208,15 +208,12 @@ class Trader:
                 self.board.say("bars", f"{symbol}: {problem}")
         return fit, dropped
 
-    def _bars_problem(
-        self, bars: Bars | None, symbol: Symbol, bar_close: datetime, quote: Quote | None = None
-    ) -> str | None:
+    def _bars_problem(self, bars: Bars | None, symbol: Symbol, bar_close: datetime) -> str | None:
         rules, expected = self.rules, self._expected(symbol, bar_close)
         sessions = None
         if symbol.asset_class is AssetClass.STOCK:
             sessions = [(session.open, session.close) for session in self.sessions.around(self.desk.clock.now())]
-        mid = quote.mid if quote is not None and quote.bid > 0 else None
-        return bars_problem(bars, rules.timeframe, expected, rules.context, mid, sessions=sessions)
+        return bars_problem(bars, rules.timeframe, expected, rules.context, sessions=sessions)
 
     def _expected(self, symbol: Symbol, bar_close: datetime) -> datetime:
         return expected_start(symbol, self.rules.timeframe, bar_close, self._spans(symbol, bar_close))
@@ -269,12 +266,12 @@ class Trader:
         forecasts: Mapping[Symbol, Forecast],
         bars: Mapping[Symbol, Bars],
         quotes: Mapping[Symbol, Quote],
-        bar_close: datetime,
     ) -> tuple[dict[Symbol, Forecast], dict[Symbol, str]]:
         """Forecasts whose bars are of the same scale as the market's quote: not another coin's series."""
         misfits: dict[Symbol, str] = {}
         for symbol in forecasts:
-            problem = self._bars_problem(bars[symbol], symbol, bar_close, quotes.get(symbol))
+            quote = quotes.get(symbol)
+            problem = scale_problem(bars[symbol], quote.mid if quote is not None and quote.bid > 0 else None)
             if problem is not None:
                 misfits[symbol] = problem
                 self.board.say("bars", f"{symbol}: {problem}")

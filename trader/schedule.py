@@ -165,9 +165,9 @@ def run_simulated(
     """
     done = 0
     now = clock.now()
-    next_trade, next_manage = skip_to(timetable.next_trade(now)), timetable.next_manage(now)
+    next_trade = skip_to(timetable.next_trade(now))
     while not stop.is_set() and not clock.ended and (cycles is None or done < cycles):
-        due = next_trade if jobs.idle() else min(next_trade, next_manage)
+        due = next_trade if jobs.idle() else min(next_trade, timetable.next_manage(now))
         now = clock.wait_until(due)
         if stop.is_set() or clock.ended:
             break
@@ -178,7 +178,7 @@ def run_simulated(
             next_trade = skip_to(timetable.next_trade(clock.now()))
         else:
             jobs.manage()
-        next_manage = timetable.next_manage(clock.now())
+        now = clock.now()  # a job may have let time pass
     return done
 
 

@@ -50,10 +50,9 @@ def bars_problem(
     if len(bars) < context:
         return f"too few: {len(bars)} of {context}"
     known = None if sessions is None else tuple(sessions)
-    return _own_problem(bars, timeframe, expected_last_start, known, limits) or _scale_problem(bars, quote_mid, limits)
+    return _own_problem(bars, timeframe, expected_last_start, known, limits) or scale_problem(bars, quote_mid, limits)
 
 
-@lru_cache(maxsize=256)  # a cycle asks twice, before and after its forecast, of the very same bars
 def _own_problem(
     bars: Bars,
     timeframe: Timeframe,
@@ -87,11 +86,10 @@ def _order_problem(bars: Bars) -> str | None:
 
 
 def _newest_problem(bars: Bars, expected_last_start: datetime) -> str | None:
-    newest, expected = bars.times[-1], to_datetime64(expected_last_start)
     if is_late(bars, expected_last_start):
-        return f"the newest is missing: {_stamp(newest)}, not {_stamp(expected)}"
+        return f"the newest is missing: {_stamp(bars.times[-1])}, not {_stamp(to_datetime64(expected_last_start))}"
     if bars.last_start > expected_last_start:
-        return f"one that has not closed: {_stamp(newest)}, after {_stamp(expected)}"
+        return f"one that has not closed: {_stamp(bars.times[-1])}, after {_stamp(to_datetime64(expected_last_start))}"
     return None
 
 
@@ -195,7 +193,8 @@ def _jump_problem(bars: Bars, limits: BarLimits) -> str | None:
     return f"a jump of {ratio[row]:.3g} times at {_stamp(bars.times[row + 1])}: a split, or another series"
 
 
-def _scale_problem(bars: Bars, quote_mid: Decimal | None, limits: BarLimits) -> str | None:
+def scale_problem(bars: Bars, quote_mid: Decimal | None, limits: BarLimits = DEFAULT_LIMITS) -> str | None:
+    """Of bars that are fit by themselves."""
     if quote_mid is None:
         return None
     ratio = float(quote_mid) / bars.last_close

@@ -238,7 +238,7 @@ class NetworkCache:
 
     def begin(self, lengths: Sequence[int], calendar: Tensor) -> None:
         """A new generation: context lengths [B], and the calendar [B, N, D] of what will be drawn."""
-        self.lengths.copy_(torch.tensor(lengths))
+        self.lengths.copy_(torch.tensor(lengths, device="cpu"))
         self.prefix_mask.copy_(prefix_mask(self.lengths, self.shape.context, self.prefix_mask.dtype))
         self.calendar.copy_(calendar)
 

@@ -32,8 +32,8 @@ class NetworkConfig:
 
 def rotary_table(positions: int, width: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines, [positions, width] float32 each."""
-    frequencies = 1.0 / (ROTARY_BASE ** (torch.arange(0, width, 2).float() / width))
-    angles = torch.outer(torch.arange(positions).float(), frequencies)
+    frequencies = 1.0 / (ROTARY_BASE ** (torch.arange(0, width, 2, device="cpu").float() / width))
+    angles = torch.outer(torch.arange(positions, device="cpu").float(), frequencies)
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 

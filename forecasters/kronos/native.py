@@ -61,7 +61,7 @@ class Native(Arithmetic):
         entries += others + kept[0]
         for block, layer in zip(blocks, kept[1:], strict=True):
             entries += [*block.tolist(), *layer]
-        return torch.tensor(entries, dtype=torch.int64)
+        return torch.tensor(entries, dtype=torch.int64, device="cpu")
 
     def whole(self, block: FoldedBlock, rows: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
         weights = self._of_block(block)
@@ -69,7 +69,7 @@ class Native(Arithmetic):
             return super().whole(block, rows, rotary)
         (count, width), cosines, sines = rows.shape, *(table.float().contiguous() for table in rotary)
         out = rows.to(torch.float32, copy=True)
-        keys, values = torch.empty(block.heads, width // block.heads, count), torch.empty(count * width)
+        keys, values = out.new_empty(block.heads, width // block.heads, count), out.new_empty(count * width)
         pointers = [each.data_ptr() for each in (out, keys, values, weights, cosines, sines)]
         kernel("read", block.dtype)(*pointers, count, width, block.heads, block.hidden, torch.get_num_threads())
         return out, keys, values.view(block.heads, count, -1)
@@ -109,8 +109,10 @@ class Native(Arithmetic):
     def split(self, projected: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
         tokens, _, heads, width = projected.shape
         cosines, sines = (table.float().contiguous() for table in rotary)
-        queries = torch.empty(tokens, heads, width)
-        keys, values = torch.empty(heads, width, tokens), torch.empty(heads, tokens, width)
+        queries, keys, values = (
+            projected.new_empty(shape, dtype=torch.float32)
+            for shape in ((tokens, heads, width), (heads, width, tokens), (heads, tokens, width))
+        )
         pointers = [each.data_ptr() for each in (queries, keys, values, projected, cosines, sines)]
         kernel("split", projected.dtype)(*pointers, tokens, heads, width, torch.get_num_threads())
         return queries, keys, values
@@ -128,7 +130,7 @@ class Native(Arithmetic):
         samples, count, heads, width = queries.shape
         own_keys, own_values = (part.permute(2, 0, 1, 3).float().contiguous()[None] for part in (keys, values))
         flat = queries.reshape(1, samples * count, heads, width).float()
-        lengths, before = torch.tensor([prefix_keys.shape[-1]]), torch.tensor([0])
+        lengths, before = (torch.tensor([number], device="cpu") for number in (prefix_keys.shape[-1], 0))
         found = attend(flat, prefix_keys[None], prefix_values[None], lengths, own_keys, own_values, before)
         return found.view(queries.shape).to(queries.dtype)
 
@@ -148,7 +150,7 @@ class Native(Arithmetic):
             found = [pair for linear in linears if (pair := self._of_linear(linear)) is not None]
             whole = len(found) == len(linears)
             inputs, output, gate, down = found if whole else [[0, 0]] * 4
-            entries = torch.tensor([*inputs, *output, gate[0], down[0]], dtype=torch.int64)
+            entries = torch.tensor([*inputs, *output, gate[0], down[0]], dtype=torch.int64, device="cpu")
             self._blocks[block] = entries if whole else None
         return self._blocks[block]
 
@@ -200,7 +202,7 @@ def addresses(linear: FixedLinear) -> list[int] | None:
     depth = weight.shape[1]
     if kernel("apply", weight.dtype) is None or outputs % _PANEL or depth % _DEPTH:
         return None
-    rows = torch.randn(2, depth, generator=torch.Generator().manual_seed(0)).to(weight.dtype)
+    rows = torch.randn(2, depth, generator=torch.Generator().manual_seed(0), device="cpu").to(weight.dtype)
     pair = [torch.ops.mkldnn.data_ptr(weight), 0 if bias is None else bias.data_ptr()]
     return pair if alike(product(pair, rows, outputs), linear.multiply(rows), bias) else None
 

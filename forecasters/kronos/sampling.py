@@ -114,10 +114,10 @@ class Noise:
         self._uniform = sampling.noise == "uniform"
         shape = (len(generators), rows, 1 if self._uniform else tokens)
         device = generators[0].device
-        self._values = torch.full(shape, 0.5, device=device)
+        self._values = torch.full(shape, 0.5, dtype=torch.float32, device=device)
         self._wide: Tensor | None = None
         if not self._uniform and device.type == "cpu" and logarithms_are_torchs():
-            self._wide = torch.empty((samples, tokens), dtype=torch.float64)
+            self._wide = torch.empty((samples, tokens), dtype=torch.float64, device=device)
 
     def draw(self) -> Tensor:
         """[B, R, V] exponential or [B, R, 1] uniform, the same memory each time."""
@@ -143,8 +143,10 @@ def draw_exponential(out: Tensor, wide: Tensor, generator: torch.Generator) -> N
 @cache
 def logarithms_are_torchs() -> bool:
     """Whether this build of torch draws as draw_exponential() says: others may do it in another way."""
-    ours, theirs = torch.empty(4096), torch.empty(4096)
+    ours, theirs = (torch.empty(4096, dtype=torch.float32, device="cpu") for _ in range(2))
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
     draw_exponential(ours, ours.double(), generators[0])
     theirs.exponential_(generator=generators[1])
-    return torch.equal(ours, theirs) and torch.equal(*(torch.rand(4, generator=each) for each in generators))
+    return torch.equal(ours, theirs) and torch.equal(
+        *(ours[:4].uniform_(generator=each).clone() for each in generators)
+    )

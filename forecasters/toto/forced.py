@@ -46,7 +46,7 @@ def _mixtures(
 
     def choose(mixture: Mixture, read: Read | None) -> Tensor:
         seen.append(mixture)
-        patch = torch.zeros(mixture.loc.shape[:-1], device=again.device)  # [S, V of the bucket, P]
+        patch = again.new_zeros(mixture.loc.shape[:-1])  # [S, V of the bucket, P]
         patch[:, :count] = again
         return patch
 

@@ -46,8 +46,8 @@ def prepared(
     device: torch.device,
 ) -> Inputs:
     """Raises InvalidContext where shapes, types or values are not what the model takes."""
-    values = torch.as_tensor(series)
-    seen = torch.as_tensor(mask)
+    values = torch.as_tensor(series, device=device)
+    seen = torch.as_tensor(mask, device=device)
     if values.ndim != 2 or 0 in values.shape or seen.shape != values.shape:
         raise InvalidContext(
             f"series {tuple(values.shape)} and mask {tuple(seen.shape)} must both be [V, T], not empty"

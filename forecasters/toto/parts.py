@@ -105,12 +105,12 @@ def scaled(tensor: Tensor, factor: float) -> Tensor:
 
 def frequencies(width: int) -> Tensor:
     """[W / 2] radians a position."""
-    return 1.0 / 10_000 ** (torch.arange(0, width, 2, dtype=torch.float32) / width)
+    return 1.0 / 10_000 ** (torch.arange(0, width, 2, dtype=torch.float32, device="cpu") / width)
 
 
 def decay(width: int) -> Tensor:
     """[W / 2] xPos: how much of a dimension is left after one scale length (Sun et al., 2022)."""
-    return (torch.arange(0, width, 2, dtype=torch.float32) + 0.4 * width) / (1.4 * width)
+    return (torch.arange(0, width, 2, dtype=torch.float32, device="cpu") + 0.4 * width) / (1.4 * width)
 
 
 def interleaved(table: Tensor) -> Tensor:

@@ -74,4 +74,4 @@ def _alike(length: int, threads: int) -> frozenset[int]:
 
 
 def _drawn(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32, device="cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,20 @@ def install_oddities(folder: Path, *, name: str = "oddities", points: dict[str, 
 
 def _modules(source: Path) -> Iterator[str]:
     return (file.stem for file in sorted(source.glob("*.py")) if not file.stem.startswith("_"))
+
+
+@contextmanager
+def torch_defaults(name: str) -> Iterator[None]:
+    """Another default of torch meanwhile: a dtype of floats, or "meta", a device without any numbers."""
+    import torch
+
+    if name == "meta":
+        with torch.device("meta"):
+            yield
+        return
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, name))
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

@@ -49,9 +49,9 @@ class Mixture:
         samples, _, steps, components = self.df.shape
         skipped = 0 if before is None else before.shape[1]
         shape = (samples, variates, skipped + steps, components)
-        device, own = self.df.device, self.df[:, :variates]
-        waits = torch.empty(shape, device=device).exponential_(generator=generator)[:, :, skipped:].clone()
-        normal = torch.empty(shape, device=device).normal_(generator=generator)[:, :, skipped:].clone()
+        own = self.df[:, :variates]
+        waits = own.new_empty(shape).exponential_(generator=generator)[:, :, skipped:].clone()
+        normal = own.new_empty(shape).normal_(generator=generator)[:, :, skipped:].clone()
         df = own if before is None else torch.cat((before.expand(samples, *before.shape), own), dim=2)
         gamma = torch._standard_gamma(0.5 * df.contiguous(), generator=generator)[:, :, skipped:]
         component = (self.odds[:, :variates] / waits).argmax(-1, keepdim=True)
@@ -68,7 +68,7 @@ class Mixture:
         """
         odds = self.odds.cumsum(-1)  # [..., V, P, K]
         shape = (3, *odds.shape[:-3], 1, odds.shape[-2])
-        uniform, radius, turn = torch.rand(shape, generator=generator, device=odds.device)
+        uniform, radius, turn = odds.new_empty(shape).uniform_(generator=generator)
         component = (uniform[..., None] >= odds[..., :-1]).sum(-1, keepdim=True)  # the last takes what rounding leaves
         df, loc, scale = (part.gather(-1, component)[..., 0] for part in (self.df, self.loc, self.scale))
         length = (df * torch.expm1(-2 / df * torch.log1p(-radius))).sqrt()

@@ -122,7 +122,7 @@ class Network(nn.Module):
         """Empty ones, for `patches` decoded patches."""
         config = self.config
         shape = (config.time_layers, samples, variates, config.heads, patches, config.head_width)
-        return Caches(torch.zeros(shape, device=device), torch.zeros(shape, device=device))
+        return Caches(*(torch.zeros(shape, dtype=torch.float32, device=device) for _ in range(2)))
 
     def _typed_layers(self) -> list[Layer]:
         return [layer for layer in self.layers if isinstance(layer, Layer)]

@@ -87,7 +87,7 @@ class Attention(nn.Module):
             self.query_norm = Norm(config.query_width, learned.float(), config.norm_eps)
             self.key_norm = Norm(config.query_width, tensors.get(f"{base}.k_norm.weight"), config.norm_eps)
             stretch = torch.ones_like(stretch)
-        rows = torch.cat([stretch.repeat(config.heads), torch.ones(len(weight) - queries, dtype=torch.float64)])
+        rows = torch.cat([stretch.repeat(config.heads), stretch.new_ones(len(weight) - queries)])
         weight = (weight.double() * rows[:, None] * factor).float()
         bias = (bias.double() * rows * factor).float() if bias is not None else None
         self.queries = Affine(weight[:queries], bias[:queries] if bias is not None else None)
@@ -227,10 +227,10 @@ def _residual_shares(tau: Tensor) -> tuple[float, float]:
 def _query_scale(config: Toto2Config, tensors: Tensors, base: str) -> Tensor:
     """[w] float64, 1 where nothing was learned."""
     if not config.query_scale:
-        return torch.ones(config.query_width, dtype=torch.float64)
+        return torch.ones(config.query_width, dtype=torch.float64, device="cpu")
     return F.softplus(tensors[f"{base}._pds.per_dim_scale"].double()) / math.log(2)
 
 
 def _norm_weight(tensors: Tensors, base: str, width: int) -> Tensor:
     found = tensors.get(f"{base}.weight")
-    return torch.ones(width, dtype=torch.float64) if found is None else found.double()
+    return torch.ones(width, dtype=torch.float64, device="cpu") if found is None else found.double()

@@ -163,8 +163,8 @@ class Network(nn.Module):
         heads, (keys, values) = self.key_heads, self.widths
         shape = (self.over_variates.count(False), variates, heads, patches)
         return Caches(
-            torch.zeros(*shape, keys, device=device),
-            torch.zeros(*shape, values, device=device),
+            torch.zeros(*shape, keys, dtype=torch.float32, device=device),
+            torch.zeros(*shape, values, dtype=torch.float32, device=device),
             torch.zeros(variates, patches, dtype=torch.bool, device=device),
         )
 

@@ -19,6 +19,7 @@ from forecasters.toto.parts import Affine, Norm, Tensors, decay, frequencies, in
 
 SILU = math.exp(0.8 * 0.5 * math.log(2 / (1 - 1 / math.pi)) + 0.2 * math.log(2))  # keeps unit variance
 _POSITIONS = 256  # xPos scale length, patches
+_LINE = 16  # float32 of a cache line
 _EVEN = 32  # the feed-forward is made a multiple of this wide, as our own products take it
 
 
@@ -110,9 +111,12 @@ class Attention(nn.Module):
             query = self.query_norm(query)
         if tables is not None:
             query = turned(query, tables)
+        count = query.shape[2]
+        if query.device.type == "cpu" and not torch.compiler.is_compiling():  # which rounds in its own way
+            query, mask = _in_whole_lines(query, 0.0), _in_whole_lines(mask, True)
         seen = F.scaled_dot_product_attention(
             query, known.keys, known.values, attn_mask=mask, scale=self.scale, enable_gqa=self.heads != self.key_heads
-        )
+        )[:, :, :count]
         found: Tensor = self.out(seen.transpose(1, 2).flatten(2))
         return found
 
@@ -208,6 +212,17 @@ def turned(state: Tensor, turns: Turns) -> Tensor:
     turning, still = state.chunk(2, dim=-1)
     moved = (turning * turns.cosine + quarter_turned(turning) * turns.sine) * turns.fading
     return torch.cat((moved, still), dim=-1)
+
+
+def _in_whole_lines(asking: Tensor, filling: float) -> Tensor:
+    """[G, h, K, ...] -> K made a multiple of a cache line.
+
+    Each thread of torch's attention works in its own part of one buffer, K x M numbers and some of K. Unless these
+    begin with a line, MKL may add up in another order, and a row depends on which thread had it: on how many rows there
+    are.
+    """
+    after = -asking.shape[2] % _LINE
+    return F.pad(asking, (0, 0, 0, after), value=filling) if after else asking
 
 
 def _longer_halves(tensor: Tensor, more: int) -> Tensor:

@@ -15,10 +15,12 @@ from rich.console import Console
 
 from settings.load import Loaded
 from trader import log
+from trader.adapters.sdnotify import Notifier
 from trader.app import RunOptions, run
 from trader.backend import check_backend
 from trader.board import Board
 from trader.errors import ConfigurationError
+from trader.terminal.outage import patiently
 
 NEWS_S = 0.5
 LOG_FILE = "trader.log"
@@ -47,7 +49,7 @@ def run_daemon(
         return _run_in_view(loaded, options, console, picture)
     settings = loaded.settings
     log.configure(settings.log.level, settings.log.format, settings.secrets())
-    return run(loaded, options, show=_log_news, say=logger.info)
+    return patiently(lambda: run(loaded, options, show=_log_news, say=logger.info), Notifier())
 
 
 def _make_folder(loaded: Loaded) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,9 +24,10 @@ from trader.research.evaluate_html import page
 from trader.research.evaluate_run import Wish, run
 from trader.research.evaluate_view import as_plain, print_tables
 from trader.research.forecast_store import ForecastStore
-from trader.research.measure import RULER, Read, figures_of, read, truth_of
+from trader.research.measure import RULER, Read, figures_of, pooled_difference, read, truth_of
 from trader.research.random_walk import NAME as RANDOM_WALK
 from trader.research.random_walk import RandomWalk
+from trader.research.scores import compare
 from trader.research.windows import Calendar, Window, context_at
 
 WINDOW = Window(context=60, horizon=3)
@@ -151,6 +153,15 @@ def test_on_a_random_walk_nobody_is_better(found: Evaluation) -> None:
     assert (pooled.arm, pooled.other) == ("baseline", RANDOM_WALK)
     assert pooled.difference.count == 40, "two symbols at one moment are one observation"
     assert abs(pooled.difference.mean) < 0.2
+
+
+def test_moments_of_one_symbol_between_those_of_another_are_within_its_horizon_too(found: Evaluation) -> None:
+    """Twice as many moments, and each horizon reaches over twice as many: nothing is known twice as well."""
+    ours, theirs = (next(each for each in found.figures if each.arm == arm) for arm in ("baseline", RANDOM_WALK))
+    later_ours, later_theirs = (replace(each, asof=each.asof + np.timedelta64(60, "s")) for each in (ours, theirs))
+    together = pooled_difference([ours, later_ours], [theirs, later_theirs], overlap=2)
+    twice = compare(np.repeat(ours.by_origin, 2), np.repeat(theirs.by_origin, 2), overlap=5)
+    assert (together.count, together.statistic) == (80, pytest.approx(twice.statistic))
 
 
 def test_latency_rate_and_memory_are_the_workers(found: Evaluation) -> None:

@@ -181,10 +181,22 @@ def difference(ours: Figures, theirs: Figures, overlap: int) -> Difference:
 
 
 def pooled_difference(ours: Sequence[Figures], theirs: Sequence[Figures], overlap: int) -> Difference:
-    """Over all symbols. Those of one moment move together: they count once, as their mean."""
+    """Over all symbols. Those of one moment move together: they count once, as their mean.
+
+    overlap  how many of a symbol's own origins ahead a horizon reaches
+    """
     moments = np.concatenate([each.asof for each in ours])
     first, second = (np.concatenate([each.by_origin for each in side]) for side in (ours, theirs))
     times, place = np.unique(moments, return_inverse=True)
     counts = np.bincount(place)
     means = [np.bincount(place, weights=scores, minlength=len(times)) / counts for scores in (first, second)]
-    return compare(means[0], means[1], overlap=overlap)
+    reached = max(_reached(each.asof, times, overlap) for each in ours)
+    return compare(means[0], means[1], overlap=reached)
+
+
+def _reached(own: Times, all_of_them: Times, overlap: int) -> int:
+    """How many of all moments ahead a horizon reaches: more than of a symbol's own where others' lie between these."""
+    if len(own) <= overlap + 1:
+        return overlap
+    place = np.searchsorted(all_of_them, own)
+    return int(np.ceil(np.median(place[overlap + 1 :] - place[: -overlap - 1]))) - 1

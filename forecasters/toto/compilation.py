@@ -20,7 +20,6 @@ from forecasters.toto.buckets import Buckets
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
-Kept = TypeVar("Kept", bound=tuple[torch.Tensor, ...])
 
 COMPILED_BUCKETS = Buckets(
     context=(1, 2, 4, 8, 16, 32, 64, 128),
@@ -66,11 +65,10 @@ class Graphs:
         return found
 
     @staticmethod
-    def in_place(tensors: Kept) -> Kept:
+    def in_place(*tensors: torch.Tensor) -> None:
         """Tensors that graphs write to and that stay where they are, as CUDA graphs want."""
         for tensor in tensors:
             torch._dynamo.mark_static_address(tensor)
-        return tensors
 
     @property
     def count(self) -> int:

@@ -112,8 +112,8 @@ class Layer(nn.Module):
         """
         query, key, value = self._projected(state)  # [S, V, h, w]
         query = _turned(query, tables, tables.fading) * self.width**-0.5
-        keys.index_copy_(3, step, _turned(key, tables, tables.key_fading)[:, :, :, None])
-        values.index_copy_(3, step, value[:, :, :, None])
+        keys = _with(keys, _turned(key, tables, tables.key_fading), step)
+        values = _with(values, value, step)
         shared = query.permute(1, 2, 0, 3)  # [V, h, S, w]
         of_context = (shared @ prefix.keys.transpose(2, 3)).masked_fill(~prefix.valid, -torch.inf)  # [V, h, S, N]
         written = torch.arange(keys.shape[3], device=step.device) <= step
@@ -153,6 +153,16 @@ class Layer(nn.Module):
         gate, straight = self.wide(self.norm2(state)).chunk(2, dim=-1)
         completed: Tensor = state + self.narrow(F.silu(gate) * straight)
         return completed
+
+
+def _with(cache: Tensor, state: Tensor, step: Tensor) -> Tensor:
+    """[S, V, h, M, w] with `state` [S, V, h, w] written to `step` [1]; uncompiled, as far as it was written."""
+    if torch.compiler.is_compiling() or cache.is_cuda:
+        cache.index_copy_(3, step, state[:, :, :, None])
+        return cache
+    place = int(step)
+    cache[:, :, :, place] = state
+    return cache[:, :, :, : place + 1]
 
 
 def _turned(state: Tensor, tables: Tables, fading: Tensor) -> Tensor:

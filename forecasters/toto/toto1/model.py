@@ -132,10 +132,12 @@ class Toto1(Toto):
             return self.network.caches(samples, variates, room, self._device)
         key = (samples, variates, room)
         if key not in self._kept:
-            self._kept[key] = self.graphs.in_place(self.network.caches(*key, self._device))
-        for part in self._kept[key]:
+            self._kept[key] = self.network.caches(*key, self._device)
+            self.graphs.in_place(*self._kept[key].keys, *self._kept[key].values)
+        kept = self._kept[key]
+        for part in (*kept.keys, *kept.values):
             part.zero_()
-        return self._kept[key]
+        return kept
 
     def _read(self, given: Inputs) -> tuple[Read, Tensor]:
         """Also who sees whom, [V, V] with the variates of the bucket."""

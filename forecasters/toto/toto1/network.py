@@ -43,10 +43,13 @@ class Read(NamedTuple):
 
 
 class Caches(NamedTuple):
-    """Keys and values of decoded patches, [layers over time, S, V, h, M, w] each, written in place."""
+    """Keys and values of decoded patches, [S, V, h, M, w] each layer over time, written in place.
 
-    keys: Tensor
-    values: Tensor
+    Tensors of their own: in generated code a write to a part of one copies the whole of it.
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
 
 
 class Network(nn.Module):
@@ -119,10 +122,14 @@ class Network(nn.Module):
         return raw[: len(rows)]
 
     def caches(self, samples: int, variates: int, patches: int, device: torch.device) -> Caches:
-        """Empty ones, for `patches` decoded patches."""
+        """For `patches` decoded patches, of zeros: nothing that is masked may be no number."""
         config = self.config
-        shape = (config.time_layers, samples, variates, config.heads, patches, config.head_width)
-        return Caches(*(torch.zeros(shape, dtype=torch.float32, device=device) for _ in range(2)))
+        shape = (samples, variates, config.heads, patches, config.head_width)
+
+        def empty() -> tuple[Tensor, ...]:
+            return tuple(torch.zeros(shape, dtype=torch.float32, device=device) for _ in range(config.time_layers))
+
+        return Caches(empty(), empty())
 
     def _typed_layers(self) -> list[Layer]:
         return [layer for layer in self.layers if isinstance(layer, Layer)]

@@ -185,7 +185,8 @@ class Toto2(Toto):
             made = self.network.caches(variates, context + room, self._device)
             if self.graphs.compilation is None:
                 return _begun(made, read, context)
-            self._kept[key] = self.graphs.in_place(made)
+            self.graphs.in_place(*made.keys, *made.values, made.valid)
+            self._kept[key] = made
         return _begun(self._kept[key], read, context)
 
     def _block_groups(self, given: Inputs, padded: Padded, block: int) -> Tensor:
@@ -222,9 +223,10 @@ class Toto2(Toto):
 
 
 def _begun(caches: Caches, read: Read, context: int) -> Caches:
-    caches.keys[:, :, :, :context] = read.keys[:, :, :, :context]
-    caches.values[:, :, :, :context] = read.values[:, :, :, :context]
+    for keys, values, known_keys, known_values in zip(caches.keys, caches.values, read.keys, read.values, strict=True):
+        keys[:, :, :context] = known_keys[:, :, :context]
+        values[:, :, :context] = known_values[:, :, :context]
+        values[:, :, context:] = 0  # nothing that is masked may be no number
     caches.valid[:, :context] = read.valid[:, :context]
     caches.valid[:, context:] = True
-    caches.values[:, :, :, context:] = 0  # nothing that is masked may be no number
     return caches

@@ -37,10 +37,13 @@ class Read(NamedTuple):
 
 
 class Caches(NamedTuple):
-    """Keys and values of context and blocks, [L, V, h, M, w] each, written in place; which may be looked at [V, M]."""
+    """Keys and values of context and blocks, [V, h, M, w] of each of L, written in place; what may be looked at [V, M].
 
-    keys: Tensor
-    values: Tensor
+    Tensors of their own: in generated code a write to a part of one copies the whole of it.
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
     valid: Tensor
 
 
@@ -161,12 +164,13 @@ class Network(nn.Module):
     def caches(self, variates: int, patches: int, device: torch.device) -> Caches:
         """Empty ones, for `patches` of context and blocks."""
         heads, (keys, values) = self.key_heads, self.widths
-        shape = (self.over_variates.count(False), variates, heads, patches)
-        return Caches(
-            torch.zeros(*shape, keys, dtype=torch.float32, device=device),
-            torch.zeros(*shape, values, dtype=torch.float32, device=device),
-            torch.zeros(variates, patches, dtype=torch.bool, device=device),
-        )
+
+        def empty(width: int) -> tuple[Tensor, ...]:
+            shape = (variates, heads, patches, width)
+            layers = self.over_variates.count(False)
+            return tuple(torch.zeros(shape, dtype=torch.float32, device=device) for _ in range(layers))
+
+        return Caches(empty(keys), empty(values), torch.zeros(variates, patches, dtype=torch.bool, device=device))
 
     def _quantiles(self, state: Tensor, centre: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """[V, K, D] -> [Q, V, K x P]; the rest [V, 1] each."""

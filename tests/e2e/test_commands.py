@@ -179,6 +179,12 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_name(tmp_path: Path, her
     refused(here(tmp_path, "status", RISK__MAX_DRAWDOWM="0.1"), 78, "RISK__MAX_DRAWDOWM", "RISK__MAX_DRAWDOWN")
 
 
+def test_a_comparison_whose_evidence_has_no_place_is_not_begun(tmp_path: Path, here: Here) -> None:
+    (tmp_path / "taken").touch()
+    out = str(tmp_path / "taken" / "evidence.json")
+    refused(here(tmp_path, "compare", "kronos", "kronos-compiled", "--out", out), 78, "the evidence can't be kept in")
+
+
 def test_an_unreachable_venue_is_69(tmp_path: Path) -> None:
     nowhere = {"ALPACA_TRADING_URL": "http://127.0.0.1:9", "ALPACA_DATA_URL": "http://127.0.0.1:9"}
     refused(ask(tmp_path, "run", "--plain", "--mode", "paper", LOG_LEVEL="ERROR", **PAPER, **nowhere), 69)

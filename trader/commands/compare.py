@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trader.research.unfinished import Unfinished
 
 COARSER = 50  # bfloat16's rounding moves kronos-nano's logits by up to 1.7% of their spread: 1% off can't be told there
+_EVIDENCE = "compare"  # the folder in STATE_DIR
 MARGIN = 2  # bars between the last forecast's horizon and the end of the data
 
 
@@ -75,7 +77,8 @@ def command(
         "sim__seed": seed,
         "state_dir": state_dir,
     }
-    comparison, settings, unfinished = _compared(reference, candidate, shared, cycles, generated=generated or not data)
+    generated = generated or not data
+    comparison, settings, unfinished = _compared(reference, candidate, shared, cycles, out, generated=generated)
     evidence = _kept(comparison, settings, out)
     unfinished.forget()
     click.echo(evidence.read_text() if as_json else _shown(comparison))
@@ -88,7 +91,7 @@ def command(
 
 
 def _compared(
-    reference: str, candidate: str, shared: dict[str, object], cycles: int, *, generated: bool
+    reference: str, candidate: str, shared: dict[str, object], cycles: int, out: Path | None, *, generated: bool
 ) -> tuple[Comparison, Settings, Unfinished]:
     from trader.research.compare import compare
     from trader.research.rival_workers import RivalSpec, open_rival
@@ -99,6 +102,7 @@ def _compared(
         raise ConfigurationError(f"{reference} twice is no comparison; right: for example kronos kronos-compiled")
     settings = [spec.with_options(_settings_of_rival({**shared, **spec.flags()}, generated)) for spec in specs]
     setup = _setup(settings[0], cycles)
+    _make_folder(out.parent if out else settings[0].store.state_dir / _EVIDENCE)
     with ExitStack() as stack:
         first, second = (open_rival(spec, each, stack, whisper) for spec, each in zip(specs, settings, strict=True))
         parts = (setup.market, setup.cycles, _tolerance(settings[0]))
@@ -167,14 +171,24 @@ def _setup(settings: Settings, cycles: int) -> Setup:
     return last_cycles(setup, cycles, settings.trading.horizon + MARGIN)
 
 
+def _make_folder(folder: Path) -> None:
+    """Before hours of comparing, whose evidence would have no place. Raises ConfigurationError."""
+    right = "right: a folder that this user may write to"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the evidence can't be kept in {folder}: {error.strerror}; {right}") from error
+    if not os.access(folder, os.W_OK):
+        raise ConfigurationError(f"the evidence can't be kept in {folder}; {right}")
+
+
 def _kept(comparison: Comparison, settings: Settings, out: Path | None) -> Path:
     """The evidence on the disk."""
     from trader.adapters.journal.codec import to_plain
     from trader.research.store import write_atomically
 
     names = "-".join(each.name.partition(",")[0] for each in (comparison.reference, comparison.candidate))
-    path = out or settings.store.state_dir / "compare" / f"{comparison.at:%Y%m%dT%H%M%SZ}-{names}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = out or settings.store.state_dir / _EVIDENCE / f"{comparison.at:%Y%m%dT%H%M%SZ}-{names}.json"
     text = json.dumps(_finite(to_plain(comparison)), indent=2, sort_keys=True)
     write_atomically(path, lambda place: place.write_text(text))
     return path.absolute()

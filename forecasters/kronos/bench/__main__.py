@@ -40,6 +40,8 @@ def main() -> None:
             print(json.dumps(finding), flush=True)
     except CheckpointError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)  # whoever began this was told as well, and says it
 
 
 def _arguments() -> argparse.Namespace:

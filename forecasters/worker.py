@@ -233,6 +233,9 @@ class Worker:
                     self._changed.wait_for(lambda s=session: self._session is not s)  # type: ignore[misc]
             except ForecastError as error:
                 self._start_failed(session, error)
+            except Exception as error:  # noqa: BLE001 - a full disk, no thread to be had: this one must go on trying
+                _log.exception("forecaster worker %s could not be started", self.name)
+                self._start_failed(session, ForecastError(f"start: {error}"))
             finally:
                 session.end()
             with self._changed:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -130,6 +131,18 @@ def test_death_during_warm_up_is_told_and_the_next_attempt_works(make: Make) -> 
     with pytest.raises(ForecastError, match="restarting"):
         worker.forecast([context()])
     worker.warm_up()
+    assert worker.forecast([context()])
+
+
+def test_where_the_machine_has_no_room_for_a_start_it_is_tried_again_until_it_has(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = make("steady", warm_up_deadline_s=20.0)
+    with monkeypatch.context() as full:
+        full.setattr(tempfile, "tempdir", str(tmp_path / "gone"))  # nor can a folder be made on a full disk
+        with pytest.raises(ForecastError, match=r"start: .*gone"):
+            worker.warm_up()
+    eventually(lambda: worker.state is WorkerState.READY)
     assert worker.forecast([context()])
 
 

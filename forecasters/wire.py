@@ -134,7 +134,7 @@ def pack_notices(notices: Sequence[Notice]) -> Header:
 def unpack_notices(header: Header) -> list[Notice]:
     """What a reply says besides its answer. WireError where it is malformed."""
     found = []
-    for each in header.get("notices") or []:
+    for each in _field({"notices": [], **header}, "notices", list):
         match each:
             case ["info" | "warning" | "error" as severity, str(text)]:
                 found.append(Notice(severity=severity, text=text))
@@ -185,7 +185,7 @@ def _forecast_or_reason(described: Header, parts: Sequence[Array]) -> Forecast |
         raise
     except ForecastError as refused:
         return refused
-    except ValueError as malformed:
+    except (ValueError, OverflowError) as malformed:  # the latter of a number or a date beyond what there is
         raise WireError(f"garbage on the socket: {malformed}") from malformed
 
 

@@ -193,7 +193,7 @@ def _tell(listener: Listener | None, header: Header) -> None:
     if listener is None:
         return
     given = header.get("share")
-    share = min(max(float(given), 0.0), 1.0) if isinstance(given, (int, float)) and math.isfinite(given) else None
+    share = float(min(max(given, 0), 1)) if isinstance(given, (int, float)) and abs(given) < math.inf else None
     try:
         listener(Progress(text=str(header.get("text", "")), share=share))
     except Exception:  # noqa: BLE001 - a broken progress bar must not stop the start

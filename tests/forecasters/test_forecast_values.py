@@ -254,3 +254,26 @@ def test_a_reply_that_does_not_add_up_is_an_error(header: dict[str, Any]) -> Non
     arrays = (LEVELS,) if header.get("surplus") else ()
     with pytest.raises(WireError):
         list(wire.unpack_forecasts(Frame(header, arrays)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"last_close": 10**400},
+        {"latency_s": 10**400},
+        {"asof": "0001-01-01T00:00:00+23:00"},
+        {"asof": "9999-12-31T23:59:59-23:00"},
+    ],
+    ids=["close", "latency", "first day", "last day"],
+)
+def test_a_reply_with_a_number_or_a_date_beyond_all_bounds_is_an_error(change: dict[str, Any]) -> None:
+    frame = wire.pack_forecasts({"BTC/USD": Forecast(**GOOD)})
+    frame.header["forecasts"][0].update(change)
+    with pytest.raises(WireError, match="garbage"):
+        list(wire.unpack_forecasts(frame))
+
+
+@pytest.mark.parametrize("notices", [True, 3, 1.5, {"info": "x"}, "info", [1], [["loud", "x"]], [["info", 1]]], ids=str)
+def test_notices_that_are_none_are_an_error(notices: object) -> None:
+    with pytest.raises(WireError, match="garbage"):
+        wire.unpack_notices({"notices": notices})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -10,12 +11,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from forecasters import wire
 from forecasters.base import ForecastError
+from forecasters.progress import Progress
+from forecasters.wire import Frame, WireError
 from forecasters.worker import Worker, WorkerSettings
 from tests.forecasters.support import context, install_oddities
 
@@ -121,6 +125,55 @@ def test_malformed_frames_and_strange_requests_do_not_end_it(service: Service) -
     worker.warm_up()
     assert worker.forecast([context()])
     worker.close()
+
+
+class Stranger:
+    """A worker of somebody else's making: `says` gives the frames that answer a request."""
+
+    def __init__(self, path: Path, says: Callable[[Frame], Iterator[Frame]]) -> None:
+        self._says = says
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._answer, args=(self._listener.accept()[0],)).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(WireError):
+            while True:
+                request = wire.receive(connection, math.inf)
+                for frame in self._says(request):
+                    wire.send(connection, Frame({**frame.header, "id": request.header["id"]}), math.inf)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        self._listener.close()
+
+
+def test_progress_beyond_all_bounds_does_not_keep_a_worker_from_starting() -> None:
+    heard: list[Progress] = []
+
+    def says(request: Frame) -> Iterator[Frame]:
+        for share in (10**400, -(10**400), 2, True):
+            yield Frame({"kind": "progress", "text": "on", "share": share})
+        yield Frame({"kind": "ok"})
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "worker.sock"
+        stranger = Stranger(path, says)
+        worker = Worker(WorkerSettings(backend="any", socket_path=path), on_progress=heard.append)
+        try:
+            worker.warm_up()
+        finally:
+            worker.close()
+            stranger.close()
+    assert [each.share for each in heard] == [1.0, 0.0, 1.0, 1.0]
 
 
 def test_closing_does_not_wait_for_a_service_that_is_not_there(tmp_path: Path) -> None:

@@ -176,6 +176,32 @@ def test_progress_beyond_all_bounds_does_not_keep_a_worker_from_starting() -> No
     assert [each.share for each in heard] == [1.0, 0.0, 1.0, 1.0]
 
 
+def test_an_answer_that_came_too_late_is_not_taken_for_the_next_ones() -> None:
+    asked = threading.Event()
+    health = {"backend": "any", "pid": 1, "rss_bytes": 1, "uptime_s": 1.0, "warm": True, "busy_s": 0.0}
+
+    def says(request: Frame) -> Iterator[Frame]:
+        if request.header["kind"] == "ping":
+            asked.wait()
+        yield Frame({"kind": "ok", "health": {**health, "forecasts": 0, "failures": 0}})
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "worker.sock"
+        stranger = Stranger(path, says)
+        worker = Worker(WorkerSettings(backend="any", socket_path=path))
+        try:
+            worker.warm_up()
+            with pytest.raises(ForecastError, match="deadline"):
+                worker.ping(timeout_s=0.1)
+            asked.set()
+            assert worker.ping(timeout_s=10.0).warm
+            assert worker.ping(timeout_s=10.0).warm
+        finally:
+            asked.set()
+            worker.close()
+            stranger.close()
+
+
 def test_closing_does_not_wait_for_a_service_that_is_not_there(tmp_path: Path) -> None:
     worker = Worker(WorkerSettings(backend="baseline", socket_path=tmp_path / "nobody"))
     failed: list[ForecastError] = []

@@ -239,6 +239,7 @@ class Kronos:
         ]
         context = torch.stack(contexts)[:, None].expand(-1, rows, -1)  # [B, R, D]
         s1, s2 = self._draw_all(cache, context, [series.seed for series in group], sampling, samples)
+        self._refuse_no_numbers(context, cache.dependency.suffix_values)  # what each step came to
         return list(zip(s1[:, :samples], s2[:, :samples], strict=True))
 
     def _draw_all(
@@ -290,10 +291,14 @@ class Kronos:
 
     def _restored(self, series: _Prepared, values: Tensor) -> Floats:
         standardised: NDArray[np.float32] = values.cpu().numpy()
-        if not np.isfinite(standardised).all():
+        self._refuse_no_numbers(values)
+        return series.bars.restore(standardised)
+
+    def _refuse_no_numbers(self, *found: Tensor) -> None:
+        """Of logits that are no numbers the first token is drawn, each time: a forecast like any other, and sure."""
+        if not bool(torch.isfinite(torch.stack([each.sum(dtype=torch.float32) for each in found]).sum())):
             self.drop_cache()  # what is in it may be what is wrong
             raise ForecastError("the model's output is not finite")
-        return series.bars.restore(standardised)
 
     def _ready_cache(self, group: Sequence[_Prepared], rows: int) -> NetworkCache:
         """The same memory as last time where the shape is the same."""
@@ -330,6 +335,7 @@ class Kronos:
             next_s1 = choose(logits, logits if noise is None else noise[0].draw()[0], sampling)
             logits = self._network.s2_logits(context, next_s1)
             next_s2 = choose(logits, logits if noise is None else noise[1].draw()[0], sampling)
+            self._refuse_no_numbers(context, logits)
             s1, s2 = torch.cat((s1, next_s1[:, None]), dim=1), torch.cat((s2, next_s2[:, None]), dim=1)
         return s1[:, count:], s2[:, count:]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,16 @@ pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'
 
 from forecasters import registry
 from forecasters.backends.kronos import KronosForecaster, possible
+from forecasters.base import ForecastError
 from forecasters.registry import RegistryError
 from forecasters.types import CLOSE, HIGH, LOW, OPEN
 from settings.models import Kronos as KronosSettings
 from tests.forecasters.support import context
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from forecasters.kronos.folded import FoldedNetwork, NetworkCache
 
 
 def built(folder: Path, **options: object) -> KronosForecaster:
@@ -107,3 +115,39 @@ def test_two_symbols_with_the_same_bars_do_not_draw_the_same_paths(folders: dict
 def test_another_seed_draws_other_paths(folders: dict[str, Path]) -> None:
     one, other = (built(folders["small"], seed=seed).forecast([context(horizon=3)])["BTC/USD"] for seed in (0, 1))
     assert not np.array_equal(one.quantiles, other.quantiles)
+
+
+@pytest.mark.parametrize("strategy", ["cached", "strict"])
+def test_a_network_that_comes_to_no_numbers_gives_no_forecast(
+    folders: dict[str, Path], tmp_path: Path, strategy: str
+) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = shutil.copytree(folders["small"], tmp_path / "beyond")
+    tensors = load_file(folder / "network/model.safetensors")
+    tensors["transformer.0.ffn.w2.weight"][:] = 3e38  # a number, and no sum of these is one
+    save_file(tensors, folder / "network/model.safetensors")
+    with pytest.raises(ForecastError, match="not finite"):
+        built(folder, strategy=strategy).forecast([context(horizon=2)])
+
+
+def test_a_step_that_comes_to_no_numbers_costs_that_forecast_and_no_other(folders: dict[str, Path]) -> None:
+    from forecasters.kronos import load_kronos
+    from forecasters.kronos.generate import Series, advance
+    from forecasters.kronos.sampling import Sampling
+
+    whole, asked = load_kronos(folders["small"]), context(horizon=4)
+    series = Series(bars=asked.values, times=asked.times, future_times=asked.future_times)
+    fails = [True]
+
+    def step(network: FoldedNetwork, cache: NetworkCache, *rest: Any) -> tuple[Tensor, Tensor]:
+        if fails:
+            fails.pop()
+            cache.layers[0].suffix_values.fill_(float("nan"))
+        return advance(network, cache, *rest)
+
+    broken = whole.twin(step)
+    with pytest.raises(ForecastError, match="not finite"):
+        broken.generate_batch([series], Sampling(), samples=3)
+    found, wanted = (each.generate_batch([series], Sampling(), samples=3) for each in (broken, whole))
+    assert np.array_equal(found, wanted)

@@ -134,7 +134,9 @@ def _filled(make: Callable[[], Model], folder: Path) -> Model:
             )
         if not weights[name].is_floating_point() or not bool(torch.isfinite(weights[name]).all()):
             raise CheckpointError(f"{file}: {name} holds what is no finite number; copy the checkpoint again")
-    model.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
+    # in memory of its own: what was read is the file itself, which somebody may overwrite while the model serves
+    own = {name: value.to(torch.float32, copy=True) for name, value in weights.items()}
+    model.load_state_dict(own, assign=True)
     model.requires_grad_(requires_grad=False)
     return model.eval()
 

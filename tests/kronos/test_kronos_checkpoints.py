@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.forecasters.support import bars
+from tests.forecasters.support import bars, hours
 from tests.golden.rebuild import golden_config, weights
 from tests.kronos.checkpoints import make_golden, save
 
@@ -55,6 +55,19 @@ def test_the_label_changes_with_the_weights(folders: dict[str, Path], copy: Path
     save(copy / "network", config, weights("network", config, seed=77))
     assert one.startswith("copy@")
     assert load_kronos(copy).label != one
+
+
+def test_a_file_that_is_overwritten_changes_no_model_that_was_loaded_from_it(copy: Path) -> None:
+    model = load_kronos(copy)
+    times = hours(34)
+    before = model.generate(bars(30), times[:30], times[30:], samples=2)
+    for part in ("network", "tokenizer"):
+        with (copy / part / "model.safetensors").open("r+b") as file:  # as cp and rsync --inplace do
+            tensors_begin = 8 + int.from_bytes(file.read(8), "little")
+            size = file.seek(0, 2)
+            file.seek(tensors_begin)
+            file.write(bytes(size - tensors_begin))
+    assert np.array_equal(model.generate(bars(30), times[:30], times[30:], samples=2), before)
 
 
 def test_the_context_is_the_declared_one_or_that_of_the_published_sizes(folders: dict[str, Path], copy: Path) -> None:

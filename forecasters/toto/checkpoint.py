@@ -16,8 +16,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from forecasters.toto.config import CONFIG_FILE, LEVELS, CheckpointError, first_config, is_first, second_config
-from forecasters.toto.tensors import WEIGHTS_FILE, Shapes
+from forecasters.toto.config import (
+    CONFIG_FILE,
+    LEVELS,
+    WEIGHTS_FILE,
+    CheckpointError,
+    first_config,
+    is_first,
+    second_config,
+)
+from forecasters.toto.tensors import Shapes
 from forecasters.toto.toto1 import names as names1
 from forecasters.toto.toto2 import names as names2
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forecasters.progress import report
-from forecasters.toto.config import CONFIG_FILE, CheckpointError
+from forecasters.toto.config import CONFIG_FILE, CheckpointError, weight_files
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 _WANTED = [CONFIG_FILE, "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"]
@@ -84,15 +84,16 @@ def _local(folder: Path) -> Located:
 
 
 def _cached(name: str, revision: str) -> Path | None:
+    """None as well where a download was cut off: it goes on where it was."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=True)
-    except (LocalEntryNotFoundError, OSError, ValueError):
+        found = Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=True))
+        weight_files(found)
+    except (LocalEntryNotFoundError, OSError, ValueError, CheckpointError):
         return None
-    found = Path(folder)
-    return found if (found / CONFIG_FILE).is_file() and any(found.glob("*.safetensors")) else None
+    return found if (found / CONFIG_FILE).is_file() else None
 
 
 def _downloaded(name: str, revision: str) -> Path:

@@ -6,7 +6,6 @@ model.safetensors, or model.safetensors.index.json and the files that it names
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,11 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from forecasters.toto.config import CheckpointError
-
-WEIGHTS_FILE = "model.safetensors"
-INDEX_FILE = "model.safetensors.index.json"
-_SHOWN = 4
+from forecasters.toto.config import SHOWN, CheckpointError, weight_files
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -26,7 +21,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """All tensors by name, float32. Raises CheckpointError where a file is missing or damaged."""
     found: dict[str, Tensor] = {}
-    for path in _files(folder):
+    for path in weight_files(folder):
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
                 for name in file.keys():  # noqa: SIM118 - not a mapping
@@ -54,31 +49,10 @@ def check_tensors(found: Mapping[str, Tensor], wanted: Shapes, kind: str) -> Non
         raise CheckpointError(f"the checkpoint is not a {kind} as its config says: it {', it '.join(faults)}")
     broken = [name for name in wanted if not bool(torch.isfinite(found[name]).all())]
     if broken:
-        raise CheckpointError(f"the checkpoint holds NaN or infinity in {', '.join(broken[:_SHOWN])}")
+        raise CheckpointError(f"the checkpoint holds NaN or infinity in {', '.join(broken[:SHOWN])}")
 
 
 def _fault(verb: str, names: Sequence[str]) -> Iterator[str]:
     if names:
-        rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        yield f"{verb} {', '.join(names[:_SHOWN])}{rest}"
-
-
-def _files(folder: Path) -> list[Path]:
-    index = folder / INDEX_FILE
-    if not index.is_file():
-        whole = folder / WEIGHTS_FILE
-        if not whole.is_file():
-            raise CheckpointError(f"{folder} has neither {WEIGHTS_FILE} nor {INDEX_FILE}")
-        return [whole]
-    try:
-        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        names = sorted(set(places.values()))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{index} is not an index of weights: {error!r}") from error
-    wrong = [name for name in names if not isinstance(name, str) or Path(name).name != name]
-    if wrong:
-        raise CheckpointError(f"{index} names files outside its folder: {wrong[:_SHOWN]}")
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise CheckpointError(f"{folder} lacks {', '.join(missing[:_SHOWN])}, which its index names")
-    return [folder / name for name in names]
+        rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield f"{verb} {', '.join(names[:SHOWN])}{rest}"

@@ -30,6 +30,19 @@ def rewrite(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def in_shards(whole: Path, folder: Path) -> Path:
+    """The same tensors in two files and their index."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text((whole / "config.json").read_text())
+    tensors = load_file(whole / "model.safetensors")
+    names = sorted(tensors)
+    places = {name: f"model-0000{1 + index % 2}-of-00002.safetensors" for index, name in enumerate(names)}
+    for place in set(places.values()):
+        save_file({name: tensors[name] for name in names if places[name] == place}, folder / place)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    return folder
+
+
 @pytest.mark.parametrize("size", [FIRST, SECOND])
 def test_a_made_checkpoint_is_the_same_again_for_the_same_seed(size: str, tmp_path: Path) -> None:
     one, same, other = (
@@ -69,19 +82,11 @@ def test_an_unknown_size_is_answered_with_the_known_ones(tmp_path: Path) -> None
 
 def test_a_checkpoint_in_shards_is_read_by_its_index(tmp_path: Path) -> None:
     whole = make_checkpoint(SECOND, tmp_path / "whole")
-    tensors = load_file(whole / "model.safetensors")
-    sharded = tmp_path / "sharded"
-    sharded.mkdir()
-    (sharded / "config.json").write_text((whole / "config.json").read_text())
-    names = sorted(tensors)
-    places = {name: f"model-0000{1 + index % 2}-of-00002.safetensors" for index, name in enumerate(names)}
-    for place in set(places.values()):
-        save_file({name: tensors[name] for name in names if places[name] == place}, sharded / place)
-    (sharded / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    sharded = in_shards(whole, tmp_path / "sharded")
     series, mask = walk(2, 64)
     one, other = (load_toto(folder).quantiles(series, mask, 8) for folder in (whole, sharded))
     assert np.array_equal(one, other)
-    (sharded / next(iter(places.values()))).unlink()
+    next(sharded.glob("model-*.safetensors")).unlink()
     with pytest.raises(CheckpointError, match="which its index names"):
         load_toto(sharded)
 
@@ -231,3 +236,17 @@ def test_a_published_model_is_found_by_its_pinned_commit(
     assert lacking(model_id) is None
     assert locate(model_id) == Located(folder=home / "snapshots" / commit, label=f"{model_id}@{commit[:12]}")
     assert locate(f"{model_id}@main").label == f"{model_id}@{'c' * 12}"
+
+
+@pytest.mark.parametrize("lost", ["model-00002-of-00002.safetensors", "model.safetensors.index.json"])
+def test_a_download_that_was_cut_off_is_not_taken_for_the_model(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    model_id = "Datadog/Toto-2.0-2.5B"
+    folder = tmp_path / f"models--{model_id.replace('/', '--')}" / "snapshots" / PUBLISHED[model_id]
+    in_shards(make_checkpoint(SECOND, tmp_path / "whole"), folder)
+    assert lacking(model_id) is None
+    (folder / lost).unlink()
+    assert "not in the hub's cache" in str(lacking(model_id))

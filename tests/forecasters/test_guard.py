@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from forecasters.deadline import answering  # noqa: E402
 from forecasters.guard import FALLBACK, Guarded, GuardOptions, compile_report_of  # noqa: E402
 from forecasters.toolchain import CacheFolder  # noqa: E402
 from forecasters.trial import trial_contexts  # noqa: E402
+from forecasters.types import Context, Forecast  # noqa: E402
 from tests.forecasters.support import context  # noqa: E402
 from tests.forecasters.twins import Compiled, Eager, Paths  # noqa: E402
 
@@ -306,6 +307,38 @@ def test_the_error_of_both_twins_is_the_callers() -> None:
     bench.eager.forecast = raising_forecast  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="eager"):
         bench.guard.forecast(CONTEXTS)
+
+
+@pytest.mark.parametrize("forecasts", [0, 3])  # the first one, compared whole, and a later one
+def test_where_eager_has_no_memory_beside_the_compiled_one_that_one_gives_way(forecasts: int) -> None:
+    """Unwatched it must not serve; and the comparison must not cost this forecast and every one after it."""
+    bench = Bench(every=3)
+    bench.guard.warm_up()
+    bench.guard.notices()
+    for _ in range(forecasts):
+        bench.modes()
+    whole = bench.eager.forecast
+
+    def only_alone(contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        if not bench.twin.closed:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(contexts)
+
+    bench.eager.forecast = only_alone  # type: ignore[method-assign]
+    assert bench.modes() == {FALLBACK}
+    assert_told(bench, "eager, which it is held against, failed: out of memory: CUDA out of memory")
+
+
+def test_a_comparison_that_fails_after_the_answer_is_no_comparison_either() -> None:
+    bench = Bench()
+    bench.eager.takes_s = 0.3
+    bench.guard.warm_up()
+    bench.guard.notices()
+    with answering(time.monotonic() + 0.4):
+        assert {each.compile_mode for each in bench.guard.forecast(CONTEXTS).values()} == {"compiled"}
+    bench.eager.forecast = raising_forecast  # type: ignore[method-assign]
+    bench.guard.upkeep()
+    assert_told(bench, "failed: ValueError: eager (found after it had answered)")
 
 
 def raising_forecast(contexts: object) -> dict[str, object]:

@@ -122,7 +122,7 @@ class Bench:
         half = ceiling(torch.bfloat16, torch.device(self.device), self.clock)
         return {
             way.name: round(
-                floor_seconds(kronos, cell, exact, exact if way.dtype == "float32" else half) / taken[way.name], 2
+                floor_seconds(kronos, cell, exact, exact if way.dtype == "float32" else half) / taken[way.name], 4
             )
             for way, kronos in models.items()
         }

@@ -148,7 +148,7 @@ class Native(Arithmetic):
         if block not in self._blocks:
             linears = (block.inputs, block.output, block.gate, block.down)
             found = [pair for linear in linears if (pair := self._of_linear(linear)) is not None]
-            whole = len(found) == len(linears)
+            whole = len(found) == len(linears) and block.hidden % _PANEL == 0  # each half of the gate is of panels
             inputs, output, gate, down = found if whole else [[0, 0]] * 4
             entries = torch.tensor([*inputs, *output, gate[0], down[0]], dtype=torch.int64, device="cpu")
             self._blocks[block] = entries if whole else None

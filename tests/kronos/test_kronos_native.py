@@ -12,8 +12,9 @@ torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[
 
 from forecasters.kronos.arithmetic import PLAIN  # noqa: E402
 from forecasters.kronos.cache import CacheShape, LayerCache, Reach, prefix_mask, suffix_mask  # noqa: E402
+from forecasters.kronos.folded import FoldedBlock  # noqa: E402
 from forecasters.kronos.linear import FixedLinear  # noqa: E402
-from forecasters.kronos.model import rotary_table  # noqa: E402
+from forecasters.kronos.model import Block, rotary_table  # noqa: E402
 from forecasters.kronos.native import Native, alike, native, take_products  # noqa: E402
 from forecasters.toolchain import missing_tools  # noqa: E402
 from tests.kronos.test_kronos_cache import series  # noqa: E402
@@ -67,6 +68,17 @@ def test_new_tokens_attend_to_a_shared_context(ours: Native, context: int, heads
     prefix = random(heads, width, context), random(heads, context, width)
     found, wanted = (each.attend_shared(*new, *prefix) for each in (ours, PLAIN))
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", [64, 96, 100, 192])
+def test_a_block_of_any_hidden_width_reads_a_context_as_it_should(ours: Native, hidden: int) -> None:
+    """Of 96 both halves of the gate are three panels of our products together, and neither is whole ones."""
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(hidden)
+        block = FoldedBlock(Block(64, 2, hidden), torch.float32)
+        rows, rotary = torch.randn(9, 64), rotary_table(9, 32)
+        for found, wanted in zip(*(each.whole(block, rows, rotary) for each in (ours, PLAIN)), strict=True):
+            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("slot", [-1, 0, 5])

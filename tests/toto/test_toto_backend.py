@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from forecasters import registry
 from forecasters.backends.toto import Options, TotoForecaster, lacks
+from forecasters.base import ForecastError
 from forecasters.guard import FALLBACK, Guarded
 from forecasters.registry import RegistryError
 from forecasters.toto.bars import group_of, in_order, out_of_order, prices_of
@@ -214,3 +216,18 @@ def test_in_bfloat16_it_says_so_and_is_near(size: str, checkpoints: Path) -> Non
     assert (full.dtype, half.dtype) == ("float32", "bfloat16")
     assert not np.array_equal(full.quantiles, half.quantiles)
     assert np.allclose(full.quantiles, half.quantiles, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    "part", ["output_distribution.loc_proj", "transformer.layers.0.mlp.2", "patch_embed.projection"]
+)
+def test_a_network_that_comes_to_no_numbers_gives_no_forecast(part: str, checkpoints: Path, tmp_path: Path) -> None:
+    """The original puts 0 in their place, which here is the last close: a forecast that is sure of standing still."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = shutil.copytree(checkpoints / "tiny-1.0", tmp_path / "beyond")
+    tensors = load_file(folder / "model.safetensors")
+    tensors[f"model.{part}.weight"][:] = 3e38  # a number, and no sum of these is one
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(ForecastError, match="not finite"):
+        built(folder).forecast([context(horizon=70)])

@@ -104,8 +104,11 @@ def locate_folder(folder: Path) -> Located:
     if not folder.is_dir():
         raise CheckpointError(f"there is no folder {folder}: give one with network/ and tokenizer/ in it")
     digest = sha256()
-    for part in ("network", "tokenizer"):
-        digest.update(existing(folder / part / WEIGHTS).read_bytes())
+    try:
+        for part in ("network", "tokenizer"):
+            digest.update(existing(folder / part / WEIGHTS).read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"the weights in {folder} can't be read ({error}): copy the checkpoint again") from error
     label = f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
     return Located(network=folder / "network", tokenizer=folder / "tokenizer", label=label, max_context=None)
 

@@ -77,9 +77,12 @@ def _local(folder: Path) -> Located:
     if not files:
         raise CheckpointError(f"there is no model.safetensors in {folder}: {_ADVICE}")
     digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    try:
+        for file in files:
+            with file.open("rb") as opened:
+                digest.update(hashlib.file_digest(opened, "sha256").digest())
+    except OSError as error:
+        raise CheckpointError(f"the weights in {folder} can't be read ({error}): copy the checkpoint again") from error
     return Located(folder=folder, label=f"{folder.resolve().name}@{digest.hexdigest()[:12]}")
 
 

@@ -22,6 +22,7 @@ constants = pytest.importorskip("huggingface_hub.constants", reason="Kronos need
 from forecasters.kronos import CheckpointError, load_kronos  # noqa: E402
 from forecasters.kronos.hub import PUBLISHED, lacking, locate  # noqa: E402
 from forecasters.kronos.weights import load  # noqa: E402
+from forecasters.registry import describe  # noqa: E402
 
 
 @pytest.fixture
@@ -55,6 +56,15 @@ def test_the_label_changes_with_the_weights(folders: dict[str, Path], copy: Path
     save(copy / "network", config, weights("network", config, seed=77))
     assert one.startswith("copy@")
     assert load_kronos(copy).label != one
+
+
+def test_weights_that_cannot_be_read_are_refused_whoever_asks(copy: Path) -> None:
+    file = copy / "tokenizer/model.safetensors"
+    file.unlink()
+    file.symlink_to("/proc/self/mem")  # not readable for root either
+    for ask in (load_kronos, lambda folder: describe("kronos", {"model_id": str(folder)})):
+        with pytest.raises(CheckpointError, match="can't be read"):
+            ask(copy)
 
 
 def test_a_file_that_is_overwritten_changes_no_model_that_was_loaded_from_it(copy: Path) -> None:

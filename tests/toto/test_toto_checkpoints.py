@@ -134,6 +134,14 @@ def test_a_config_of_another_size_is_refused(tmp_path: Path) -> None:
         load_toto(folder)
 
 
+def test_weights_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    folder = make_checkpoint(SECOND, tmp_path)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("/proc/self/mem")  # not readable for root either
+    with pytest.raises(CheckpointError, match="can't be read"):
+        locate(str(folder))
+
+
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     folder = make_checkpoint(SECOND, tmp_path)
     tensors = load_file(folder / "model.safetensors")

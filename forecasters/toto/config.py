@@ -12,6 +12,7 @@ from forecasters.base import ForecastError
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+_LARGEST = 2**16  # of anything that is counted: names alone of a million layers take all memory
 SHOWN = 4  # of what is missing or wrong, in a message
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of Toto 2.0's head; not in its config
 _SCALER = "CausalPatchStdMeanScaler"
@@ -180,8 +181,8 @@ class _Reader:
     def count(self, name: str, default: int | None = None) -> int:
         value = self.config.get(name)
         value = default if value is None else value
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise CheckpointError(f"config: {name} is {value!r}, not a positive whole number")
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST:
+            raise CheckpointError(f"config: {name} is {value!r}, not a whole number from 1 to {_LARGEST}")
         return value
 
     def number(self, name: str, default: float) -> float:

@@ -160,6 +160,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         (SECOND, {"num_output_patches": 2}, "several patches"),
         (SECOND, {"num_heads": "four"}, "num_heads"),
         (SECOND, {"attn_bias": 1}, "attn_bias"),
+        (SECOND, {"num_layers": 4_000_000}, "num_layers is 4000000, not a whole number from 1"),
     ],
 )
 def test_a_config_that_is_not_supported_is_refused(

@@ -41,16 +41,18 @@ def use_cache_folder(wanted: str, inductor: str = "") -> CacheFolder:
     inductor  the folder of torch's own compiler; empty: `inductor` in the first, in it one for each kind of processor
     To be called before anything is compiled.
     """
-    places = [Path(wanted).expanduser()] if wanted else []
-    places.append(_users_own(os.environ))
+    own = _users_own(os.environ)
+    places = [*([Path(wanted).expanduser()] if wanted else []), *([own] if own else [])]
     path, problems = _first_writable(places)
+    if path not in places and own is None:
+        problems.append("HOME is not set")
     default = path / "inductor" / processor()  # it is told to use all that this processor can do
-    own = Path(inductor).expanduser() if inductor else default
-    refused = _why_not(own)
+    chosen = Path(inductor).expanduser() if inductor else default
+    refused = _why_not(chosen)
     if refused:
-        problems.append(f"{own} can't be written ({refused})")
-        own = default
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(own)
+        problems.append(f"{chosen} can't be written ({refused})")
+        chosen = default
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(chosen)
     os.environ["TRITON_CACHE_DIR"] = str(path / "triton")
     problem = f"{'; '.join(problems)}: compiled code is kept in {path} instead" if problems else ""
     return CacheFolder(path=path, problem=problem)
@@ -82,10 +84,12 @@ def _first_writable(places: list[Path]) -> tuple[Path, list[str]]:
     return Path(tempfile.mkdtemp(prefix="trader-compiled-")), problems
 
 
-def _users_own(environ: Mapping[str, str]) -> Path:
-    base = environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if base.startswith("/") else Path(environ.get("HOME") or tempfile.gettempdir()) / ".cache"
-    return root / "trader/compiled"
+def _users_own(environ: Mapping[str, str]) -> Path | None:
+    """None without a home: a name that everybody knows in /tmp is anybody's, and what is kept here is run."""
+    base, home = environ.get("XDG_CACHE_HOME", ""), environ.get("HOME", "")
+    if not base.startswith("/") and not home:
+        return None
+    return (Path(base) if base.startswith("/") else Path(home) / ".cache") / "trader/compiled"
 
 
 def _why_not(folder: Path) -> str:

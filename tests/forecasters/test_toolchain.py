@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,16 @@ def test_a_mark_that_cannot_be_made_costs_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with Marker(tmp_path / "file/below", "kronos").held():
         pass
+
+
+def test_without_a_home_code_is_kept_where_nobody_else_could_have_put_any(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one, other = use_cache_folder(""), use_cache_folder("")
+    assert one.path.parent == other.path.parent == tmp_path
+    assert one.path != other.path
+    assert one.path.stat().st_mode & 0o777 == 0o700
+    assert one.problem == f"HOME is not set: compiled code is kept in {one.path} instead"

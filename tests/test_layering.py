@@ -25,6 +25,8 @@ SHELL = [
     "trader.desk",
     "trader.known",
     "trader.memory",
+    "trader.restating",
+    "trader.stock_sessions",
     "trader.board",
     "trader.failpoints",
 ]

@@ -26,6 +26,7 @@ from trader.errors import Transient
 from trader.known import Known
 from trader.memory import OVERLAP, allow_for, begin_day, booked_lately, reach_peak, recall
 from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
+from trader.restating import restated
 
 _new_portfolio = maker(Portfolio)
 _new_reported = maker(Reported)
@@ -53,6 +54,7 @@ class Desk:
         self._on_alert = on_alert
         self.on_fill: Callable[[Execution], None] = lambda execution: None
         self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
+        self.restated: dict[Symbol, datetime] = {}  # since when a position is in other units, as after a split
         self.doubt = ""  # why no entry is to be made for now, though nobody has said so
         self._memory = recall(journal, board.symbols)
         self.board.flags = self.flags()
@@ -110,6 +112,8 @@ class Desk:
             raise Transient(f"the venue's report is doubtful: {result.suspect}")
         for reason in result.halts:
             self.halt(reason)  # before the difference is booked: after that nothing would show it any more
+        if result.halts:
+            self._restate(reported, result)
         begin_day(self._memory, self.journal, reported.portfolio, self.clock.now().date())
         self._book(reported, result)
         self._settle(live, reported)
@@ -181,6 +185,13 @@ class Desk:
         if result.executions:
             self._memory.last_execution_at = max(execution.at for execution in result.executions)
             self._memory.execution_ids = booked_lately(self.journal, self._memory.last_execution_at)
+
+    def _restate(self, reported: Reported, result: Reconciliation) -> None:
+        """A split: the levels in the new units, before the difference is booked, too."""
+        for levels, told in restated(self._memory, self.known, self.broker, reported, result, self.clock.now()):
+            self.known.save_levels([levels])
+            self.restated[levels.symbol] = levels.set_at
+            self.alert("split", "error", told)
 
     def _correct(self, result: Reconciliation, now: datetime) -> None:
         """Book what no execution explains: the opening balance, adopted positions, fees, deposits."""

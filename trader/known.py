@@ -42,7 +42,7 @@ class Known:
         self._live: dict[str, KnownIntent] | None = None
         self._books: KnownBooks | None = None
         self._levels: dict[Symbol, Levels] | None = None
-        self.changes = 0  # of live intents and books, those that failed counted: one more each time
+        self.changes = 0  # of live intents, books and levels made anew, those that failed counted: one more each time
 
     # ---- reading ----
 
@@ -119,6 +119,13 @@ class Known:
         self._books = None
         self.changes += 1
         self._journal.correction(kind, at, symbol=symbol, qty=qty, cash=cash, detail=detail)
+
+    def save_levels(self, fresh: Sequence[Levels]) -> None:
+        levels, self._levels = self._levels, None
+        self.changes += 1
+        self._journal.save_levels(fresh)
+        if levels is not None:
+            self._levels = {**levels, **{each.symbol: each for each in fresh}}
 
     def drop_levels(self, symbol: Symbol) -> None:
         levels, self._levels = self._levels, None

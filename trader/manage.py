@@ -17,8 +17,8 @@ from trader.core.ids import cycle_id, purpose_of
 from trader.core.portfolio import is_held
 from trader.core.protect import ProtectAction, close_now, protect
 from trader.core.quotes import price_problem
+from trader.core.splits import are_forgotten
 from trader.core.types import (
-    AssetClass,
     Instrument,
     Order,
     OrderIntent,
@@ -31,12 +31,12 @@ from trader.core.types import (
 )
 from trader.desk import Desk
 from trader.errors import Transient
-from trader.ports import MarketData, PendingCommand, Session
+from trader.ports import MarketData, PendingCommand
+from trader.restating import in_new_units, refill, waits_for_a_price
+from trader.stock_sessions import Sessions as Sessions
 
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
 IDLE_SYNC = timedelta(seconds=60)  # with nothing at risk, the venue is asked this often
-BEFORE = timedelta(days=10)  # of the calendar: the longest pause of this century was six days
-CALENDAR_RETRY = timedelta(minutes=10)
 PASSES = 3  # cancel, confirm, place: looked at anew after each step
 RETRY_S = (5, 10, 20, 40, 60)  # after the venue refused an exit: no tight loop
 
@@ -47,45 +47,6 @@ class _Trouble:
 
     refusals: int = 0
     not_before: datetime | None = None
-
-
-@dataclass(slots=True)
-class Sessions:
-    """Stock sessions around now, read from the venue's calendar once a day."""
-
-    read: Callable[[datetime, datetime], object]
-    ahead: timedelta = timedelta(days=7)
-    known: tuple[Session, ...] = ()
-    until: datetime | None = None
-
-    def close_of(self, symbol: Symbol, now: datetime) -> datetime | None:
-        """When the session under way closes; None while the market is closed. Crypto never closes: None too."""
-        if symbol.asset_class is AssetClass.CRYPTO:
-            return None
-        return next((s.close for s in self.around(now) if s.open <= now < s.close), None)
-
-    def is_open(self, symbol: Symbol, now: datetime) -> bool:
-        return symbol.asset_class is AssetClass.CRYPTO or self.close_of(symbol, now) is not None
-
-    def reopens(self, symbol: Symbol, now: datetime) -> datetime | None:
-        """When the next session opens; None for crypto, and where no further one is known."""
-        if symbol.asset_class is AssetClass.CRYPTO:
-            return None
-        return next((s.open for s in self.around(now) if s.open > now), None)
-
-    def around(self, now: datetime) -> tuple[Session, ...]:
-        """Transient where the calendar can't be read, and none that was read before covers the time."""
-        if self.until is None or now >= self.until:
-            try:
-                found = self.read(now - BEFORE, now + self.ahead)
-            except Transient:
-                if not any(session.open > now for session in self.known):
-                    raise
-                self.until = now + CALENDAR_RETRY
-            else:
-                self.known = tuple(found)  # type: ignore[arg-type]
-                self.until = now + timedelta(days=1)
-        return self.known
 
 
 @dataclass(slots=True, kw_only=True)
@@ -194,9 +155,22 @@ class Manager:
             self.desk.cancel(aged)
             portfolio = self.desk.refresh()
         quotes = self._quotes(portfolio, fresh or {})
+        if self.desk.restated or any(map(are_forgotten, levels.values())):
+            quotes, levels = self._in_new_units(portfolio, quotes, levels)
         for symbol in sorted(portfolio.positions):
             portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
         return portfolio
+
+    def _in_new_units(
+        self, portfolio: Portfolio, quotes: Mapping[Symbol, Quote], levels: Mapping[Symbol, Levels]
+    ) -> tuple[dict[Symbol, Quote], Mapping[Symbol, Levels]]:
+        """After a split: no price of before it, and a fallback stop where the levels could not be told."""
+        fresh = in_new_units(quotes, self.desk.restated)
+        known = {each: found for each in levels if (found := self._instrument(each, levels[each])) is not None}
+        made = refill(levels, portfolio, fresh, self.policy, known, self.desk.clock.now())
+        if made:
+            self.desk.known.save_levels(made)
+        return fresh, self.desk.known.levels()
 
     def _forget_levels(self, portfolio: Portfolio) -> None:
         """Of symbols that are flat and wait for nothing. Not in a cycle: there the entry is still to be placed."""
@@ -287,6 +261,9 @@ class Manager:
         if self._is_left(symbol):
             purpose = Purpose.KILL if self.board.flags.get("killed") else Purpose.FLATTEN
             return close_now(position, quote, self.policy, instrument, resting, purpose, session_close=close)
+        waiting = waits_for_a_price(levels, resting)
+        if waiting is not None:
+            return waiting
         reopens = self.sessions.reopens(symbol, now)
         return protect(
             position, quote, levels, self.policy, instrument, now, resting, session_close=close, reopens=reopens

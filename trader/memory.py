@@ -35,11 +35,12 @@ class Memory:
     day_start: Decimal | None = None
     peak: Decimal | None = None
     last_stops: dict[Symbol, datetime] = field(default_factory=dict)
+    symbols: frozenset[Symbol] = frozenset()  # those that are traded
 
 
 def recall(journal: Journal, symbols: Iterable[Symbol]) -> Memory:
     """As the journal gives it back."""
-    memory = Memory(flags={name: journal.flag(name) for name in FLAGS})
+    memory = Memory(flags={name: journal.flag(name) for name in FLAGS}, symbols=frozenset(symbols))
     opened = journal.get_meta("opened")
     memory.opened = datetime.fromisoformat(opened).astimezone(UTC) if opened else None
     memory.last_execution_at = journal.last_execution_at()
@@ -51,7 +52,7 @@ def recall(journal: Journal, symbols: Iterable[Symbol]) -> Memory:
         memory.day, memory.day_start = date.fromisoformat(text), Decimal(equity)
     peak = journal.get_meta("peak")
     memory.peak = Decimal(peak) if peak else None
-    for symbol in symbols:
+    for symbol in memory.symbols:
         stopped = journal.get_meta(f"stop {symbol}")
         if stopped:
             memory.last_stops[symbol] = datetime.fromisoformat(stopped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -199,6 +199,8 @@ class Journal(Protocol):
     ) -> None: ...
 
     def levels(self) -> Mapping[Symbol, Levels]: ...
+
+    def save_levels(self, levels: Iterable[Levels]) -> None: ...
 
     def drop_levels(self, symbol: Symbol) -> None: ...
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,10 @@ def test_every_write_leaves_memory_and_journal_in_agreement(known: Known, journa
     assert_agree(known, journal)
     known.correct("cash", NOW, symbol=BTC, qty=samples.execution().qty, cash=samples.execution().price)
     assert_agree(known, journal)
+    fresh = replace(known.levels()[BTC], stop=Decimal("1.5"))
+    known.save_levels([fresh])
+    assert_agree(known, journal)
+    assert known.levels() == {BTC: fresh}
     known.drop_levels(BTC)
     assert_agree(known, journal)
     assert not known.levels()

@@ -11,6 +11,7 @@ import pytest
 from tests.research_backtest.material import bars_of, settings_for, written
 from trader import desk as desk_module
 from trader.board import Board
+from trader.core.decision import Levels
 from trader.core.exits import ExitWish
 from trader.core.reconcile import Believed, CorrectionKind, Reconciliation, Reported, reconcile
 from trader.core.types import EntrySide, OrderSide, OrderType, Purpose, Symbol, TimeInForce
@@ -135,3 +136,20 @@ def test_a_report_that_contradicts_the_books_is_doubted_again(desk: Desk, reconc
     desk.sync()
     assert reconciling.times > 0
     assert any(each.kind == CorrectionKind.CASH.value for each in desk.journal.corrections)
+
+
+def test_levels_that_were_made_anew_are_looked_at_again(desk: Desk, reconciling: Reconciling) -> None:
+    """A split is told from them, too."""
+    fresh = Levels(
+        symbol=BTC,
+        entry_side=EntrySide.LONG,
+        target=None,
+        stop=Decimal(1_000),
+        set_at=desk.clock.now(),
+        expires_at=None,
+    )
+    desk.known.save_levels([fresh])
+    desk.sync()
+    assert reconciling.times == 1
+    desk.sync()
+    assert reconciling.times == 1

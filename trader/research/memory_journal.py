@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -212,6 +212,9 @@ class MemoryJournal:
 
     def levels(self) -> Mapping[Symbol, Levels]:
         return {symbol: self._levels[symbol] for symbol in sorted(self._levels)}
+
+    def save_levels(self, levels: Iterable[Levels]) -> None:
+        self._levels.update((each.symbol, each) for each in levels)
 
     def drop_levels(self, symbol: Symbol) -> None:
         self._levels.pop(symbol, None)

@@ -1,0 +1,98 @@
+"""What the desk and the manager do when a position comes in other units: no stop of the old ones is acted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from trader.core.decision import ExitPolicy, Levels
+from trader.core.exits import fallback_levels
+from trader.core.protect import ProtectAction, own_exits
+from trader.core.reconcile import Correction, CorrectionKind, Reconciliation, Reported
+from trader.core.splits import are_forgotten, forgotten, like_a_split, scaled, split_ratio
+from trader.core.types import Instrument, Order, Portfolio, Position, Quote, Symbol
+from trader.known import Known
+from trader.memory import Memory
+from trader.ports import Broker
+
+Found = tuple[Levels, str]  # the levels in the new units, and what to say
+
+
+def restated(
+    memory: Memory, known: Known, broker: Broker, reported: Reported, result: Reconciliation, now: datetime
+) -> list[Found]:
+    """Of every position of ours whose units no execution explains, and a split could. Raises Transient."""
+    found = []
+    for correction in result.corrections:
+        symbol = correction.symbol
+        if correction.kind is not CorrectionKind.UNEXPLAINED or symbol is None:
+            continue
+        position, levels = reported.portfolio.positions.get(symbol), known.levels().get(symbol)
+        if position is None or not like_a_split(symbol, position.qty - correction.qty, position.qty):
+            continue
+        if levels is not None or symbol in memory.symbols:
+            found.append(_restated(memory, levels, broker, position, result, correction, now))
+    return found
+
+
+def _restated(
+    memory: Memory,
+    levels: Levels | None,
+    broker: Broker,
+    position: Position,
+    result: Reconciliation,
+    correction: Correction,
+    now: datetime,
+) -> Found:
+    symbol, qty = position.symbol, f"{position.qty - correction.qty} are {position.qty}"
+    ratio = _ratio(memory, levels, position, result)
+    instrument = broker.instruments([symbol]).get(symbol) if ratio is not None else None
+    if ratio is None or instrument is None or levels is None or are_forgotten(levels):
+        told = "perhaps a split: the levels are not known any more, a fallback stop is set at the next quote"
+        return forgotten(levels, symbol, position.entry_side, now), f"{symbol}: {qty}, {told}"
+    after = scaled(levels, ratio, instrument, now)
+    return after, f"{symbol}: {qty}, a split: stop {levels.stop} is now {after.stop}, target {after.target}"
+
+
+def _ratio(memory: Memory, levels: Levels | None, position: Position, result: Reconciliation) -> Decimal | None:
+    """None, too, where fills or fresh levels came between: they may be in either units."""
+    before = memory.portfolio.position(position.symbol) if memory.portfolio else None
+    traded = any(execution.symbol == position.symbol for execution in result.executions)
+    if before is None or traded or memory.synced_at is None or levels is None or levels.set_at > memory.synced_at:
+        return None
+    return split_ratio(before, position)
+
+
+def in_new_units(quotes: Mapping[Symbol, Quote], since: Mapping[Symbol, datetime]) -> dict[Symbol, Quote]:
+    """Without those from before the units changed: yesterday's price would be far beyond a stop of today's."""
+    return {symbol: quote for symbol, quote in quotes.items() if symbol not in since or quote.at >= since[symbol]}
+
+
+def refill(
+    levels: Mapping[Symbol, Levels],
+    portfolio: Portfolio,
+    quotes: Mapping[Symbol, Quote],
+    policy: ExitPolicy,
+    instruments: Mapping[Symbol, Instrument],
+    now: datetime,
+) -> list[Levels]:
+    """A fallback stop for forgotten levels, as soon as there is a price to set it by. It stays where it is: one that
+    is watched and followed the market would never be reached."""
+    made = []
+    for symbol, old in levels.items():
+        position, quote, instrument = portfolio.position(symbol), quotes.get(symbol), instruments.get(symbol)
+        if are_forgotten(old) and position and position.qty and quote and instrument:
+            fresh = fallback_levels(position, quote, policy, instrument, now)
+            made.append(replace(fresh, expires_at=old.expires_at))
+    return made
+
+
+def waits_for_a_price(levels: Levels | None, resting: tuple[Order, ...]) -> ProtectAction | None:
+    """Nothing of ours may rest meanwhile: it is in the old units, and the venue would carry it out."""
+    if not are_forgotten(levels):
+        return None
+    return ProtectAction(
+        cancel=tuple(order.id for order in own_exits(resting)), reason="in new units: a price is waited for"
+    )

@@ -24,6 +24,7 @@ SHELL = [
     "trader.schedule",
     "trader.desk",
     "trader.known",
+    "trader.day",
     "trader.memory",
     "trader.restating",
     "trader.stock_sessions",

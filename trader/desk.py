@@ -22,9 +22,10 @@ from trader.core.protect import ExitWish
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
 from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.core.values import maker
+from trader.day import allow_for, begin_day, reach_peak
 from trader.errors import Transient
 from trader.known import Known
-from trader.memory import OVERLAP, allow_for, begin_day, booked_lately, reach_peak, recall
+from trader.memory import OVERLAP, booked_lately, recall
 from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
 from trader.restating import restated
 

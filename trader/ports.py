@@ -185,6 +185,9 @@ class Journal(Protocol):
         self, limit: int | None = None, *, symbol: Symbol | None = None, after: datetime | None = None
     ) -> Sequence[Execution]: ...
 
+    def last_equity(self, before: datetime) -> Decimal | None:
+        """The newest that was recorded before then."""
+
     def last_execution_at(self) -> datetime | None: ...
 
     def correction(

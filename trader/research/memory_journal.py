@@ -189,6 +189,9 @@ class MemoryJournal:
             found = [each for each in found if each.symbol == symbol]
         return found if limit is None else found[-limit:]
 
+    def last_equity(self, before: datetime) -> Decimal | None:
+        return next((point.equity for point in reversed(self.points) if point.at < before), None)
+
     def last_execution_at(self) -> datetime | None:
         return self._times[-1] if self._times else None
 

@@ -177,6 +177,13 @@ class Reader(Store):
             for row in self._all(query)
         ]
 
+    def last_equity(self, before: datetime) -> Decimal | None:
+        """The newest that was recorded before then."""
+        table = schema.equity
+        query = sa.select(table.c.equity).where(table.c.at < stamp(before)).order_by(table.c.seq.desc()).limit(1)
+        found = self._all(query)
+        return Decimal(found[0]["equity"]) if found else None
+
     def corrections(self, limit: int = 50) -> list[Correction]:
         """Newest first."""
         query = sa.select(schema.corrections).order_by(schema.corrections.c.id.desc()).limit(limit)

@@ -28,6 +28,7 @@ SHELL = [
     "trader.memory",
     "trader.restating",
     "trader.stock_sessions",
+    "trader.vanished",
     "trader.board",
     "trader.failpoints",
 ]

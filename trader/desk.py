@@ -25,9 +25,10 @@ from trader.core.values import maker
 from trader.day import allow_for, begin_day, reach_peak
 from trader.errors import Transient
 from trader.known import Known
-from trader.memory import OVERLAP, booked_lately, recall
+from trader.memory import OVERLAP, booked_lately, recall, remember_stop, risk_state
 from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
 from trader.restating import restated
+from trader.vanished import Vanished
 
 _new_portfolio = maker(Portfolio)
 _new_reported = maker(Reported)
@@ -51,6 +52,7 @@ class Desk:
         self.lock = threading.RLock()
         self.broker, self.journal, self.clock, self.board = broker, journal, clock, board
         self.known = Known(journal)
+        self.vanished = Vanished(journal)
         self.account_id = account_id
         self._on_alert = on_alert
         self.on_fill: Callable[[Execution], None] = lambda execution: None
@@ -109,6 +111,8 @@ class Desk:
         )
         accepted = {r.intent.client_order_id for r in live if r.state == IntentState.ACCEPTED}
         reported, result = self._ask(believed, accepted, portfolio)
+        if result.vanished and result.suspect:
+            self._miss(result.vanished)
         if result.suspect:
             raise Transient(f"the venue's report is doubtful: {result.suspect}")
         for reason in result.halts:
@@ -118,6 +122,7 @@ class Desk:
         begin_day(self._memory, self.journal, reported.portfolio, self.clock.now().date())
         self._book(reported, result)
         self._settle(live, reported)
+        self.vanished.over()
         self._memory.ended.clear()
         if not (result.executions or result.corrections or result.halts or reported.looked_up):
             self._memory.settled = before  # what was written meanwhile makes it news again
@@ -143,8 +148,18 @@ class Desk:
                 fills = reported.executions or self._executions(answers)
                 reported = replace(reported, looked_up=dict(answers), executions=fills)
             # a fill may reach the activities later than the positions: only the last report is held against the venue
-            result = reconcile(believed, reported, confirmed=bool(result.suspect) and wait == ASK_AGAIN_S[-1])
+            confirmed = bool(result.suspect) and wait == ASK_AGAIN_S[-1]
+            accepted_loss = self.vanished.accepted(self._memory.flags["halted"])
+            result = reconcile(believed, reported, confirmed=confirmed, accepted=accepted_loss)
         return reported, result
+
+    def _miss(self, what: str) -> None:
+        """A halt that stands already must not hide this one: whoever lifts it has to know what they take for true."""
+        reason, before = self.vanished.heard(what, self.clock.now()), self._memory.flags["halted"]
+        if reason:
+            self.set_flag("halted", f"{before}; {reason}" if before else reason)
+            self.vanished.ask()
+            self.alert("halt", "error", reason)
 
     def _read(self) -> Portfolio:
         """As the venue tells it now."""
@@ -171,10 +186,11 @@ class Desk:
         now = self.clock.now()
         looked_up = [order for order in reported.looked_up.values() if order is not None]
         orders = (*reported.portfolio.orders, *looked_up)
-        before = self._memory.portfolio.orders if self._memory.portfolio else ()
+        before = self._memory.portfolio.orders if self._memory.portfolio else ()  # over, they may come without legs
         failpoints.reach("before_book")
         for execution in result.executions:  # first: once it is booked, a fill is not new any more
-            self._remember_stop(execution, (*orders, *before))  # an order that is over may come without its legs
+            if any(is_stop(order, execution.order_id) for order in (*orders, *before)):
+                remember_stop(self._memory, self.journal, execution)
         if result.executions or looked_up or changed(self._memory.portfolio, reported.portfolio):
             for execution in self.known.save_sync(reported.portfolio, orders, result.executions):
                 failpoints.reach("amid_book")
@@ -240,11 +256,6 @@ class Desk:
         after = next_state(state, event)
         if after is not state:
             self.known.set_intent(name, after, self.clock.now(), order_id=order_id, reason=reason)
-
-    def _remember_stop(self, execution: Execution, orders: Sequence[Order]) -> None:
-        if any(is_stop(order, execution.order_id) for order in orders):
-            self._memory.last_stops[execution.symbol] = execution.at
-            self.journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
 
     # ---- orders ----
 
@@ -349,20 +360,9 @@ class Desk:
     def risk_state(self, portfolio: Portfolio) -> RiskState:
         """What risk must remember."""
         memory, now = self._memory, self.clock.now()
-        while memory.submitted and memory.submitted[0] < now - timedelta(minutes=1):
-            memory.submitted.popleft()
         begin_day(memory, self.journal, portfolio, now.date())
         reach_peak(memory, self.journal, portfolio.account.equity)
-        flags = self.flags()
-        return RiskState(
-            day_start_equity=memory.day_start,
-            peak_equity=memory.peak,
-            orders_last_minute=len(memory.submitted),
-            last_stop_at=dict(memory.last_stops),
-            paused=flags["paused"] or flags["flatten"] or self.doubt,
-            halted=flags["halted"],
-            killed=flags["killed"],
-        )
+        return risk_state(memory, self.doubt, now)
 
     def flags(self) -> dict[str, str]:
         """Latched switches and their reasons; "" is off. Only this process sets them while it holds the account."""

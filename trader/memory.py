@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from trader.core.types import Order, Portfolio, Symbol
+from trader.core.decision import RiskState
+from trader.core.types import Execution, Order, Portfolio, Symbol
 from trader.ports import Journal
 
 FLAGS = ("paused", "halted", "killed", "flatten")
@@ -62,3 +63,25 @@ def recall(journal: Journal, symbols: Iterable[Symbol]) -> Memory:
 def booked_lately(journal: Journal, last: datetime) -> frozenset[str]:
     """Ids of the executions that an overlapping question to the venue can bring again."""
     return frozenset(execution.id for execution in journal.executions(after=last - 2 * OVERLAP))
+
+
+def remember_stop(memory: Memory, journal: Journal, execution: Execution) -> None:
+    """A stop was filled: its symbol is to rest for a while."""
+    memory.last_stops[execution.symbol] = execution.at
+    journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
+
+
+def risk_state(memory: Memory, doubt: str, now: datetime) -> RiskState:
+    """What risk must remember, the day and the peak being those of now. `doubt`: why no entry is to be made, or ""."""
+    submitted, flags = memory.submitted, memory.flags
+    while submitted and submitted[0] < now - timedelta(minutes=1):
+        submitted.popleft()
+    return RiskState(
+        day_start_equity=memory.day_start,
+        peak_equity=memory.peak,
+        orders_last_minute=len(submitted),
+        last_stop_at=dict(memory.last_stops),
+        paused=flags["paused"] or flags["flatten"] or doubt,
+        halted=flags["halted"],
+        killed=flags["killed"],
+    )

@@ -33,9 +33,11 @@ class Reconciling:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self, believed: Believed, reported: Reported, *, confirmed: bool = False) -> Reconciliation:
+    def __call__(
+        self, believed: Believed, reported: Reported, *, confirmed: bool = False, accepted: str = ""
+    ) -> Reconciliation:
         self.times += 1
-        return reconcile(believed, reported, confirmed=confirmed)
+        return reconcile(believed, reported, confirmed=confirmed, accepted=accepted)
 
 
 @pytest.fixture

@@ -82,6 +82,7 @@ class Reconciliation:
     external         open orders that are not ours: never cancelled, counted as exposure
     lost             client order ids to ask the venue for, then reconcile again with the answers
     suspect          the report may be wrong: ask again, trade nothing until it is resolved; "" if sound
+    vanished         where all positions are gone and no execution explains it: which, and what cash there is then
     halts            reasons to stop for a person
     """
 
@@ -92,6 +93,7 @@ class Reconciliation:
     external: tuple[Order, ...] = ()
     lost: tuple[str, ...] = ()
     suspect: str = ""
+    vanished: str = ""
     halts: tuple[str, ...] = ()
 
     @property
@@ -107,11 +109,12 @@ class Reconciliation:
 _new_reconciliation = maker(Reconciliation)
 
 
-def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False) -> Reconciliation:
+def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False, accepted: str = "") -> Reconciliation:
     """`confirmed`: this is a second, separate report after a suspect one. An unexplained difference is suspect in
     the first (positions and fills are not read in one instant) and a halt in the second. An empty positions answer
     that no execution explains stays suspect: it is never read as flat. So do fills that the positions do not show yet.
     Money beside new fills is suspect in the first report, too: it may be what a fill has not been charged for yet.
+    `accepted`: what of `vanished` a person has looked at and taken the venue's word for.
     """
     executions = new_executions(believed.execution_ids, reported.executions)
     positions = reported.portfolio.positions
@@ -135,10 +138,18 @@ def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False
     unexplained = [each for each in found if each.kind is CorrectionKind.UNEXPLAINED]
     if executions and not confirmed:
         unexplained += [each for each in found if each.kind is CorrectionKind.DEPOSIT]
+    vanished = _vanished(held, unexplained, cash)
+    if vanished and vanished == accepted and confirmed:
+        unexplained = []  # booked as corrections all the same
     suspect = _suspicion(held, unexplained, behind, confirmed)
     if suspect:
         return _new_reconciliation(
-            positions=believed.positions, cash=believed.cash, external=external, lost=lost, suspect=suspect
+            positions=believed.positions,
+            cash=believed.cash,
+            external=external,
+            lost=lost,
+            suspect=suspect,
+            vanished=vanished,
         )
     return _new_reconciliation(
         positions=held,
@@ -282,6 +293,11 @@ def _cash(believed: Decimal | None, portfolio: Portfolio, executions: Sequence[E
 
 
 # ---- judgement ----
+
+
+def _vanished(held: Mapping[Symbol, Decimal], unexplained: Sequence[Correction], cash: Decimal) -> str:
+    lost = [] if held else [each.detail for each in unexplained if each.symbol is not None]
+    return "; ".join([*lost, f"cash is {cash}"]) if lost else ""
 
 
 def _suspicion(

@@ -198,7 +198,7 @@ class Desk:
                 self.on_fill(execution)
         failpoints.reach("after_book")
         if self._memory.opened is None or result.corrections:
-            self._correct(result, now)
+            self._correct(reported, result, now)
         if result.executions:
             self._memory.last_execution_at = max(execution.at for execution in result.executions)
             self._memory.execution_ids = booked_lately(self.journal, self._memory.last_execution_at)
@@ -210,7 +210,7 @@ class Desk:
             self.restated[levels.symbol] = levels.set_at
             self.alert("split", "error", told)
 
-    def _correct(self, result: Reconciliation, now: datetime) -> None:
+    def _correct(self, reported: Reported, result: Reconciliation, now: datetime) -> None:
         """Book what no execution explains: the opening balance, adopted positions, fees, deposits."""
         books = self.known.books()
         reasons: dict[Symbol | None, Correction] = {c.symbol: c for c in result.corrections}
@@ -223,8 +223,9 @@ class Desk:
                 self.known.correct(kind, now, symbol=symbol, qty=difference, detail=why.detail if why else "")
                 failpoints.reach("amid_corrections")
         if result.cash is not None and result.cash != books.cash:
-            kind = "opening" if opening else "cash"
-            self.known.correct(kind, now, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
+            kind = "opening" if opening else "transfer" if result.transferred else "cash"
+            at = reported.portfolio.at if result.transferred else now  # of the equity that shows it first
+            self.known.correct(kind, at, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
             allow_for(self._memory, self.journal, result.transferred)
         failpoints.reach("after_corrections")
         for correction in result.corrections:

@@ -13,7 +13,7 @@ from trader import desk as desk_module
 from trader.board import Board
 from trader.core.decision import Levels
 from trader.core.exits import ExitWish
-from trader.core.reconcile import Believed, CorrectionKind, Reconciliation, Reported, reconcile
+from trader.core.reconcile import Believed, Reconciliation, Reported, reconcile
 from trader.core.types import EntrySide, OrderSide, OrderType, Purpose, Symbol, TimeInForce
 from trader.desk import Desk
 from trader.exchange.ledger_memory import open_in_memory
@@ -137,7 +137,7 @@ def test_a_report_that_contradicts_the_books_is_doubted_again(desk: Desk, reconc
     desk.known.correct("test", desk.clock.now(), cash=Decimal(-5_000))
     desk.sync()
     assert reconciling.times > 0
-    assert any(each.kind == CorrectionKind.CASH.value for each in desk.journal.corrections)
+    assert any(each.kind == "transfer" for each in desk.journal.corrections)
 
 
 def test_levels_that_were_made_anew_are_looked_at_again(desk: Desk, reconciling: Reconciling) -> None:

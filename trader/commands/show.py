@@ -105,6 +105,7 @@ def performance(loaded: Loaded, as_json: bool) -> None:
     with _journal(loaded) as journal:
         points = [(point.at, point.equity) for point in journal.equity_points()]
         executions = journal.executions()
+        moved = [(each.at, each.cash) for each in journal.corrections(limit=None) if each.kind == "transfer"]
         status = journal.status()
         first, last = marks(journal)
     if points and status.get("market_time"):
@@ -112,7 +113,7 @@ def performance(loaded: Loaded, as_json: bool) -> None:
         seen = datetime.fromisoformat(str(status["market_time"]))
         points += [(seen, points[-1][1])] if seen > points[-1][0] else []
     interval = Timeframe.parse(str(status.get("timeframe") or loaded.settings.trading.timeframe)).duration
-    result = measure(points, executions, first, last, interval)
+    result = measure(points, executions, first, last, interval, moved)
     if result is None:
         _show([], as_json, "too short a history")
         return
@@ -121,7 +122,7 @@ def performance(loaded: Loaded, as_json: bool) -> None:
         return
     facts = {name: value for name, value in _fields(result).items() if name != "symbols"}
     formats = {"total_return": "{:+.2%}", "max_drawdown": "{:.2%}", "buy_and_hold": "{:+.2%}", "sharpe": "{:.2f}"}
-    formats |= dict.fromkeys(("first_equity", "last_equity", "fees", "turnover"), "{:,.2f}")
+    formats |= dict.fromkeys(("first_equity", "last_equity", "transfers", "fees", "turnover"), "{:,.2f}")
     shown = [(n, formats[n].format(v) if n in formats and v is not None else _plain(v)) for n, v in facts.items()]
     _table(("", ""), shown)
     _show([_fields(each) for each in result.symbols], False, "no trades")

@@ -1,4 +1,4 @@
-"""How it went: return, drawdown, Sharpe, fees, turnover, each symbol, against holding the same symbols."""
+"""How it went: time-weighted return, drawdown, Sharpe, fees, turnover, each symbol, against holding the same ones."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Performance:
     end: datetime
     first_equity: Decimal
     last_equity: Decimal
+    transfers: Decimal  # money that came in after the start, less what went out: in none of the ratios
     total_return: Decimal
     max_drawdown: Decimal
     sharpe: float | None  # annualised, of the returns between equity points spaced evenly, zero risk-free rate
@@ -50,15 +51,18 @@ def performance(
     first_marks: Mapping[Symbol, Decimal],
     last_marks: Mapping[Symbol, Decimal],
     interval: timedelta,
+    transfers: Sequence[tuple[datetime, Decimal]] = (),
 ) -> Performance | None:
     """None where there are fewer than two equity points.
 
     points    (when, equity in account currency), oldest first
     interval  the bars' length: the returns of the Sharpe ratio are taken over it
+    transfers (when, money that came in or, negative, went out), each in the equity of the first point at or after it
     """
     if len(points) < 2:
         return None
     (start, first), (end, last) = points[0], points[-1]
+    weighted = without_transfers(points, transfers)
     symbols = tuple(
         symbol_result(symbol, [e for e in executions if e.symbol == symbol], last_marks.get(symbol))
         for symbol in sorted({e.symbol for e in executions})
@@ -68,14 +72,34 @@ def performance(
         end=end,
         first_equity=first,
         last_equity=last,
-        total_return=last / first - 1,
-        max_drawdown=max_drawdown([equity for _, equity in points]),
-        sharpe=sharpe(points, interval),
+        transfers=sum((money for at, money in transfers if start < at <= end), ZERO),
+        total_return=weighted[-1][1] / first - 1,
+        max_drawdown=max_drawdown([equity for _, equity in weighted]),
+        sharpe=sharpe(weighted, interval),
         fees=sum((result.fees for result in symbols), ZERO),
         turnover=sum((result.turnover for result in symbols), ZERO),
         buy_and_hold=buy_and_hold(first_marks, last_marks),
         symbols=symbols,
     )
+
+
+def without_transfers(
+    points: Sequence[tuple[datetime, Decimal]], transfers: Sequence[tuple[datetime, Decimal]]
+) -> list[tuple[datetime, Decimal]]:
+    """What the first equity would have become: each step's growth is that of the money that was there before it."""
+    if not transfers:
+        return list(points)
+    left = sorted(transfers)
+    grown, found = points[0][1], [points[0]]
+    for (_, before), (at, equity) in pairwise(points):
+        moved = ZERO
+        while left and left[0][0] <= at:
+            when, money = left.pop(0)
+            moved += money if when > points[0][0] else ZERO
+        if before > 0:
+            grown *= (equity - moved) / before
+        found.append((at, grown))
+    return found
 
 
 def symbol_result(symbol: Symbol, executions: Sequence[Execution], mark: Decimal | None) -> SymbolResult:

@@ -184,7 +184,7 @@ class Reader(Store):
         found = self._all(query)
         return Decimal(found[0]["equity"]) if found else None
 
-    def corrections(self, limit: int = 50) -> list[Correction]:
+    def corrections(self, limit: int | None = 50) -> list[Correction]:
         """Newest first."""
         query = sa.select(schema.corrections).order_by(schema.corrections.c.id.desc()).limit(limit)
         return [rows.correction_from(row) for row in self._all(query)]

@@ -13,10 +13,12 @@ from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
-from trader.core.types import Portfolio
-from trader.errors import AccountLocked, ConfigurationError, DatabaseUnusable
-from trader.hands import endpoints_of, take_hands
+from trader.core.portfolio import is_held
+from trader.core.types import Portfolio, Position, Symbol
+from trader.errors import AccountLocked, ConfigurationError, DatabaseUnusable, Transient
+from trader.hands import Hands, endpoints_of, take_hands
 from trader.manage import also_leave
+from trader.ports import Broker
 from trader.rules import rules_of
 
 ANSWER_S = 30.0
@@ -99,23 +101,42 @@ def _do_here(
         return _latch(journal, number, kind, args, say)
     with ExitStack() as stack:
         hands = take_hands(settings, rules_of(settings), endpoints, _clock(settings, endpoints, stack), stack)
-        for _ in range(TRIES):
-            hands.manager.nudge()
-            hands.manager.manage()
-            if _is_out(hands.desk.board.portfolio, args.get("symbol", "all"), orders=True):
+        return _leave(hands, kind, args.get("symbol", "all"), say)
+
+
+def _leave(hands: Hands, kind: str, symbol: str, say: Callable[[str], None]) -> int:
+    """Until nothing is left that could be sold, of that symbol or of `all`, nor an order of it."""
+    desk, held, dust = hands.desk, list[Position](), list[Position]()
+    for _ in range(TRIES):
+        hands.manager.nudge()
+        hands.manager.manage()
+        portfolio = desk.board.portfolio
+        if portfolio is not None:
+            held, dust = _left(desk.broker, portfolio, symbol)
+            if not held and not any(_is_named(symbol, order.symbol) for order in portfolio.orders):
                 break
-            hands.desk.pause(1.0)
-        out = _is_out(hands.desk.board.portfolio, args.get("symbol", "all"))
-        say(f"{kind}: done" if out else f"{kind}: not finished, see `trader positions`")
-        return 0 if out else 1
+        desk.pause(1.0)
+    if desk.board.portfolio is None or held:
+        say(f"{kind}: not finished, see `trader positions`")
+        return 1
+    too_small = ", ".join(f"{each.qty} {each.symbol}" for each in dust)
+    say(f"{kind}: done" + (f"; too small to be sold, and left: {too_small}" if dust else ""))
+    return 0
 
 
-def _is_out(portfolio: Portfolio | None, symbol: str, *, orders: bool = False) -> bool:
-    """Of that symbol, or `all`; of its orders, too."""
-    if portfolio is None:
-        return False
-    left = [*portfolio.positions, *(order.symbol for order in portfolio.orders if orders)]
-    return not any(symbol in ("all", str(each)) for each in left)
+def _left(broker: Broker, portfolio: Portfolio, symbol: str) -> tuple[list[Position], list[Position]]:
+    """What is still held, and what is only dust. What nobody can tell is held."""
+    left = [each for each in portfolio.positions.values() if _is_named(symbol, each.symbol) and each.qty]
+    try:
+        instruments = broker.instruments([each.symbol for each in left]) if left else {}
+    except Transient:
+        instruments = {}
+    held = [each for each in left if is_held(each, instruments.get(each.symbol))]
+    return held, [each for each in left if each not in held]
+
+
+def _is_named(wanted: str, symbol: Symbol) -> bool:
+    return wanted in ("all", str(symbol))
 
 
 def _clock(settings: Settings, endpoints: AlpacaEndpoints, stack: ExitStack) -> RealClock | SimClock:

@@ -14,8 +14,9 @@ from trader import failpoints
 from trader.board import Board
 from trader.core.decision import ExitPolicy, ExitRests, Levels
 from trader.core.ids import cycle_id, purpose_of
+from trader.core.overdue import Overdue, after_exit, meanwhile
 from trader.core.portfolio import is_held
-from trader.core.protect import ProtectAction, close_now, protect
+from trader.core.protect import ExitWish, ProtectAction, close_now, protect
 from trader.core.quotes import price_problem
 from trader.core.splits import are_forgotten
 from trader.core.types import (
@@ -69,6 +70,7 @@ class Manager:
     _nudged: bool = True
     _recorded: tuple[datetime, str] | None = None  # the bar whose exits have a record, and its name
     _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
+    _overdue: dict[Symbol, Overdue] = field(default_factory=dict)  # time exits, which may have left something
 
     board: Board = field(init=False)
 
@@ -213,6 +215,8 @@ class Manager:
                 return portfolio
             order = self.desk.place(self.desk.intent_for(action.place, self._bar()))
             self._note(symbol, order)
+            if order is not None:
+                self._count(action.place, levels)
             portfolio = self.desk.refresh()
             failpoints.reach("after_exit")
             if order is None:
@@ -264,6 +268,8 @@ class Manager:
         waiting = waits_for_a_price(levels, resting)
         if waiting is not None:
             return waiting
+        if self._overdue and levels is not None:
+            levels = meanwhile(levels, self._overdue.get(symbol), now)
         reopens = self.sessions.reopens(symbol, now)
         return protect(
             position, quote, levels, self.policy, instrument, now, resting, session_close=close, reopens=reopens
@@ -282,6 +288,12 @@ class Manager:
         trouble.refusals += 1
         trouble.not_before = self.desk.clock.now() + timedelta(seconds=wait)
         self.desk.alert("unprotected", "error", f"{symbol}: no exit rests; tried again in {wait} s")
+
+    def _count(self, sent: ExitWish, levels: Levels | None) -> None:
+        """The market may take only a part of a time exit: the next one then waits."""
+        overdue = after_exit(self._overdue.get(sent.symbol), sent, levels, self.desk.clock.now())
+        if overdue is not None:
+            self._overdue[sent.symbol] = overdue
 
     def _too_old(self, order: Order) -> bool:
         """Our entries older than the limit. Exits stay as long as their position; others' orders are not ours."""

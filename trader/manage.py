@@ -237,7 +237,7 @@ class Manager:
 
     def _is_left(self, symbol: Symbol) -> bool:
         """Whether a person has said so."""
-        return bool(self.board.flags.get("killed")) or _names(self.board.flags.get("flatten", ""), symbol)
+        return bool(self.board.flags.get("killed")) or is_named(self.board.flags.get("flatten", ""), symbol)
 
     def _bar(self) -> str:
         """The record that this bar's exits belong to, opened with the first of them."""
@@ -349,9 +349,9 @@ class Manager:
         wanted, portfolio = self.board.flags.get("flatten", ""), self.board.portfolio
         if not wanted or portfolio is None:
             return
-        left = [symbol for symbol in portfolio.positions if _names(wanted, symbol)]
+        left = [symbol for symbol in portfolio.positions if is_named(wanted, symbol)]
         held = any(is_held(portfolio.positions[symbol], self._instrument(symbol, None)) for symbol in left)
-        if not held and not any(_names(wanted, symbol) for symbol in self.awaited()):
+        if not held and not any(is_named(wanted, symbol) for symbol in self.awaited()):
             self.desk.set_flag("flatten", "")
 
     # ---- the end ----
@@ -380,5 +380,6 @@ def also_leave(flag: str, symbol: str) -> str:
     return ",".join(dict.fromkeys([*names, symbol]))
 
 
-def _names(wanted: str, symbol: Symbol) -> bool:
+def is_named(wanted: str, symbol: Symbol) -> bool:
+    """In a comma list of symbols, or `all`."""
     return wanted == "all" or str(symbol) in wanted.split(",")

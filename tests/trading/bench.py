@@ -101,6 +101,15 @@ class Bench:
         self.manager.nudge()
         self.manager.manage()
 
+    def enter(self, symbol: Symbol) -> None:
+        """Long at 99.50, where the next bar goes down to, out at 103 or 97; nothing more is wished then."""
+        self.want(symbol, "99.50", "103.00", "97.00")
+        self.cycle()
+        self.go(self.venue.now.replace(minute=59))
+        self.manage()
+        self.wish.clear()
+        assert self.held(symbol) > 0
+
     def by_hand(self, symbol: Symbol, side: OrderSide, qty: str, limit: str | None = None) -> SimOrder:
         """An order of somebody else's, a moment ago: where no time passes the desk looks for nothing new."""
         order = self.venue.submit(

@@ -30,12 +30,7 @@ def _bars(ratio: Decimal) -> tuple[pd.DataFrame, pd.Timestamp]:
 def _held_overnight(folder: Path, ratio: Decimal) -> tuple[Bench, pd.Timestamp]:
     bars, morning = _bars(ratio)
     bench = bench_on({"SPY": bars}, folder, exits__stocks_overnight=True, exits__exit_rests="stop")
-    bench.want(SPY, "99.50", "103.00", "97.00")
-    bench.cycle()
-    bench.go(bench.venue.now.replace(minute=59))
-    bench.manage()
-    bench.wish.clear()
-    assert bench.held(SPY) > 0
+    bench.enter(SPY)
     bench.go(morning.to_pydatetime().replace(hour=9))
     return bench, morning
 

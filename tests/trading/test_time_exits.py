@@ -22,11 +22,7 @@ def _overdue(folder: Path) -> Bench:
     bars.loc[CONTEXT + 2 :, "volume"] = THIN
     bars.loc[CONTEXT + 5, "low"] = 96.0
     bench = bench_on({"BTC/USD": bars}, folder, exits__exit_rests="stop", exits__max_age_s=3 * 3600)
-    bench.want(BTC, "99.50", "103.00", "97.00")
-    bench.cycle()
-    bench.go(bench.venue.now.replace(minute=59))
-    bench.manage()
-    bench.wish.clear()
+    bench.enter(BTC)
     assert bench.held(BTC) > 50
     due = bench.desk.known.levels()[BTC].expires_at
     assert due is not None

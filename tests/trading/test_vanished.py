@@ -21,12 +21,7 @@ def _held(folder: Path) -> Bench:
     bars = level_bars()
     bars.loc[CONTEXT + 1, "low"] = 99.0
     bench = bench_on({"BTC/USD": bars}, folder)
-    bench.want(BTC, "99.50", "103.00", "97.00")
-    bench.cycle()
-    bench.go(bench.venue.now.replace(minute=59))
-    bench.manage()
-    bench.wish.clear()
-    assert bench.held(BTC) > 0
+    bench.enter(BTC)
     return bench
 
 

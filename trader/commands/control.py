@@ -14,10 +14,10 @@ from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
 from trader.core.portfolio import is_held
-from trader.core.types import Portfolio, Position, Symbol
+from trader.core.types import Portfolio, Position
 from trader.errors import AccountLocked, ConfigurationError, DatabaseUnusable, Transient
 from trader.hands import Hands, endpoints_of, take_hands
-from trader.manage import also_leave
+from trader.manage import also_leave, is_named
 from trader.ports import Broker
 from trader.rules import rules_of
 
@@ -113,7 +113,7 @@ def _leave(hands: Hands, kind: str, symbol: str, say: Callable[[str], None]) -> 
         portfolio = desk.board.portfolio
         if portfolio is not None:
             held, dust = _left(desk.broker, portfolio, symbol)
-            if not held and not any(_is_named(symbol, order.symbol) for order in portfolio.orders):
+            if not held and not any(is_named(symbol, order.symbol) for order in portfolio.orders):
                 break
         desk.pause(1.0)
     if desk.board.portfolio is None or held:
@@ -126,17 +126,13 @@ def _leave(hands: Hands, kind: str, symbol: str, say: Callable[[str], None]) -> 
 
 def _left(broker: Broker, portfolio: Portfolio, symbol: str) -> tuple[list[Position], list[Position]]:
     """What is still held, and what is only dust. What nobody can tell is held."""
-    left = [each for each in portfolio.positions.values() if _is_named(symbol, each.symbol) and each.qty]
+    left = [each for each in portfolio.positions.values() if is_named(symbol, each.symbol) and each.qty]
     try:
         instruments = broker.instruments([each.symbol for each in left]) if left else {}
     except Transient:
         instruments = {}
     held = [each for each in left if is_held(each, instruments.get(each.symbol))]
     return held, [each for each in left if each not in held]
-
-
-def _is_named(wanted: str, symbol: Symbol) -> bool:
-    return wanted in ("all", str(symbol))
 
 
 def _clock(settings: Settings, endpoints: AlpacaEndpoints, stack: ExitStack) -> RealClock | SimClock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ import click
 
 from trader.commands.options import json_option, settings_of, whisper
 from trader.errors import ConfigurationError
+from trader.folders import RIGHT, unwritable
 
 if TYPE_CHECKING:
     from forecasters.likeness import Tolerance
@@ -102,7 +102,9 @@ def _compared(
         raise ConfigurationError(f"{reference} twice is no comparison; right: for example kronos kronos-compiled")
     settings = [spec.with_options(_settings_of_rival({**shared, **spec.flags()}, generated)) for spec in specs]
     setup = _setup(settings[0], cycles)
-    _make_folder(out.parent if out else settings[0].store.state_dir / _EVIDENCE)
+    folder = out.parent if out else settings[0].store.state_dir / _EVIDENCE
+    if why := unwritable(folder):  # now, and not after hours of comparing
+        raise ConfigurationError(f"the evidence can't be kept in {folder}: {why}; {RIGHT}")
     with ExitStack() as stack:
         first, second = (open_rival(spec, each, stack, whisper) for spec, each in zip(specs, settings, strict=True))
         parts = (setup.market, setup.cycles, _tolerance(settings[0]))
@@ -169,17 +171,6 @@ def _setup(settings: Settings, cycles: int) -> Setup:
 
     setup = Setup(settings=settings, market=market_options(settings))
     return last_cycles(setup, cycles, settings.trading.horizon + MARGIN)
-
-
-def _make_folder(folder: Path) -> None:
-    """Before hours of comparing, whose evidence would have no place. Raises ConfigurationError."""
-    right = "right: a folder that this user may write to"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"the evidence can't be kept in {folder}: {error.strerror}; {right}") from error
-    if not os.access(folder, os.W_OK):
-        raise ConfigurationError(f"the evidence can't be kept in {folder}; {right}")
 
 
 def _kept(comparison: Comparison, settings: Settings, out: Path | None) -> Path:

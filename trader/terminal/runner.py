@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +19,11 @@ from trader.app import RunOptions, run
 from trader.backend import check_backend
 from trader.board import Board
 from trader.errors import ConfigurationError
+from trader.folders import RIGHT, unwritable
 from trader.terminal.outage import patiently
 
 NEWS_S = 0.5
 LOG_FILE = "trader.log"
-_RIGHT = "right: a folder that this user may write to"
 
 
 def run_daemon(
@@ -55,15 +54,8 @@ def run_daemon(
 def _make_folder(loaded: Loaded) -> None:
     """Raises ConfigurationError. A full disk is none: with one, positions are looked after all the same."""
     folder = loaded.settings.store.state_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{loaded.origins['STATE_DIR']}: STATE_DIR={folder}: {error.strerror}; {_RIGHT}"
-        ) from error
-    if not writable:
-        raise ConfigurationError(f"{loaded.origins['STATE_DIR']}: STATE_DIR={folder} can't be written to; {_RIGHT}")
+    if why := unwritable(folder):
+        raise ConfigurationError(f"{loaded.origins['STATE_DIR']}: STATE_DIR={folder}: {why}; {RIGHT}")
 
 
 class _Terminal:

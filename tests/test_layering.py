@@ -185,7 +185,7 @@ TRADING = [
 
 def test_the_trading_process_never_imports_torch() -> None:
     """Every module of the trading side at once, and those of the forecasters that run in its process."""
-    daemon_side = ["forecasters.types", "forecasters.base", "forecasters.worker", "forecasters.registry"]
+    daemon_side = ["forecasters.types", "forecasters.base", "forecasters.worker.client", "forecasters.registry"]
     names = [*TRADING, *(name for name in daemon_side if name in MODULES)]
     done = run_without(["torch", "triton"], "\n".join(f"import {name}" for name in names))
     assert done.returncode == 0, done.stderr[-2000:]

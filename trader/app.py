@@ -13,7 +13,7 @@ from typing import Any
 from loguru import logger
 
 from forecasters.base import ForecastError
-from forecasters.worker import Worker, WorkerState
+from forecasters.worker.client import Worker, WorkerState
 from settings.load import Loaded, SettingsError, load
 from settings.schema import Settings
 from trader import failpoints

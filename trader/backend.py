@@ -15,7 +15,7 @@ from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from forecasters.progress import Progress
-    from forecasters.worker import Worker
+    from forecasters.worker.client import Worker
 
 
 def backend_options(settings: Settings) -> dict[str, object]:
@@ -71,7 +71,7 @@ def check_backend(settings: Settings) -> None:
 
 def open_backend(settings: Settings, say: Callable[[str], None]) -> Worker:
     """A worker process of our own, or the connection to one that runs as its own unit. Not yet warm."""
-    from forecasters.worker import Worker, WorkerSettings
+    from forecasters.worker.client import Worker, WorkerSettings
 
     trading, worker = settings.trading, settings.worker
     return Worker(

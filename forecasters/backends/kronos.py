@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from forecasters.base import Forecaster, ForecastError, InvalidContext, InvalidForecast, Notice
-from forecasters.forced import Forced, Outputs
-from forecasters.guard import Guarded, GuardOptions
+from forecasters.compiled.forced import Forced, Outputs
+from forecasters.compiled.guard import Guarded, GuardOptions
+from forecasters.compiled.toolchain import missing_tools, use_cache_folder
+from forecasters.compiled.trial import trial_contexts
 from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
-from forecasters.toolchain import missing_tools, use_cache_folder
-from forecasters.trial import trial_contexts
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast, quantiles_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from forecasters.toolchain import processor
+from forecasters.compiled.toolchain import processor
 
 _FOLDER = Path(__file__).with_name("kernels")
 _FILES = ("lanes.cpp", "attention.cpp", "products.cpp", "network.cpp")  # one source, in this order

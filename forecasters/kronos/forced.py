@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from forecasters.base import ForecastError
-from forecasters.forced import Outputs
+from forecasters.compiled.forced import Outputs
 from forecasters.kronos.folded import FoldedNetwork, NetworkCache
 from forecasters.kronos.generate import Kronos, Series
 from forecasters.kronos.sampling import Sampling, choose

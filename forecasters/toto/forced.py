@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecasters.forced import Outputs
+from forecasters.compiled.forced import Outputs
 from forecasters.toto.bars import Group
 from forecasters.toto.inputs import prepared
 from forecasters.toto.passes import quantiles_of

@@ -31,7 +31,7 @@ def install(site: Path, name: str, **points: str) -> None:
     install_oddities(site, name=name, points=points)
 
 
-@pytest.mark.parametrize("module", ["forecasters.registry", "forecasters.worker"])
+@pytest.mark.parametrize("module", ["forecasters.registry", "forecasters.worker.client"])
 def test_the_trading_process_side_imports_nothing_heavy(module: str) -> None:
     program = LIGHT.format(module=module)
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
 
-from forecasters.guard import DAY_S, FALLBACK
-from forecasters.pace import Pace
+from forecasters.compiled.guard import DAY_S, FALLBACK
+from forecasters.compiled.pace import Pace
 from tests.forecasters.test_guard import CONTEXTS, Bench, scaled
 
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
+from forecasters.compiled.pace import Pace
 from forecasters.deadline import OutOfTime, answering, cut_short, hurry, leisure, time_left
-from forecasters.pace import Pace
 
 
 def test_what_waits_is_left_after_its_time() -> None:

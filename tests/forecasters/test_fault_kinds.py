@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
 
 from forecasters.base import ForecastError  # noqa: E402
-from forecasters.faults import breaks_the_device, free_device_memory, in_words, is_out_of_memory  # noqa: E402
+from forecasters.compiled.faults import breaks_the_device, free_device_memory, in_words, is_out_of_memory  # noqa: E402
 from forecasters.options import chosen_device  # noqa: E402
 
 OTHERS = [

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasters import wire
 from forecasters.base import ForecastError, InvalidContext, InvalidForecast
 from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context, Forecast, quantiles_of
-from forecasters.wire import Frame, WireError
+from forecasters.worker import wire
+from forecasters.worker.wire import Frame, WireError
 from tests.forecasters.support import bars, context, hours
 
 LEVELS = np.linspace(0.1, 0.9, 9)

@@ -12,10 +12,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
 
 from forecasters.base import ForecastError, InvalidContext, Notice  # noqa: E402
+from forecasters.compiled.guard import FALLBACK, Guarded, GuardOptions, compile_report_of  # noqa: E402
+from forecasters.compiled.toolchain import CacheFolder  # noqa: E402
+from forecasters.compiled.trial import trial_contexts  # noqa: E402
 from forecasters.deadline import answering  # noqa: E402
-from forecasters.guard import FALLBACK, Guarded, GuardOptions, compile_report_of  # noqa: E402
-from forecasters.toolchain import CacheFolder  # noqa: E402
-from forecasters.trial import trial_contexts  # noqa: E402
 from forecasters.types import Context, Forecast  # noqa: E402
 from tests.forecasters.support import context  # noqa: E402
 from tests.forecasters.twins import Compiled, Eager, Paths  # noqa: E402

@@ -18,15 +18,15 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
 
 from forecasters.base import ForecastError
-from forecasters.guard import FALLBACK
-from forecasters.worker import Worker, WorkerSettings
+from forecasters.compiled.guard import FALLBACK
+from forecasters.worker.client import Worker, WorkerSettings
 from tests.forecasters.support import context, install_oddities
 
 Make = Callable[..., Worker]
 ROOT = Path(__file__).parents[2]
 DAEMON = """
 import json, sys
-from forecasters.worker import Worker, WorkerSettings
+from forecasters.worker.client import Worker, WorkerSettings
 from tests.forecasters.support import context
 worker = Worker(WorkerSettings(backend="guarded", options=json.loads(sys.argv[1]), threads=1))
 worker.warm_up()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from forecasters.likeness import Tolerance, likeness
+from forecasters.compiled.likeness import Tolerance, likeness
 from forecasters.types import Forecast, quantiles_of
 from tests.forecasters.support import context
 

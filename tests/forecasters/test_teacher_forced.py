@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forecasters import registry, wire
+from forecasters import registry
 from forecasters.base import InvalidForecast
-from forecasters.forced import Apart, Kind, Outputs, apart, teacher_forced_of
-from forecasters.wire import Frame, WireError
-from forecasters.worker import Worker, WorkerSettings
+from forecasters.compiled.forced import Apart, Kind, Outputs, apart, teacher_forced_of
+from forecasters.worker import wire
+from forecasters.worker.client import Worker, WorkerSettings
+from forecasters.worker.wire import Frame, WireError
 from tests.forecasters.support import context
 
 LOGITS = np.array([[0.0, 1.0, 2.0], [3.0, -1.0, 0.5]])

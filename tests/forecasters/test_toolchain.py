@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from forecasters import registry
-from forecasters.marker import Marker
-from forecasters.toolchain import _abilities, missing_tools, processor, use_cache_folder
+from forecasters.compiled.marker import Marker
+from forecasters.compiled.toolchain import _abilities, missing_tools, processor, use_cache_folder
 
 FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 

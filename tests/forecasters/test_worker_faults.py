@@ -17,7 +17,7 @@ import pytest
 
 from forecasters.base import ForecastError
 from forecasters.progress import Progress
-from forecasters.worker import Worker, WorkerSettings, WorkerState
+from forecasters.worker.client import Worker, WorkerSettings, WorkerState
 from tests.forecasters.support import context, install_oddities
 
 Make = Callable[..., Worker]
@@ -242,7 +242,7 @@ def test_a_second_caller_waits_no_longer_than_its_deadline(make: Make) -> None:
 def test_guard_09_the_child_does_not_outlive_a_parent_that_is_killed(oddities: Path) -> None:
     program = (
         "import sys, threading\n"
-        "from forecasters.worker import Worker, WorkerSettings\n"
+        "from forecasters.worker.client import Worker, WorkerSettings\n"
         "worker = Worker(WorkerSettings(backend='steady'))\n"
         "worker.warm_up()\n"
         "print(worker.ping().pid, flush=True)\n"

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from forecasters import wire
 from forecasters.base import ForecastError
 from forecasters.progress import Progress
-from forecasters.wire import Frame, WireError
-from forecasters.worker import Worker, WorkerSettings
+from forecasters.worker import wire
+from forecasters.worker.client import Worker, WorkerSettings
+from forecasters.worker.wire import Frame, WireError
 from tests.forecasters.support import context, install_oddities
 
 

@@ -11,9 +11,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'")
 
 from forecasters import registry  # noqa: E402
-from forecasters.guard import FALLBACK, Guarded  # noqa: E402
+from forecasters.compiled.guard import FALLBACK, Guarded  # noqa: E402
+from forecasters.compiled.toolchain import missing_tools  # noqa: E402
 from forecasters.progress import Progress, listening  # noqa: E402
-from forecasters.toolchain import missing_tools  # noqa: E402
 from forecasters.types import Context  # noqa: E402
 from tests.e2e.running import ask  # noqa: E402
 from tests.forecasters.support import context  # noqa: E402

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[
 
 from forecasters.backends.kronos import KronosForecaster, build  # noqa: E402
 from forecasters.base import ForecastError  # noqa: E402
-from forecasters.forced import Apart, Forced, apart, teacher_forced_of  # noqa: E402
+from forecasters.compiled.forced import Apart, Forced, apart, teacher_forced_of  # noqa: E402
 from forecasters.kronos.generate import advance  # noqa: E402
 from forecasters.kronos.model import Network  # noqa: E402
 from tests.forecasters.support import context  # noqa: E402

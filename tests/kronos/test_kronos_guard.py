@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[
 from safetensors.numpy import load_file, save_file  # noqa: E402
 
 from forecasters.backends.kronos import KronosForecaster, Options  # noqa: E402
-from forecasters.guard import FALLBACK, Guarded, GuardOptions  # noqa: E402
-from forecasters.trial import trial_contexts  # noqa: E402
+from forecasters.compiled.guard import FALLBACK, Guarded, GuardOptions  # noqa: E402
+from forecasters.compiled.trial import trial_contexts  # noqa: E402
 from tests.forecasters.support import context  # noqa: E402
 
 HORIZON = 6

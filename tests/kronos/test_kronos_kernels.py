@@ -12,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'")
 
+from forecasters.compiled.toolchain import missing_tools, processor  # noqa: E402
 from forecasters.kronos.arithmetic import PLAIN  # noqa: E402
 from forecasters.kronos.build import kernel, source  # noqa: E402
 from forecasters.kronos.cache import CacheShape  # noqa: E402
@@ -19,7 +20,6 @@ from forecasters.kronos.folded import FoldedBlock, FoldedNetwork, NetworkCache  
 from forecasters.kronos.model import Block, Network, NetworkConfig, rotary_table  # noqa: E402
 from forecasters.kronos.native import Native, native  # noqa: E402
 from forecasters.kronos.pages import joined  # noqa: E402
-from forecasters.toolchain import missing_tools, processor  # noqa: E402
 
 needs_compiler = pytest.mark.skipif(bool(missing_tools()), reason=f"this machine lacks {' and '.join(missing_tools())}")
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # the compiler's own imports

@@ -10,13 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'")
 
+from forecasters.compiled.toolchain import missing_tools  # noqa: E402
 from forecasters.kronos.arithmetic import PLAIN  # noqa: E402
 from forecasters.kronos.cache import CacheShape, LayerCache, Reach, prefix_mask, suffix_mask  # noqa: E402
 from forecasters.kronos.folded import FoldedBlock  # noqa: E402
 from forecasters.kronos.linear import FixedLinear  # noqa: E402
 from forecasters.kronos.model import Block, rotary_table  # noqa: E402
 from forecasters.kronos.native import Native, alike, native, take_products  # noqa: E402
-from forecasters.toolchain import missing_tools  # noqa: E402
 from tests.kronos.test_kronos_cache import series  # noqa: E402
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'")
 
+from forecasters.compiled.toolchain import missing_tools  # noqa: E402
 from forecasters.kronos import load_kronos  # noqa: E402
 from forecasters.kronos.sampling import logarithms_are_torchs  # noqa: E402
 from forecasters.kronos.step import advance  # noqa: E402
-from forecasters.toolchain import missing_tools  # noqa: E402
 from tests.forecasters.support import torch_defaults  # noqa: E402
 from tests.golden.rebuild import golden_outputs  # noqa: E402
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from forecasters import registry
 from forecasters.base import Forecaster, ForecastError
-from forecasters.compile_report import CompileReport
-from forecasters.forced import Forced, Kind, Outputs
-from forecasters.guard import FALLBACK
+from forecasters.compiled.compile_report import CompileReport
+from forecasters.compiled.forced import Forced, Kind, Outputs
+from forecasters.compiled.guard import FALLBACK
 from forecasters.types import Context, Forecast
 from trader.research.rivals import Rival
 

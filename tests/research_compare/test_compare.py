@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from forecasters.compile_report import CompileReport
-from forecasters.likeness import Tolerance
+from forecasters.compiled.compile_report import CompileReport
+from forecasters.compiled.likeness import Tolerance
 from settings.load import load
 from settings.research import Compare
 from tests.research_compare import arms

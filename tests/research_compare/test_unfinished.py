@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from forecasters.compile_report import CompileReport
-from forecasters.likeness import Tolerance
+from forecasters.compiled.compile_report import CompileReport
+from forecasters.compiled.likeness import Tolerance
 from settings.load import load
 from settings.research import Compare
 from settings.schema import Settings

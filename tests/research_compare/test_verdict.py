@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasters.compile_report import CompileReport
+from forecasters.compiled.compile_report import CompileReport
 from settings.research import Compare
 from trader.research.enough import cycles_for_speed
 from trader.research.verdict import Answer, ArmEvidence, Evidence, Outcome, decide

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from forecasters.worker import Worker, WorkerSettings
+from forecasters.worker.client import Worker, WorkerSettings
 from settings.load import load
 from trader.errors import ConfigurationError
 from trader.worker_unit import worker_command

@@ -11,7 +11,7 @@ import pytest
 from forecasters import registry
 from forecasters.backends.toto import Options, TotoForecaster, lacks
 from forecasters.base import ForecastError
-from forecasters.guard import FALLBACK, Guarded
+from forecasters.compiled.guard import FALLBACK, Guarded
 from forecasters.registry import RegistryError
 from forecasters.toto.bars import group_of, in_order, out_of_order, prices_of
 from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context

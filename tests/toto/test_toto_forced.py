@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install the ext
 
 from forecasters import registry
 from forecasters.backends.toto import TotoForecaster
-from forecasters.forced import apart, teacher_forced_of
+from forecasters.compiled.forced import apart, teacher_forced_of
 from tests.forecasters.support import context
 
 KINDS = {

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from forecasters import registry
 from forecasters.backends.toto import TotoForecaster
-from forecasters.forced import apart
-from forecasters.guard import Guarded
+from forecasters.compiled.forced import apart
+from forecasters.compiled.guard import Guarded
 from forecasters.toto.passes import ANY_NUMBER, AT_ONCE, ONE_BY_ONE, prepared_passes
 from forecasters.types import Context
 from tests.forecasters.support import context

@@ -18,7 +18,7 @@ from trader.errors import ConfigurationError
 from trader.folders import RIGHT, unwritable
 
 if TYPE_CHECKING:
-    from forecasters.likeness import Tolerance
+    from forecasters.compiled.likeness import Tolerance
     from settings.schema import Settings
     from trader.research.compare import Comparison
     from trader.research.simulate import Setup
@@ -157,7 +157,7 @@ def _settings_of_rival(flags: dict[str, object], generated: bool) -> Settings:
 
 def _tolerance(settings: Settings) -> Tolerance:
     """As the guard's, and the rule's of the raw outputs. Coarser numbers may differ by more."""
-    from forecasters.guard import GuardOptions
+    from forecasters.compiled.guard import GuardOptions
 
     models = {"kronos": settings.kronos.dtype, "toto": settings.toto.dtype}
     dtype = models.get(settings.trading.family, "float32")

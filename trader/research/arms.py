@@ -14,7 +14,7 @@ import numpy as np
 from forecasters.base import ForecastError
 from forecasters.registry import resolve
 from forecasters.types import TAG, Context
-from forecasters.worker import Worker, WorkerSettings
+from forecasters.worker.client import Worker, WorkerSettings
 from settings.load import Loaded
 from trader.backend import backend_options
 from trader.research.forecast_key import ForecastKey, key_of

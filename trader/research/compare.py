@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasters.compile_report import CompileReport
-from forecasters.likeness import Likeness, Tolerance, likeness
+from forecasters.compiled.compile_report import CompileReport
+from forecasters.compiled.likeness import Likeness, Tolerance, likeness
 from forecasters.types import CLOSE, HIGH, LOW, TAG, Context, Forecast
 from settings.research import Compare
 from trader.core.types import Symbol, Timeframe

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from loguru import logger
 
 from forecasters.base import ForecastError
-from forecasters.compile_report import CompileReport
-from forecasters.worker import Worker
+from forecasters.compiled.compile_report import CompileReport
+from forecasters.worker.client import Worker
 from settings.names import canonical, nearest, table
 from settings.schema import Settings
 from trader.backend import backend_options, check_backend, open_backend

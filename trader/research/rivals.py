@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from forecasters.base import Forecaster, ForecastError
-from forecasters.compile_report import CompileReport
-from forecasters.forced import Forced
-from forecasters.guard import FALLBACK
+from forecasters.compiled.compile_report import CompileReport
+from forecasters.compiled.forced import Forced
+from forecasters.compiled.guard import FALLBACK
 from forecasters.types import Context, Forecast
 from trader.research.forecast_key import Question, question_of
 

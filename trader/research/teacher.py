@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from forecasters.base import ForecastError
-from forecasters.forced import Apart, Forced, apart
+from forecasters.compiled.forced import Apart, Forced, apart
 from forecasters.types import TAG, Context
 from trader.research.rivals import Rival
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import trader
-from forecasters.compile_report import CompileReport
+from forecasters.compiled.compile_report import CompileReport
 from forecasters.types import Context
 from settings.schema import Settings
 from trader.errors import ConfigurationError

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from forecasters.compile_report import CompileReport
+from forecasters.compiled.compile_report import CompileReport
 from settings.research import Compare
 from trader.research.enough import cycles_for_rows, cycles_for_speed
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from oddities._common import Flat, nothing, once
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecasters.guard import Guarded, GuardOptions
-from forecasters.toolchain import CacheFolder
-from forecasters.trial import trial_contexts
+from forecasters.compiled.guard import Guarded, GuardOptions
+from forecasters.compiled.toolchain import CacheFolder
+from forecasters.compiled.trial import trial_contexts
 
 
 class Options(BaseModel):

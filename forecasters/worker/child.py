@@ -26,16 +26,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forecasters import registry, wire
+from forecasters import registry
 from forecasters.base import Forecaster, ForecastError, Upkeeping, notices_of
-from forecasters.compile_report import CompileReport, Reporting, report_of_process
+from forecasters.compiled.compile_report import CompileReport, Reporting, report_of_process
+from forecasters.compiled.faults import breaks_the_device, in_words
+from forecasters.compiled.forced import teacher_forced_of
 from forecasters.deadline import answering, hurry, leisure
-from forecasters.faults import breaks_the_device, in_words
-from forecasters.forced import teacher_forced_of
 from forecasters.progress import Progress, listening
 from forecasters.types import Context
-from forecasters.wire import Frame, Header, WireError
-from forecasters.worker_process import THREAD_VARIABLES
+from forecasters.worker import wire
+from forecasters.worker.process import THREAD_VARIABLES
+from forecasters.worker.wire import Frame, Header, WireError
 
 _log = logging.getLogger("forecasters.worker")
 

@@ -28,7 +28,7 @@ _ROUNDING = 2e-6  # of the last close: prices come out of float32, however narro
 class Tolerance:
     """difference   of a price, as a share of the distance between the forecast's outermost quantiles there
     agreement    least share of the comparable sampled steps that must be the same
-    outputs      of what the network says of a step when the past is given: see forecasters.forced.Apart
+    outputs      of what the network says of a step when the past is given: see forecasters.compiled.forced.Apart
     """
 
     difference: float = 2e-3

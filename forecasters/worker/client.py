@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import threading
 import time
 from collections import deque
@@ -23,13 +22,13 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
-from forecasters import wire
 from forecasters.base import ForecastError, Notice
-from forecasters.forced import Forced
+from forecasters.compiled.forced import Forced
 from forecasters.progress import Listener
 from forecasters.types import Context, Forecast
-from forecasters.wire import Frame, WireError, WireTimeout
-from forecasters.worker_session import CONNECT_S, STOP_S, Declined, Health, Session, WorkerSettings
+from forecasters.worker import wire
+from forecasters.worker.session import CONNECT_S, STOP_S, Declined, Health, Session, WorkerSettings
+from forecasters.worker.wire import Frame, WireError, WireTimeout
 
 __all__ = ["Health", "Worker", "WorkerSettings", "WorkerState"]
 
@@ -306,9 +305,3 @@ def _mismatch(context: Context | None, forecast: Forecast) -> str | None:
     if not math.isclose(forecast.last_close, context.last_close, rel_tol=1e-6):
         return f"{forecast.symbol}: starts from {forecast.last_close:g}, its last close is {context.last_close:g}"
     return None
-
-
-if __name__ == "__main__":
-    from forecasters.worker_child import main
-
-    raise SystemExit(main(sys.argv[1:]))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasters.base import ForecastError, Notice
-from forecasters.forced import Forced, Outputs
+from forecasters.compiled.forced import Forced, Outputs
 from forecasters.types import Context, Forecast
 
 MAGIC = b"FCW1"

@@ -32,15 +32,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from forecasters.base import Forecaster, ForecastError, InvalidContext, Notice, Severity, notices_of
-from forecasters.compile_report import CompileReport, CompileTally, Reporting
+from forecasters.compiled.compile_report import CompileReport, CompileTally, Reporting
+from forecasters.compiled.faults import free_device_memory, in_words
+from forecasters.compiled.forced import Forced, teacher_forced_of
+from forecasters.compiled.likeness import Likeness, Tolerance, likeness
+from forecasters.compiled.marker import Marker
+from forecasters.compiled.pace import Pace
+from forecasters.compiled.toolchain import CacheFolder
 from forecasters.deadline import OutOfTime, cut_short
-from forecasters.faults import free_device_memory, in_words
-from forecasters.forced import Forced, teacher_forced_of
-from forecasters.likeness import Likeness, Tolerance, likeness
-from forecasters.marker import Marker
-from forecasters.pace import Pace
 from forecasters.progress import report as say_progress
-from forecasters.toolchain import CacheFolder
 from forecasters.types import Context, Forecast
 
 __all__ = ["FALLBACK", "CompileReport", "GuardOptions", "GuardState", "Guarded", "compile_report_of"]

@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forecasters import wire
 from forecasters.base import ForecastError, Notice
-from forecasters.compile_report import CompileReport
+from forecasters.compiled.compile_report import CompileReport
 from forecasters.progress import Listener, Progress
-from forecasters.wire import Frame, Header, WireError
-from forecasters.worker_process import WorkerProcess
+from forecasters.worker import wire
+from forecasters.worker.process import WorkerProcess
+from forecasters.worker.wire import Frame, Header, WireError
 
 _log = logging.getLogger(__name__)
 

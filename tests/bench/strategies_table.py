@@ -25,7 +25,7 @@ from typing import Any
 from forecasters import registry
 from forecasters.base import Forecaster
 from forecasters.types import Context, Forecast
-from trader.research.ahead import renamed
+from trader.research.backtest.ahead import renamed
 
 ROOT = Path(__file__).parents[2]
 YEAR, LAST = "2024-03-01", "2025-03-01"
@@ -153,8 +153,8 @@ class Remembering:
 
 def run_one(case: Case, way: Way, folder: Path, forecaster: Remembering) -> dict[str, Any]:
     from settings.load import load
-    from trader.research.backtest import Request, run_backtest
-    from trader.research.walkforward import with_params
+    from trader.research.backtest.backtest import Request, run_backtest
+    from trader.research.backtest.walkforward import with_params
     from trader.simulation import replayed
     from trader.strategies import names
 

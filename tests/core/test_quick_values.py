@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trader.core.names import AssetClass, Symbol, Timeframe
 from trader.core.values import altered, maker, quick
-from trader.exchange.ids import derived_id
+from trader.exchange.engine.ids import derived_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

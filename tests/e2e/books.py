@@ -15,8 +15,8 @@ from trader.commands.audit import CENT, audit
 from trader.core.ids import parse_client_order_id
 from trader.core.plan import plan
 from trader.core.types import Execution, Purpose
-from trader.exchange.events import SimOrder
-from trader.exchange.ledger_read import LedgerReader, OrderQuery
+from trader.exchange.engine.events import SimOrder
+from trader.exchange.ledger.queries import LedgerReader, OrderQuery
 from trader.rules import decider
 
 ALL = 10**9

@@ -18,9 +18,9 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
-from trader.exchange.accounting import open_books
-from trader.exchange.engine import apply
-from trader.exchange.events import (
+from trader.exchange.engine.accounting import open_books
+from trader.exchange.engine.engine import apply
+from trader.exchange.engine.events import (
     Books,
     Cancel,
     Event,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trader.core.types import OrderClass, OrderStatus
-from trader.exchange.accounting import available, held_for_orders
-from trader.exchange.events import Phase, SessionEnd
+from trader.exchange.engine.accounting import available, held_for_orders
+from trader.exchange.engine.events import Phase, SessionEnd
 
 from .scene import BUY, DAY, LIMIT, MARKET, SELL, SPY, Scene
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from trader.core.types import OrderStatus
-from trader.exchange.events import Halted, Phase
+from trader.exchange.engine.events import Halted, Phase
 
 from .scene import BTC, BUY, DAY, GTC, HOUR, IOC, LIMIT, MARKET, SELL, SPY, STOP, Scene, holding, prices
 

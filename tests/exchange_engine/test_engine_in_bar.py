@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from trader.exchange.events import Phase
+from trader.exchange.engine.events import Phase
 
 from .scene import BUY, LIMIT, MARKET, SELL, SPY, STOP, Scene
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from trader.core.types import OrderStatus
-from trader.exchange.engine import account_figures, apply
-from trader.exchange.events import Phase, Refusal, Replace
+from trader.exchange.engine.engine import account_figures, apply
+from trader.exchange.engine.events import Phase, Refusal, Replace
 
 from .scene import AAPL, BTC, BUY, DAY, GTC, IOC, LIMIT, MARKET, SELL, SPY, STOP_LIMIT, Scene
 

@@ -11,10 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trader.core.types import ZERO, OrderClass, OrderSide, OrderType, Symbol, TimeInForce
-from trader.exchange.accounting import account_figures, held_for_orders
-from trader.exchange.desk import Desk
-from trader.exchange.engine import apply
-from trader.exchange.events import (
+from trader.exchange.engine.accounting import account_figures, held_for_orders
+from trader.exchange.engine.engine import apply
+from trader.exchange.engine.events import (
     Books,
     Cancel,
     Event,
@@ -29,7 +28,8 @@ from trader.exchange.events import (
     Submit,
     Tape,
 )
-from trader.exchange.matching import on_tape, rests_on
+from trader.exchange.engine.matching import on_tape, rests_on
+from trader.exchange.engine.working_books import Desk
 
 from .scene import AAPL, BTC, BUY, SPY, START, Scene
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from trader.core.types import OrderClass, OrderStatus, Symbol
-from trader.exchange.engine import apply
-from trader.exchange.events import Cancel, Phase, Replace
+from trader.exchange.engine.engine import apply
+from trader.exchange.engine.events import Cancel, Phase, Replace
 
 from .scene import AAPL, BTC, BUY, DAY, IOC, LIMIT, MARKET, SELL, SPY, STOP, STOP_LIMIT, Scene
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from trader.exchange.events import Halted, Phase
+from trader.exchange.engine.events import Halted, Phase
 
 from .scene import BUY, HOUR, MARKET, SELL, SPY, STOP, STOP_LIMIT, Scene, holding, prices
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from trader.core.types import Symbol, Timeframe
-from trader.exchange.events import Tape
-from trader.exchange.market import Market, MarketOptions, open_market
+from trader.exchange.engine.events import Tape
+from trader.exchange.market.market import Market, MarketOptions, open_market
 
 BTC, ETH, SPY, AAPL = (Symbol(text) for text in ("BTC/USD", "ETH/USD", "SPY", "AAPL"))
 HOUR, FIVE, DAY = (Timeframe.parse(text) for text in ("1Hour", "5Min", "1Day"))

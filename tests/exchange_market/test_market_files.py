@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from trader.core.types import Symbol, Timeframe
-from trader.exchange.files import MarketError, load_bars
-from trader.exchange.market import MarketOptions, open_market
+from trader.exchange.market.files import MarketError, load_bars
+from trader.exchange.market.market import MarketOptions, open_market
 
 from .support import BTC, ETH, HOUR, HOUR_US, at, played, quote_rows, random_bars, replay, write
 

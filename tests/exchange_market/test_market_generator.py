@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from trader.core.types import Symbol, Timeframe
-from trader.exchange.market import BarRow, Market, MarketError, MarketOptions, open_market
+from trader.exchange.market.market import BarRow, Market, MarketError, MarketOptions, open_market
 
 from .support import AAPL, BTC, DAY, ETH, FIVE, HOUR, SPY, at, played, real_data
 

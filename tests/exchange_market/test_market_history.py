@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trader.core.types import Timeframe
-from trader.exchange.files import Columns, to_micros
-from trader.exchange.market import Market, MarketOptions, open_market
-from trader.exchange.series import aggregated
+from trader.exchange.market.files import Columns, to_micros
+from trader.exchange.market.market import Market, MarketOptions, open_market
+from trader.exchange.market.series import aggregated
 
 from .support import BTC, ETH, FIVE, HOUR, HOUR_US, at, played, random_bars, replay, write
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trader.core.types import Symbol
-from trader.exchange.assets import instrument_of
-from trader.exchange.events import Phase, Tape
-from trader.exchange.files import Columns
-from trader.exchange.market import Market, MarketOptions, open_market
-from trader.exchange.replay import Reel
-from trader.exchange.series import Series, on_ticks
+from trader.exchange.engine.events import Phase, Tape
+from trader.exchange.market.assets import instrument_of
+from trader.exchange.market.files import Columns
+from trader.exchange.market.market import Market, MarketOptions, open_market
+from trader.exchange.market.replay import Reel
+from trader.exchange.market.series import Series, on_ticks
 
 from .support import BTC, ETH, HOUR, SPY, at, played, quote_rows, random_bars, real_data, replay, write
 

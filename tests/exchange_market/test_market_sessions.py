@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from trader.core.types import Symbol
-from trader.exchange.events import Phase
-from trader.exchange.files import from_micros, to_micros
-from trader.exchange.grid import off_grid
-from trader.exchange.market import Market, MarketOptions, open_market
-from trader.exchange.sessions import Sessions
+from trader.exchange.engine.events import Phase
+from trader.exchange.market.files import from_micros, to_micros
+from trader.exchange.market.grid import off_grid
+from trader.exchange.market.market import Market, MarketOptions, open_market
+from trader.exchange.market.sessions import Sessions
 
 from .support import (
     AAPL,
@@ -192,7 +192,7 @@ def test_opens_and_closes_are_moments_even_without_a_bar(tmp_path: Path) -> None
 
 def test_a_market_without_stocks_never_loads_the_calendar() -> None:
     script = (
-        "import sys; from trader.exchange.market import *; m = open_market(MarketOptions());"
+        "import sys; from trader.exchange.market.market import *; m = open_market(MarketOptions());"
         "m.tapes(m.start, lambda s: True); m.next_time(m.start);"
         "assert not {'exchange_calendars', 'pandas', 'pyarrow', 'torch'} & set(sys.modules), sorted(sys.modules)"
     )

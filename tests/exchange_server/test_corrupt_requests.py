@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.exchange_server.running import Running
-from trader.exchange.api_data import ROUTES as DATA_ROUTES
-from trader.exchange.api_trading import ROUTES as TRADING_ROUTES
+from trader.exchange.api.data import ROUTES as DATA_ROUTES
+from trader.exchange.api.trading import ROUTES as TRADING_ROUTES
 
 SOME = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

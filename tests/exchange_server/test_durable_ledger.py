@@ -15,11 +15,11 @@ import requests
 
 from tests.exchange_server.running import Running, running
 from trader.core.types import OrderSide, OrderType, Symbol, TimeInForce
-from trader.exchange.answers import VenueRefusal
-from trader.exchange.events import Books
-from trader.exchange.ledger import Ledger, LedgerError
-from trader.exchange.market import MarketOptions, open_market
-from trader.exchange.parse import NewOrder, Patch
+from trader.exchange.api.parse import NewOrder, Patch
+from trader.exchange.engine.answers import VenueRefusal
+from trader.exchange.engine.events import Books
+from trader.exchange.ledger.sqlite import Ledger, LedgerError
+from trader.exchange.market.market import MarketOptions, open_market
 from trader.exchange.venue import Venue
 
 OPTIONS = MarketOptions(symbols=(Symbol("BTC/USD"), Symbol("ETH/USD")), context=60)

@@ -15,7 +15,7 @@ import requests
 
 from tests.exchange_server.running import Running, running
 from trader.core.types import Quote, Symbol
-from trader.exchange.faults import FaultError, Faults, Happening, spoiled
+from trader.exchange.api.faults import FaultError, Faults, Happening, spoiled
 
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ import numpy as np
 from tests.exchange_market.support import BTC, SPY, played, quote_rows, random_bars, replay, write
 from tests.exchange_server.running import running
 from trader.core.types import OrderSide, OrderType, Quote, Symbol, TimeInForce
-from trader.exchange.events import MatchingRules, SimOrder
-from trader.exchange.market import Market
-from trader.exchange.parse import NewOrder
+from trader.exchange.api.parse import NewOrder
+from trader.exchange.engine.events import MatchingRules, SimOrder
+from trader.exchange.market.market import Market
 from trader.exchange.venue import Venue
 
 HOUR = timedelta(hours=1)

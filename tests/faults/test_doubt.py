@@ -11,7 +11,7 @@ from forecasters import registry
 from settings.load import load
 from trader.core.decision import DecisionInputs, Plan
 from trader.cycle import Trader
-from trader.research.simulate import Setup, market_options, simulate
+from trader.research.backtest.simulate import Setup, market_options, simulate
 
 DOUBT = "the trade updates are silent about fills; connecting again"
 

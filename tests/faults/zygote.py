@@ -25,7 +25,7 @@ IMPORTED = (
     "trader.commands.control",
     "trader.exchange.command",
     "trader.exchange.run",
-    "trader.exchange.server",
+    "trader.exchange.api.server",
     "trader.terminal.runner",
     "uvicorn.protocols.http.httptools_impl",
     "uvicorn.protocols.websockets.websockets_sansio_impl",

@@ -18,8 +18,8 @@ from trader.commands import finetune_bars
 from trader.commands.finetune import command
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.exchange.files import Columns, load_bars
-from trader.research.store import BarStore
+from trader.exchange.market.files import Columns, load_bars
+from trader.research.data.store import BarStore
 
 pytest.importorskip("torch", reason="training needs torch: pip install '.[models]'")
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -17,7 +17,7 @@ from forecasters.kronos.training.recipe import fresh
 from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context, Forecast
 from settings.schema import Settings
 from trader.commands.finetune_bars import generated_columns
-from trader.exchange.files import Columns
+from trader.exchange.market.files import Columns
 
 pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'")
 pytestmark = pytest.mark.usefixtures("one_thread")

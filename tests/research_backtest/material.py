@@ -14,9 +14,9 @@ from settings.load import load
 from settings.schema import Settings
 from trader.core.decision import DecisionInputs, Plan
 from trader.core.types import Symbol, Timeframe
-from trader.exchange.generator import Generator
-from trader.exchange.sessions import Sessions
-from trader.research.simulate import Recording, Setup, market_options, simulate
+from trader.exchange.market.generator import Generator
+from trader.exchange.market.sessions import Sessions
+from trader.research.backtest.simulate import Recording, Setup, market_options, simulate
 from trader.strategies import names
 
 START = datetime(2024, 1, 8, tzinfo=UTC)

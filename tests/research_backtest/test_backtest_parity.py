@@ -15,11 +15,11 @@ from tests.research_backtest.material import Decisions, bars_of, written
 from trader.adapters.journal import IntentRecord, Journal
 from trader.adapters.journal.codec import encode
 from trader.core.decision import DecisionInputs
-from trader.research.backtest import happened_in
-from trader.research.figures import figures_of
-from trader.research.memory_journal import MemoryJournal
-from trader.research.report_load import run_of_journal
-from trader.research.simulate import Recording, Setup, market_options, simulate
+from trader.research.backtest.backtest import happened_in
+from trader.research.backtest.figures import figures_of
+from trader.research.backtest.memory_journal import MemoryJournal
+from trader.research.backtest.simulate import Recording, Setup, market_options, simulate
+from trader.research.report.load import run_of_journal
 from trader.strategies import names
 
 ALL = 10**9

@@ -24,13 +24,13 @@ from trader.commands.backtest import command, span
 from trader.commands.backtest_table import show
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.exchange.files import load_bars
-from trader.research.backtest import Backtest, Request, _elsewhere, run_backtest
-from trader.research.result import BacktestResult
-from trader.research.run_folder import TABLES, load_result, load_table, save
-from trader.research.sources import finer_in_store, settled
-from trader.research.store import FOLDER, BarStore
-from trader.research.walkforward import Walk, check, grid_of
+from trader.exchange.market.files import load_bars
+from trader.research.backtest.backtest import Backtest, Request, _elsewhere, run_backtest
+from trader.research.backtest.result import BacktestResult
+from trader.research.backtest.run_folder import TABLES, load_result, load_table, save
+from trader.research.backtest.sources import finer_in_store, settled
+from trader.research.backtest.walkforward import Walk, check, grid_of
+from trader.research.data.store import FOLDER, BarStore
 from trader.strategies import names
 
 BTC = Symbol("BTC/USD")

@@ -11,11 +11,11 @@ import pytest
 from tests.exchange_engine.scene import BUY, LIMIT, MARKET, SELL, SPY, Scene
 from tests.research_backtest.material import bars_of, settings_for, written
 from trader.core.types import OrderSide, OrderType, Symbol, TimeInForce
-from trader.exchange.events import MatchingRules, Phase
-from trader.exchange.ledger_memory import open_in_memory
-from trader.exchange.market import open_market
-from trader.exchange.parse import NewOrder
-from trader.research.simulate import market_options
+from trader.exchange.api.parse import NewOrder
+from trader.exchange.engine.events import MatchingRules, Phase
+from trader.exchange.ledger.memory import open_in_memory
+from trader.exchange.market.market import open_market
+from trader.research.backtest.simulate import market_options
 
 OPEN, FIRST, SECOND, CLOSE = Phase
 BTC = Symbol("BTC/USD")
@@ -66,9 +66,9 @@ def order(
 
 def test_a_tape_that_nobody_waits_for_leaves_the_same_books(tmp_path: Path) -> None:
     """The short way of the engine for a symbol without orders, against the long one."""
-    from trader.exchange.desk import Desk
-    from trader.exchange.engine import apply
-    from trader.exchange.matching import on_tape
+    from trader.exchange.engine.engine import apply
+    from trader.exchange.engine.matching import on_tape
+    from trader.exchange.engine.working_books import Desk
 
     options = market_options(
         settings_for({"BTC/USD": written(bars_of("BTC/USD", 90), tmp_path / "b.parquet")}, tmp_path)

@@ -14,7 +14,7 @@ from trader.core.ids import purpose_of
 from trader.core.types import Purpose, TimeInForce
 from trader.errors import ConfigurationError
 from trader.ports import Session
-from trader.research.simulate import Recording
+from trader.research.backtest.simulate import Recording
 
 BARS, CONTEXT = 220, 60
 
@@ -117,7 +117,7 @@ def test_hours_of_a_stock_are_flat_before_the_close_as_well(tmp_path: Path) -> N
 
 
 def test_days_can_be_traded_on_finer_bars_with_a_context_of_days(tmp_path: Path) -> None:
-    from trader.research.backtest import Request, run_backtest
+    from trader.research.backtest.backtest import Request, run_backtest
 
     from .material import baseline
 

@@ -14,15 +14,17 @@ from trader.adapters.alpaca import convert
 from trader.adapters.alpaca.data import _bars_of
 from trader.adapters.journal.codec import encode
 from trader.core.types import OrderSide, OrderType, Symbol, Timeframe, TimeInForce
-from trader.exchange import api_data, api_trading, wire
-from trader.exchange.api import Call
-from trader.exchange.events import MatchingRules
-from trader.exchange.ledger_memory import MemoryLedger, open_in_memory
-from trader.exchange.market import open_market
-from trader.exchange.parse import NewOrder
+from trader.exchange.api import data as api_data
+from trader.exchange.api import trading as api_trading
+from trader.exchange.api import wire
+from trader.exchange.api.call import Call
+from trader.exchange.api.parse import NewOrder
+from trader.exchange.engine.events import MatchingRules
+from trader.exchange.ledger.memory import MemoryLedger, open_in_memory
+from trader.exchange.market.market import open_market
 from trader.exchange.venue import Venue
-from trader.research.inprocess import VenueBroker, VenueClock, VenueData, order_of, plain
-from trader.research.simulate import Recording, market_options
+from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData, order_of, plain
+from trader.research.backtest.simulate import Recording, market_options
 
 BTC, AAPL = Symbol("BTC/USD"), Symbol("AAPL")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.research_backtest.material import Decisions, bars_of, run, settings_for, written
 from trader.adapters.journal.codec import encode
-from trader.research.simulate import Recording
+from trader.research.backtest.simulate import Recording
 
 CONTEXT, CYCLES = 60, 40
 PRICES = ["open", "high", "low", "close"]

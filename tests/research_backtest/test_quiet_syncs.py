@@ -16,13 +16,13 @@ from trader.core.exits import ExitWish
 from trader.core.reconcile import Believed, Reconciliation, Reported, reconcile
 from trader.core.types import EntrySide, OrderSide, OrderType, Purpose, Symbol, TimeInForce
 from trader.desk import Desk
-from trader.exchange.ledger_memory import open_in_memory
-from trader.exchange.market import open_market
-from trader.exchange.parse import NewOrder
+from trader.exchange.api.parse import NewOrder
+from trader.exchange.ledger.memory import open_in_memory
+from trader.exchange.market.market import open_market
 from trader.exchange.venue import Venue
-from trader.research.inprocess import VenueBroker, VenueClock
-from trader.research.memory_journal import MemoryJournal
-from trader.research.simulate import market_options
+from trader.research.backtest.inprocess import VenueBroker, VenueClock
+from trader.research.backtest.memory_journal import MemoryJournal
+from trader.research.backtest.simulate import market_options
 
 BTC = Symbol("BTC/USD")
 

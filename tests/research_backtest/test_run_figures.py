@@ -15,7 +15,15 @@ from trader.adapters.journal.records import EquityPoint
 from trader.core.market import Bars, to_datetime64
 from trader.core.performance import sharpe
 from trader.core.types import Execution, OrderSide, Symbol, Timeframe
-from trader.research.figures import Happened, curve_of, figures_of, holdings, sampled, sharpe_interval, sharpe_of
+from trader.research.backtest.figures import (
+    Happened,
+    curve_of,
+    figures_of,
+    holdings,
+    sampled,
+    sharpe_interval,
+    sharpe_of,
+)
 
 BTC = Symbol("BTC/USD")
 

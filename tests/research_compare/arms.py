@@ -13,7 +13,7 @@ from forecasters.compiled.compile_report import CompileReport
 from forecasters.compiled.forced import Forced, Kind, Outputs
 from forecasters.compiled.guard import FALLBACK
 from forecasters.types import Context, Forecast
-from trader.research.rivals import Rival
+from trader.research.compare.rivals import Rival
 
 Answer = Mapping[str, Forecast]
 Shows = Callable[[Sequence[Context]], Forced]

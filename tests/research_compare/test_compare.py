@@ -16,13 +16,13 @@ from settings.research import Compare
 from tests.research_compare import arms
 from trader.commands.compare_table import show
 from trader.errors import ConfigurationError
-from trader.research.apply_decision import apply_decision
-from trader.research.compare import Comparison, compare
-from trader.research.rival_workers import RivalSpec
-from trader.research.rivals import Rival
-from trader.research.simulate import Setup, market_options
-from trader.research.teacher import MOST_QUESTIONS
-from trader.research.verdict import Outcome
+from trader.research.backtest.simulate import Setup, market_options
+from trader.research.compare.apply_decision import apply_decision
+from trader.research.compare.compare import Comparison, compare
+from trader.research.compare.rival_workers import RivalSpec
+from trader.research.compare.rivals import Rival
+from trader.research.compare.teacher import MOST_QUESTIONS
+from trader.research.compare.verdict import Outcome
 
 RULE = Compare(least_forecasts=40, least_trades=1)
 CYCLES = 24

@@ -20,11 +20,11 @@ from settings.schema import Settings
 from tests.research_compare import arms
 from trader.commands.compare import _going_on
 from trader.commands.compare_table import show
-from trader.research.compare import Comparison, compare
-from trader.research.rivals import Rival
-from trader.research.simulate import Setup, market_options
-from trader.research.unfinished import KEPT_DAYS, Toll, Unfinished, unfinished_of
-from trader.research.verdict import Outcome
+from trader.research.backtest.simulate import Setup, market_options
+from trader.research.compare.compare import Comparison, compare
+from trader.research.compare.rivals import Rival
+from trader.research.compare.unfinished import KEPT_DAYS, Toll, Unfinished, unfinished_of
+from trader.research.compare.verdict import Outcome
 
 RULE = Compare(least_forecasts=40, least_trades=1)
 CYCLES = 24

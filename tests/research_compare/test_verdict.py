@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from forecasters.compiled.compile_report import CompileReport
 from settings.research import Compare
-from trader.research.enough import cycles_for_speed
-from trader.research.verdict import Answer, ArmEvidence, Evidence, Outcome, decide
+from trader.research.compare.enough import cycles_for_speed
+from trader.research.compare.verdict import Answer, ArmEvidence, Evidence, Outcome, decide
 
 RULE = Compare()
 EAGER = ArmEvidence(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trader.exchange.files import Columns
+from trader.exchange.market.files import Columns
 
 
 def columns_of(

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.research_data.made import columns_of, csv_of, good_lines
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.exchange.files import from_micros
-from trader.research.importing import Judged, judge, merged
-from trader.research.table_reading import FIELDS, guess, read_raw
+from trader.exchange.market.files import from_micros
+from trader.research.data.importing import Judged, judge, merged
+from trader.research.data.table_reading import FIELDS, guess, read_raw
 
 BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
 
@@ -229,7 +229,7 @@ def test_what_both_have_must_agree() -> None:
     whole = columns_of(30)
 
     def part(first: int, last: int) -> object:
-        from trader.exchange.files import Columns
+        from trader.exchange.market.files import Columns
 
         return Columns(**{name: getattr(whole, name)[first:last] for name in ("times", *FIELDS)})
 

@@ -14,8 +14,8 @@ import pytest
 from tests.research_data.made import columns_of
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.exchange.files import load_bars, timeframe_of
-from trader.research.store import BarStore, bars_of, bars_of_file, hash_of
+from trader.exchange.market.files import load_bars, timeframe_of
+from trader.research.data.store import BarStore, bars_of, bars_of_file, hash_of
 
 BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
 HOUR, DAY = Timeframe.parse("1Hour"), Timeframe.parse("1Day")

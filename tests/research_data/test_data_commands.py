@@ -15,7 +15,7 @@ from tests.research_data.made import columns_of, csv_of, good_lines
 from trader.cli import cli
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.research.store import BarStore
+from trader.research.data.store import BarStore
 
 Call = Callable[..., Result]
 

@@ -20,10 +20,10 @@ from tests.exchange_server.running import Running, running
 from trader.cli import cli
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError, CredentialsRefused, VenueUnreachable
-from trader.exchange.files import load_quotes
-from trader.research.download import Downloader, Wanted, data_clients
-from trader.research.quote_store import QuoteStore
-from trader.research.store import BarStore
+from trader.exchange.market.files import load_quotes
+from trader.research.data.download import Downloader, Wanted, data_clients
+from trader.research.data.quote_store import QuoteStore
+from trader.research.data.store import BarStore
 
 BTC, AAPL = Symbol("BTC/USD"), Symbol("AAPL")
 QUARTER = Timeframe.parse("15Min")

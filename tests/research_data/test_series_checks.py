@@ -12,9 +12,9 @@ import pytest
 from tests.research_data.made import columns_of
 from trader.core.market import Bars
 from trader.core.types import Symbol, Timeframe
-from trader.exchange.files import Columns
-from trader.research.checks import Kind, examine, scale_against
-from trader.research.store import bars_of, bars_of_file
+from trader.exchange.market.files import Columns
+from trader.research.data.checks import Kind, examine, scale_against
+from trader.research.data.store import bars_of, bars_of_file
 
 BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
 HOUR, DAY = Timeframe.parse("1Hour"), Timeframe.parse("1Day")

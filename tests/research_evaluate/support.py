@@ -10,8 +10,8 @@ import numpy as np
 from forecasters.types import CHANNELS, Context, Forecast
 from trader.core.market import Bars
 from trader.core.types import Symbol, Timeframe
-from trader.research.forecast_key import ForecastKey
-from trader.research.forecast_store import ForecastStore, Shelf
+from trader.research.forecasts.key import ForecastKey
+from trader.research.forecasts.store import ForecastStore, Shelf
 
 HOUR = Timeframe.parse("1Hour")
 LEVELS = np.array([0.1, 0.5, 0.9])

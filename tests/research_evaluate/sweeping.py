@@ -11,9 +11,9 @@ from pathlib import Path
 
 from forecasters.types import Context, Forecast
 from tests.research_evaluate.support import Counting, a_shelf, made_bars
-from trader.research.forecast_store import StoredForecaster
-from trader.research.sweep import Progress, sweep
-from trader.research.windows import Window
+from trader.research.data.windows import Window
+from trader.research.forecasts.store import StoredForecaster
+from trader.research.forecasts.sweep import Progress, sweep
 
 WINDOW = Window(context=40, horizon=3)
 ORIGINS = tuple(range(50, 250, 5))

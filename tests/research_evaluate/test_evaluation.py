@@ -18,17 +18,17 @@ from trader.commands.options import settings_of
 from trader.core.market import Bars
 from trader.core.types import Symbol
 from trader.errors import ConfigurationError
-from trader.research import pictures
-from trader.research.evaluate import Evaluation, Plan, evaluate, held_out
-from trader.research.evaluate_html import page
-from trader.research.evaluate_run import Wish, run
-from trader.research.evaluate_view import as_plain, print_tables
-from trader.research.forecast_store import ForecastStore
-from trader.research.measure import RULER, Read, figures_of, pooled_difference, read, truth_of
-from trader.research.random_walk import NAME as RANDOM_WALK
-from trader.research.random_walk import RandomWalk
-from trader.research.scores import compare
-from trader.research.windows import Calendar, Window, context_at
+from trader.research.data.windows import Calendar, Window, context_at
+from trader.research.evaluate.evaluate import Evaluation, Plan, evaluate, held_out
+from trader.research.evaluate.html import page
+from trader.research.evaluate.measure import RULER, Read, figures_of, pooled_difference, read, truth_of
+from trader.research.evaluate.random_walk import NAME as RANDOM_WALK
+from trader.research.evaluate.random_walk import RandomWalk
+from trader.research.evaluate.run import Wish, run
+from trader.research.evaluate.scores import compare
+from trader.research.evaluate.view import as_plain, print_tables
+from trader.research.forecasts.store import ForecastStore
+from trader.research.report import pictures
 
 WINDOW = Window(context=60, horizon=3)
 PLAN = Plan(backends=("baseline",), window=WINDOW, origins=40, batch=16, timing=False)

@@ -10,8 +10,8 @@ import pytest
 
 from tests.research_evaluate.test_evaluation import found
 from tests.research_report.test_report_browser import MEASURE, ask, browser
-from trader.research.evaluate import Evaluation
-from trader.research.evaluate_html import page
+from trader.research.evaluate.evaluate import Evaluation
+from trader.research.evaluate.html import page
 
 __all__ = ["browser", "found"]
 

@@ -15,8 +15,8 @@ from forecasters.base import ForecastError
 from forecasters.types import Context
 from tests.forecasters.support import context, install_oddities
 from tests.research_evaluate.support import Counting, a_key, a_shelf, same
-from trader.research.forecast_key import ForecastKey, device_kind, hash_of_files, key_of, question_of, source_files
-from trader.research.forecast_store import FLUSH_EVERY, StoredForecaster
+from trader.research.forecasts.key import ForecastKey, device_kind, hash_of_files, key_of, question_of, source_files
+from trader.research.forecasts.store import FLUSH_EVERY, StoredForecaster
 
 
 def ask(root: Path, asked: Context, **changes: object) -> int:

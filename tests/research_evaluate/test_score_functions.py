@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader.research import scores
+from trader.research.evaluate import scores
+from trader.research.evaluate.scores import FEWEST, Difference, Share
 from trader.research.intervals import Interval, mean_interval
-from trader.research.scores import FEWEST, Difference, Share
 
 NORMAL = NormalDist()
 

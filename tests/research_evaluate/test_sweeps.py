@@ -19,11 +19,11 @@ from tests.research_evaluate.support import Counting, a_shelf, made_bars, same
 from tests.research_evaluate.sweeping import BATCH, ORIGINS, WINDOW
 from trader.core.market import Bars
 from trader.core.types import Symbol, Timeframe
-from trader.research.forecast_store import StoredForecaster
-from trader.research.random_walk import RandomWalk
-from trader.research.store import bars_of_file
-from trader.research.sweep import Answered, Progress, sweep
-from trader.research.windows import Calendar, Window, actual_rows, context_at, rolling_origins
+from trader.research.data.store import bars_of_file
+from trader.research.data.windows import Calendar, Window, actual_rows, context_at, rolling_origins
+from trader.research.evaluate.random_walk import RandomWalk
+from trader.research.forecasts.store import StoredForecaster
+from trader.research.forecasts.sweep import Answered, Progress, sweep
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ from trader.adapters.journal.records import EquityPoint
 from trader.adapters.journal.trades import round_trips
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Execution, OrderSide, Symbol, Timeframe
-from trader.research.figures import Happened, figures_of
-from trader.research.report import Fan, Run
+from trader.research.backtest.figures import Happened, figures_of
+from trader.research.report.report import Fan, Run
 
 BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
 HOUR = Timeframe(1, "Hour")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.research_report.scene import run
-from trader.research.report import render
+from trader.research.report.report import render
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

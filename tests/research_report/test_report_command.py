@@ -13,9 +13,9 @@ from tests.research_report.test_report_page import checked
 from trader.adapters.journal.trades import round_trips
 from trader.backend import backend_options
 from trader.errors import ConfigurationError
-from trader.research.backtest import Request, run_backtest
-from trader.research.report_load import run_of_folder
-from trader.research.run_folder import save
+from trader.research.backtest.backtest import Request, run_backtest
+from trader.research.backtest.run_folder import save
+from trader.research.report.load import run_of_folder
 from trader.strategies import names
 
 

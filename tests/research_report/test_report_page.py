@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.research_report.scene import BTC, happened, run
-from trader.research.figures import figures_of
+from trader.research.backtest.figures import figures_of
 from trader.research.intervals import Interval
-from trader.research.report import render, verdict
+from trader.research.report.report import render, verdict
 
 SECTIONS = ("equity", "summary", "months", "exposure", "costs", "symbols", "candles", "trades", "about")
 VOID = {"meta", "br", "img", "hr", "input", "link"}

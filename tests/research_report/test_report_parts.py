@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from tests.research_report.scene import BTC, SPY, START, fan_at, happened, run
 from trader.adapters.journal.trades import round_trips
-from trader.research import charts, report_charts
-from trader.research.charts import Axis, axis_of, thinned, time_ticks, value_ticks
-from trader.research.report import Resting
-from trader.research.report_html import el, money, percent, raw
-from trader.research.report_tables import monthly_returns, months, return_of
+from trader.research.report import charts
+from trader.research.report import run_charts as report_charts
+from trader.research.report.charts import Axis, axis_of, thinned, time_ticks, value_ticks
+from trader.research.report.html import el, money, percent, raw
+from trader.research.report.report import Resting
+from trader.research.report.tables import monthly_returns, months, return_of
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 

@@ -19,9 +19,9 @@ from trader.core.days import expected_start, is_late, trades_now
 from trader.core.decision import ExitPolicy
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
-from trader.exchange.files import to_micros
-from trader.exchange.sessions import Sessions as Calendar
-from trader.exchange.sessions import as_datetimes
+from trader.exchange.market.files import to_micros
+from trader.exchange.market.sessions import Sessions as Calendar
+from trader.exchange.market.sessions import as_datetimes
 from trader.manage import Sessions
 from trader.market_hours import closed_hours_skipper, simulated_beat, timetable_of
 from trader.ports import Session

@@ -15,7 +15,7 @@ from tests.core.test_expected_levels import walks
 from tests.exchange_engine.scene import BUY, LIMIT, SELL, SPY, Scene
 from trader.core.outcomes import Costs, net_returns
 from trader.core.types import EntrySide, OrderClass, OrderSide
-from trader.exchange.events import Phase
+from trader.exchange.engine.events import Phase
 
 D = Decimal
 SPREAD = D("0.02")  # of about 100: the book that every crossing leg pays half of

@@ -21,15 +21,15 @@ from trader.core.decision import DecisionInputs, Signal
 from trader.core.types import EntrySide, OrderSide, OrderType, Symbol, TimeInForce
 from trader.cycle import Trader
 from trader.desk import Desk
-from trader.exchange.events import SimOrder
-from trader.exchange.ledger_memory import MemoryLedger, open_in_memory
-from trader.exchange.market import open_market
-from trader.exchange.parse import NewOrder
+from trader.exchange.api.parse import NewOrder
+from trader.exchange.engine.events import SimOrder
+from trader.exchange.ledger.memory import MemoryLedger, open_in_memory
+from trader.exchange.market.market import open_market
 from trader.exchange.venue import Venue
 from trader.manage import Manager, Sessions
-from trader.research.inprocess import VenueBroker, VenueClock, VenueData
-from trader.research.memory_journal import MemoryJournal
-from trader.research.simulate import market_options
+from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData
+from trader.research.backtest.memory_journal import MemoryJournal
+from trader.research.backtest.simulate import market_options
 from trader.rules import rules_of
 
 D = Decimal

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars
 from trader.core.types import OrderIntent, OrderSide, Symbol
-from trader.exchange.ledger_memory import MemoryLedger
+from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
 from trader.ports import Submission, Undetermined
-from trader.research.inprocess import VenueBroker
+from trader.research.backtest.inprocess import VenueBroker
 
 BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars
 from trader.core.types import Account, Symbol
-from trader.exchange.ledger_memory import MemoryLedger
+from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
-from trader.research.inprocess import VenueBroker
+from trader.research.backtest.inprocess import VenueBroker
 
 BTC = Symbol("BTC/USD")
 

@@ -11,7 +11,7 @@ import pytest
 from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars, restarted
 from trader.core.types import Symbol
 from trader.errors import Transient
-from trader.exchange.events import Holding
+from trader.exchange.engine.events import Holding
 from trader.vanished import PATIENCE
 
 BTC = Symbol("BTC/USD")

@@ -16,7 +16,7 @@ from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from trader.core.types import Symbol
-    from trader.research.walkforward import Walk
+    from trader.research.backtest.walkforward import Walk
 
 TOLD_EVERY = 0.01
 
@@ -101,10 +101,10 @@ def _run(
     as_json: bool,
 ) -> int:
     from trader.commands.backtest_table import show
-    from trader.research.backtest import Request, run_backtest
-    from trader.research.run_folder import save
-    from trader.research.sources import finer_in_store, open_forecaster, settled
-    from trader.research.walkforward import with_params
+    from trader.research.backtest.backtest import Request, run_backtest
+    from trader.research.backtest.run_folder import save
+    from trader.research.backtest.sources import finer_in_store, open_forecaster, settled
+    from trader.research.backtest.walkforward import with_params
 
     loaded = settings_of(flags)
     settings = with_params(settled(loaded, generated=generated), params)
@@ -154,7 +154,7 @@ def length(option: str, text: str) -> timedelta:
 def _walk(fit: str | None, window: str, step: str) -> Walk | None:
     if fit is None:
         return None
-    from trader.research.walkforward import Walk, grid_of
+    from trader.research.backtest.walkforward import Walk, grid_of
 
     return Walk(grid=grid_of(fit), window=length("--window", window), step=length("--step", step))
 

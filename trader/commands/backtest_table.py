@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trader.research.figures import Curve, Figures, SymbolFigures
-from trader.research.result import BacktestResult
+from trader.research.backtest.figures import Curve, Figures, SymbolFigures
+from trader.research.backtest.result import BacktestResult
 
 
 def show(result: BacktestResult) -> str:

@@ -32,7 +32,7 @@ from trader.core.decision import DecisionInputs, Plan
 from trader.core.market import to_datetime
 from trader.core.types import EntrySide, Symbol
 from trader.errors import ConfigurationError
-from trader.research.simulate import Recording, Setup, market_options, opened, simulate
+from trader.research.backtest.simulate import Recording, Setup, market_options, opened, simulate
 from trader.rules import rules_of
 from trader.strategies.maxdiff import Params, chosen_band
 
@@ -201,7 +201,7 @@ def bench_backtest(data: str, start: str | None, end: str | None, rounds: int, p
     """Bars a second with forecasts at hand, beside backtesting.py on the same bars with an equal strategy."""
     from trader.commands.backtest import span
     from trader.commands.options import settings_of
-    from trader.research.sources import settled
+    from trader.research.backtest.sources import settled
 
     first, until = span(start, end)
     flags: dict[str, object] = {

@@ -20,9 +20,9 @@ from trader.folders import RIGHT, unwritable
 if TYPE_CHECKING:
     from forecasters.compiled.likeness import Tolerance
     from settings.schema import Settings
-    from trader.research.compare import Comparison
-    from trader.research.simulate import Setup
-    from trader.research.unfinished import Unfinished
+    from trader.research.backtest.simulate import Setup
+    from trader.research.compare.compare import Comparison
+    from trader.research.compare.unfinished import Unfinished
 
 COARSER = 50  # bfloat16's rounding moves kronos-nano's logits by up to 1.7% of their spread: 1% off can't be told there
 _EVIDENCE = "compare"  # the folder in STATE_DIR
@@ -84,7 +84,7 @@ def command(
     click.echo(evidence.read_text() if as_json else _shown(comparison))
     click.echo(f"evidence: {evidence}", err=True)
     if apply_it:
-        from trader.research.apply_decision import apply_decision
+        from trader.research.compare.apply_decision import apply_decision
 
         click.echo(apply_decision(comparison, settings.trading.family, evidence, Path.cwd()), err=True)
     return 1 if comparison.verdict.outcome == "INCONCLUSIVE" else 0
@@ -93,9 +93,9 @@ def command(
 def _compared(
     reference: str, candidate: str, shared: dict[str, object], cycles: int, out: Path | None, *, generated: bool
 ) -> tuple[Comparison, Settings, Unfinished]:
-    from trader.research.compare import compare
-    from trader.research.rival_workers import RivalSpec, open_rival
-    from trader.research.unfinished import unfinished_of
+    from trader.research.compare.compare import compare
+    from trader.research.compare.rival_workers import RivalSpec, open_rival
+    from trader.research.compare.unfinished import unfinished_of
 
     specs = [RivalSpec.parse(text) for text in (reference, candidate)]
     if reference == candidate:
@@ -137,7 +137,7 @@ def _going_on(unfinished: Unfinished, cycles: int) -> Iterator[None]:
 
 def _prune(unfinished: Unfinished) -> None:
     """What can't be removed is no reason not to compare."""
-    from trader.research.unfinished import KEPT_DAYS
+    from trader.research.compare.unfinished import KEPT_DAYS
 
     try:
         removed, size = unfinished.prune()
@@ -150,7 +150,7 @@ def _prune(unfinished: Unfinished) -> None:
 
 
 def _settings_of_rival(flags: dict[str, object], generated: bool) -> Settings:
-    from trader.research.sources import settled
+    from trader.research.backtest.sources import settled
 
     return settled(settings_of(flags), generated=generated)
 
@@ -166,8 +166,8 @@ def _tolerance(settings: Settings) -> Tolerance:
 
 
 def _setup(settings: Settings, cycles: int) -> Setup:
-    from trader.research.compare import last_cycles
-    from trader.research.simulate import Setup, market_options
+    from trader.research.backtest.simulate import Setup, market_options
+    from trader.research.compare.compare import last_cycles
 
     setup = Setup(settings=settings, market=market_options(settings))
     return last_cycles(setup, cycles, settings.trading.horizon + MARGIN)
@@ -176,7 +176,7 @@ def _setup(settings: Settings, cycles: int) -> Setup:
 def _kept(comparison: Comparison, settings: Settings, out: Path | None) -> Path:
     """The evidence on the disk."""
     from trader.adapters.journal.codec import to_plain
-    from trader.research.store import write_atomically
+    from trader.research.data.store import write_atomically
 
     names = "-".join(each.name.partition(",")[0] for each in (comparison.reference, comparison.candidate))
     path = out or settings.store.state_dir / _EVIDENCE / f"{comparison.at:%Y%m%dT%H%M%SZ}-{names}.json"

@@ -8,10 +8,10 @@ from datetime import timedelta
 from textwrap import wrap
 
 from trader.core.types import Timeframe
-from trader.research.compare import Comparison, RivalResult
+from trader.research.compare.compare import Comparison, RivalResult
+from trader.research.compare.teacher import Teaching
+from trader.research.compare.verdict import Finding, Outcome
 from trader.research.intervals import Interval
-from trader.research.teacher import Teaching
-from trader.research.verdict import Finding, Outcome
 
 
 def show(comparison: Comparison) -> str:

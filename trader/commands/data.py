@@ -37,7 +37,7 @@ def import_(
     as_json: bool,
 ) -> int:
     """Bars of FILE (Parquet, CSV) into the store. Bad rows are listed; with any, nothing is written but by --repair."""
-    from trader.research.data_view import ImportWish, import_file
+    from trader.research.data.view import ImportWish, import_file
 
     wish = ImportWish(
         file=file,
@@ -75,7 +75,7 @@ def download(
 
     A --from before what is stored fills in what is missing there.
     """
-    from trader.research.data_view import DownloadWish, download_all
+    from trader.research.data.view import DownloadWish, download_all
 
     wish = DownloadWish(start=start, end=end, quotes=quotes, adjustment=adjustment, replace=replace)
     return download_all(loaded_settings(symbols=symbols, timeframe=timeframe).settings, wish, as_json)
@@ -85,6 +85,6 @@ def download(
 @json_option
 def list_(as_json: bool) -> None:
     """What is stored: span, gaps against the session calendar, what is noticed (splits, other scales, bad ticks)."""
-    from trader.research.data_view import show_list
+    from trader.research.data.view import show_list
 
     show_list(loaded_settings().settings, as_json)

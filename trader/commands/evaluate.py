@@ -43,7 +43,7 @@ def command(
 
     Exit code 1 where none of the backends could be evaluated.
     """
-    from trader.research.evaluate_run import Wish, run
+    from trader.research.evaluate.run import Wish, run
 
     wish = Wish(
         backends=tuple(name.strip() for name in backends.split(",") if name.strip()),

@@ -11,12 +11,12 @@ import numpy as np
 
 from trader.core.types import AssetClass, Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.exchange.files import Columns, to_micros
+from trader.exchange.market.files import Columns, to_micros
 
 if TYPE_CHECKING:
     from forecasters.kronos.training.windows import TrainingSeries
     from settings.schema import Settings
-    from trader.exchange.sessions import Sessions
+    from trader.exchange.market.sessions import Sessions
 
 # Symbol and bar length of each market, in turn: hours above all, since that is what the daemon trades by default.
 _PLAYED = (
@@ -43,7 +43,7 @@ _APART_DAYS = 97  # from one market's beginning to the next one's, so that they 
 
 def from_file(symbol: Symbol, file: Path) -> TrainingSeries:
     """Raises ConfigurationError for a file that can't be trusted."""
-    from trader.exchange.files import MarketError, load_bars
+    from trader.exchange.market.files import MarketError, load_bars
 
     try:
         columns, _, _ = load_bars(file)
@@ -61,16 +61,16 @@ def generated(seed: int, markets: int, bars: int) -> list[TrainingSeries]:
 
 def generated_columns(seed: int, markets: int, bars: int) -> list[Columns]:
     """The same, with prices as the simulated venue can trade them."""
-    from trader.exchange.sessions import Sessions
+    from trader.exchange.market.sessions import Sessions
 
     sessions = Sessions()
     return [_generated(seed, number, bars, sessions) for number in range(markets)]
 
 
 def _generated(seed: int, number: int, bars: int, sessions: Sessions) -> Columns:
-    from trader.exchange.assets import instrument_of
-    from trader.exchange.generator import Generator
-    from trader.exchange.series import joined, on_ticks
+    from trader.exchange.market.assets import instrument_of
+    from trader.exchange.market.generator import Generator
+    from trader.exchange.market.series import joined, on_ticks
 
     name, length = _PLAYED[number % len(_PLAYED)]
     symbol = Symbol(name)
@@ -128,7 +128,7 @@ def symbols_of(text: str | None) -> list[Symbol]:
 
 def of_store(settings: Settings, symbols: Sequence[Symbol]) -> list[TrainingSeries]:
     """Bars of TIMEFRAME that `trader data` has stored. Raises ConfigurationError."""
-    from trader.research.store import store_of
+    from trader.research.data.store import store_of
 
     store, timeframe = store_of(settings), Timeframe.parse(str(settings.trading.timeframe))
     return [series_of(f"{symbol} {timeframe} stored", store.columns(symbol, timeframe)) for symbol in symbols]

@@ -74,7 +74,7 @@ def forecast_of(settings: Settings, seen: Seen) -> Forecast:
 
 
 def _of_file(settings: Settings, file: Path) -> Seen:
-    from trader.bar_files import newest_bars
+    from trader.research.data.newest_bars import newest_bars
 
     bars, sessions = newest_bars(Symbol(settings.trading.symbols[0]), file, settings.trading.context)
     return Seen(bars=bars, sessions=sessions)

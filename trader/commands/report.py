@@ -10,7 +10,7 @@ import click
 from trader.commands.options import loaded_settings, mode_option
 
 if TYPE_CHECKING:
-    from trader.research.report import Run
+    from trader.research.report.report import Run
 
 
 @click.command("report")
@@ -29,7 +29,7 @@ def command(run: Path | None, out: Path | None, mode: str | None) -> None:
     candles with the forecast that led to them.
     """
     from trader.errors import ConfigurationError
-    from trader.research.report import render
+    from trader.research.report.report import render
 
     found, beside = _folder(run) if run is not None else _journal(mode)
     target = out if out is not None else beside
@@ -43,7 +43,7 @@ def command(run: Path | None, out: Path | None, mode: str | None) -> None:
 
 
 def _folder(folder: Path) -> tuple[Run, Path]:
-    from trader.research.report_load import run_of_folder
+    from trader.research.report.load import run_of_folder
 
     return run_of_folder(folder), folder / "report.html"
 
@@ -51,7 +51,7 @@ def _folder(folder: Path) -> tuple[Run, Path]:
 def _journal(mode: str | None) -> tuple[Run, Path]:
     from trader.adapters.journal import Journal
     from trader.core.types import Timeframe
-    from trader.research.report_load import run_of_journal
+    from trader.research.report.load import run_of_journal
 
     settings = loaded_settings(mode).settings
     with Journal.open(settings.database_url, create=False) as journal:

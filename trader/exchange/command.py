@@ -71,7 +71,7 @@ def exchange_command(
     with_parent: bool,
 ) -> None:
     """Run the simulated Alpaca. When it is ready it prints one line of JSON with its addresses."""
-    from trader.exchange.events import MatchingRules
+    from trader.exchange.engine.events import MatchingRules
     from trader.exchange.run import ExchangeError, ExchangeOptions, serve  # heavy: not for --help
 
     try:

@@ -18,11 +18,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from trader.core.types import Symbol, Timeframe
-from trader.exchange.events import MatchingRules
-from trader.exchange.faults import FaultError, Faults
-from trader.exchange.grid import off_grid
-from trader.exchange.ledger import LedgerError
-from trader.exchange.market import Market, MarketError, MarketOptions, open_market
+from trader.exchange.api.faults import FaultError, Faults
+from trader.exchange.engine.events import MatchingRules
+from trader.exchange.ledger.sqlite import LedgerError
+from trader.exchange.market.grid import off_grid
+from trader.exchange.market.market import Market, MarketError, MarketOptions, open_market
 from trader.exchange.venue import Venue
 
 REQUESTS_PER_MINUTE = 200
@@ -147,7 +147,7 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
     import uvicorn
     import uvloop
 
-    from trader.exchange.server import Exchange, Keys, Protocol, application
+    from trader.exchange.api.server import Exchange, Keys, Protocol, application
 
     class _Server(uvicorn.Server):
         """Ends on our signals alone: uvicorn's own handler would raise the signal again after the orderly end."""

@@ -18,9 +18,11 @@ from typing import Any
 from trader.core.fees import schedule_for
 from trader.core.types import ZERO, AssetClass, OrderSide, OrderType, Quote, Symbol, TimeInForce
 from trader.core.values import quick
-from trader.exchange.answers import VenueRefusal, no_position, refused
-from trader.exchange.engine import AccountFigures, account_figures, apply, open_books
-from trader.exchange.events import (
+from trader.exchange.api.parse import NewOrder, Patch
+from trader.exchange.api.wire import DEFAULT_CONFIGURATION, NAMESPACE, asset_id
+from trader.exchange.engine.answers import VenueRefusal, no_position, refused
+from trader.exchange.engine.engine import AccountFigures, account_figures, apply, open_books
+from trader.exchange.engine.events import (
     Books,
     Cancel,
     Event,
@@ -34,12 +36,10 @@ from trader.exchange.events import (
     Submit,
     Tape,
 )
-from trader.exchange.ids import derived_id
-from trader.exchange.ledger import Ledger
-from trader.exchange.market import Market
-from trader.exchange.parse import NewOrder, Patch
-from trader.exchange.replay import dated, told_at
-from trader.exchange.wire import DEFAULT_CONFIGURATION, NAMESPACE, asset_id
+from trader.exchange.engine.ids import derived_id
+from trader.exchange.ledger.sqlite import Ledger
+from trader.exchange.market.market import Market
+from trader.exchange.market.replay import dated, told_at
 
 STEPS_AT_ONCE = 512
 _MONTH = timedelta(days=30)

@@ -1,0 +1,1 @@
+"""What trades at the simulated venue: replayed or generated bars, quotes, sessions and assets."""

@@ -1,0 +1,1 @@
+"""The live cycle in process, over stored bars: runs, their results and figures."""

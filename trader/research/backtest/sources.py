@@ -1,0 +1,117 @@
+"""Where the bars and the forecasts of a backtest come from: given files, the store, a backend here or in its worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from forecasters.base import Forecaster, ForecastError
+from forecasters.registry import build
+from settings.load import Loaded
+from settings.schema import Settings
+from trader.backend import backend_options, check_backend, open_backend
+from trader.core.types import Symbol, Timeframe
+from trader.errors import ConfigurationError
+from trader.research.backtest.backtest import AHEAD
+from trader.research.backtest.simulate import market_options, opened
+from trader.research.data.store import FOLDER, BarStore
+from trader.simulation import replayed, with_trading
+
+IN_PROCESS = ("baseline",)  # light, without torch, and the same whatever is in the batch
+AHEAD_OF_MODELS = 32  # bars in a batch of a large model
+BATCH_DEADLINE_S = 3600.0
+
+
+def settled(loaded: Loaded, *, generated: bool) -> Settings:
+    """The settings of a run: its bars found, its symbols and timeframe those of the bars where none were chosen.
+
+    Raises ConfigurationError where there are no bars.
+    """
+    settings = with_trading(replayed(loaded), trading_mode="sim")
+    if not settings.sim.bars and not generated:
+        return _stored(settings)
+    if settings.sim.bars and loaded.origins["TIMEFRAME"] == "default":
+        settings = with_trading(settings, timeframe=str(opened(market_options(settings)).timeframe))
+    return settings
+
+
+def _stored(settings: Settings) -> Settings:
+    timeframe = Timeframe.parse(settings.trading.timeframe)
+    store = BarStore(settings.store.state_dir / FOLDER)
+    paths = {name: store.path(Symbol(name), timeframe) for name in settings.trading.symbols}
+    missing = [name for name, path in paths.items() if path is None]
+    if missing:
+        raise ConfigurationError(
+            f"no {timeframe} bars of {', '.join(missing)} are stored in {store.root}: give --data {missing[0]}=FILE, "
+            f"import them with `trader data import FILE --symbol {missing[0]}`, or try --generated"
+        )
+    files = tuple(f"{name}={path}" for name, path in paths.items())
+    return settings.model_copy(update={"sim": settings.sim.model_copy(update={"bars": files})})
+
+
+def finer_in_store(settings: Settings) -> dict[Symbol, Path]:
+    """The finest stored bars of each symbol of which bars of the traded length can be made.
+
+    Raises ConfigurationError where no symbol has any.
+    """
+    length = Timeframe.parse(settings.trading.timeframe).duration
+    store = BarStore(settings.store.state_dir / FOLDER)
+    found: dict[Symbol, Path] = {}
+    for entry in sorted(store.entries(), key=lambda each: each.timeframe.duration, reverse=True):
+        duration = entry.timeframe.duration
+        if entry.symbol.text in settings.trading.symbols and duration < length and not length % duration:
+            found[entry.symbol] = entry.path
+    if not found:
+        raise ConfigurationError(
+            f"--finer store: {store.root} has no bars finer than {settings.trading.timeframe} of these symbols: "
+            "import some, or give --finer SYMBOL=FILE"
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where forecasts come from.
+
+    ahead    for how many bars it is best asked at once
+    another  makes one of the same kind in another process; None where a second one would be too much
+    """
+
+    forecaster: Forecaster
+    ahead: int
+    another: Callable[[], Forecaster] | None = None
+
+
+def open_forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Source:
+    """Closed with `stack`. Raises ConfigurationError.
+
+    A model runs in its worker, and its forecasts are kept in the store for the next run; the baseline runs here: to
+    make its forecasts anew takes no longer than to read them.
+    """
+    name, options = settings.trading.backend, backend_options(settings)
+    check_backend(settings)
+    if name in IN_PROCESS:
+        make = partial(build, name, options)
+        forecaster = make()
+        stack.callback(forecaster.close)
+        return Source(forecaster=forecaster, ahead=AHEAD, another=make if (os.cpu_count() or 1) > 1 else None)
+    return Source(forecaster=_kept(settings, stack, say), ahead=AHEAD_OF_MODELS)
+
+
+def _kept(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Forecaster:
+    from trader.research.forecasts.key import key_of
+    from trader.research.forecasts.store import StoredForecaster, forecasts_of
+
+    name = settings.trading.backend
+    try:
+        shelf = forecasts_of(settings).shelf(key_of(name, backend_options(settings)))
+    except ForecastError as error:
+        raise ConfigurationError(f"{name}: {error}") from error
+    worker = open_backend(with_trading(settings, forecast_deadline_s=BATCH_DEADLINE_S), say)
+    stored = StoredForecaster(worker, shelf)
+    stack.callback(stored.close)
+    return stored

@@ -1,0 +1,87 @@
+"""The arms' networks given the same past, and what they say of the next steps held against each other.
+
+Forecasts hide a little: a path that took another turn is no longer comparable, and quantiles of a few samples are
+coarse. What the networks say before anything is drawn hides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from forecasters.base import ForecastError
+from forecasters.compiled.forced import Apart, Forced, apart
+from forecasters.types import TAG, Context
+from trader.research.compare.rivals import Rival
+
+MOST_QUESTIONS = 12  # of a run, evenly spread: the figures are of the largest difference, and each costs a pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teaching:
+    """What came of it.
+
+    contexts  both were asked for
+    outputs   how far each kind is apart, by what it is; empty where the model has none
+    allowed   the most that is the same
+    unlike    why they are not the same, one line; "" where they are
+    failure   why nothing could be compared though there is something, one line
+    """
+
+    contexts: int
+    outputs: Mapping[str, Apart]
+    allowed: float
+    unlike: str = ""
+    failure: str = ""
+
+    @property
+    def summary(self) -> str:
+        """One line: the worst figure, or that there is none."""
+        if self.failure or not self.outputs:
+            return self.failure or "no logits, nor any other raw outputs"
+        worst = max(self.outputs, key=lambda name: self.outputs[name].worst)
+        return f"{self.outputs[worst].worst:.1e} ({worst})"
+
+
+def taught(reference: Rival, candidate: Rival, asked: Sequence[Sequence[Context]], allowed: float) -> Teaching:
+    """Both asked for their raw outputs in some of the questions, each in its own process."""
+    contexts = _tagged(asked)
+    found: list[Forced] = []
+    for rival in (reference, candidate):
+        try:
+            found.append(rival.teacher_forced(contexts) if contexts else {})
+        except ForecastError as error:
+            return _none(allowed, f"{rival.name} shows no raw outputs: {error.reason}")
+    wanted, given = found
+    if wanted.keys() != given.keys():
+        lacking = candidate if wanted.keys() - given.keys() else reference
+        return _none(allowed, f"{lacking.name} shows no raw outputs of {len(wanted.keys() ^ given.keys())} contexts")
+    try:
+        outputs = apart([given[symbol] for symbol in wanted], list(wanted.values()))
+    except ForecastError as error:
+        return _none(allowed, f"the raw outputs are of different networks: {error.reason}")
+    off = [f"{name} by {each.worst:.2g}" for name, each in outputs.items() if not each.worst <= allowed]
+    unlike = f"given the same past, the networks differ in {', '.join(off)}; {allowed:g} is allowed" if off else ""
+    return Teaching(contexts=len(wanted), outputs=MappingProxyType(outputs), allowed=allowed, unlike=unlike)
+
+
+def _none(allowed: float, failure: str) -> Teaching:
+    return Teaching(contexts=0, outputs=MappingProxyType({}), allowed=allowed, failure=failure)
+
+
+def _tagged(asked: Sequence[Sequence[Context]]) -> list[Context]:
+    """Each context under a name of its own, of so many questions at most, first and last among them."""
+    count = len(asked)
+    chosen = sorted({round(place * (count - 1) / max(MOST_QUESTIONS - 1, 1)) for place in range(MOST_QUESTIONS)})
+    return [
+        Context(
+            symbol=f"{context.series}{TAG}{number}",
+            times=context.times,
+            values=context.values,
+            future_times=context.future_times,
+        )
+        for number in chosen
+        if number < count
+        for context in asked[number]
+    ]

@@ -1,0 +1,1 @@
+"""Forecasters at the same origins: scores, tests, and the page that shows them."""

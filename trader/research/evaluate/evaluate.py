@@ -1,0 +1,243 @@
+"""Backends against the bars that came: the same origins for all of them, beside a random walk.
+
+An arm that can't run here, or fails, is listed with its reason; the others go on. Nothing is fitted here: an origin's
+context ends where its forecast begins, and what came after it is only looked at to score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+from forecasters.base import Forecaster, ForecastError
+from forecasters.types import Context
+from settings.load import Loaded
+from trader.core.market import Bars
+from trader.core.types import Symbol
+from trader.errors import ConfigurationError
+from trader.research.data.windows import Calendar, Window, context_at, rolling_origins
+from trader.research.evaluate.measure import (
+    Figures,
+    Read,
+    Truth,
+    difference,
+    figures_of,
+    pooled_difference,
+    read,
+    truth_of,
+)
+from trader.research.evaluate.random_walk import NAME as RANDOM_WALK
+from trader.research.evaluate.random_walk import RandomWalk
+from trader.research.evaluate.scores import Difference
+from trader.research.forecasts.arms import Arm, Timing, open_arm, reason_of, timed
+from trader.research.forecasts.store import ForecastStore, Kept
+from trader.research.forecasts.sweep import BATCH, Answered, Progress, sweep
+
+BASELINE = "baseline"
+HELD_OUT = 0.25  # of each series, at its end, where no span is given
+_FEWEST_ANSWERED = 0.5  # an arm with forecasts at fewer of the origins would shrink the comparison of the others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to evaluate. `backends` by the names that FORECASTER takes; the random walk is always there."""
+
+    backends: tuple[str, ...]
+    window: Window
+    origins: int = 200
+    batch: int = BATCH
+    timing: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ArmResult:
+    """`problem` says why there is nothing of it; `answers` are by symbol and origin.
+
+    about    its key, as plain values
+    absent   reason -> at how many origins it had no forecast
+    """
+
+    name: str
+    problem: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    answers: Mapping[Symbol, Mapping[int, Read]] = field(default_factory=dict)
+    absent: Mapping[str, int] = field(default_factory=dict)
+    timing: Timing | None = None
+    computed: int = 0
+    stored: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Against:
+    """One arm's score of the close less another's. `symbol` None: over all of them."""
+
+    arm: str
+    other: str
+    symbol: Symbol | None
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    plan: Plan
+    truths: Mapping[Symbol, Truth]
+    arms: tuple[ArmResult, ...]
+    figures: tuple[Figures, ...]
+    against: tuple[Against, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """None of the backends that were asked for could be evaluated."""
+        return not any(each.arm != RANDOM_WALK for each in self.figures)
+
+
+Say = Callable[[str], None]
+
+
+def held_out(bars: Bars, window: Window, count: int) -> list[int]:
+    """Origins evenly over the last quarter of the series, each with its whole context, which may begin earlier."""
+    first = max(window.context, round(len(bars) * (1 - HELD_OUT)))
+    begin = first - window.context
+    tail = Bars(symbol=bars.symbol, timeframe=bars.timeframe, times=bars.times[begin:], values=bars.values[begin:])
+    return [origin + begin for origin in rolling_origins(tail, window, count)]
+
+
+def evaluate(
+    plan: Plan,
+    series: Sequence[Bars],
+    load: Callable[[str], Loaded],
+    store: ForecastStore,
+    *,
+    origins: Mapping[Symbol, Sequence[int]] | None = None,
+    say: Say = lambda line: None,
+    listener: Callable[[str, Progress], None] | None = None,
+) -> Evaluation:
+    """All arms at the same origins. Raises ConfigurationError where the series are too short for any.
+
+    origins   by symbol; None: `held_out`
+    load      the settings with a backend as FORECASTER
+    listener  told of each batch, with the arm's name
+    """
+    chosen = origins or {bars.symbol: held_out(bars, plan.window, plan.origins) for bars in series}
+    truths = {bars.symbol: truth_of(bars, chosen[bars.symbol], plan.window) for bars in series}
+    if not any(truth.origins for truth in truths.values()):
+        needed = plan.window.context + plan.window.horizon
+        raise ConfigurationError(f"no series has {needed} bars in a row (CONTEXT and HORIZON): give longer ones")
+    arms = [_random_walk(plan, truths)]
+    for name in dict.fromkeys(plan.backends):
+        tell = None if listener is None else partial(listener, name)
+        arms.append(_backend(name, plan, truths, load, store, say, tell))
+    figures = tuple(_figures(arms, truths))
+    return Evaluation(
+        plan=plan, truths=truths, arms=tuple(arms), figures=figures, against=tuple(_against(figures, truths))
+    )
+
+
+# ---- the arms' answers ----
+
+
+def _random_walk(plan: Plan, truths: Mapping[Symbol, Truth]) -> ArmResult:
+    forecaster, calendar = RandomWalk(), Calendar()
+    answered = (
+        _asked(forecaster, truth, origin, context_at(truth.bars, origin, plan.window, calendar))
+        for truth in truths.values()
+        for origin in truth.origins
+    )
+    return _collected(RANDOM_WALK, truths, answered)
+
+
+def _asked(forecaster: Forecaster, truth: Truth, origin: int, context: Context) -> Answered:
+    found = forecaster.forecast([context]).get(context.symbol)
+    kept = Kept(forecast=found, reason="" if found else "too few bars")
+    return Answered(symbol=truth.bars.symbol, origin=origin, context=context, kept=kept)
+
+
+def _backend(
+    name: str,
+    plan: Plan,
+    truths: Mapping[Symbol, Truth],
+    load: Callable[[str], Loaded],
+    store: ForecastStore,
+    say: Say,
+    listener: Callable[[Progress], None] | None,
+) -> ArmResult:
+    try:
+        with open_arm(name, load, store, say) as arm:
+            series = [truth.bars for truth in truths.values()]
+            origins = {symbol: truth.origins for symbol, truth in truths.items()}
+            answered = sweep(arm.forecaster, series, origins, plan.window, batch=plan.batch, listener=listener)
+            with closing(answered):
+                collected = _collected(name, truths, answered)
+            timing = _timing(arm, plan, truths) if plan.timing else None
+            return ArmResult(
+                name=name,
+                about=asdict(arm.key),
+                answers=collected.answers,
+                absent=collected.absent,
+                timing=timing,
+                computed=arm.forecaster.computed,
+                stored=arm.forecaster.hits,
+            )
+    except ForecastError as error:
+        return ArmResult(name=name, problem=reason_of(error))
+    except ConfigurationError as error:
+        return ArmResult(name=name, problem=str(error))
+
+
+def _collected(name: str, truths: Mapping[Symbol, Truth], answered: Iterator[Answered]) -> ArmResult:
+    answers: dict[Symbol, dict[int, Read]] = {symbol: {} for symbol in truths}
+    absent: dict[str, int] = {}
+    for each in answered:
+        truth = truths[each.symbol]
+        forecast, reason = each.kept.forecast, each.kept.reason
+        found = None
+        if forecast is not None:
+            found = read(forecast, truth.actual[truth.origins.index(each.origin)])
+            reason = f"its levels end at {forecast.levels[0]:g} and {forecast.levels[-1]:g}: 0.1 and 0.9 are needed"
+        if found is None:
+            absent[reason] = absent.get(reason, 0) + 1
+        else:
+            answers[each.symbol][each.origin] = found
+    return ArmResult(name=name, answers=answers, absent=absent)
+
+
+def _timing(arm: Arm, plan: Plan, truths: Mapping[Symbol, Truth]) -> Timing:
+    calendar = Calendar()
+    truth = max(truths.values(), key=lambda each: len(each.origins))
+    newest = truth.origins[-plan.batch :]
+    return timed(arm, [context_at(truth.bars, origin, plan.window, calendar) for origin in newest])
+
+
+# ---- the figures ----
+
+
+def _figures(arms: Sequence[ArmResult], truths: Mapping[Symbol, Truth]) -> Iterator[Figures]:
+    for symbol, truth in truths.items():
+        enough = max(1, round(len(truth.origins) * _FEWEST_ANSWERED))
+        able = [arm for arm in arms if len(arm.answers.get(symbol, {})) >= enough]
+        common = [origin for origin in truth.origins if all(origin in arm.answers[symbol] for arm in able)]
+        for arm in able if common else []:
+            yield figures_of(arm.name, truth, arm.answers[symbol], common)
+
+
+def _against(figures: Sequence[Figures], truths: Mapping[Symbol, Truth]) -> Iterator[Against]:
+    by_place = {(each.arm, each.symbol): each for each in figures}
+    names = list(dict.fromkeys(each.arm for each in figures))
+    others = [other for other in (BASELINE, RANDOM_WALK) if other in names]
+    for arm in names:
+        for other in others:
+            if arm in (other, RANDOM_WALK):
+                continue
+            both = [symbol for symbol in truths if (arm, symbol) in by_place and (other, symbol) in by_place]
+            for symbol in both:
+                ours, theirs = by_place[arm, symbol], by_place[other, symbol]
+                found = difference(ours, theirs, truths[symbol].overlap)
+                yield Against(arm=arm, other=other, symbol=symbol, difference=found)
+            if len(both) > 1:
+                ours_all, theirs_all = ([by_place[name, symbol] for symbol in both] for name in (arm, other))
+                overlap = max(truths[symbol].overlap for symbol in both)
+                found = pooled_difference(ours_all, theirs_all, overlap)
+                yield Against(arm=arm, other=other, symbol=None, difference=found)

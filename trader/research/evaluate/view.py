@@ -1,0 +1,199 @@
+"""An evaluation as tables for a terminal and as plain values for JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from trader.core.market import to_datetime
+from trader.research.evaluate.evaluate import Against, ArmResult, Evaluation
+from trader.research.evaluate.measure import RULER, Figures, Truth
+from trader.research.evaluate.random_walk import NAME as RANDOM_WALK
+from trader.research.evaluate.scores import Difference, Share
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_PIPED = 160
+NOTE = (
+    "MASE and CRPS are in units of the context's mean absolute change from bar to bar; CRPS is twice the mean pinball "
+    "loss at 10% to 90%. Less is better. Skill is the share of the random walk's CRPS that is saved."
+)
+
+
+def print_tables(found: Evaluation) -> None:
+    """On standard output."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPED)  # a file has no edge to wrap at
+    for table in (_score_table(found), _against_table(found), _cost_table(found)):
+        if table.row_count:
+            console.print(table)
+    for arm in found.arms:
+        if arm.problem:
+            console.print(f"[red]{arm.name}[/] was left out: {arm.problem}", highlight=False)
+        for reason, count in arm.absent.items():
+            console.print(f"{arm.name} had no forecast at {count} origins: {reason}", highlight=False)
+    for symbol, truth in found.truths.items():
+        console.print(f"{symbol}: {span_of(truth)}", highlight=False)
+    console.print(f"[dim]{NOTE}[/]", highlight=False)
+
+
+def span_of(truth: Truth) -> str:
+    if not truth.origins:
+        return f"no origins; {truth.skipped} skipped for missing bars"
+    first, last = (to_datetime(truth.asof[n]) for n in (0, -1))
+    skipped = f"; {truth.skipped} skipped for missing bars" if truth.skipped else ""
+    return f"{len(truth.origins)} origins from {first:%Y-%m-%d %H:%M}Z to {last:%Y-%m-%d %H:%M}Z{skipped}"
+
+
+def skill(found: Evaluation, each: Figures) -> float | None:
+    """The share of the random walk's score of the close that is saved."""
+    walk = next((o for o in found.figures if o.arm == RANDOM_WALK and o.symbol == each.symbol), None)
+    return None if walk is None or each is walk else 1 - each.score["close"] / walk.score["close"]
+
+
+def share_text(share: Share) -> str:
+    if share.value is None or share.interval is None:
+        return "-"
+    return f"{share.value:.1%} [{share.interval.low:.0%}, {share.interval.high:.0%}]"
+
+
+def difference_text(difference: Difference) -> str:
+    low, high = difference.interval.low, difference.interval.high
+    p = "-" if difference.p_value is None else f"{difference.p_value:.3f}"
+    return f"{difference.mean:+.4f} [{low:+.4f}, {high:+.4f}], p {p}"
+
+
+def _score_table(found: Evaluation) -> Table:
+    from rich.table import Table
+
+    table = Table(title="Scores", title_justify="left")
+    for name in ("symbol", "backend"):
+        table.add_column(name)
+    columns = ("n", "MAE close", "MASE c / h / l", "CRPS", "of paths", "skill", "80% covers", "direction")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for each in found.figures:
+        saved = skill(found, each)
+        table.add_row(
+            str(each.symbol), each.arm, str(each.count), f"{each.mae['close']:.6g}",
+            " / ".join(f"{each.mase[name]:.2f}" for name in ("close", "high", "low")),
+            f"{each.score['close']:.4f}", "-" if each.path_score is None else f"{each.path_score:.4f}",
+            "-" if saved is None else f"{saved:+.1%}", share_text(each.coverage["close"]), share_text(each.hits),
+        )  # fmt: skip
+    return table
+
+
+def _against_table(found: Evaluation) -> Table:
+    from rich.table import Table
+
+    table = Table(title="Difference of the CRPS, 95% interval", title_justify="left")
+    for name in ("backend", "against", "symbol", "difference", "verdict"):
+        table.add_column(name)
+    for each in found.against:
+        symbol = "all" if each.symbol is None else str(each.symbol)
+        table.add_row(each.arm, each.other, symbol, difference_text(each.difference), each.difference.verdict)
+    return table
+
+
+def _cost_table(found: Evaluation) -> Table:
+    from rich.table import Table
+
+    table = Table(title="Cost", title_justify="left")
+    table.add_column("backend")
+    for name in ("latency", "99%", "windows/s", "warm-up", "peak memory", "GPU memory", "computed", "stored"):
+        table.add_column(name, justify="right")
+    for arm in found.arms:
+        if arm.about:
+            table.add_row(arm.name, *cost_cells(arm))
+    return table
+
+
+def cost_cells(arm: ArmResult) -> list[str]:
+    """Latency, 99%, windows a second, warm-up, memory, GPU memory, computed, stored."""
+    timing = arm.timing
+    counts = [str(arm.computed), str(arm.stored)]
+    if timing is None:
+        return ["-"] * 6 + counts
+    memory = ["-" if mb is None else f"{mb:.0f} MB" for mb in (timing.memory_mb, timing.gpu_memory_mb)]
+    times = [f"{1e3 * timing.latency_s:.1f} ms", f"{1e3 * timing.latency_p99_s:.1f} ms"]
+    return [*times, f"{timing.windows_per_s:.1f}", f"{timing.warm_up_s:.1f} s", *memory, *counts]
+
+
+# ---- JSON ----
+
+
+def as_plain(found: Evaluation) -> dict[str, Any]:
+    return {
+        "context": found.plan.window.context,
+        "horizon": found.plan.window.horizon,
+        "levels": RULER.tolist(),
+        "symbols": [_truth_plain(truth) for truth in found.truths.values()],
+        "arms": [_arm_plain(arm) for arm in found.arms],
+        "scores": [_figures_plain(found, each) for each in found.figures],
+        "differences": [_against_plain(each) for each in found.against],
+    }
+
+
+def _truth_plain(truth: Truth) -> dict[str, Any]:
+    ends = [to_datetime(truth.asof[n]).isoformat() if truth.origins else None for n in (0, -1)]
+    return {
+        "symbol": str(truth.bars.symbol),
+        "timeframe": str(truth.bars.timeframe),
+        "origins": len(truth.origins),
+        "first": ends[0],
+        "last": ends[1],
+        "skipped": truth.skipped,
+    }
+
+
+def _arm_plain(arm: ArmResult) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "problem": arm.problem or None,
+        "key": dict(arm.about),
+        "absent": dict(arm.absent),
+        "timing": None if arm.timing is None else asdict(arm.timing),
+        "computed": arm.computed,
+        "stored": arm.stored,
+    }
+
+
+def _figures_plain(found: Evaluation, each: Figures) -> dict[str, Any]:
+    return {
+        "symbol": str(each.symbol),
+        "arm": each.arm,
+        "origins": each.count,
+        "mae": dict(each.mae),
+        "mase": dict(each.mase),
+        "crps": dict(each.score),
+        "crps_of_paths": each.path_score,
+        "skill": skill(found, each),
+        "coverage_80": {name: _share_plain(share) for name, share in each.coverage.items()},
+        "pit": each.pit.tolist(),
+        "reliability": each.below.tolist(),
+        "direction": _share_plain(each.hits),
+    }
+
+
+def _share_plain(share: Share) -> dict[str, Any]:
+    interval = None if share.interval is None else [share.interval.low, share.interval.high]
+    return {"value": share.value, "hits": share.hits, "count": share.count, "interval": interval}
+
+
+def _against_plain(each: Against) -> dict[str, Any]:
+    difference = each.difference
+    return {
+        "arm": each.arm,
+        "against": each.other,
+        "symbol": None if each.symbol is None else str(each.symbol),
+        "mean": difference.mean,
+        "count": difference.count,
+        "interval": [difference.interval.low, difference.interval.high],
+        "statistic": difference.statistic,
+        "p_value": difference.p_value,
+        "verdict": difference.verdict,
+    }

@@ -1,0 +1,160 @@
+"""A backend in a comparison: as the daemon builds it, in a worker of its own, behind its stored forecasts."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from forecasters.base import ForecastError
+from forecasters.registry import resolve
+from forecasters.types import TAG, Context
+from forecasters.worker.client import Worker, WorkerSettings
+from settings.load import Loaded
+from trader.backend import backend_options
+from trader.research.forecasts.key import ForecastKey, key_of
+from trader.research.forecasts.store import ForecastStore, StoredForecaster
+
+LONGEST_BATCH_S = 24 * 3600.0  # research waits: a live cycle would not
+_SINGLES = 20  # forecasts of one symbol, as a cycle asks for them
+_TIMING_S = 60.0  # no more than about this for the singles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Latency of one symbol's forecast (seconds, median and 99th percentile), and windows a second in a batch.
+
+    memory_mb      the worker's peak resident size, with its model loaded
+    gpu_memory_mb  what its process holds on the GPU; None where there is none
+    """
+
+    latency_s: float
+    latency_p99_s: float
+    singles: int
+    windows_per_s: float
+    batch: int
+    warm_up_s: float
+    memory_mb: float | None
+    gpu_memory_mb: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """`name` as it was asked for: kronos and kronos-compiled are two arms of one backend."""
+
+    name: str
+    key: ForecastKey
+    worker: Worker
+    forecaster: StoredForecaster
+
+
+@contextmanager
+def open_arm(
+    name: str,
+    load: Callable[[str], Loaded],
+    store: ForecastStore,
+    say: Callable[[str], None],
+    *,
+    options: Mapping[str, object] | None = None,
+) -> Iterator[Arm]:
+    """Ready to be asked; its worker starts with the first forecast that is not stored. Raises ForecastError.
+
+    load     the settings with this forecaster, as the daemon would read them
+    options  on top of the settings' own
+    """
+    settings = load(name).settings
+    chosen = {**backend_options(settings), **(options or {})}
+    chosen = {**chosen, **resolve(name).fixed}
+    key = key_of(name, chosen)
+    worker = Worker(
+        WorkerSettings(
+            backend=name,
+            options=chosen,
+            deadline_s=LONGEST_BATCH_S,
+            memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
+        ),
+        on_log=say,
+        on_progress=lambda progress: say(progress.text),
+    )
+    forecaster = StoredForecaster(worker, store.shelf(key))
+    try:
+        yield Arm(name=name, key=key, worker=worker, forecaster=forecaster)
+    finally:
+        forecaster.close()
+
+
+def timed(arm: Arm, contexts: Sequence[Context]) -> Timing:
+    """On these contexts, past the store: what is stored costs nothing and says nothing. Raises ForecastError."""
+    started = time.perf_counter()
+    arm.worker.warm_up()
+    # it is ready already where it had to forecast before
+    warm_up_s = arm.forecaster.warm_up_s or time.perf_counter() - started
+    arm.worker.forecast(contexts[:1])
+    singles = _single_latencies(arm.worker, contexts)
+    batch = [_tagged(context, n) for n, context in enumerate(contexts)]
+    started = time.perf_counter()
+    arm.worker.forecast(batch)
+    took = time.perf_counter() - started
+    pid = arm.worker.ping(timeout_s=10.0).pid
+    return Timing(
+        latency_s=float(np.median(singles)),
+        latency_p99_s=float(np.quantile(singles, 0.99)),
+        singles=len(singles),
+        windows_per_s=len(batch) / took,
+        batch=len(batch),
+        warm_up_s=warm_up_s,
+        memory_mb=peak_memory_mb(pid),
+        gpu_memory_mb=_gpu_memory_mb(pid),
+    )
+
+
+def _single_latencies(worker: Worker, contexts: Sequence[Context]) -> list[float]:
+    found: list[float] = []
+    until = time.perf_counter() + _TIMING_S
+    for context in contexts[:_SINGLES]:
+        started = time.perf_counter()
+        worker.forecast([context])
+        found.append(time.perf_counter() - started)
+        if time.perf_counter() > until:
+            break
+    return found
+
+
+def _tagged(context: Context, number: int) -> Context:
+    return Context(
+        symbol=f"{context.series}{TAG}{number}",
+        times=context.times,
+        values=context.values,
+        future_times=context.future_times,
+    )
+
+
+def peak_memory_mb(pid: int) -> float | None:
+    """As the kernel keeps it; None where the process has gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
+    return None if peak is None else int(peak) / 1024
+
+
+def _gpu_memory_mb(pid: int) -> float | None:
+    """The driver's figure: the caching allocator gives nothing back, so that it is near the peak."""
+    command = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    rows = (line.split(",") for line in done.stdout.splitlines() if line.count(",") == 1)
+    return next((float(used) for process, used in rows if process.strip() == str(pid) and used.strip().isdigit()), None)
+
+
+def reason_of(error: ForecastError) -> str:
+    """One line."""
+    return error.reason.splitlines()[0] if error.reason else type(error).__name__

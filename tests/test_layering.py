@@ -18,36 +18,36 @@ OURS = ("trader", "forecasters", "settings")
 # A part of the program: the modules that belong to it, and what of ours they may import besides each other.
 # The first match counts, so the narrow names come first.
 SHELL = [
-    "trader.cycle",
-    "trader.awaiting",
-    "trader.manage",
-    "trader.schedule",
-    "trader.desk",
-    "trader.known",
-    "trader.day",
-    "trader.memory",
-    "trader.restating",
-    "trader.stock_sessions",
-    "trader.vanished",
-    "trader.board",
-    "trader.failpoints",
+    "trader.trading.cycle",
+    "trader.trading.late_bars",
+    "trader.trading.positions",
+    "trader.daemon.schedule",
+    "trader.trading.desk",
+    "trader.trading.journal_cache",
+    "trader.trading.day",
+    "trader.trading.memory",
+    "trader.trading.split_handling",
+    "trader.trading.sessions",
+    "trader.trading.vanished_positions",
+    "trader.trading.status",
+    "trader.trading.failpoints",
 ]
-TOP = ["trader.cli", "trader.app", "trader.terminal.runner", "trader.__main__"]
+TOP = ["trader.cli", "trader.daemon.app", "trader.terminal.runner", "trader.__main__"]
 PARTS: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
     ("core", ["trader.core"], ["forecasters.types"]),
     ("errors", ["trader.errors"], []),
-    ("ports", ["trader.ports"], ["trader.core", "trader.errors", "forecasters.types"]),
+    ("ports", ["trader.trading.ports"], ["trader.core", "trader.errors", "forecasters.types"]),
     ("strategies", ["trader.strategies"], ["trader.core", "forecasters.types"]),
     (
         "adapters",
         ["trader.adapters"],
-        ["trader.ports", "trader.core", "trader.errors", "settings", "forecasters.types"],
+        ["trader.trading.ports", "trader.core", "trader.errors", "settings", "forecasters.types"],
     ),
     ("exchange", ["trader.exchange"], ["trader.core", "settings"]),
     (
         "shell",
         SHELL,
-        ["trader.ports", "trader.core", "trader.errors", "forecasters.types", "forecasters.base"],
+        ["trader.trading.ports", "trader.core", "trader.errors", "forecasters.types", "forecasters.base"],
     ),
     ("research, web", ["trader.research", "trader.web"], ["trader", "forecasters", "settings"]),
     ("cli, app", TOP, ["trader", "forecasters", "settings"]),
@@ -109,7 +109,7 @@ def imports(module: str) -> Iterator[Import]:
         elif isinstance(node, ast.ImportFrom):
             base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
             whole = [f"{base}.{alias.name}" for alias in node.names]
-            names = [name if name in MODULES else base for name in whole]  # `from trader import desk` is trader.desk
+            names = [name if name in MODULES else base for name in whole]
         else:
             continue
         for name in names:

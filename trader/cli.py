@@ -269,7 +269,7 @@ def backends_warm_up(mode: str | None, forecaster: str | None) -> int:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def make_checkpoint(family: str, size: str, seed: int, folder: Path) -> None:
     """Write a checkpoint with seeded weights into FOLDER: of the right shape, and trained on nothing."""
-    from trader.backend import seeded_checkpoint
+    from trader.daemon.forecaster import seeded_checkpoint
 
     click.echo(f"seeded {family} {size} in {seeded_checkpoint(family, size, folder, seed)}: it knows nothing")
 

@@ -12,8 +12,8 @@ from tests.exchange_server.running import running
 from trader.adapters.alpaca.broker import AlpacaBroker
 from trader.adapters.alpaca.clients import AlpacaEndpoints, build_clients
 from trader.adapters.clock import RealClock
+from trader.daemon.account import check_account
 from trader.errors import ConfigurationError
-from trader.hands import check_account
 
 
 def live(folder: Path, account: str) -> Settings:

@@ -24,7 +24,7 @@ from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, _des
 from trader.adapters.clock import RealClock
 from trader.core.types import OrderClass
 from trader.errors import CredentialsRefused, Transient, VenueUnreachable
-from trader.ports import Accepted, Refused, Undetermined
+from trader.trading.ports import Accepted, Refused, Undetermined
 
 INTENT = samples.intent("c")
 SECRET = "very-secret-key"

@@ -15,7 +15,7 @@ from tests.adapters.samples import BTC, NOW
 from trader.adapters.journal import Journal
 from trader.core.orders import IntentState
 from trader.core.types import Purpose
-from trader.known import LIVE, Known
+from trader.trading.journal_cache import LIVE, Known
 
 
 @pytest.fixture

@@ -153,9 +153,9 @@ class Remembering:
 
 def run_one(case: Case, way: Way, folder: Path, forecaster: Remembering) -> dict[str, Any]:
     from settings.load import load
+    from trader.daemon.simulation import replayed
     from trader.research.backtest.backtest import Request, run_backtest
     from trader.research.backtest.walkforward import with_params
-    from trader.simulation import replayed
     from trader.strategies import names
 
     flags = {

@@ -28,7 +28,7 @@ from trader.core.types import (
     TimeInForce,
 )
 from trader.errors import CredentialsRefused
-from trader.ports import Accepted, Broker, Clock, MarketData, Refused, Undetermined
+from trader.trading.ports import Accepted, Broker, Clock, MarketData, Refused, Undetermined
 
 BTC, AAPL, NOTHING = Symbol("BTC/USD"), Symbol("AAPL"), Symbol("ZZZZZ/USD")
 BAR = Timeframe.parse("15Min")

@@ -15,9 +15,9 @@ from trader.commands.audit import CENT, audit
 from trader.core.ids import parse_client_order_id
 from trader.core.plan import plan
 from trader.core.types import Execution, Purpose
+from trader.daemon.parameters import decider
 from trader.exchange.engine.events import SimOrder
 from trader.exchange.ledger.queries import LedgerReader, OrderQuery
-from trader.rules import decider
 
 ALL = 10**9
 

@@ -21,7 +21,6 @@ from rich.console import Console
 from forecasters.types import Forecast
 from settings.load import load
 from tests.e2e.running import COMMAND, environment
-from trader.board import Board
 from trader.core.decision import Levels
 from trader.core.types import (
     Account,
@@ -40,6 +39,7 @@ from trader.terminal.farewell import farewell
 from trader.terminal.progress import Progress
 from trader.terminal.view import render
 from trader.terminal.view_parts import chart, news_lines, sparkline
+from trader.trading.status import Board
 
 NOW = datetime(2024, 3, 1, 12, 0, 5, tzinfo=UTC)
 BTC, ETH, SPY = Symbol("BTC/USD"), Symbol("ETH/USD"), Symbol("SPY")

@@ -10,8 +10,8 @@ from pathlib import Path
 from forecasters import registry
 from settings.load import load
 from trader.core.decision import DecisionInputs, Plan
-from trader.cycle import Trader
 from trader.research.backtest.simulate import Setup, market_options, simulate
+from trader.trading.cycle import Trader
 
 DOUBT = "the trade updates are silent about fills; connecting again"
 

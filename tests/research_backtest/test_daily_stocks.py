@@ -13,8 +13,8 @@ from tests.research_backtest.material import Decisions, bars_of, run, settings_f
 from trader.core.ids import purpose_of
 from trader.core.types import Purpose, TimeInForce
 from trader.errors import ConfigurationError
-from trader.ports import Session
 from trader.research.backtest.simulate import Recording
+from trader.trading.ports import Session
 
 BARS, CONTEXT = 220, 60
 

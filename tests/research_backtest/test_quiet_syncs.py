@@ -9,13 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.research_backtest.material import bars_of, settings_for, written
-from trader import desk as desk_module
-from trader.board import Board
 from trader.core.decision import Levels
 from trader.core.exits import ExitWish
 from trader.core.reconcile import Believed, Reconciliation, Reported, reconcile
 from trader.core.types import EntrySide, OrderSide, OrderType, Purpose, Symbol, TimeInForce
-from trader.desk import Desk
 from trader.exchange.api.parse import NewOrder
 from trader.exchange.ledger.memory import open_in_memory
 from trader.exchange.market.market import open_market
@@ -23,6 +20,9 @@ from trader.exchange.venue import Venue
 from trader.research.backtest.inprocess import VenueBroker, VenueClock
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.research.backtest.simulate import market_options
+from trader.trading import desk as desk_module
+from trader.trading.desk import Desk
+from trader.trading.status import Board
 
 BTC = Symbol("BTC/USD")
 

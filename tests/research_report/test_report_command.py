@@ -11,7 +11,7 @@ from settings.load import load
 from tests.e2e.running import ask
 from tests.research_report.test_report_page import checked
 from trader.adapters.journal.trades import round_trips
-from trader.backend import backend_options
+from trader.daemon.forecaster import backend_options
 from trader.errors import ConfigurationError
 from trader.research.backtest.backtest import Request, run_backtest
 from trader.research.backtest.run_folder import save

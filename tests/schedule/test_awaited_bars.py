@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from tests.core.make import BTC, bars
-from trader.awaiting import Awaiting
 from trader.core.market import Bars
 from trader.core.types import Symbol
+from trader.trading.late_bars import Awaiting
 
 ETH = Symbol("ETH/USD")
 START = datetime(2025, 3, 12, 15, tzinfo=UTC)

@@ -8,7 +8,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader.schedule import Beat, BeatAndMoments
+from trader.daemon.schedule import Beat, BeatAndMoments
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENTS = st.integers(-(10**6), 4_102_444_800_000).map(lambda millis: EPOCH + timedelta(milliseconds=millis))

@@ -9,12 +9,12 @@ import pytest
 
 from tests.research_backtest.material import bars_of, baseline, settings_for, written
 from trader.adapters.journal import CycleRecord
+from trader.daemon.parameters import rules_of
 from trader.errors import DatabaseAway
 from trader.exchange.ledger.memory import open_in_memory
 from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.research.backtest.simulate import _trader, market_options, opened
-from trader.rules import rules_of
 
 
 class Away(MemoryJournal):

@@ -19,13 +19,13 @@ from trader.core.days import expected_start, is_late, trades_now
 from trader.core.decision import ExitPolicy
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
+from trader.daemon.schedule import Timetable, run_scheduled, run_simulated
+from trader.daemon.timetable import closed_hours_skipper, simulated_beat, timetable_of
 from trader.exchange.market.files import to_micros
 from trader.exchange.market.sessions import Sessions as Calendar
 from trader.exchange.market.sessions import as_datetimes
-from trader.manage import Sessions
-from trader.market_hours import closed_hours_skipper, simulated_beat, timetable_of
-from trader.ports import Session
-from trader.schedule import Timetable, run_scheduled, run_simulated
+from trader.trading.ports import Session
+from trader.trading.positions import Sessions
 
 DAY = Timeframe(1, "Day")
 SPY, BTC = Symbol("SPY"), Symbol("BTC/USD")

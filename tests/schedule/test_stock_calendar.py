@@ -9,8 +9,8 @@ import pytest
 
 from trader.core.types import Symbol
 from trader.errors import Transient
-from trader.manage import Sessions
-from trader.ports import Session
+from trader.trading.ports import Session
+from trader.trading.positions import Sessions
 
 START = datetime(2024, 3, 4, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -15,8 +15,8 @@ import pytest
 
 from forecasters.worker.client import Worker, WorkerSettings
 from settings.load import load
+from trader.daemon.worker_unit import worker_command
 from trader.errors import ConfigurationError
-from trader.worker_unit import worker_command
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_the_unit_says_ready_when_it_is_warm_and_the_daemons_worker_can_speak_to
         supervisor.bind(str(runtime / "notify"))
         supervisor.settimeout(60)
         process = subprocess.Popen(
-            [sys.executable, "-m", "trader.worker_unit"],
+            [sys.executable, "-m", "trader.daemon.worker_unit"],
             env=environment(runtime, NOTIFY_SOCKET=str(runtime / "notify"), TRADING_MODE="paper"),
             cwd=runtime,
         )
@@ -57,7 +57,7 @@ def test_the_unit_says_ready_when_it_is_warm_and_the_daemons_worker_can_speak_to
 
 def test_without_a_socket_the_unit_ends_with_the_code_that_is_not_restarted(runtime: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "trader.worker_unit"],
+        [sys.executable, "-m", "trader.daemon.worker_unit"],
         env=environment(runtime, WORKER_SOCKET=""),
         cwd=runtime,
         capture_output=True,

@@ -16,21 +16,21 @@ from settings.schema import Settings
 from tests.core.make import LEVELS
 from tests.research_backtest.material import bars_of, settings_for, written
 from trader.adapters.journal.records import Alert
-from trader.board import Board
 from trader.core.decision import DecisionInputs, Signal
 from trader.core.types import EntrySide, OrderSide, OrderType, Symbol, TimeInForce
-from trader.cycle import Trader
-from trader.desk import Desk
+from trader.daemon.parameters import rules_of
 from trader.exchange.api.parse import NewOrder
 from trader.exchange.engine.events import SimOrder
 from trader.exchange.ledger.memory import MemoryLedger, open_in_memory
 from trader.exchange.market.market import open_market
 from trader.exchange.venue import Venue
-from trader.manage import Manager, Sessions
 from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.research.backtest.simulate import market_options
-from trader.rules import rules_of
+from trader.trading.cycle import Trader
+from trader.trading.desk import Desk
+from trader.trading.positions import Manager, Sessions
+from trader.trading.status import Board
 
 D = Decimal
 CONTEXT = 60

@@ -9,8 +9,8 @@ from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars
 from trader.core.types import OrderIntent, OrderSide, Symbol
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
-from trader.ports import Submission, Undetermined
 from trader.research.backtest.inprocess import VenueBroker
+from trader.trading.ports import Submission, Undetermined
 
 BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
 

@@ -12,7 +12,7 @@ from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars, restarted
 from trader.core.types import Symbol
 from trader.errors import Transient
 from trader.exchange.engine.events import Holding
-from trader.vanished import PATIENCE
+from trader.trading.vanished_positions import PATIENCE
 
 BTC = Symbol("BTC/USD")
 

@@ -34,7 +34,7 @@ def show(mode: str | None, as_json: bool) -> None:
 def warm_up(mode: str | None, forecaster: str | None) -> int:
     """Start the configured backend once, as the daemon would, and end it: what it compiles is then in the cache."""
     from forecasters.base import ForecastError
-    from trader.backend import check_backend, open_backend
+    from trader.daemon.forecaster import check_backend, open_backend
     from trader.errors import ConfigurationError
 
     settings = loaded_settings(mode, forecaster=forecaster).settings

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from trader.adapters.journal import Journal
-from trader.child import ExchangeChild
+from trader.daemon.exchange_process import ExchangeChild
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_S = 0.2

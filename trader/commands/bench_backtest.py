@@ -31,9 +31,9 @@ from settings.schema import Settings
 from trader.core.decision import DecisionInputs, Plan
 from trader.core.market import to_datetime
 from trader.core.types import EntrySide, Symbol
+from trader.daemon.parameters import rules_of
 from trader.errors import ConfigurationError
 from trader.research.backtest.simulate import Recording, Setup, market_options, opened, simulate
-from trader.rules import rules_of
 from trader.strategies.maxdiff import Params, chosen_band
 
 PEER = "backtesting"

@@ -15,11 +15,11 @@ from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
 from trader.core.portfolio import is_held
 from trader.core.types import Portfolio, Position
+from trader.daemon.account import Hands, endpoints_of, take_hands
+from trader.daemon.parameters import rules_of
 from trader.errors import AccountLocked, ConfigurationError, DatabaseUnusable, Transient
-from trader.hands import Hands, endpoints_of, take_hands
-from trader.manage import also_leave, is_named
-from trader.ports import Broker
-from trader.rules import rules_of
+from trader.trading.ports import Broker
+from trader.trading.positions import also_leave, is_named
 
 ANSWER_S = 30.0
 POLL_S = 0.1

@@ -53,7 +53,7 @@ def show(findings: list[Finding], as_json: bool) -> int:
 
 
 def _rules(settings: Settings) -> Iterator[Finding]:
-    from trader.rules import rules_of
+    from trader.daemon.parameters import rules_of
 
     try:
         rules = rules_of(settings)
@@ -106,7 +106,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 def _backend(settings: Settings) -> Iterator[Finding]:
     from forecasters.base import ForecastError
     from forecasters.registry import lacking
-    from trader.backend import backend_options
+    from trader.daemon.forecaster import backend_options
 
     name = settings.trading.backend
     try:
@@ -121,7 +121,7 @@ def _venue(settings: Settings) -> Iterator[Finding]:
     from trader.adapters.alpaca.broker import AlpacaBroker
     from trader.adapters.alpaca.clients import build_clients, no_pace
     from trader.adapters.clock import RealClock
-    from trader.hands import endpoints_of
+    from trader.daemon.account import endpoints_of
 
     try:
         endpoints = endpoints_of(settings)

@@ -14,12 +14,12 @@ from forecasters.base import ForecastError
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast
 from settings.load import Loaded
 from settings.schema import Settings
-from trader.backend import check_backend, open_backend
 from trader.core.days import starts_ahead
 from trader.core.market import Bars, to_datetime
 from trader.core.types import AssetClass, Symbol, Timeframe
+from trader.daemon.forecaster import check_backend, open_backend
 from trader.errors import ConfigurationError, VenueUnreachable
-from trader.ports import Broker
+from trader.trading.ports import Broker
 
 SHOWN = (0.1, 0.5, 0.9)
 HEIGHT, PAST, AHEAD = 18, 48, 24  # of the chart: rows, columns of closes at most, columns that a short fan is drawn to
@@ -86,9 +86,9 @@ def _of_venue(loaded: Loaded) -> Seen:
     from trader.adapters.alpaca.clients import build_clients, no_pace
     from trader.adapters.alpaca.data import AlpacaMarketData
     from trader.adapters.clock import RealClock, SimClock
+    from trader.daemon.account import endpoints_of, sim_keys
+    from trader.daemon.simulation import start_once
     from trader.errors import Transient
-    from trader.hands import endpoints_of, sim_keys
-    from trader.simulation import start_once
 
     settings = loaded.settings
     symbol, timeframe = Symbol(settings.trading.symbols[0]), Timeframe.parse(settings.trading.timeframe)

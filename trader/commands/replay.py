@@ -9,8 +9,8 @@ from settings.load import Loaded
 from trader.adapters.journal import Journal
 from trader.adapters.journal.codec import encode
 from trader.core.plan import plan
+from trader.daemon.parameters import decider
 from trader.errors import ConfigurationError
-from trader.rules import decider
 
 
 def replay_cycle(loaded: Loaded, cycle: str, as_json: bool, say: Callable[[str], None]) -> int:

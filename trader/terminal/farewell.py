@@ -13,9 +13,9 @@ from rich.text import Text
 
 from settings.load import Loaded
 from settings.schema import shown_url
-from trader.board import Board
 from trader.terminal.view import render
 from trader.terminal.view_parts import gain_text, money, units_text
+from trader.trading.status import Board
 
 PICTURE_SIZE = (118, 36)
 

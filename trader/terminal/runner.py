@@ -15,12 +15,12 @@ from rich.console import Console
 from settings.load import Loaded
 from trader import log
 from trader.adapters.sdnotify import Notifier
-from trader.app import RunOptions, run
-from trader.backend import check_backend
-from trader.board import Board
+from trader.daemon.app import RunOptions, run
+from trader.daemon.forecaster import check_backend
 from trader.errors import ConfigurationError
 from trader.folders import RIGHT, unwritable
 from trader.terminal.outage import patiently
+from trader.trading.status import Board
 
 NEWS_S = 0.5
 LOG_FILE = "trader.log"

@@ -15,7 +15,6 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from trader.board import Board
 from trader.core.ids import purpose_of
 from trader.core.types import Order, Purpose
 from trader.terminal.view_parts import (
@@ -33,6 +32,7 @@ from trader.terminal.view_parts import (
     units_text,
     until_text,
 )
+from trader.trading.status import Board
 
 REFRESH_S = 0.25
 MOST_ORDERS = 6

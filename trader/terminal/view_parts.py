@@ -10,8 +10,8 @@ from decimal import Decimal
 from rich.console import RenderableType
 from rich.text import Text
 
-from trader.board import Board, median_bar
 from trader.core.types import Position, Quote, Symbol
+from trader.trading.status import Board, median_bar
 
 NARROW = 100  # columns; below it a card takes a line more
 COLOURS = {

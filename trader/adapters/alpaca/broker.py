@@ -38,7 +38,7 @@ from trader.core.types import (
     Symbol,
 )
 from trader.errors import ConfigurationError, Rejected, Transient, Unknown, VenueUnreachable
-from trader.ports import Accepted, Clock, Refused, Session, Submission, Undetermined
+from trader.trading.ports import Accepted, Clock, Refused, Session, Submission, Undetermined
 
 Value = TypeVar("Value")
 

@@ -23,7 +23,7 @@ from urllib3.exceptions import NewConnectionError
 
 from trader.adapters.alpaca.direct import NotConnected, session_for
 from trader.errors import CredentialsRefused, Rejected, TraderError, Transient, Unknown
-from trader.ports import Clock
+from trader.trading.ports import Clock
 
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 BUSINESS_REFUSAL = 40310000  # a 403 of this code is about the order, not about the keys

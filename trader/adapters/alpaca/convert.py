@@ -29,7 +29,7 @@ from trader.core.types import (
     Symbol,
     TimeInForce,
 )
-from trader.ports import Session
+from trader.trading.ports import Session
 
 Word = TypeVar("Word", bound=StrEnum)
 Json = Mapping[str, Any]

@@ -23,7 +23,6 @@ from forecasters.base import Forecaster
 from settings.schema import Settings
 from trader.core.market import Bars
 from trader.core.types import Symbol, Timeframe
-from trader.cycle import Trader
 from trader.errors import ConfigurationError
 from trader.exchange.market.files import to_micros
 from trader.exchange.market.market import Market, MarketOptions
@@ -33,6 +32,7 @@ from trader.research.backtest.result import BacktestResult, DataFile, FinerRun, 
 from trader.research.backtest.run_folder import ForecastSampler, Kept
 from trader.research.backtest.simulate import BeforeCycle, OnPlan, Recording, Setup, market_options, opened, simulate
 from trader.research.backtest.walkforward import Walk, Walker, check
+from trader.trading.cycle import Trader
 
 AHEAD = 128  # bars: of both symbols together twice that, which is where a batch stops paying
 

@@ -42,7 +42,7 @@ from trader.exchange.engine.events import Books, SimOrder
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.market.files import Columns, to_micros
 from trader.exchange.venue import Venue
-from trader.ports import Accepted, Refused, Session, Submission
+from trader.trading.ports import Accepted, Refused, Session, Submission
 
 _new_account = maker(Account)
 _new_position = maker(Position)

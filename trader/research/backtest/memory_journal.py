@@ -17,7 +17,7 @@ from trader.adapters.journal.rows import CASH, book_changes, total
 from trader.core.decision import DecisionInputs, Levels, Plan
 from trader.core.types import ZERO, Execution, Order, OrderIntent, Portfolio, Purpose, Symbol
 from trader.core.values import maker
-from trader.ports import PendingCommand
+from trader.trading.ports import PendingCommand
 
 _new_cycle_record = maker(CycleRecord)
 _new_intent_record = maker(IntentRecord)

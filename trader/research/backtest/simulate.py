@@ -17,25 +17,25 @@ from threading import Event
 from forecasters.base import Forecaster
 from forecasters.types import Context, Forecast
 from settings.schema import Settings
-from trader.board import Board
 from trader.core.days import calendar_ahead
 from trader.core.decision import DecisionInputs, Plan
 from trader.core.types import AssetClass, Symbol
-from trader.cycle import Rules, Trader
-from trader.desk import Desk
+from trader.daemon.parameters import decider, rules_of
+from trader.daemon.schedule import run_simulated
+from trader.daemon.timetable import closed_hours_skipper, simulated_beat, timetable_of
 from trader.errors import ConfigurationError
 from trader.exchange.engine.events import MatchingRules
 from trader.exchange.ledger.memory import open_in_memory
 from trader.exchange.market.grid import off_grid
 from trader.exchange.market.market import Market, MarketError, MarketOptions, open_market
 from trader.exchange.venue import Venue
-from trader.manage import Manager, Sessions
-from trader.market_hours import closed_hours_skipper, simulated_beat, timetable_of
 from trader.research.backtest.ahead import AheadForecaster, later_contexts
 from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData
 from trader.research.backtest.memory_journal import MemoryJournal
-from trader.rules import decider, rules_of
-from trader.schedule import run_simulated
+from trader.trading.cycle import Rules, Trader
+from trader.trading.desk import Desk
+from trader.trading.positions import Manager, Sessions
+from trader.trading.status import Board
 
 OnPlan = Callable[[str, DecisionInputs, Plan], None]
 BeforeCycle = Callable[[Trader, datetime], None]

@@ -13,13 +13,13 @@ from forecasters.base import Forecaster, ForecastError
 from forecasters.registry import build
 from settings.load import Loaded
 from settings.schema import Settings
-from trader.backend import backend_options, check_backend, open_backend
 from trader.core.types import Symbol, Timeframe
+from trader.daemon.forecaster import backend_options, check_backend, open_backend
+from trader.daemon.simulation import replayed, with_trading
 from trader.errors import ConfigurationError
 from trader.research.backtest.backtest import AHEAD
 from trader.research.backtest.simulate import market_options, opened
 from trader.research.data.store import FOLDER, BarStore
-from trader.simulation import replayed, with_trading
 
 IN_PROCESS = ("baseline",)  # light, without torch, and the same whatever is in the batch
 AHEAD_OF_MODELS = 32  # bars in a batch of a large model

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from forecasters.base import Forecaster
 from forecasters.types import Context, Forecast
 from settings.schema import Settings
-from trader.cycle import Trader
+from trader.daemon.parameters import decider
 from trader.errors import ConfigurationError
 from trader.research.backtest.result import Chosen
 from trader.research.backtest.simulate import Recording, Setup, simulate
 from trader.research.forecasts.key import Question, question_of
-from trader.rules import decider
+from trader.trading.cycle import Trader
 
 REMEMBERED = 8192  # forecasts: every set of parameters asks for the same ones
 MOST_CHOICES = 1000

@@ -14,12 +14,12 @@ from forecasters.compiled.compile_report import CompileReport
 from forecasters.worker.client import Worker
 from settings.names import canonical, nearest, table
 from settings.schema import Settings
-from trader.backend import backend_options, check_backend, open_backend
+from trader.daemon.forecaster import backend_options, check_backend, open_backend
+from trader.daemon.simulation import with_trading
 from trader.errors import ConfigurationError
 from trader.research.compare.rivals import Rival
 from trader.research.forecasts.arms import peak_memory_mb
 from trader.research.forecasts.key import key_of
-from trader.simulation import with_trading
 
 BATCH_DEADLINE_S = 600.0
 PING_S = 10.0

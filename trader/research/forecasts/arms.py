@@ -16,7 +16,7 @@ from forecasters.registry import resolve
 from forecasters.types import TAG, Context
 from forecasters.worker.client import Worker, WorkerSettings
 from settings.load import Loaded
-from trader.backend import backend_options
+from trader.daemon.forecaster import backend_options
 from trader.research.forecasts.key import ForecastKey, key_of
 from trader.research.forecasts.store import ForecastStore, StoredForecaster
 

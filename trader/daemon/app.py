@@ -16,24 +16,24 @@ from forecasters.base import ForecastError
 from forecasters.worker.client import Worker, WorkerState
 from settings.load import Loaded, SettingsError, load
 from settings.schema import Settings
-from trader import failpoints
 from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.alpaca.stream import TradeUpdates
 from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.sdnotify import Notifier, ProgressWatchdog
-from trader.backend import open_backend
-from trader.board import Board
 from trader.core.types import Timeframe
-from trader.cycle import Trader
-from trader.desk import Desk
+from trader.daemon.account import endpoints_of, noter, sim_keys, take_hands
+from trader.daemon.forecaster import open_backend
+from trader.daemon.parameters import decider, rules_of
+from trader.daemon.schedule import Timetable, run_scheduled, run_simulated
+from trader.daemon.simulation import SimFolder, replayed, start_exchange, with_trading
+from trader.daemon.timetable import closed_hours_skipper, simulated_beat, timetable_of
 from trader.errors import ConfigurationError, DatabaseAway, Halt, Transient, VenueUnreachable
-from trader.hands import endpoints_of, noter, sim_keys, take_hands
-from trader.manage import Manager
-from trader.market_hours import closed_hours_skipper, simulated_beat, timetable_of
-from trader.rules import decider, rules_of
-from trader.schedule import Timetable, run_scheduled, run_simulated
-from trader.simulation import SimFolder, replayed, start_exchange, with_trading
 from trader.strategies import names
+from trader.trading import failpoints
+from trader.trading.cycle import Trader
+from trader.trading.desk import Desk
+from trader.trading.positions import Manager
+from trader.trading.status import Board
 
 FIRST_SYNC_TRIES = 5
 COMMANDS_EVERY_S = 1.0

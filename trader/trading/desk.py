@@ -12,8 +12,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from trader import failpoints
-from trader.board import Board
 from trader.core.decision import RiskState
 from trader.core.ids import client_order_id
 from trader.core.orders import IntentEvent, IntentState, is_over, is_stop, next_state, seen
@@ -22,13 +20,15 @@ from trader.core.protect import ExitWish
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
 from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.core.values import maker
-from trader.day import allow_for, begin_day, reach_peak
 from trader.errors import Transient
-from trader.known import Known
-from trader.memory import OVERLAP, booked_lately, recall, remember_stop, risk_state
-from trader.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
-from trader.restating import restated
-from trader.vanished import Vanished
+from trader.trading import failpoints
+from trader.trading.day import allow_for, begin_day, reach_peak
+from trader.trading.journal_cache import Known
+from trader.trading.memory import OVERLAP, booked_lately, recall, remember_stop, risk_state
+from trader.trading.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
+from trader.trading.split_handling import restated
+from trader.trading.status import Board
+from trader.trading.vanished_positions import Vanished
 
 _new_portfolio = maker(Portfolio)
 _new_reported = maker(Reported)

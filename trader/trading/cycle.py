@@ -12,9 +12,6 @@ from datetime import datetime, timedelta
 
 from forecasters.base import Forecaster, ForecastError, notices_of
 from forecasters.types import Context, Forecast
-from trader import failpoints
-from trader.awaiting import Awaiting
-from trader.board import Board
 from trader.core.bars import bars_problem, scale_problem
 from trader.core.days import expected_start, is_late, starts_ahead, trades_now
 from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, Signal, Sizing
@@ -24,10 +21,13 @@ from trader.core.plan import plan
 from trader.core.portfolio import is_held, orphans, own_entries
 from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
 from trader.core.values import maker
-from trader.desk import Desk
 from trader.errors import Transient
-from trader.manage import Manager, Sessions
-from trader.ports import MarketData
+from trader.trading import failpoints
+from trader.trading.desk import Desk
+from trader.trading.late_bars import Awaiting
+from trader.trading.ports import MarketData
+from trader.trading.positions import Manager, Sessions
+from trader.trading.status import Board
 
 _new_decision_inputs = maker(DecisionInputs)
 NO_BARS = "no symbol has bars"

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from trader.core.types import Portfolio
-from trader.memory import Memory
-from trader.ports import Journal
+from trader.trading.memory import Memory
+from trader.trading.ports import Journal
 
 
 def begin_day(memory: Memory, journal: Journal, portfolio: Portfolio, today: date) -> None:

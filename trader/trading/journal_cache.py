@@ -15,7 +15,7 @@ from trader.core.decision import DecisionInputs, Levels, Plan
 from trader.core.orders import IntentState
 from trader.core.types import ZERO, Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.core.values import maker, quick
-from trader.ports import Journal, KnownBooks, KnownIntent
+from trader.trading.ports import Journal, KnownBooks, KnownIntent
 
 LIVE = tuple(state for state in IntentState if not state.is_terminal)
 

@@ -17,14 +17,14 @@ from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
 from trader.adapters.notify import AlertSink
-from trader.board import Board
 from trader.core.days import calendar_ahead
 from trader.core.types import Account, AssetClass, Instrument, Symbol
-from trader.cycle import Rules
-from trader.desk import Desk
 from trader.errors import ConfigurationError, Transient, VenueUnreachable
-from trader.manage import Manager, Sessions
-from trader.ports import Clock
+from trader.trading.cycle import Rules
+from trader.trading.desk import Desk
+from trader.trading.ports import Clock
+from trader.trading.positions import Manager, Sessions
+from trader.trading.status import Board
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from trader import failpoints
-from trader.board import Board
 from trader.core.decision import ExitPolicy, ExitRests, Levels
 from trader.core.ids import cycle_id, purpose_of
 from trader.core.overdue import Overdue, after_exit, meanwhile
@@ -30,11 +28,13 @@ from trader.core.types import (
     Symbol,
     Timeframe,
 )
-from trader.desk import Desk
 from trader.errors import Transient
-from trader.ports import MarketData, PendingCommand
-from trader.restating import in_new_units, refill, waits_for_a_price
-from trader.stock_sessions import Sessions as Sessions
+from trader.trading import failpoints
+from trader.trading.desk import Desk
+from trader.trading.ports import MarketData, PendingCommand
+from trader.trading.sessions import Sessions as Sessions
+from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
+from trader.trading.status import Board
 
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
 IDLE_SYNC = timedelta(seconds=60)  # with nothing at risk, the venue is asked this often

@@ -18,9 +18,9 @@ from trader.core.decision import (
 )
 from trader.core.plan import view_of
 from trader.core.types import Symbol, Timeframe
-from trader.cycle import Rules
 from trader.errors import ConfigurationError
 from trader.strategies import find
+from trader.trading.cycle import Rules
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -22,7 +22,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from trader.core.types import Timeframe
-from trader.ports import Clock
+from trader.trading.ports import Clock
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOOK_S = 1.0  # between two looks at whether the clock was set

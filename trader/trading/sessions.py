@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from trader.core.types import AssetClass, Symbol
 from trader.errors import Transient
-from trader.ports import Session
+from trader.trading.ports import Session
 
 BEFORE = timedelta(days=10)  # of the calendar: the longest pause of this century was six days
 CALENDAR_RETRY = timedelta(minutes=10)

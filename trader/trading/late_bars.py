@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from trader.core.market import Bars
 from trader.core.types import Symbol
-from trader.ports import Clock
+from trader.trading.ports import Clock
 
 FIRST_PAUSE, LONGEST_PAUSE, LONGER = timedelta(seconds=1), timedelta(seconds=5), 1.5
 PATIENCE_WITH_THE_LATE = timedelta(seconds=5)

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from trader.core.days import is_session_bar
 from trader.core.decision import ExitPolicy
 from trader.core.types import AssetClass, Symbol, Timeframe
-from trader.manage import Sessions
-from trader.ports import Session
-from trader.schedule import Moments, Timetable
+from trader.daemon.schedule import Moments, Timetable
+from trader.trading.ports import Session
+from trader.trading.positions import Sessions
 
 _QUARTERS = 4  # of a bar: its prices move no oftener in the simulation
 _AFTER = timedelta(seconds=1)  # what has just happened is seen

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from trader.ports import Journal
+from trader.trading.ports import Journal
 
 PATIENCE = timedelta(minutes=10)  # an answer that is wrong for a moment must not wake anybody
 ANSWERS = 10  # and as many of them: the machine may have slept in between

@@ -14,7 +14,7 @@ from settings.schema import Settings
 from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
-from trader.child import ExchangeChild
+from trader.daemon.exchange_process import ExchangeChild
 from trader.errors import ConfigurationError, DatabaseUnusable
 
 LATCHES = ("killed", "halted", "flatten", "paused")

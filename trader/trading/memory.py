@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from trader.core.decision import RiskState
 from trader.core.types import Execution, Order, Portfolio, Symbol
-from trader.ports import Journal
+from trader.trading.ports import Journal
 
 FLAGS = ("paused", "halted", "killed", "flatten")
 OVERLAP = timedelta(minutes=2)  # executions this far before the last one are asked for again: clocks differ

@@ -1,7 +1,7 @@
 """The forecaster as a unit of its own: settings become the worker's arguments, and this process becomes the worker.
 
-`python -m trader.worker_unit`, started by trader-forecaster@.service, reads the same settings as the daemon, so that
-one file says which model it is and where the two meet (WORKER_SOCKET). It replaces itself, keeping its process id:
+`python -m trader.daemon.worker_unit`, started by trader-forecaster@.service, reads the same settings as the daemon, so
+that one file says which model it is and where the two meet (WORKER_SOCKET). It replaces itself, keeping its process id:
 systemd goes on talking to the same main process.
 """
 
@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from settings.load import SettingsError, load
 from settings.schema import Settings
-from trader.backend import backend_options
+from trader.daemon.forecaster import backend_options
 from trader.errors import ConfigurationError
 
 

@@ -13,9 +13,9 @@ from trader.core.protect import ProtectAction, own_exits
 from trader.core.reconcile import Correction, CorrectionKind, Reconciliation, Reported
 from trader.core.splits import are_forgotten, forgotten, like_a_split, scaled, split_ratio
 from trader.core.types import Instrument, Order, Portfolio, Position, Quote, Symbol
-from trader.known import Known
-from trader.memory import Memory
-from trader.ports import Broker
+from trader.trading.journal_cache import Known
+from trader.trading.memory import Memory
+from trader.trading.ports import Broker
 
 Found = tuple[Levels, str]  # the levels in the new units, and what to say
 

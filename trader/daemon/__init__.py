@@ -1,0 +1,1 @@
+"""How it runs: settings become ports, ports become jobs, jobs run on a schedule until told to stop."""

@@ -8,7 +8,7 @@ import pytest
 
 from settings.load import load
 from settings.schema import Settings
-from tests.exchange_server.running import running
+from tests.exchange.api.running import running
 from trader.adapters.alpaca.broker import AlpacaBroker
 from trader.adapters.alpaca.clients import AlpacaEndpoints, build_clients
 from trader.adapters.clock import RealClock

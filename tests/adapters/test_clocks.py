@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.adapters.wire import reply, wire
-from tests.exchange_server.running import running
+from tests.exchange.api.running import running
 from trader.adapters.clock import RealClock, SimClock
 from trader.errors import VenueUnreachable
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.exchange_server.running import Running, running
+from tests.exchange.api.running import Running, running
 from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.alpaca.stream import TradeUpdates
 

@@ -19,7 +19,7 @@ def options_for(name: str, folder: Path) -> dict[str, object]:
 
 def _make(name: str, folder: Path) -> None:
     if name == "kronos":
-        from tests.kronos.checkpoints import make_small
+        from tests.forecasters.kronos.checkpoints import make_small
 
         make_small(folder)
     else:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange_server.running import Running, running
+from tests.exchange.api.running import Running, running
 from trader.adapters.alpaca.broker import AlpacaBroker
 from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients
 from trader.adapters.alpaca.data import AlpacaMarketData

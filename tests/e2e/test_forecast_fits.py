@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.forecasters.support import context
-from tests.research_backtest.material import baseline
+from tests.research.backtest.material import baseline
 from trader.commands.one_forecast import WHOLE_TABLE, fan_chart, table
 from trader.core.market import Bars
 from trader.core.types import Symbol, Timeframe

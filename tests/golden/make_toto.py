@@ -1,4 +1,4 @@
-"""Ask the published packages what tests/toto/cases.py has, and write their answers beside this file.
+"""Ask the published packages what tests/forecasters/toto/cases.py has, and write their answers beside this file.
 
     python3.11 -m venv packages && packages/bin/pip install torch numpy huggingface_hub safetensors pandas einops \
         jaxtyping gluonts scipy unit-scaling rotary-embedding-torch lightning datasets
@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from forecasters.toto.checkpoint import SIZES
 from forecasters.toto.original.peer import original
-from tests.toto.cases import BY_SIZE, weights
+from tests.forecasters.toto.cases import BY_SIZE, weights
 
 HERE = Path(__file__).parent
 SEED = 5  # of what is drawn

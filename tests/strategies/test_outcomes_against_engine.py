@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from forecasters.types import HIGH, LOW, OPEN, quantiles_of
 from tests.core.make import LEVELS, forecast
 from tests.core.test_expected_levels import walks
-from tests.exchange_engine.scene import BUY, LIMIT, SELL, SPY, Scene
+from tests.exchange.engine.scene import BUY, LIMIT, SELL, SPY, Scene
 from trader.core.outcomes import Costs, net_returns
 from trader.core.types import EntrySide, OrderClass, OrderSide
 from trader.exchange.engine.events import Phase

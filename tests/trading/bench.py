@@ -14,7 +14,7 @@ import pandas as pd
 from forecasters.types import Context, Forecast
 from settings.schema import Settings
 from tests.core.make import LEVELS
-from tests.research_backtest.material import bars_of, settings_for, written
+from tests.research.backtest.material import bars_of, settings_for, written
 from trader.adapters.journal.records import Alert
 from trader.core.decision import DecisionInputs, Signal
 from trader.core.types import EntrySide, OrderSide, OrderType, Symbol, TimeInForce

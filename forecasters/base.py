@@ -1,34 +1,25 @@
-"""The port that every backend implements, and its errors.
-
-ForecastError
-├── InvalidContext    what went in is not a series of closed bars
-└── InvalidForecast   what came out is not a distribution of bars
-"""
+"""The port that every backend implements. A backend of another package finds its errors here as well."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
-if TYPE_CHECKING:  # types.py raises the errors below
-    from forecasters.types import Context, Forecast
+from forecasters.errors import ForecastError, InvalidContext, InvalidForecast
+from forecasters.types import Context, Forecast
 
-
-class ForecastError(Exception):
-    """No forecast. `reason` is one line for the journal; never a default forecast in its place."""
-
-    @property
-    def reason(self) -> str:
-        return str(self)
-
-
-class InvalidContext(ForecastError):
-    """A context that no backend should see."""
-
-
-class InvalidForecast(ForecastError):
-    """A forecast that no strategy may see: refused, never repaired."""
+__all__ = [
+    "ForecastError",
+    "Forecaster",
+    "InvalidContext",
+    "InvalidForecast",
+    "Notice",
+    "Noticing",
+    "Severity",
+    "Upkeeping",
+    "notices_of",
+]
 
 
 class Forecaster(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from forecasters.base import InvalidContext, InvalidForecast
+from forecasters.errors import InvalidContext, InvalidForecast
 
 CHANNELS = ("open", "high", "low", "close")
 OPEN, HIGH, LOW, CLOSE = range(4)

@@ -1,21 +1,20 @@
-"""How a context, and what is drawn after it, is computed from the matrices of folded.py: by PyTorch's operators.
+"""One block with its matrices folded, and how a context, and what is drawn after it, goes through it.
+
+Arithmetic does it by PyTorch's operators; native.py puts our own kernels in its place.
 
 T context, S samples, N new tokens of each, H heads, W width of a head, D width, F hidden width.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from forecasters.kronos.linear import LEAST_ROWS
-from forecasters.kronos.model import normalise, rotate
-
-if TYPE_CHECKING:
-    from forecasters.kronos.folded import FoldedBlock, FoldedNetwork, NetworkCache
+from forecasters.kronos.linear import FixedLinear
+from forecasters.kronos.model import Block, normalise, rotate
 
 Rotary = tuple[Tensor, Tensor]  # cosines and sines, [T, W] each
 
@@ -24,14 +23,6 @@ class Arithmetic:
     """`native` says that caches must suit our own kernels: see native.py."""
 
     native = False
-
-    def least_rows(self, network: FoldedNetwork) -> int:
-        """Fewer than these are filled up: so that a row's result does not depend on how many there are."""
-        return LEAST_ROWS
-
-    def plan(self, network: FoldedNetwork, cache: NetworkCache) -> Tensor | None:
-        """Where a step is one kernel, all that it needs to know; None where folded.py says how it goes."""
-        return None
 
     def whole(self, block: FoldedBlock, rows: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
         """[T, D] from position 0 -> [T, D], and these rows' keys [H, W, T] and values [H, T, W]."""
@@ -92,3 +83,30 @@ class Arithmetic:
 
 
 PLAIN = Arithmetic()
+
+
+class FoldedBlock(nn.Module):
+    def __init__(self, block: Block, dtype: torch.dtype) -> None:
+        super().__init__()
+        attention, feed = block.self_attn, block.ffn
+        self.heads = attention.heads
+        scale = 1 / math.sqrt(attention.q_proj.out_features // self.heads)
+        weight = torch.cat((attention.q_proj.weight * scale, attention.k_proj.weight, attention.v_proj.weight))
+        bias = torch.cat((attention.q_proj.bias * scale, attention.k_proj.bias, attention.v_proj.bias))
+        self.inputs = FixedLinear(weight * block.norm1.weight, bias, dtype=dtype)
+        self.output = FixedLinear(attention.out_proj.weight, attention.out_proj.bias, dtype=dtype)
+        self.gate = FixedLinear(torch.cat((feed.w1.weight, feed.w3.weight)) * block.norm2.weight, None, dtype=dtype)
+        self.down = FixedLinear(feed.w2.weight, None, dtype=dtype)
+        self.hidden = feed.w2.in_features
+        self.dtype = dtype
+
+    def project(self, rows: Tensor, arithmetic: Arithmetic = PLAIN) -> Tensor:
+        """[..., D] -> queries (scaled), keys and values, [..., 3, H, W]."""
+        projected: Tensor = self.inputs(arithmetic.normalise(rows))
+        return projected.view(*rows.shape[:-1], 3, self.heads, -1)
+
+    def finish(self, rows: Tensor, attended: Tensor, arithmetic: Arithmetic = PLAIN) -> Tensor:
+        """[..., D] and [..., H, W] -> [..., D]"""
+        rows = rows + self.output(attended.flatten(-2).to(rows.dtype))
+        result: Tensor = rows + self.down(arithmetic.gate(self.gate(arithmetic.normalise(rows))))
+        return result

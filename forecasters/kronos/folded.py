@@ -2,7 +2,7 @@
 
 Norm weights and the attention's scale are multiplied into the matrices that follow; query, key and value are one
 matrix, both halves of the gate are one; the token embedding with its fusion, and the dependency layer's query, are
-tables. A context is computed once a series; then one token a sample.
+tables. A context is computed once a series; then one token a sample. One block of it is in arithmetic.py.
 
 B series, R rows (samples) each, T context, H heads, W width of a head, D width, V tokens.
 """
@@ -11,43 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from forecasters.kronos.arithmetic import PLAIN, Arithmetic, Rotary
+from forecasters.kronos.arithmetic import PLAIN, Arithmetic, FoldedBlock, Rotary
 from forecasters.kronos.cache import CacheShape, LayerCache, Reach, prefix_mask, suffix_mask
-from forecasters.kronos.linear import FixedLinear
+from forecasters.kronos.linear import LEAST_ROWS, FixedLinear
 from forecasters.kronos.model import DEPENDENCY_HEADS, Block, Network, normalise, rotary_table, rotate
 from forecasters.kronos.tokenizer import Tokenizer
 
-
-class FoldedBlock(nn.Module):
-    def __init__(self, block: Block, dtype: torch.dtype) -> None:
-        super().__init__()
-        attention, feed = block.self_attn, block.ffn
-        self.heads = attention.heads
-        scale = 1 / math.sqrt(attention.q_proj.out_features // self.heads)
-        weight = torch.cat((attention.q_proj.weight * scale, attention.k_proj.weight, attention.v_proj.weight))
-        bias = torch.cat((attention.q_proj.bias * scale, attention.k_proj.bias, attention.v_proj.bias))
-        self.inputs = FixedLinear(weight * block.norm1.weight, bias, dtype=dtype)
-        self.output = FixedLinear(attention.out_proj.weight, attention.out_proj.bias, dtype=dtype)
-        self.gate = FixedLinear(torch.cat((feed.w1.weight, feed.w3.weight)) * block.norm2.weight, None, dtype=dtype)
-        self.down = FixedLinear(feed.w2.weight, None, dtype=dtype)
-        self.hidden = feed.w2.in_features
-        self.dtype = dtype
-
-    def project(self, rows: Tensor, arithmetic: Arithmetic = PLAIN) -> Tensor:
-        """[..., D] -> queries (scaled), keys and values, [..., 3, H, W]."""
-        projected: Tensor = self.inputs(arithmetic.normalise(rows))
-        return projected.view(*rows.shape[:-1], 3, self.heads, -1)
-
-    def finish(self, rows: Tensor, attended: Tensor, arithmetic: Arithmetic = PLAIN) -> Tensor:
-        """[..., D] and [..., H, W] -> [..., D]"""
-        rows = rows + self.output(attended.flatten(-2).to(rows.dtype))
-        result: Tensor = rows + self.down(arithmetic.gate(self.gate(arithmetic.normalise(rows))))
-        return result
+__all__ = ["FoldedBlock", "FoldedNetwork", "FoldedTokenizer", "NetworkCache", "WholeSteps", "least_rows"]
 
 
 class FoldedTokenizer(nn.Module):
@@ -219,7 +195,7 @@ class NetworkCache:
         self.lengths = torch.zeros(shape.series, dtype=torch.int64, device=device)
         self.prefix_mask = torch.zeros(shape.series, 1, 1, shape.context, dtype=dtype, device=device)
         self._kept: list[Tensor] = []
-        self.plan = arithmetic.plan(network, self)
+        self.plan = arithmetic.plan(network, self) if isinstance(arithmetic, WholeSteps) else None
         if device.type == "cuda":
             self._keep_addresses()
 
@@ -245,6 +221,22 @@ class NetworkCache:
     def reach(self, slot: Tensor) -> Reach:
         suffix = suffix_mask(slot, self.shape.drawn, self.prefix_mask.dtype)
         return Reach(lengths=self.lengths, slot=slot, prefix=self.prefix_mask, suffix=suffix)
+
+
+@runtime_checkable
+class WholeSteps(Protocol):
+    """An arithmetic that can compute a whole step as one kernel: see native.py."""
+
+    def least_rows(self, network: FoldedNetwork) -> int:
+        """As least_rows() below."""
+
+    def plan(self, network: FoldedNetwork, cache: NetworkCache) -> Tensor | None:
+        """All that the kernel needs to know; None where this network's steps go as FoldedNetwork.step says."""
+
+
+def least_rows(network: FoldedNetwork, arithmetic: Arithmetic) -> int:
+    """Fewer than these are filled up: so that a row's result does not depend on how many there are."""
+    return arithmetic.least_rows(network) if isinstance(arithmetic, WholeSteps) else LEAST_ROWS
 
 
 def _folded(blocks: nn.ModuleList, dtype: torch.dtype) -> nn.ModuleList:

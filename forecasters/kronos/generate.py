@@ -33,7 +33,7 @@ from forecasters.kronos.features import (
     complete_bars,
     standardise,
 )
-from forecasters.kronos.folded import FoldedNetwork, FoldedTokenizer, NetworkCache
+from forecasters.kronos.folded import FoldedNetwork, FoldedTokenizer, NetworkCache, least_rows
 from forecasters.kronos.linear import LEAST_ROWS
 from forecasters.kronos.native import native_or_plain
 from forecasters.kronos.sampling import Noise, Sampling, choose
@@ -232,7 +232,7 @@ class Kronos:
 
     def _cached(self, group: Sequence[_Prepared], sampling: Sampling, samples: int) -> list[tuple[Tensor, Tensor]]:
         """s1 and s2 of each series, [S, H] each."""
-        rows = max(samples, self._arithmetic.least_rows(self._folded))
+        rows = max(samples, least_rows(self._folded, self._arithmetic))
         cache = self._ready_cache(group, rows)
         contexts = [
             self._folded.prefill(cache, index, series.s1, series.s2, series.past) for index, series in enumerate(group)

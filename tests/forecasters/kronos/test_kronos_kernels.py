@@ -16,7 +16,7 @@ from forecasters.compiled.toolchain import missing_tools, processor  # noqa: E40
 from forecasters.kronos.arithmetic import PLAIN  # noqa: E402
 from forecasters.kronos.build import kernel, source  # noqa: E402
 from forecasters.kronos.cache import CacheShape  # noqa: E402
-from forecasters.kronos.folded import FoldedBlock, FoldedNetwork, NetworkCache  # noqa: E402
+from forecasters.kronos.folded import FoldedBlock, FoldedNetwork, NetworkCache, least_rows  # noqa: E402
 from forecasters.kronos.model import Block, Network, NetworkConfig, rotary_table  # noqa: E402
 from forecasters.kronos.native import Native, native  # noqa: E402
 from forecasters.kronos.pages import joined  # noqa: E402
@@ -105,7 +105,7 @@ def test_a_network_whose_widths_do_not_suit_them_goes_by_operators(ours: Native)
     network = folded(ODD, torch.float32)
     cache = NetworkCache(network, CacheShape(series=1, rows=4, context=16, drawn=2), ours)
     assert cache.plan is None
-    assert ours.least_rows(network) == PLAIN.least_rows(network)
+    assert least_rows(network, ours) == least_rows(network, PLAIN)
 
 
 def test_the_source_is_another_for_another_processor() -> None:

@@ -24,8 +24,7 @@ from typing import Any
 
 from forecasters import registry
 from forecasters.base import Forecaster
-from forecasters.types import Context, Forecast
-from trader.research.backtest.ahead import renamed
+from forecasters.types import Context, Forecast, renamed
 
 ROOT = Path(__file__).parents[2]
 YEAR, LAST = "2024-03-01", "2025-03-01"

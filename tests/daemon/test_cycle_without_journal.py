@@ -11,8 +11,7 @@ from tests.research.backtest.material import bars_of, baseline, settings_for, wr
 from trader.adapters.journal import CycleRecord
 from trader.daemon.parameters import rules_of
 from trader.errors import DatabaseAway
-from trader.exchange.ledger.memory import open_in_memory
-from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData
+from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData, open_in_memory
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.research.backtest.simulate import _trader, market_options, opened
 

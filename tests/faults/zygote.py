@@ -25,7 +25,7 @@ IMPORTED = (
     "trader.commands.control",
     "trader.exchange.command",
     "trader.exchange.run",
-    "trader.exchange.api.server",
+    "trader.exchange.api.routes",
     "trader.terminal.runner",
     "uvicorn.protocols.http.httptools_impl",
     "uvicorn.protocols.websockets.websockets_sansio_impl",

@@ -19,12 +19,12 @@ from trader.adapters.journal.records import Alert
 from trader.core.decision import DecisionInputs, Signal
 from trader.core.types import EntrySide, OrderSide, OrderType, Symbol, TimeInForce
 from trader.daemon.parameters import rules_of
-from trader.exchange.api.parse import NewOrder
 from trader.exchange.engine.events import SimOrder
-from trader.exchange.ledger.memory import MemoryLedger, open_in_memory
+from trader.exchange.engine.requests import NewOrder
+from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.market.market import open_market
 from trader.exchange.venue import Venue
-from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData
+from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData, open_in_memory
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.research.backtest.simulate import market_options
 from trader.trading.cycle import Trader

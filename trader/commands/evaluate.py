@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trader.commands.options import json_option, time
+from trader.commands.options import json_option, settings_of, time
 
 
 @click.command("evaluate")
@@ -59,4 +59,4 @@ def command(
         timing=timing,
         report=report,
     )
-    return run(wish, as_json)
+    return run(wish, settings_of, as_json=as_json)

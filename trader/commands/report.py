@@ -10,7 +10,7 @@ import click
 from trader.commands.options import loaded_settings, mode_option
 
 if TYPE_CHECKING:
-    from trader.research.report.report import Run
+    from trader.research.report.run import Run
 
 
 @click.command("report")

@@ -147,7 +147,8 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
     import uvicorn
     import uvloop
 
-    from trader.exchange.api.server import Exchange, Keys, Protocol, application
+    from trader.exchange.api.routes import application
+    from trader.exchange.api.server import Exchange, Keys, Protocol
 
     class _Server(uvicorn.Server):
         """Ends on our signals alone: uvicorn's own handler would raise the signal again after the orderly end."""

@@ -18,8 +18,6 @@ from typing import Any
 from trader.core.fees import schedule_for
 from trader.core.types import ZERO, AssetClass, OrderSide, OrderType, Quote, Symbol, TimeInForce
 from trader.core.values import quick
-from trader.exchange.api.parse import NewOrder, Patch
-from trader.exchange.api.wire import DEFAULT_CONFIGURATION, NAMESPACE, asset_id
 from trader.exchange.engine.answers import VenueRefusal, no_position, refused
 from trader.exchange.engine.engine import AccountFigures, account_figures, apply, open_books
 from trader.exchange.engine.events import (
@@ -36,7 +34,8 @@ from trader.exchange.engine.events import (
     Submit,
     Tape,
 )
-from trader.exchange.engine.ids import derived_id
+from trader.exchange.engine.ids import NAMESPACE, asset_id, derived_id
+from trader.exchange.engine.requests import DEFAULT_CONFIGURATION, NewOrder, Patch
 from trader.exchange.ledger.sqlite import Ledger
 from trader.exchange.market.market import Market
 from trader.exchange.market.replay import dated, told_at

@@ -15,9 +15,9 @@ import requests
 
 from tests.exchange.api.running import Running, running
 from trader.core.types import OrderSide, OrderType, Symbol, TimeInForce
-from trader.exchange.api.parse import NewOrder, Patch
 from trader.exchange.engine.answers import VenueRefusal
 from trader.exchange.engine.events import Books
+from trader.exchange.engine.requests import NewOrder, Patch
 from trader.exchange.ledger.sqlite import Ledger, LedgerError
 from trader.exchange.market.market import MarketOptions, open_market
 from trader.exchange.venue import Venue

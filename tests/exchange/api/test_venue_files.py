@@ -11,8 +11,8 @@ import numpy as np
 from tests.exchange.api.running import running
 from tests.exchange.market.support import BTC, SPY, played, quote_rows, random_bars, replay, write
 from trader.core.types import OrderSide, OrderType, Quote, Symbol, TimeInForce
-from trader.exchange.api.parse import NewOrder
 from trader.exchange.engine.events import MatchingRules, SimOrder
+from trader.exchange.engine.requests import NewOrder
 from trader.exchange.market.market import Market
 from trader.exchange.venue import Venue
 

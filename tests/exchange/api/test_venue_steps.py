@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from trader.core.fees import schedule_for
 from trader.core.types import AssetClass, OrderClass, OrderSide, OrderStatus, OrderType, Symbol, Timeframe, TimeInForce
-from trader.exchange.api.parse import NewOrder
 from trader.exchange.engine.answers import VenueRefusal
+from trader.exchange.engine.requests import NewOrder
 from trader.exchange.ledger.queries import OrderQuery
 from trader.exchange.market.market import MarketOptions, open_market
 from trader.exchange.venue import Venue

@@ -11,10 +11,10 @@ import pytest
 from tests.exchange.engine.scene import BUY, LIMIT, MARKET, SELL, SPY, Scene
 from tests.research.backtest.material import bars_of, settings_for, written
 from trader.core.types import OrderSide, OrderType, Symbol, TimeInForce
-from trader.exchange.api.parse import NewOrder
 from trader.exchange.engine.events import MatchingRules, Phase
-from trader.exchange.ledger.memory import open_in_memory
+from trader.exchange.engine.requests import NewOrder
 from trader.exchange.market.market import open_market
+from trader.research.backtest.inprocess import open_in_memory
 from trader.research.backtest.simulate import market_options
 
 OPEN, FIRST, SECOND, CLOSE = Phase

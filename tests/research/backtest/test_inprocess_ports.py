@@ -18,12 +18,12 @@ from trader.exchange.api import data as api_data
 from trader.exchange.api import trading as api_trading
 from trader.exchange.api import wire
 from trader.exchange.api.call import Call
-from trader.exchange.api.parse import NewOrder
 from trader.exchange.engine.events import MatchingRules
-from trader.exchange.ledger.memory import MemoryLedger, open_in_memory
+from trader.exchange.engine.requests import NewOrder
+from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.market.market import open_market
 from trader.exchange.venue import Venue
-from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData, order_of, plain
+from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData, open_in_memory, order_of, plain
 from trader.research.backtest.simulate import Recording, market_options
 
 BTC, AAPL = Symbol("BTC/USD"), Symbol("AAPL")

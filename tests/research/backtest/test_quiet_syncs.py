@@ -13,11 +13,10 @@ from trader.core.decision import Levels
 from trader.core.exits import ExitWish
 from trader.core.reconcile import Believed, Reconciliation, Reported, reconcile
 from trader.core.types import EntrySide, OrderSide, OrderType, Purpose, Symbol, TimeInForce
-from trader.exchange.api.parse import NewOrder
-from trader.exchange.ledger.memory import open_in_memory
+from trader.exchange.engine.requests import NewOrder
 from trader.exchange.market.market import open_market
 from trader.exchange.venue import Venue
-from trader.research.backtest.inprocess import VenueBroker, VenueClock
+from trader.research.backtest.inprocess import VenueBroker, VenueClock, open_in_memory
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.research.backtest.simulate import market_options
 from trader.trading import desk as desk_module

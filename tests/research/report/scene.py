@@ -13,7 +13,7 @@ from trader.adapters.journal.trades import round_trips
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Execution, OrderSide, Symbol, Timeframe
 from trader.research.backtest.figures import Happened, figures_of
-from trader.research.report.report import Fan, Run
+from trader.research.report.run import Fan, Run
 
 BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
 HOUR = Timeframe(1, "Hour")

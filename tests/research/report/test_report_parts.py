@@ -17,7 +17,7 @@ from trader.research.report import charts
 from trader.research.report import run_charts as report_charts
 from trader.research.report.charts import Axis, axis_of, thinned, time_ticks, value_ticks
 from trader.research.report.html import el, money, percent, raw
-from trader.research.report.report import Resting
+from trader.research.report.run import Resting
 from trader.research.report.tables import monthly_returns, months, return_of
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False)

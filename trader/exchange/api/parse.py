@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
 from trader.core.types import OrderClass, OrderSide, OrderType, TimeInForce
-from trader.core.values import quick
+from trader.exchange.engine.requests import NewOrder, Patch
 
 MAX_BODY_BYTES = 64 * 1024
 _LARGEST = Decimal(10) ** 15
@@ -30,36 +29,6 @@ class BadRequest(Exception):
         self.message = message
         self.status = status
         self.code = code
-
-
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewOrder:
-    """A well-formed order request. Exactly one of qty and notional is set; which symbol that is, is not yet known."""
-
-    symbol: str
-    side: OrderSide
-    type: OrderType
-    tif: TimeInForce
-    qty: Decimal | None = None
-    notional: Decimal | None = None
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    client_order_id: str | None = None
-    order_class: OrderClass = OrderClass.SIMPLE
-    take_profit: Decimal | None = None
-    stop_loss: Decimal | None = None
-    stop_loss_limit: Decimal | None = None
-    extended_hours: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patch:
-    qty: Decimal | None = None
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    tif: TimeInForce | None = None
-    client_order_id: str | None = None
 
 
 _ORDER_FIELDS = frozenset(

@@ -1,4 +1,4 @@
-"""The HTTP face of the venue: routing, keys, rate limits, faults, errors. One process, one thread, one port.
+"""What stands between the venue and the wire: keys, rate limits, faults, errors. One process, one thread, one port.
 
 The venue is only ever called between two awaits, so that a request sees it whole.
 """
@@ -11,34 +11,25 @@ import binascii
 import hmac
 import json
 import socket
-import sqlite3
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from trader.exchange.api import data as api_data
-from trader.exchange.api import trading as api_trading
 from trader.exchange.api.call import Call, Handler, Reply
 from trader.exchange.api.faults import AFTER, BEFORE, Faults, Happening, Rule
+from trader.exchange.api.pacing import Pace, RateLimiter
 from trader.exchange.api.parse import MAX_BODY_BYTES, BadRequest
-from trader.exchange.api.simulation import Endpoint, SimApi
 from trader.exchange.api.stream import StreamHub
 from trader.exchange.api.thinning import FaultsByClock
 from trader.exchange.api.wire import error
 from trader.exchange.engine.answers import VenueRefusal
 from trader.exchange.engine.events import OrderEvent, Refusal
-from trader.exchange.market.pacing import Pace, RateLimiter
 from trader.exchange.venue import Venue
 
 _TRANSPORT = "trader.transport"
@@ -49,7 +40,6 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 _UNAUTHORIZED = Reply(status=401, body={"code": 40110000, "message": "request is not authorized"})
 _FORBIDDEN = Reply(status=403, body={"message": "forbidden."})
 _TOO_MANY = Reply(status=429, body={"code": 42910000, "message": "rate limit exceeded"})
-_NO_PATH = Reply(status=404, body={"code": 40410000, "message": "endpoint not found"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +151,7 @@ class Exchange:
         try:
             body = await _body(request)
         except BadRequest as bad:
-            return _answer(_bad(bad), {})
+            return answer(_bad(bad), {})
         rules = self._rules(request, body)
         for rule in rules:
             early = await _before(request, rule)
@@ -173,7 +163,7 @@ class Exchange:
             late = await _after(request, rule)
             if late is not None:
                 return late
-        return _answer(reply, limiter.headers())
+        return answer(reply, limiter.headers())
 
     def _reply(
         self,
@@ -213,74 +203,8 @@ class Exchange:
         return self.faults.request(happening)
 
 
-class Front:
-    """The ASGI application: known paths are looked up, the rest goes through the router, which tries all of them."""
-
-    def __init__(
-        self, endpoints: Mapping[tuple[str, str], Endpoint], rest: Starlette, on_lost: Callable[[str], None]
-    ) -> None:
-        self._endpoints, self._rest, self._on_lost = endpoints, rest, on_lost
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        known = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        try:
-            if known is None:
-                await self._rest(scope, receive, send)
-            else:
-                await (await known(Request(scope, receive)))(scope, receive, send)
-        except sqlite3.Error as error:  # memory is ahead of what is kept: no answer from here on would be true
-            self._on_lost(str(error))
-            await Response(status_code=500)(scope, receive, send)
-
-
-def application(exchange: Exchange) -> Front:
-    """Its clock is a task that the server starts and ends."""
-    sim = SimApi(exchange)
-    routes: list[Route | WebSocketRoute] = [
-        Route(path, _endpoint(exchange, handler, data=False, open_to_all=False), methods=[method])
-        for method, path, handler in api_trading.ROUTES
-    ]
-    routes += [
-        Route(path, _endpoint(exchange, handler, data=True, open_to_all="crypto" in path), methods=[method])
-        for method, path, handler in api_data.ROUTES
-    ]
-    routes += [Route(path, endpoint, methods=[method]) for method, path, endpoint in sim.routes()]
-    routes.append(WebSocketRoute("/stream", exchange.hub.serve))
-    routes.append(WebSocketRoute("/{rest:path}", _no_such_stream))
-    plain = {
-        (method, route.path): route.endpoint
-        for route in routes
-        if isinstance(route, Route) and "{" not in route.path
-        for method in route.methods or ()
-        if method != "HEAD"
-    }
-    rest = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
-    return Front(plain, rest, exchange.on_lost)
-
-
-def _endpoint(exchange: Exchange, handler: Handler, *, data: bool, open_to_all: bool) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        return await exchange.handle(request, handler, data=data, open_to_all=open_to_all)
-
-    return endpoint
-
-
-async def _no_such_stream(socket: WebSocket) -> None:
-    """Market-data streams: said clearly, then closed."""
-    await socket.accept()
-    text = "market-data streams are not part of this simulated exchange; trade updates are at /stream"
-    await socket.send_text(json.dumps([{"T": "error", "code": 422, "msg": text}]))
-    await socket.close(1008, text)
-
-
-async def _http_error(_: Request, problem: Exception) -> Response:
-    status = problem.status_code if isinstance(problem, HTTPException) else 500
-    if status == 405:
-        return _answer(Reply(status=405, body={"code": 40510000, "message": "method not allowed"}), {})
-    return _answer(_NO_PATH if status == 404 else Reply(status=status, body={"message": str(problem)}), {})
-
-
-def _answer(reply: Reply, headers: Mapping[str, str]) -> Response:
+def answer(reply: Reply, headers: Mapping[str, str]) -> Response:
+    """As JSON; with no body where there is none."""
     if reply.body is None:
         return Response(status_code=reply.status, headers=headers)
     content = json.dumps(reply.body, separators=(",", ":"))
@@ -361,6 +285,6 @@ def _page(rule: Rule) -> Response:
     if rule.action == "html":
         return Response(_HTML.format(rule.status), status_code=rule.status, media_type="text/html")
     if rule.status == 429:
-        return _answer(_TOO_MANY, {})
+        return answer(_TOO_MANY, {})
     code = rule.status * 100_000 + 10_000
-    return _answer(Reply(status=rule.status, body={"code": code, "message": "simulated server error"}), {})
+    return answer(Reply(status=rule.status, body={"code": code, "message": "simulated server error"}), {})

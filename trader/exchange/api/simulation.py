@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,12 +22,10 @@ from starlette.responses import Response
 from trader.exchange.api import parse, wire
 from trader.exchange.api.faults import FaultError, Faults
 from trader.exchange.api.parse import MAX_BODY_BYTES, BadRequest
+from trader.exchange.api.server import Exchange
 from trader.exchange.engine.events import Refusal
 from trader.exchange.ledger.queries import OrderQuery
 from trader.exchange.venue import STEPS_AT_ONCE
-
-if TYPE_CHECKING:
-    from trader.exchange.api.server import Exchange
 
 LONGEST_WAIT_S = 2.0
 Endpoint = Callable[[Request], Awaitable[Response]]

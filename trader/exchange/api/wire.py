@@ -5,8 +5,7 @@ Money and quantities are strings, times RFC 3339 with nanoseconds in UTC. Orders
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from trader.core.types import ZERO, AssetClass, Instrument, OrderClass, OrderSide, Symbol
 from trader.exchange.engine.events import Holding, OrderEvent, Refusal, SimOrder
+from trader.exchange.engine.ids import asset_id
 from trader.exchange.ledger.queries import Activity
 
 Json = dict[str, Any]
-NAMESPACE = uuid.UUID("6c6f8f3e-5b0a-4c57-9a51-2a6a6f9d0f10")
 NEW_YORK = ZoneInfo("America/New_York")
 _MAINTENANCE = Decimal("0.25")
 
@@ -50,10 +49,6 @@ def stamp(moment: datetime) -> str:
 
 def maybe_stamp(moment: datetime | None) -> str | None:
     return None if moment is None else stamp(moment)
-
-
-def asset_id(symbol: Symbol) -> str:
-    return str(uuid.uuid5(NAMESPACE, f"asset:{symbol}"))
 
 
 def error(refusal: Refusal) -> Json:
@@ -306,14 +301,3 @@ def calendar(sessions: Sequence[tuple[datetime, datetime]]) -> list[Json]:
             }
         )
     return rows
-
-
-DEFAULT_CONFIGURATION: Mapping[str, Any] = {
-    "fractional_trading": True,
-    "max_margin_multiplier": "4",
-    "no_shorting": False,
-    "suspend_trade": False,
-    "trade_confirm_email": "all",
-    "ptp_no_exception_entry": False,
-    "max_options_trading_level": None,
-}

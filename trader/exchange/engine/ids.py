@@ -5,10 +5,18 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from uuid import UUID
+from uuid import UUID, uuid5
+
+from trader.core.types import Symbol
 
 if TYPE_CHECKING:
     from hashlib import _Hash
+
+NAMESPACE = UUID("6c6f8f3e-5b0a-4c57-9a51-2a6a6f9d0f10")  # of accounts and assets
+
+
+def asset_id(symbol: Symbol) -> str:
+    return str(uuid5(NAMESPACE, f"asset:{symbol}"))
 
 
 def derived_id(namespace: UUID, name: str) -> str:

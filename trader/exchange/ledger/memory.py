@@ -9,21 +9,9 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import cast
 
 from trader.core.types import ZERO, AssetClass, Execution
-from trader.exchange.engine.accounting import open_books
-from trader.exchange.engine.events import Books, MatchingRules, OrderEvent, SimOrder
-from trader.exchange.ledger.sqlite import Ledger
-from trader.exchange.market.market import Market
-from trader.exchange.venue import Venue
-
-
-def open_in_memory(market: Market, *, cash: Decimal, rules: MatchingRules | None = None) -> tuple[Venue, MemoryLedger]:
-    """A new venue with `cash` USD at the market's start, and the ledger that it writes to."""
-    ledger = MemoryLedger()
-    books = open_books(cash, market.instruments, rules=rules)
-    return Venue.begin(market, cast(Ledger, ledger), books), ledger
+from trader.exchange.engine.events import Books, OrderEvent, SimOrder
 
 
 class MemoryLedger:

@@ -7,22 +7,18 @@ at that bar's close, and it is handed out only when that very context is asked f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import numpy as np
 
 from forecasters.base import Forecaster, ForecastError
-from forecasters.types import TAG, Context, Forecast
+from forecasters.types import TAG, Context, Forecast, renamed
 from trader.core.days import calendar_ahead, starts_ahead
 from trader.core.market import Bars, context_of, to_datetime
 from trader.core.types import AssetClass, Symbol, Timeframe
 from trader.exchange.market.files import Columns, to_micros
 from trader.exchange.market.market import Market
 from trader.research.backtest.inprocess import whole_of
-
-Named = TypeVar("Named", Context, Forecast)
 
 _BEFORE = timedelta(days=1)
 
@@ -80,15 +76,6 @@ _Place = tuple[str, int, int]
 
 def _place(context: Context) -> _Place:
     return context.series, int(context.times[-1].astype(np.int64)), len(context)
-
-
-def renamed(value: Named, symbol: str) -> Named:
-    """The same under another symbol. What was checked when it was made is not checked again: nothing else changes."""
-    twin: Named = object.__new__(type(value))  # copy.copy takes ten times as long
-    for each in fields(value):
-        object.__setattr__(twin, each.name, getattr(value, each.name))
-    object.__setattr__(twin, "symbol", symbol)
-    return twin
 
 
 def later_contexts(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +36,14 @@ from trader.core.types import (
 )
 from trader.core.values import maker
 from trader.exchange.api import wire
-from trader.exchange.api.parse import NewOrder
-from trader.exchange.engine.accounting import AccountFigures, worth_the_same
+from trader.exchange.engine.accounting import AccountFigures, open_books, worth_the_same
 from trader.exchange.engine.answers import VenueRefusal
-from trader.exchange.engine.events import Books, SimOrder
+from trader.exchange.engine.events import Books, MatchingRules, SimOrder
+from trader.exchange.engine.requests import NewOrder
 from trader.exchange.ledger.memory import MemoryLedger
+from trader.exchange.ledger.sqlite import Ledger
 from trader.exchange.market.files import Columns, to_micros
+from trader.exchange.market.market import Market
 from trader.exchange.venue import Venue
 from trader.trading.ports import Accepted, Refused, Session, Submission
 
@@ -50,6 +53,13 @@ _new_quote = maker(Quote)
 _new_order = maker(Order)
 _new_new_order = maker(NewOrder)
 _DUPLICATE_ID = 40010001
+
+
+def open_in_memory(market: Market, *, cash: Decimal, rules: MatchingRules | None = None) -> tuple[Venue, MemoryLedger]:
+    """A new venue with `cash` USD at the market's start, and the ledger that it writes to."""
+    ledger = MemoryLedger()
+    books = open_books(cash, market.instruments, rules=rules)
+    return Venue.begin(market, cast(Ledger, ledger), books), ledger
 
 
 class VenueClock:

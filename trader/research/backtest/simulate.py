@@ -25,12 +25,11 @@ from trader.daemon.schedule import run_simulated
 from trader.daemon.timetable import closed_hours_skipper, simulated_beat, timetable_of
 from trader.errors import ConfigurationError
 from trader.exchange.engine.events import MatchingRules
-from trader.exchange.ledger.memory import open_in_memory
 from trader.exchange.market.grid import off_grid
 from trader.exchange.market.market import Market, MarketError, MarketOptions, open_market
 from trader.exchange.venue import Venue
 from trader.research.backtest.ahead import AheadForecaster, later_contexts
-from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData
+from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData, open_in_memory
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.trading.cycle import Rules, Trader
 from trader.trading.desk import Desk

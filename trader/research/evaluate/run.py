@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,6 @@ import numpy as np
 
 from forecasters.registry import RegistryError, resolve
 from settings.load import Loaded
-from trader.commands.options import settings_of
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
@@ -43,8 +42,11 @@ class Wish:
     report: Path | None = None
 
 
-def run(wish: Wish, as_json: bool) -> int:
-    """Exit code. Raises ConfigurationError."""
+def run(wish: Wish, settings_of: Callable[[Mapping[str, object]], Loaded], *, as_json: bool) -> int:
+    """Exit code. Raises ConfigurationError.
+
+    settings_of  the settings with these flags on top, by the settings' names
+    """
     from trader.research.evaluate.view import as_plain, print_tables
 
     if wish.report is not None:

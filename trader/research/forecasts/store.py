@@ -25,8 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasters.base import Forecaster, ForecastError
-from forecasters.types import CHANNELS, TAG, Context, Forecast
-from trader.research.backtest.ahead import renamed
+from forecasters.types import CHANNELS, TAG, Context, Forecast, renamed
 from trader.research.data.store import write_atomically
 from trader.research.forecasts.key import EAGER, ForecastKey, Question, question_of
 

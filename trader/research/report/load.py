@@ -24,7 +24,7 @@ from trader.errors import ConfigurationError
 from trader.research.backtest.figures import Figures, Happened, figures_of
 from trader.research.backtest.result import BacktestResult
 from trader.research.backtest.run_folder import load_result, load_table
-from trader.research.report.report import Fan, Resting, Run
+from trader.research.report.run import Fan, Resting, Run
 
 Row = Mapping[str, Any]
 MOST_CYCLES = 20_000  # of a journal: the newest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,8 @@ from trader.core.types import Execution, OrderSide
 from trader.research.report import charts
 from trader.research.report.charts import Axis, Mark, axis_of
 from trader.research.report.html import Raw, coloured, el, legend, money, percent, price
+from trader.research.report.run import Fan, Resting, Run
 from trader.research.report.tables import return_of
-
-if TYPE_CHECKING:
-    from trader.research.report.report import Fan, Resting, Run
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]

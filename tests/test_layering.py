@@ -1,4 +1,7 @@
-"""Who may import whom. Every import of every module is read, those inside functions too."""
+"""Who may import whom: one table of rooms and arrows, held against every import of every module.
+
+Imports inside functions and those for type checking are arrows like all others.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import ast
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,54 +19,90 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OURS = ("trader", "forecasters", "settings")
 
-# A part of the program: the modules that belong to it, and what of ours they may import besides each other.
-# The first match counts, so the narrow names come first.
-SHELL = [
-    "trader.trading.cycle",
-    "trader.trading.late_bars",
-    "trader.trading.positions",
-    "trader.daemon.schedule",
-    "trader.trading.desk",
-    "trader.trading.journal_cache",
-    "trader.trading.day",
-    "trader.trading.memory",
-    "trader.trading.split_handling",
-    "trader.trading.sessions",
-    "trader.trading.vanished_positions",
-    "trader.trading.status",
-    "trader.trading.failpoints",
-]
-TOP = ["trader.cli", "trader.daemon.app", "trader.terminal.runner", "trader.__main__"]
-PARTS: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
-    ("core", ["trader.core"], ["forecasters.types"]),
-    ("errors", ["trader.errors"], []),
-    ("ports", ["trader.trading.ports"], ["trader.core", "trader.errors", "forecasters.types"]),
-    ("strategies", ["trader.strategies"], ["trader.core", "forecasters.types"]),
-    (
-        "adapters",
-        ["trader.adapters"],
-        ["trader.trading.ports", "trader.core", "trader.errors", "settings", "forecasters.types"],
-    ),
-    ("exchange", ["trader.exchange"], ["trader.core", "settings"]),
-    (
-        "shell",
-        SHELL,
-        ["trader.trading.ports", "trader.core", "trader.errors", "forecasters.types", "forecasters.base"],
-    ),
-    ("research, web", ["trader.research", "trader.web"], ["trader", "forecasters", "settings"]),
-    ("cli, app", TOP, ["trader", "forecasters", "settings"]),
-    # The composition root's own helpers: each does one piece of the wiring.
-    ("wiring", ["trader"], ["trader", "forecasters", "settings"]),
-    ("forecasters", ["forecasters"], ["settings"]),
-    ("settings", ["settings"], []),
-)
+# A room, and the rooms that it may use: only such as stand below it, so there is no way round in a circle.
+# A room is a folder or a file; the longest name counts. `research` in an arrow means all of research/ that is below.
+# docs/architecture.md shows this table; a test compares the two.
+HOUSE = """
+# what a person touches
+__main__              cli, errors
+cli                   terminal, commands, daemon/app, daemon, exchange/command, errors
+terminal              daemon/app, daemon, adapters, trading, core, errors, log, folders, settings
+commands              research, daemon, adapters, trading, trading/ports, strategies, exchange, core, errors, log,
+                      folders, forecasters, settings
 
-# Packages from elsewhere that a part may use, where the list is short enough to be a rule.
+# the evidence
+research/compare      research, daemon, adapters, trading, trading/ports, strategies, exchange, core, errors, folders,
+                      forecasters, settings, __init__
+research/evaluate     research/report, research/forecasts, research/data, research/intervals, core, errors, folders,
+                      forecasters, settings
+research/report       research/backtest, research/forecasts, research/data, research/intervals, adapters, core, errors,
+                      folders, forecasters/types, settings
+research/backtest     research/forecasts, research/data, research/intervals, daemon, adapters, trading, trading/ports,
+                      strategies, exchange, core, errors, folders, forecasters, settings
+research/forecasts    research/data, research/intervals, daemon, core, errors, folders, forecasters, settings
+research/data         research/intervals, adapters, exchange/market, core, errors, folders, forecasters/types, settings
+research/intervals
+
+# how it runs
+daemon/app            daemon, adapters, trading, trading/ports, strategies, core, errors, log, folders,
+                      forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings
+daemon                adapters, trading, trading/ports, strategies, core, errors, log, folders,
+                      forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings
+
+# the world
+adapters              trading/ports, core, errors, forecasters/types, settings
+
+# what it does
+trading               trading/ports, core, errors, forecasters/types, forecasters/base
+trading/ports         core, errors, forecasters/types
+strategies            core, forecasters/types
+
+# the simulated Alpaca
+exchange/__main__     exchange/command
+exchange/command      exchange/run, exchange/engine, core, settings
+exchange/run          exchange/api, exchange/venue, exchange/ledger, exchange/market, exchange/engine, core, settings
+exchange/api          exchange/venue, exchange/ledger, exchange/market, exchange/engine, core
+exchange/venue        exchange/ledger, exchange/market, exchange/engine, core
+exchange/ledger       exchange/market, exchange/engine, core
+exchange/market       exchange/engine, core
+exchange/engine       core
+
+# the ground
+core                  forecasters/types
+errors
+log
+folders
+__init__
+
+# bars in, distributions out
+forecasters/backends  forecasters, settings
+forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/options, forecasters/progress,
+                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
+forecasters/kronos    forecasters/compiled, forecasters/options, forecasters/progress, forecasters/deadline,
+                      forecasters/base, forecasters/types, forecasters/errors
+forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
+                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
+forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
+forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
+                      forecasters/types, forecasters/errors
+forecasters/options   forecasters/base, forecasters/errors
+forecasters/progress
+forecasters/deadline
+forecasters/base      forecasters/types, forecasters/errors
+forecasters/types     forecasters/errors
+forecasters/errors
+
+settings
+"""
+# A folder of rooms is none itself: what its __init__ may hold is a docstring.
+FOLDERS = ("trader.research", "trader.exchange", "forecasters")
+
+# Packages from elsewhere that a room may use, where the list is short enough to be a rule.
 THIRD_PARTY = {
     "core": {"numpy"},
     "strategies": {"numpy", "pydantic"},
-    "ports": set(),
-    "errors": set(),
+    "trading/ports": set[str](),
+    "errors": set[str](),
     "settings": {"pydantic", "pydantic_core", "pydantic_settings", "dotenv"},
     "forecasters": {"numpy", "pandas", "pydantic", "torch", "safetensors", "huggingface_hub", "triton"},
 }
@@ -76,14 +116,47 @@ class Import:
     in_function: bool
 
 
+def table_of(text: str) -> dict[str, tuple[str, ...]]:
+    """Each room's arrows, in the order of the rows."""
+    rows: dict[str, tuple[str, ...]] = {}
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        room = line.split()[0] if not line.startswith(" ") else list(rows)[-1]
+        arrows = line.removeprefix(room).replace(",", " ").split()
+        rows[room] = (*rows.get(room, ()), *arrows)
+    return rows
+
+
+TABLE = table_of(HOUSE)
+
+
+def expanded(room: str, arrow: str) -> list[str]:
+    """The rooms below that an arrow leads to: one, or those of a folder."""
+    names = list(TABLE)
+    if arrow in TABLE:
+        return [arrow]
+    return [name for name in names[names.index(room) + 1 :] if name.startswith(f"{arrow}/")]
+
+
+ALLOWED = {room: {target for arrow in arrows for target in expanded(room, arrow)} for room, arrows in TABLE.items()}
+
+
+def module_of(room: str) -> str:
+    """The dotted name that a room's modules begin with."""
+    if room == "__init__":
+        return "trader"
+    return room.replace("/", ".") if room.partition("/")[0] in OURS else f"trader.{room.replace('/', '.')}"
+
+
 def modules() -> dict[str, Path]:
     """Every module of ours by its dotted name."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for package in OURS:
         for path in (ROOT / package).rglob("*.py"):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+            paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return paths
 
 
 MODULES = modules()
@@ -93,12 +166,21 @@ def within(module: str, prefixes: Sequence[str]) -> bool:
     return any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def part_of(module: str) -> tuple[str, Sequence[str], Sequence[str]]:
-    return next(part for part in PARTS if within(module, part[1]))
+@cache
+def room_of(module: str) -> str | None:
+    """None for what stands loose."""
+    if module == "trader":
+        return "__init__"
+    fitting = [room for room in TABLE if room != "__init__" and within(module, [module_of(room)])]
+    return max(fitting, key=len, default=None)
 
 
-def imports(module: str) -> Iterator[Import]:
-    path = MODULES[module]
+@cache
+def imports(module: str) -> tuple[Import, ...]:
+    return tuple(imports_of(module, MODULES[module]))
+
+
+def imports_of(module: str, path: Path) -> Iterator[Import]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
@@ -116,22 +198,101 @@ def imports(module: str) -> Iterator[Import]:
             yield Import(module=name, line=node.lineno, in_function=id(node) in inside)
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_a_module_imports_only_what_its_part_may(module: str) -> None:
-    name, own, allowed = part_of(module)
+def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
+    """What remains when again and again each is taken away that nothing remaining uses, or that uses nothing there."""
+    left = set(arrows)
+    while True:
+        used = {target for name in left for target in arrows[name] & left}
+        inside = {name for name in left & used if arrows[name] & left}
+        if inside == left:
+            return [sorted(left)] if left else []
+        left = inside
+
+
+def wrong_arrows(module: str, found: Sequence[Import]) -> list[str]:
+    """The imports of a module that its room has no arrow for."""
+    room = room_of(module)
+    assert room is not None, f"{module} stands in no room: move it into one, or give it a row of the table"
     wrong = []
-    for found in imports(module):
-        root = found.module.partition(".")[0]
+    for imported in found:
+        root = imported.module.partition(".")[0]
         if root in OURS:
-            # naming a package on the way to one of its modules is not using it
-            fits = within(found.module, [*own, *allowed])
-            if name != "cli, app" and within(found.module, TOP):
-                fits = False
+            target = room_of(imported.module)
+            fits = target == room or target in ALLOWED[room] or imported.module in FOLDERS
         else:
-            fits = root in sys.stdlib_module_names or root in THIRD_PARTY.get(name, {root})
+            own = THIRD_PARTY.get(room, THIRD_PARTY.get(room.partition("/")[0], {root}))
+            fits = root in sys.stdlib_module_names or root in own
         if not fits:
-            wrong.append(f"line {found.line}: {found.module}")
-    assert not wrong, f"{module} is part of {name!r} and may import {list(allowed)} of ours"
+            wrong.append(f"line {imported.line}: {imported.module}")
+    return wrong
+
+
+# ---- the table itself ----
+
+
+def test_the_tables_arrows_all_point_down() -> None:
+    places = {room: place for place, room in enumerate(TABLE)}
+    unknown = [f"{room} -> {arrow}" for room, arrows in TABLE.items() for arrow in arrows if not expanded(room, arrow)]
+    assert not unknown, "these arrows lead to no row below"
+    upward = [f"{room} -> {to}" for room, targets in ALLOWED.items() for to in targets if places[to] <= places[room]]
+    assert not upward
+
+
+def test_every_row_of_the_table_is_a_folder_or_a_file() -> None:
+    assert not [room for room in TABLE if module_of(room) not in MODULES]
+
+
+def test_every_file_stands_in_a_room_of_the_table() -> None:
+    loose = [name for name in MODULES if room_of(name) is None and name not in FOLDERS]
+    assert not loose, "move these into a room, or give each a row of the table, here and in docs/architecture.md"
+
+
+def test_a_loose_file_stands_in_no_room() -> None:
+    assert room_of("trader.helpers") is None
+    assert room_of("trader.research.helpers") is None
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_of_rooms_holds_nothing_itself(folder: str) -> None:
+    assert not [found.module for found in imports(folder) if found.module.partition(".")[0] in OURS]
+
+
+# ---- the code against the table ----
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - set(FOLDERS)))
+def test_a_module_imports_only_what_its_room_may(module: str) -> None:
+    wrong = wrong_arrows(module, imports(module))
+    room = room_of(module)
+    assert not wrong, f"{module} stands in {room}, which may use {TABLE[room or '']} of ours"
+
+
+def test_an_import_upwards_or_of_a_strange_package_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "made_up.py"
+    path.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "import pandas\n"
+        "from trader.core.types import Symbol\n"
+        "if TYPE_CHECKING:\n"
+        "    from trader.trading.cycle import Trader\n"
+        "def late():\n"
+        "    from trader.core import plan\n"
+        "    import trader.adapters.clock\n"
+    )
+    wrong = wrong_arrows("trader.core.made_up", list(imports_of("trader.core.made_up", path)))
+    assert wrong == ["line 2: pandas", "line 5: trader.trading.cycle", "line 8: trader.adapters.clock"]
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Of one room, too: a circle is one file in two pieces."""
+    arrows = {name: {found.module for found in imports(name)} & set(MODULES) - {name} for name in MODULES}
+    assert circles(arrows) == []
+
+
+def test_a_circle_is_found() -> None:
+    chain = {"a": {"b"}, "b": {"c"}, "c": set[str]()}
+    assert circles(chain) == []
+    assert circles(chain | {"c": {"a"}}) == [["a", "b", "c"]]
 
 
 @pytest.mark.parametrize(

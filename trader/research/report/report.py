@@ -74,7 +74,7 @@ def render(run: Run) -> str:
 
 
 def _page(title: str, body: str) -> str:
-    style = files("trader.research.templates").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("trader.research.report.templates").joinpath("report.css").read_text(encoding="utf-8")
     head = (
         '<meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -288,7 +288,7 @@ class TotoForecaster:
         self._notices += notices
         located = locate(options.model_id)
         # Not rounded as the original is: the last digit is worth no time, and the compiled twin has the same weights.
-        model = load_toto(located.folder, device=device, dtype=options.dtype, exact=False)
+        model = load_toto(located.folder, device=device, dtype=options.dtype)
         assert isinstance(model, (Toto1, Toto2))
         self._model, self._label = model, located.label
         return model

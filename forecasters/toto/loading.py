@@ -37,7 +37,6 @@ def load_toto(
     buckets: Buckets | None = None,
     mode: str = "default",
     backend: str = "inductor",
-    exact: bool | None = None,
 ) -> Toto:
     """Toto 1.0 or 2.0, as the folder's config.json says.
 
@@ -46,16 +45,10 @@ def load_toto(
     dtype          of the matrix products: float32, or bfloat16, with scales, sums and attention in float32 or better
     buckets        None: every size as it is, or a usual set where it is compiled
     mode, backend  of torch.compile
-    exact          rounded as the published packages round, product by product, which takes longer; None: where nothing
-                   that rounds otherwise is asked for
     Raises CheckpointError where the folder holds anything else, ValueError where the rest can't be had together.
     """
     if dtype not in DTYPES:
         raise ValueError(f"Toto is computed in {' or '.join(DTYPES)}, not in {dtype}")
-    plain = not compile and dtype == "float32"
-    if exact and not plain:
-        raise ValueError("exact is what is not compiled, in float32")
-    exact = plain if exact is None else exact
     sizes = buckets or (COMPILED_BUCKETS if compile else EXACT)
     if mode == "reduce-overhead" and not device.startswith("cuda"):
         mode = "default"  # without a GPU there are no CUDA graphs, and each graph would count as one that was skipped
@@ -66,12 +59,8 @@ def load_toto(
         first = first_config(config)
         tensors = names1.canonical(read_tensors(place))
         check_tensors(tensors, names1.tensor_shapes(first), "Toto 1.0")
-        return Toto1(
-            first, tensors, device=target, buckets=sizes, dtype=DTYPES[dtype], compilation=compilation, exact=exact
-        )
+        return Toto1(first, tensors, device=target, buckets=sizes, dtype=DTYPES[dtype], compilation=compilation)
     second = second_config(config)
     tensors = read_tensors(place)
     check_tensors(tensors, names2.tensor_shapes(second), "Toto 2.0")
-    return Toto2(
-        second, tensors, device=target, buckets=sizes, dtype=DTYPES[dtype], compilation=compilation, exact=exact
-    )
+    return Toto2(second, tensors, device=target, buckets=sizes, dtype=DTYPES[dtype], compilation=compilation)

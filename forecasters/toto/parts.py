@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from forecasters.kronos.linear import FixedLinear
-from forecasters.toto.runs import Runs, in_runs
 
 Tensors = Mapping[str, Tensor]
 Settling = TypeVar("Settling", bound=nn.Module)
@@ -30,7 +29,6 @@ class Affine(nn.Module):
         self.weight = fixed(scaled(weight, factor))
         self.bias = fixed(scaled(bias, factor)) if bias is not None else None
         self.settled: FixedLinear | None = None
-        self.runs: Runs | None = None
         self.lower = False
 
     def settle(self, dtype: torch.dtype) -> None:
@@ -41,18 +39,7 @@ class Affine(nn.Module):
         self.lower = dtype != torch.float32
         self.weight, self.bias = fixed(self.weight.new_empty(0)), None  # one copy is enough
 
-    def settle_exactly(self) -> None:
-        """In a layout that is multiplied faster and rounds as the one it has; not to be moved any more."""
-        self.runs = in_runs(self.weight, self.bias)
-        if self.runs is not None:
-            self.weight = fixed(self.weight.new_empty(0))  # one copy is enough
-
     def forward(self, state: Tensor) -> Tensor:
-        if self.runs is not None:
-            if self.runs.takes(state):
-                return self.runs(state)
-            if not len(self.weight):  # kept from now on: who asks with few rows once will do so again
-                self.weight = fixed(self.runs.weight())
         if self.settled is None:
             return F.linear(state, self.weight, self.bias)
         if self.lower:
@@ -67,14 +54,6 @@ def settled(network: Settling, dtype: torch.dtype) -> Settling:
     for module in network.modules():
         if isinstance(module, Affine):
             module.settle(dtype)
-    return network
-
-
-def settled_exactly(network: Settling) -> Settling:
-    """Every product settled so that it rounds as before."""
-    for module in network.modules():
-        if isinstance(module, Affine):
-            module.settle_exactly()
     return network
 
 

@@ -49,7 +49,7 @@ def _loaded(request: Request) -> Toto1 | Toto2:
     )
     compiled = request["compile"]
     buckets = sizes if compiled else None
-    model = load_toto(request["folder"], compiled, buckets=buckets, dtype=request["dtype"], exact=False)
+    model = load_toto(request["folder"], compiled, buckets=buckets, dtype=request["dtype"])
     assert isinstance(model, (Toto1, Toto2))
     return model
 

@@ -124,24 +124,6 @@ class Layer(nn.Module):
         seen = seen + (to_own[..., None, :] @ values)[..., 0, :]
         return self._completed(state, seen.flatten(2))
 
-    def exactly_next_in_time(
-        self, state: Tensor, tables: Tables, prefix: Prefix, keys: Tensor, values: Tensor, step: Tensor
-    ) -> Tensor:
-        """As `next_in_time`, by the operation that the original attends with: each sample's keys are put in a row."""
-        query, key, value = self._projected(state)  # [S, V, h, w]
-        keys.index_copy_(3, step, _turned(key, tables, tables.key_fading)[:, :, :, None])
-        values.index_copy_(3, step, value[:, :, :, None])
-        asked = _turned(query, tables, tables.fading).flatten(0, 1)[:, :, None]  # [S x V, h, 1, w]
-        written = int(step) + 1
-
-        def in_a_row(shared: Tensor, own: Tensor) -> Tensor:
-            known = shared[:, :, prefix.valid].expand(len(own), -1, -1, -1, -1)
-            return torch.cat((known, own[:, :, :, :written]), dim=3).flatten(0, 1)  # [S x V, h, N + m, w]
-
-        looked_at = (in_a_row(prefix.keys, keys), in_a_row(prefix.values, values))
-        seen = F.scaled_dot_product_attention(asked, *looked_at)
-        return self._completed(state, seen.reshape(state.shape))
-
     def _projected(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[A, B, D] -> queries, keys and values [A, B, h, w]."""
         flat: Tensor = self.projection(self.norm1(state))

@@ -2,7 +2,7 @@
 
 Between the hidden state and the distributions' parameters the published network unfolds a state into P states of its
 own width, all linear, and projects each with four further linear maps. `Head` is both as one map, made when the weights
-are loaded: an eighth of the numbers, and of the products, for the base model. `PlainHead` is as published, to the bit.
+are loaded: an eighth of the numbers, and of the products, for the base model.
 """
 
 from __future__ import annotations
@@ -109,23 +109,6 @@ class Head(nn.Module):
     def forward(self, state: Tensor) -> Tensor:
         raw: Tensor = self.both(state)
         return unflattened(raw, -1, (self.patch, 4 * self.components))
-
-
-class PlainHead(nn.Module):
-    """As `Head`, in the published two steps."""
-
-    def __init__(self, config: Toto1Config, tensors: Tensors) -> None:
-        super().__init__()
-        self.shape = (config.patch_size, config.width)
-        base = "model.output_distribution"
-        self.unfold = Affine(tensors["model.unembed.weight"], tensors["model.unembed.bias"])
-        self.parts = nn.ModuleList(
-            Affine(tensors[f"{base}.{part}.weight"], tensors[f"{base}.{part}.bias"]) for part in _PARTS
-        )
-
-    def forward(self, state: Tensor) -> Tensor:
-        unfolded = unflattened(self.unfold(state), -1, self.shape)  # [..., P, D]
-        return torch.cat([part(unfolded) for part in self.parts], dim=-1)
 
 
 def mixture_of(raw: Tensor, centre: Tensor, scale: Tensor) -> Mixture:

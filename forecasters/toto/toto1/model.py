@@ -14,7 +14,7 @@ from forecasters.toto.compilation import Compilation, Graphs, quicken
 from forecasters.toto.config import Toto1Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
-from forecasters.toto.parts import Tensors, settled, settled_exactly
+from forecasters.toto.parts import Tensors, settled
 from forecasters.toto.toto1.mixture import Mixture, mixture_of
 from forecasters.toto.toto1.network import Caches, Network, Read
 
@@ -36,11 +36,9 @@ class Toto1(Toto):
         dtype: torch.dtype = torch.float32,
         buckets: Buckets = EXACT,
         compilation: Compilation | None = None,
-        exact: bool = False,
     ) -> None:
-        self.patch, self.exact = config.patch_size, exact
-        network = Network(config, tensors, exact=exact).to(device).eval()
-        self.network = settled_exactly(network) if exact else settled(network, dtype)
+        self.patch = config.patch_size
+        self.network = settled(Network(config, tensors).to(device).eval(), dtype)
         self._device, self._buckets = device, buckets
         self.graphs = Graphs(compilation)
         quicken(self.network, compilation, device)

@@ -16,10 +16,8 @@ from torch import Tensor, nn
 from forecasters.toto.config import Toto1Config
 from forecasters.toto.parts import Affine, Tensors, unflattened
 from forecasters.toto.toto1.layers import Layer, Positions, Prefix
-from forecasters.toto.toto1.mixture import Head, PlainHead
+from forecasters.toto.toto1.mixture import Head
 from forecasters.toto.toto1.scaling import Carried, scale_context, scale_next
-
-_IN_ORDER = 4  # rows from which on a row's product does not depend on how many there are
 
 
 class Step(NamedTuple):
@@ -55,17 +53,16 @@ class Caches(NamedTuple):
 class Network(nn.Module):
     """Equal shapes make equal graphs: lengths and positions are tensors."""
 
-    def __init__(self, config: Toto1Config, tensors: Tensors, *, exact: bool) -> None:
-        """exact: rounded as the original is, which takes longer and can't be compiled."""
+    def __init__(self, config: Toto1Config, tensors: Tensors) -> None:
         super().__init__()
-        self.config, self.exact = config, exact
+        self.config = config
         base = "model.patch_embed.projection"
         self.embed = Affine(tensors[f"{base}.weight"], tensors[f"{base}.bias"])
         self.layers = nn.ModuleList(
             Layer(config, tensors, f"model.transformer.layers.{index}") for index in range(len(config.over_variates))
         )
         self.positions = Positions(config.head_width)
-        self.head = (PlainHead if exact else Head)(config, tensors)
+        self.head = Head(config, tensors)
 
     def read(self, series: Tensor, mask: Tensor, groups: Tensor, patches: Tensor) -> Read:
         """
@@ -88,7 +85,7 @@ class Network(nn.Module):
                 keys.append(key)
                 values.append(value)
         last = patches[None] - 1
-        raw = self._told(state, last)
+        raw: Tensor = self.head(state.index_select(1, last)[:, 0])  # [V, P, 4 K]
         centre, scale = centre.index_select(1, last)[:, 0], scale.index_select(1, last)[:, 0]
         step = Step(raw, centre, scale, carried)
         return Read(step, torch.stack(keys), torch.stack(values), state, order < patches, patches)
@@ -107,19 +104,10 @@ class Network(nn.Module):
                 state = layer.over_variates(state, groups)
             else:
                 prefix = Prefix(read.keys[cached], read.values[cached], read.valid)
-                step = layer.exactly_next_in_time if self.exact else layer.next_in_time
-                state = step(state, tables, prefix, caches.keys[cached], caches.values[cached], index)
+                state = layer.next_in_time(state, tables, prefix, caches.keys[cached], caches.values[cached], index)
                 cached += 1
         raw: Tensor = self.head(state)
         return Step(raw, centre, scale, carried)
-
-    def _told(self, state: Tensor, last: Tensor) -> Tensor:
-        """Raw parameters [V, P, 4 K] of the patch after the `last` [1]; state [V, N, D]."""
-        rows = state.index_select(1, last)[:, 0]
-        # The original asks for all patches at once, and fewer than four rows are multiplied in another order.
-        copies = min(-(-_IN_ORDER // len(rows)), state.shape[1]) if self.exact else 1
-        raw: Tensor = self.head(rows.repeat(copies, 1))
-        return raw[: len(rows)]
 
     def caches(self, samples: int, variates: int, patches: int, device: torch.device) -> Caches:
         """For `patches` decoded patches, of zeros: nothing that is masked may be no number."""

@@ -15,7 +15,7 @@ from forecasters.toto.compilation import Compilation, Graphs, quicken
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
-from forecasters.toto.parts import Tensors, settled, settled_exactly, unflattened
+from forecasters.toto.parts import Tensors, settled, unflattened
 from forecasters.toto.toto2.network import UNSEEN, Caches, Network, Read
 from forecasters.toto.toto2.scaling import FEWEST_OBSERVED, REACH
 
@@ -70,12 +70,10 @@ class Toto2(Toto):
         buckets: Buckets = EXACT,
         limits: Limits | None = None,
         compilation: Compilation | None = None,
-        exact: bool = False,
     ) -> None:
-        self.patch, self.exact = config.patch_size, exact
+        self.patch = config.patch_size
         self.levels = config.levels
-        network = Network(config, tensors, exact=exact).to(device).eval()
-        self.network = settled_exactly(network) if exact else settled(network, dtype)
+        self.network = settled(Network(config, tensors).to(device).eval(), dtype)
         self._device, self._buckets, self._limits = device, buckets, limits or Limits()
         self.graphs = Graphs(compilation)
         quicken(self.network, compilation, device)
@@ -163,14 +161,13 @@ class Toto2(Toto):
         for start in range(0, given.ahead - block, block):
             medians = found.sort(dim=0).values[self.levels.index(_MEDIAN)].contiguous()
             asked = min(block, given.ahead - start - block)  # fewer in the last: later ones would move the positions
-            computed = block + (asked if self.exact else block)
             found, carried = decode(
                 medians,
                 read,
                 carried,
                 caches,
                 ids,
-                torch.arange(context + start, context + start + computed, device=self._device),
+                torch.arange(context + start, context + start + 2 * block, device=self._device),
                 torch.tensor(given.patches + start, device=self._device),
                 torch.tensor(given.patches + start + block + asked, device=self._device),
                 padded.together,
@@ -204,14 +201,14 @@ class Toto2(Toto):
         return ids
 
     def _padded(self, given: Inputs, ahead: int) -> Padded:
-        patches = self._buckets.of_context(given.patches) + ahead - (0 if self.exact else 1)
+        patches = self._buckets.of_context(given.patches) + ahead - 1
         total = self._buckets.of_variates(len(given.series))
         variates = total - len(given.series)
         seen = given.mask.clone()
         seen[:, -self.patch :] = True  # as trained: the newest patch counts as observed, zeros where it was not
         after = patches * self.patch - seen.shape[1]
         # of a compiled model one graph serves every grouping of a bucket
-        apart = self.graphs.compilation is None and not self.exact and total % given.together == 0
+        apart = self.graphs.compilation is None and total % given.together == 0
         alone = given.groups.max() + 1 + torch.arange(variates, device=given.groups.device)
         return Padded(
             series=F.pad(given.series * seen, (0, after, 0, variates)),

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.parts import Norm, Tensors, unflattened
 from forecasters.toto.toto2.layers import Known, Layer, Positions, ResidualPerceptron
-from forecasters.toto.toto2.plain import PlainLayer, PlainNorm, PlainPerceptron
 from forecasters.toto.toto2.scaling import Carried, bounds, causal_scale, finite, scale_next
 
 UNSEEN = -1  # the group of a patch in which nothing was observed
@@ -50,23 +49,19 @@ class Caches(NamedTuple):
 class Network(nn.Module):
     """Equal shapes make equal graphs: the context's length is a tensor."""
 
-    def __init__(self, config: Toto2Config, tensors: Tensors, *, exact: bool) -> None:
-        """exact: rounded as the original is, which takes longer and can't be compiled."""
+    def __init__(self, config: Toto2Config, tensors: Tensors) -> None:
         super().__init__()
-        self.exact = exact
-        perceptron, layer = (PlainPerceptron, PlainLayer) if exact else (ResidualPerceptron, Layer)
         self.patch, self.levels = config.patch_size, len(config.levels)
         self.over_variates = config.over_variates
         self.key_heads, self.widths = config.key_heads, (config.query_width, config.value_width)
         self.narrowing = max(index for index, over in enumerate(self.over_variates) if not over)
-        self.embed = perceptron(tensors, "patch_proj", readout=False)
+        self.embed = ResidualPerceptron(tensors, "patch_proj", readout=False)
         self.layers = nn.ModuleList(
-            layer(config, tensors, f"transformer.layers.{index}") for index in range(len(self.over_variates))
+            Layer(config, tensors, f"transformer.layers.{index}") for index in range(len(self.over_variates))
         )
         self.positions = Positions(config)
-        weight = tensors.get("transformer.out_norm.weight")
-        self.norm = PlainNorm(weight, config.norm_eps) if exact else Norm(config.width, weight, config.norm_eps)
-        self.head = perceptron(tensors, "output_head.param_projection.proj", readout=True)
+        self.norm = Norm(config.width, tensors.get("transformer.out_norm.weight"), config.norm_eps)
+        self.head = ResidualPerceptron(tensors, "output_head.param_projection.proj", readout=True)
 
     def forward(
         self,
@@ -106,7 +101,7 @@ class Network(nn.Module):
         together so many variates, one after the other, and no others, may be of one group; divides V
         """
         centre, scale, carried = causal_scale(series, seen, self.patch, fewest)  # [V, N]
-        tokens = self._context_tokens(series, seen, centre, scale, context)  # [V, N, D]
+        tokens = self._tokens(series, seen, centre, scale)  # [V, N, D]
         kept = context - 1 + torch.arange(ahead, device=series.device)  # patch n forecasts patch n + 1
         ids = self._groups(seen, groups, context)
         state, known = self._through(tokens, ids, kept, total, together)
@@ -186,15 +181,6 @@ class Network(nn.Module):
         tokens: Tensor = self.embed(torch.cat((shrunk, (~observed).to(shrunk.dtype)), dim=-1))
         return tokens
 
-    def _context_tokens(self, series: Tensor, seen: Tensor, centre: Tensor, scale: Tensor, context: Tensor) -> Tensor:
-        if not self.exact:
-            return self._tokens(series, seen, centre, scale)
-        last = int(context)  # what is ahead is asked for apart in the original, and few rows are multiplied otherwise
-        steps = last * self.patch
-        past = self._tokens(series[:, :steps], seen[:, :steps], centre[:, :last], scale[:, :last])
-        ahead = self._tokens(series[:, steps:], seen[:, steps:], centre[:, last:], scale[:, last:])
-        return torch.cat((past, ahead), dim=1)
-
     def _groups(self, seen: Tensor, groups: Tensor, context: Tensor) -> Tensor:
         """[V, N]: the variate's group; unseen patches of the context are one of their own."""
         counted = unflattened(seen, 1, (-1, self.patch)).any(-1)
@@ -215,22 +201,18 @@ class Network(nn.Module):
         for index, (layer, variates) in enumerate(zip(self._typed_layers(), self.over_variates, strict=True)):
             if variates:
                 state = _back(layer.over_variates(_across(state, together), over_variates), state)
-            elif index < self.narrowing or self.exact:
+            elif index < self.narrowing:
                 state, known = layer.over_time(state, over_time, tables)
                 left.append(known)
             else:
-                assert isinstance(layer, Layer)
                 state, known = layer.over_time(state, over_time.index_select(2, kept), tables, kept)
                 left.append(known)
                 over_variates = _same_group(groups.index_select(1, kept), together)
         normed: Tensor = self.norm(state)
-        if self.exact:
-            first = int(kept[0])
-            normed = normed[:, first : first + len(kept)]
         return normed, left
 
-    def _typed_layers(self) -> list[Layer | PlainLayer]:
-        return [layer for layer in self.layers if isinstance(layer, (Layer, PlainLayer))]
+    def _typed_layers(self) -> list[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
 
 
 def _across(state: Tensor, together: int) -> Tensor:

@@ -9,7 +9,8 @@
 
 The eager twin takes over within the same call when the compiled model raises, runs out of memory, compiles nothing,
 cuts its graph, skips CUDA graphs, recompiles again and again, or gives another answer. The reason becomes a notice for
-the operator. Not to be had silently: what served is said in each forecast's `compile_mode`.
+the operator. Not to be had silently: what served is said in each forecast's `compile_mode`. The stages of a compiled
+model, and what leads from one to the next, are a table in stages.py.
 
 Where an answer is wanted by some time, the compiled model is left alone no longer than leaves the eager one its own
 time, as measured; a comparison that would make the answer late is made after it; and a compilation in between gives
@@ -26,7 +27,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,6 +39,7 @@ from forecasters.compiled.forced import Forced, teacher_forced_of
 from forecasters.compiled.likeness import Likeness, Tolerance, likeness
 from forecasters.compiled.marker import Marker
 from forecasters.compiled.pace import Pace
+from forecasters.compiled.stages import GuardState, Owed, Stage, Standing
 from forecasters.compiled.toolchain import CacheFolder
 from forecasters.deadline import OutOfTime, cut_short
 from forecasters.progress import report as say_progress
@@ -81,24 +83,6 @@ class GuardOptions(BaseModel):
         return Tolerance(difference=self.difference, agreement=max(0.0, 1 - allowed))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardState:
-    """serving       compiled, or eager since it has not served yet or failed
-    reason         of the failure; empty where there is none
-    retry_in_s     until it may be tried again; None where it serves
-    checked        comparisons so far
-    last           the latest one; None before any
-    times_as_fast  as eager, median of the comparisons in which both were asked all; None before any
-    """
-
-    serving: Literal["compiled", "eager"]
-    reason: str
-    retry_in_s: float | None
-    checked: int
-    last: Likeness | None
-    times_as_fast: float | None
-
-
 class Guarded:
     """A Forecaster of two: the compiled one while it is right, else the eager one. Not for several threads."""
 
@@ -125,14 +109,11 @@ class Guarded:
         self._options, self._tolerance = options, options.tolerance(dtype)
         self._cache, self._clock = cache, clock
         self._marker = Marker(cache.path / "running", name) if cache is not None else None
-        self._compiled: Forecaster | None = None
+        self._standing = Standing(retry_at=clock())
         self._tally = CompileTally()
-        self._reason, self._failed, self._told = "it has not been compiled yet", False, ""
-        self._retry_at = clock()
-        self._served = self._checked = self._recompiles_said = 0
+        self._checked = 0
         self._last: Likeness | None = None
         self._pace, self._series = Pace(), 1  # at once, as last asked for
-        self._owed: tuple[Mapping[str, Forecast], Sequence[Context], float | None] | None = None  # still to be compared
         self._whole_at = clock()
         self._turns = itertools.count()
         self._notices: list[Notice] = []
@@ -147,21 +128,21 @@ class Guarded:
             self._give_up(f"{died}, the compiled model is suspected")
         else:
             self._try()
-        if self._compiled is None and self._options.fallback == "none":
-            raise ForecastError(f"{self.name}: no forecast, the compiled model failed: {self._reason}")
+        if self._serving() is None and self._options.fallback == "none":
+            raise ForecastError(f"{self.name}: no forecast, the compiled model failed: {self._standing.reason}")
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """As the twins do; within one call the eager one answers where the compiled one does not, or wrongly."""
-        compiled, self._series = self._compiled, len(contexts)
+        compiled, self._series = self._serving(), len(contexts)
         if compiled is None:
             return self._by_eager(contexts)
-        found: Mapping[str, Forecast] = {}
+        forecasts: Mapping[str, Forecast] = {}
         problem = ""
         limit_s = self._pace.limit_s(len(contexts)) if self._options.fallback == "eager" else None
         started = time.monotonic()
         try:
             with self._tally.counting(), self._mark(), cut_short(limit_s):
-                found = compiled.forecast(contexts)
+                forecasts = compiled.forecast(contexts)
                 self._pace.compiled_s = time.monotonic() - started  # of an answer: a failure's says nothing of the next
         except InvalidContext as unprepared:
             _log.info("%s: %s", self.name, unprepared)  # of another shape, or wrong altogether, which eager will say
@@ -171,28 +152,29 @@ class Guarded:
         except Exception as error:  # noqa: BLE001 - whatever generated code raises, eager answers
             _log.warning("the compiled model failed", exc_info=True)
             problem = in_words(error)  # what it holds of the memory is let go of with it, before eager needs it
-        problem = problem or self._counted() or self._canary(found, contexts)
-        self._served += 1
+        problem = problem or self._counted() or self._canary(forecasts, contexts)
+        self._standing.forecasts += 1
         if problem:
             self._give_up(problem)
             self._refuse_if_late(contexts)
             return self._by_eager(contexts)
-        return found
+        return forecasts
 
     def teacher_forced(self, contexts: Sequence[Context]) -> Forced:
         """By the compiled one. ForecastError where eager serves in its place: what it says is not what was asked."""
-        if self._compiled is None:
-            raise ForecastError(f"{self.name}: the compiled model does not serve: {self._reason}")
-        return teacher_forced_of(self._compiled, contexts)
+        compiled = self._serving()
+        if compiled is None:
+            raise ForecastError(f"{self.name}: the compiled model does not serve: {self._standing.reason}")
+        return teacher_forced_of(compiled, contexts)
 
     def upkeep(self) -> None:
         """What there was no time for, then the compiled one again where it is time to.
 
         It may take as long as the first time, where nobody comes to wait for an answer.
         """
-        if self._owed is not None:
-            self._settle(*self._owed)
-        if self._compiled is None and self._clock() >= self._retry_at:
+        if self._standing.owed is not None:
+            self._settle(self._standing.owed)
+        if self._standing.stage.is_idle and self._clock() >= self._standing.retry_at:
             self._try()
 
     def notices(self) -> Sequence[Notice]:
@@ -205,11 +187,11 @@ class Guarded:
         return self._tally.report()
 
     def state(self) -> GuardState:
-        serves = self._compiled is not None
+        serves = self._serving() is not None
         return GuardState(
             serving="compiled" if serves else "eager",
-            reason="" if serves else self._reason,
-            retry_in_s=None if serves else max(0.0, self._retry_at - self._clock()),
+            reason="" if serves else self._standing.reason,
+            retry_in_s=None if serves else max(0.0, self._standing.retry_at - self._clock()),
             checked=self._checked,
             last=self._last,
             times_as_fast=self._pace.times_as_fast,
@@ -221,23 +203,28 @@ class Guarded:
 
     # ---- the compiled one ----
 
+    def _serving(self) -> Forecaster | None:
+        """The compiled one where it is its turn to answer."""
+        return self._standing.compiled if self._standing.stage in (Stage.SERVING, Stage.OWING) else None
+
     def _try(self) -> None:
         """Compile, answer, compare: it serves only after all three."""
         missing = self._lacking()
         if missing:
             self._give_up(f"this machine lacks {' and '.join(missing)}")
             return
-        again = self._failed
+        self._standing.try_it()
+        again = self._standing.stage is Stage.RETRYING
         self._tally = CompileTally()
         try:
             with cut_short(None, reserve_s=self._pace.reserve_s(self._series)):
                 with self._tally.warming_up(), self._mark():
-                    self._compiled = self._compile()
-                    self._compiled.warm_up()
+                    compiled = self._standing.compiled = self._compile()
+                    compiled.warm_up()
                     contexts = self._trial()
-                    found = self._compiled.forecast(contexts)
+                    forecasts = compiled.forecast(contexts)
                 say_progress(f"compiled: {self._tally.report().summary}")
-                problem = self._made() or self._alike(found, contexts)
+                problem = self._made() or self._alike(forecasts, contexts)
         except OutOfTime:
             problem = "a forecast was wanted, and it was not yet compiled again"
         except Exception as error:  # noqa: BLE001 - a compiler raises anything, and eager serves all the same
@@ -246,7 +233,7 @@ class Guarded:
         if problem:
             self._give_up(problem)
             return
-        self._served, self._recompiles_said, self._reason, self._told = 0, 0, "", ""
+        self._standing.serve()
         self._say("info", f"serves{' again' if again else ''}: {self._tally.report().summary}")
 
     def _mark(self) -> AbstractContextManager[None]:
@@ -269,53 +256,53 @@ class Guarded:
         done, problem = self._tally.report(), self._made()
         if done.recompiles > self._options.most_recompiles:
             problem = problem or f"it was compiled {done.recompiles} times after its warm-up"
-        if done.recompiles > self._recompiles_said and not problem:
+        if done.recompiles > self._standing.recompiles_said and not problem:
             self._say("warning", f"it was compiled again within a forecast, {done.recompiles} times since the warm-up")
-        self._recompiles_said = done.recompiles
+        self._standing.recompiles_said = done.recompiles
         return problem
 
-    def _canary(self, found: Mapping[str, Forecast], contexts: Sequence[Context]) -> str:
+    def _canary(self, forecasts: Mapping[str, Forecast], contexts: Sequence[Context]) -> str:
         """The first forecast and one a day whole, others by one symbol in turn, and always what was left out."""
-        asked = [context for context in contexts if context.symbol not in found]
-        every, whole = self._options.every, None
-        if every and (self._served == 0 or self._clock() - self._whole_at >= DAY_S):
-            asked, whole, self._whole_at = list(contexts), self._pace.compiled_s, self._clock()
-        elif every and self._served % every == 0 and found:
-            present = [context for context in contexts if context.symbol in found]
-            asked.append(present[next(self._turns) % len(present)])
-        if not asked:
+        sample = [context for context in contexts if context.symbol not in forecasts]
+        every, compiled_s = self._options.every, None
+        if every and (self._standing.forecasts == 0 or self._clock() - self._whole_at >= DAY_S):
+            sample, compiled_s, self._whole_at = list(contexts), self._pace.compiled_s, self._clock()
+        elif every and self._standing.forecasts % every == 0 and forecasts:
+            present = [context for context in contexts if context.symbol in forecasts]
+            sample.append(present[next(self._turns) % len(present)])
+        if not sample:
             return ""
-        symbols = {context.symbol for context in asked}
-        chosen = {symbol: each for symbol, each in found.items() if symbol in symbols}
-        if not self._pace.allows_eager(len(asked)):
-            self._owed = chosen, asked, whole
+        symbols = {context.symbol for context in sample}
+        chosen = {symbol: forecast for symbol, forecast in forecasts.items() if symbol in symbols}
+        if not self._pace.allows_eager(len(sample)):
+            self._standing.owe(Owed(forecasts=chosen, contexts=sample, compiled_s=compiled_s))
             return ""
-        return self._alike(chosen, asked, whole)
+        return self._alike(chosen, sample, compiled_s)
 
-    def _settle(self, found: Mapping[str, Forecast], contexts: Sequence[Context], compiled_s: float | None) -> None:
+    def _settle(self, owed: Owed) -> None:
         """The comparison that the answer did not wait for; put off again where the next one can't wait either."""
         try:
-            with cut_short(None, reserve_s=self._pace.reserve_s(len(contexts))):
-                problem = self._alike(found, contexts, compiled_s) if self._compiled is not None else ""
+            with cut_short(None, reserve_s=self._pace.reserve_s(len(owed.contexts))):
+                problem = self._alike(owed.forecasts, owed.contexts, owed.compiled_s)
         except OutOfTime:
             return
-        self._owed = None
+        self._standing.settle()
         if problem:
             self._give_up(f"{problem} (found after it had answered)")
 
     def _alike(
-        self, found: Mapping[str, Forecast], contexts: Sequence[Context], compiled_s: float | None = None
+        self, forecasts: Mapping[str, Forecast], contexts: Sequence[Context], compiled_s: float | None = None
     ) -> str:
         """compiled_s  what all of it took the compiled one, where the two are to be timed, too"""
         started = time.monotonic()
         try:
             with self._pace.eager(len(contexts)):
-                wanted = self._eager.forecast(contexts)
+                eager = self._eager.forecast(contexts)
         except Exception as error:  # noqa: BLE001 - it may do better where it has the memory to itself
             _log.warning("the eager model failed", exc_info=True)
             return f"eager, which it is held against, failed: {in_words(error)}"
         eager_s = time.monotonic() - started
-        result = likeness(found, wanted, self._tolerance)
+        result = likeness(forecasts, eager, self._tolerance)
         self._last, self._checked = result, self._checked + 1
         if result.problem:
             return f"it differs from eager: {result.problem}"
@@ -330,30 +317,28 @@ class Guarded:
     def _refuse_if_late(self, contexts: Sequence[Context]) -> None:
         """Said at once, the next forecast is eager's; begun in vain, it would end this process."""
         if self._options.fallback == "eager" and self._pace.is_hopeless(len(contexts)):
-            raise ForecastError(f"{self.name}: no forecast, {self._reason}; eager would have been late")
+            raise ForecastError(f"{self.name}: no forecast, {self._standing.reason}; eager would have been late")
 
     def _by_eager(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         if self._options.fallback == "none":
-            raise ForecastError(f"{self.name}: no forecast, {self._reason or 'nothing of this shape is compiled'}")
+            raise ForecastError(
+                f"{self.name}: no forecast, {self._standing.reason or 'nothing of this shape is compiled'}"
+            )
         with self._pace.eager(len(contexts)):
-            found = self._eager.forecast(contexts)
-        return {symbol: replace(each, compile_mode=FALLBACK) for symbol, each in found.items()}
+            forecasts = self._eager.forecast(contexts)
+        return {symbol: replace(forecast, compile_mode=FALLBACK) for symbol, forecast in forecasts.items()}
 
     def _give_up(self, problem: str) -> None:
         """What is found wrong again when it is tried again is not said again."""
         self._release()
-        known = self._failed and problem == self._told
-        self._reason, self._failed, self._told = problem, True, problem
-        self._retry_at = self._clock() + self._options.retry_s
-        if known:
+        if not self._standing.fail(problem, retry_at=self._clock() + self._options.retry_s):
             _log.info("%s: still %s", self.name, problem)
             return
         instead = "eager serves" if self._options.fallback == "eager" else "there are no forecasts"
         self._say("error", f"failed: {problem}; {instead}, it is tried again in {self._options.retry_s:g} s")
 
     def _release(self) -> None:
-        compiled, self._compiled = self._compiled, None
-        self._owed = None
+        compiled = self._standing.let_go()
         if compiled is not None:
             compiled.close()
             free_device_memory()

@@ -77,7 +77,7 @@ def test_what_was_not_prepared_is_answered_by_the_eager_twin_and_says_so(build: 
 
 def test_both_twins_hold_the_same_weights_once(build: Build) -> None:
     compiled = build()
-    eager_model, twin = compiled._eager._model, compiled._compiled._model  # type: ignore[attr-defined,union-attr]
+    eager_model, twin = compiled._eager._model, compiled._standing.compiled._model  # type: ignore[attr-defined,union-attr]
     assert twin._folded is eager_model._folded
     assert twin._codec is eager_model._codec
 

@@ -2,6 +2,10 @@
 
 The architecture is that of github.com/shiyu-coder/Kronos (MIT; its notice is in LICENSE.upstream). Importing this
 package is cheap: torch comes with the first checkpoint.
+
+Shapes stand behind the line that makes them. In every file the letters are
+B series, T bars of context, H bars of horizon, S samples, R rows of a series in a cache (samples, filled up),
+P places of a cache for the context, N tokens drawn, D width, F hidden width, h heads, w width of a head, V vocabulary.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 All memory is taken when a cache is made, and written in place; what is not written yet is masked. A step has one
 shape throughout, and its position is a tensor, so that it can be compiled once.
 
-B series, R rows (samples) each, H heads, W width of a head, P places for the context, N for drawn tokens.
+B series, R rows (samples) each, h heads, w width of a head, P places for the context, N for drawn tokens.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ class LayerCache:
         prefix = (shape.series, heads, shape.context, width)
         suffix = (shape.series, heads, shape.rows, shape.drawn, width)
         self.native = native
-        self.prefix_keys = torch.zeros((*prefix[:2], width, shape.context), dtype=dtype, device=device)
-        self.prefix_values = torch.zeros(prefix, dtype=dtype, device=device)
-        self.suffix_keys = torch.zeros(suffix, dtype=dtype, device=device)
-        self.suffix_values = torch.zeros(suffix, dtype=dtype, device=device)
+        self.prefix_keys = torch.zeros((*prefix[:2], width, shape.context), dtype=dtype, device=device)  # [B, h, w, P]
+        self.prefix_values = torch.zeros(prefix, dtype=dtype, device=device)  # [B, h, P, w]
+        self.suffix_keys = torch.zeros(suffix, dtype=dtype, device=device)  # [B, h, R, N, w]
+        self.suffix_values = torch.zeros(suffix, dtype=dtype, device=device)  # [B, h, R, N, w]
 
     def tensors(self) -> tuple[Tensor, ...]:
         return self.prefix_keys, self.prefix_values, self.suffix_keys, self.suffix_values
 
     def fill(self, series: int, keys: Tensor, values: Tensor) -> None:
-        """[H, W, T] and [H, T, W] of one series' context; the places behind it stay masked."""
+        """[h, w, T] and [h, T, w] of one series' context; the places behind it stay masked."""
         count = values.shape[1]
         self.prefix_keys[series, :, :, :count] = keys
         self.prefix_values[series, :, :count] = values
 
     def append(self, slot: Tensor, keys: Tensor, values: Tensor) -> None:
-        """[B, R, H, W] of the token drawn at `slot` [1]."""
+        """[B, R, h, w] of the token drawn at `slot` [1]."""
         dtype = self.suffix_keys.dtype
         self.suffix_keys.index_copy_(3, slot, keys.to(dtype).transpose(1, 2).unsqueeze(3))
         self.suffix_values.index_copy_(3, slot, values.to(dtype).transpose(1, 2).unsqueeze(3))
 
     def attend(self, queries: Tensor, reach: Reach) -> Tensor:
-        """[B, R, H, W] scaled queries, one token a row -> [B, R, H, W]"""
+        """[B, R, h, w] scaled queries, one token a row -> [B, R, h, w]"""
         if self.native:
             wide = queries.float().contiguous()
             found: Tensor = torch.ops.kronos_native.attend(
@@ -73,14 +73,14 @@ class LayerCache:
                 reach.slot,
             )
             return found.to(queries.dtype)
-        queries = queries.transpose(1, 2)  # [B, H, R, W]
-        prefix = queries @ self.prefix_keys + reach.prefix  # [B, H, R, P]: all samples at once
-        suffix = (self.suffix_keys @ queries.unsqueeze(-1)).squeeze(-1) + reach.suffix  # [B, H, R, N]
+        queries = queries.transpose(1, 2)  # [B, h, R, w]
+        prefix = queries @ self.prefix_keys + reach.prefix  # [B, h, R, P]: all samples at once
+        suffix = (self.suffix_keys @ queries.unsqueeze(-1)).squeeze(-1) + reach.suffix  # [B, h, R, N]
         weights = torch.softmax(torch.cat((prefix, suffix), dim=-1).float(), dim=-1).to(queries.dtype)
         places = prefix.shape[-1]
         on_prefix, on_suffix = weights[..., :places], weights[..., places:]
-        drawn = (on_suffix.unsqueeze(-2) @ self.suffix_values).squeeze(-2)
-        attended: Tensor = on_prefix @ self.prefix_values + drawn
+        drawn = (on_suffix.unsqueeze(-2) @ self.suffix_values).squeeze(-2)  # [B, h, R, w]
+        attended: Tensor = on_prefix @ self.prefix_values + drawn  # [B, h, R, w]
         return attended.transpose(1, 2)
 
 
@@ -102,7 +102,7 @@ class Reach:
 
 def prefix_mask(lengths: Tensor, places: int, dtype: torch.dtype) -> Tensor:
     """[B] context lengths -> [B, 1, 1, P]"""
-    outside = torch.arange(places, device=lengths.device) >= lengths[:, None]
+    outside = torch.arange(places, device=lengths.device) >= lengths[:, None]  # [B, P]
     return _forbidden(outside, dtype)[:, None, None]
 
 

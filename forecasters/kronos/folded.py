@@ -4,7 +4,7 @@ Norm weights and the attention's scale are multiplied into the matrices that fol
 matrix, both halves of the gate are one; the token embedding with its fusion, and the dependency layer's query, are
 tables. A context is computed once a series; then one token a sample. One block of it is in arithmetic.py.
 
-B series, R rows (samples) each, T context, H heads, W width of a head, D width, V tokens.
+B series, R rows (samples) each, T context, h heads, w width of a head, D width, V tokens.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FoldedTokenizer(nn.Module):
 
     def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """[T, 6] standardised -> s1 and s2, [T] int64 each: signs, so every way of serving rounds them alike."""
-        rows = self.original.embed(values)
+        rows = self.original.embed(values)  # [T, D]
         for block in self.encoder:
             rows, _, _ = PLAIN.whole(_block(block), rows, self._rotary(len(values)))
         return self.original.tokens(rows)
@@ -73,7 +73,7 @@ class FoldedTokenizer(nn.Module):
         return rows
 
     def _rotary(self, count: int) -> Rotary:
-        cosines, sines = self.rotary
+        cosines, sines = self.rotary  # [positions, w]
         if count > len(cosines):  # a context beyond what the network takes can still be tokenized
             config = self.original.config
             cosines, sines = (
@@ -94,14 +94,14 @@ class FoldedNetwork(nn.Module):
         self.time_emb = network.time_emb
         self.norm_weight = network.norm.weight.to(dtype)
         embedding = network.embedding
-        fuse_s1, fuse_s2 = embedding.fusion_proj.weight.chunk(2, dim=1)
+        fuse_s1, fuse_s2 = embedding.fusion_proj.weight.chunk(2, dim=1)  # [D, D]
         root = math.sqrt(width)
         self.s1_table = (F.linear(embedding.emb_s1.weight * root, fuse_s1, embedding.fusion_proj.bias)).to(dtype)
-        self.s2_table = (F.linear(embedding.emb_s2.weight * root, fuse_s2)).to(dtype)
+        self.s2_table = (F.linear(embedding.emb_s2.weight * root, fuse_s2)).to(dtype)  # [V, D]
         layer = network.dep_layer.cross_attn
         scale = 1 / math.sqrt(width // DEPENDENCY_HEADS)
-        self.query_table = (layer.q_proj(embedding.emb_s1.weight) * scale).to(dtype)
-        keys_values = torch.cat((layer.k_proj.weight, layer.v_proj.weight))
+        self.query_table = (layer.q_proj(embedding.emb_s1.weight) * scale).to(dtype)  # [V, D]
+        keys_values = torch.cat((layer.k_proj.weight, layer.v_proj.weight))  # [2 D, D]
         self.dependency_inputs = FixedLinear(
             keys_values, torch.cat((layer.k_proj.bias, layer.v_proj.bias)), dtype=dtype
         )
@@ -124,8 +124,8 @@ class FoldedNetwork(nn.Module):
         for block, layer in zip(self.blocks, cache.layers, strict=True):
             rows, keys, values = cache.arithmetic.whole(_block(block), rows, rotary)
             layer.fill(series, keys, values)
-        context = cache.arithmetic.normalise(rows).to(self.dtype) * self.norm_weight
-        keys, values = self._dependency_inputs(context)  # [T, H, W]
+        context = cache.arithmetic.normalise(rows).to(self.dtype) * self.norm_weight  # [T, D]
+        keys, values = self._dependency_inputs(context)  # [T, h, w]
         cache.dependency.fill(series, keys.permute(1, 2, 0), values.transpose(0, 1))
         return context[-1]
 
@@ -137,13 +137,13 @@ class FoldedNetwork(nn.Module):
         calendar = cache.calendar.index_select(1, slot)  # [B, 1, D]
         rows = self.s1_table[s1] + self.s2_table[s2] + calendar  # [B, R, D]
         place = cache.lengths + slot  # [B]
-        cosines, sines = (table[place][:, None, None] for table in self.rotary)  # [B, 1, 1, W]
+        cosines, sines = (table[place][:, None, None] for table in self.rotary)  # [B, 1, 1, w]
         reach = cache.reach(slot)
         for block, layer in zip(self.blocks, cache.layers, strict=True):
-            queries, keys, values = _block(block).project(rows).unbind(-3)  # [B, R, H, W]
+            queries, keys, values = _block(block).project(rows).unbind(-3)  # [B, R, h, w]
             layer.append(slot, rotate(keys, cosines, sines), values)
             rows = _block(block).finish(rows, layer.attend(rotate(queries, cosines, sines), reach))
-        context = normalise(rows) * self.norm_weight
+        context = normalise(rows) * self.norm_weight  # [B, R, D]
         cache.dependency.append(slot, *self._dependency_inputs(context))
         return context
 
@@ -162,8 +162,8 @@ class FoldedNetwork(nn.Module):
         if cache.plan is not None:
             logits = torch.ops.kronos_native.s2_logits(cache.plan, context, s1, slot, 2**self.config.s2_bits)
             return logits
-        queries = self.query_table[s1].view(*s1.shape, DEPENDENCY_HEADS, -1)  # [B, R, H, W]
-        attended = cache.dependency.attend(queries, cache.reach(slot)).flatten(-2)
+        queries = self.query_table[s1].view(*s1.shape, DEPENDENCY_HEADS, -1)  # [B, R, h, w]
+        attended = cache.dependency.attend(queries, cache.reach(slot)).flatten(-2)  # [B, R, D]
         logits = self.s2_head(normalise(context + self.dependency_output(attended)))
         return logits
 
@@ -171,8 +171,8 @@ class FoldedNetwork(nn.Module):
         return (_block(block) for block in self.blocks)
 
     def _dependency_inputs(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        both = self.dependency_inputs(context).view(*context.shape[:-1], 2, DEPENDENCY_HEADS, -1)
-        keys, values = both.unbind(-3)
+        both = self.dependency_inputs(context).view(*context.shape[:-1], 2, DEPENDENCY_HEADS, -1)  # [..., 2, h, w]
+        keys, values = both.unbind(-3)  # [..., h, w]
         return keys, values
 
 
@@ -191,8 +191,8 @@ class NetworkCache:
         self.layers = [layer(config.n_heads) for _ in range(config.n_layers)]
         self.dependency = layer(DEPENDENCY_HEADS)
         width = config.d_model
-        self.calendar = torch.zeros(shape.series, shape.drawn, width, dtype=dtype, device=device)
-        self.lengths = torch.zeros(shape.series, dtype=torch.int64, device=device)
+        self.calendar = torch.zeros(shape.series, shape.drawn, width, dtype=dtype, device=device)  # [B, N, D]
+        self.lengths = torch.zeros(shape.series, dtype=torch.int64, device=device)  # [B]
         self.prefix_mask = torch.zeros(shape.series, 1, 1, shape.context, dtype=dtype, device=device)
         self._kept: list[Tensor] = []
         self.plan = arithmetic.plan(network, self) if isinstance(arithmetic, WholeSteps) else None

@@ -2,7 +2,21 @@
 
 Nothing here is cached: a call computes every row. `folded.py` makes from these weights what serves.
 
-B series, T tokens, D width, H heads, V tokens in a vocabulary.
+One block stands four times, each for what the others can't bring; each is held to the one above it by a test:
+
+| where               | how                                      | brings                                            |
+| ------------------- | ---------------------------------------- | ------------------------------------------------- |
+| Block, below        | every row of a window, at each step anew | loading, fine-tuning, contexts longer than the    |
+|                     |                                          | network's own; the yardstick of the others        |
+| FoldedBlock with    | the context once, then a token a step;   | 9 to 370 times the original, on any device; what  |
+| Arithmetic          | constants within the matrices            | torch.compile is given                            |
+| Native, native.py   | the same, a block as one call on a CPU   | with the next row: a compiled step on a CPU 1.5   |
+| kernels/network.cpp | a step of all blocks as one call         | to 2.1 times as fast as the operators             |
+
+Held to: the original's outputs (test_kronos_parity), Block (test_kronos_cache), Arithmetic (test_kronos_native), both
+(test_kronos_kernels). The figures are in docs/measured.md.
+
+B series, T tokens, D width, F hidden width, h heads, w width of a head, V tokens in a vocabulary.
 """
 
 from __future__ import annotations
@@ -32,14 +46,14 @@ class NetworkConfig:
 
 def rotary_table(positions: int, width: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines, [positions, width] float32 each."""
-    frequencies = 1.0 / (ROTARY_BASE ** (torch.arange(0, width, 2, device="cpu").float() / width))
-    angles = torch.outer(torch.arange(positions, device="cpu").float(), frequencies)
-    angles = torch.cat((angles, angles), dim=-1)
+    frequencies = 1.0 / (ROTARY_BASE ** (torch.arange(0, width, 2, device="cpu").float() / width))  # [width / 2]
+    angles = torch.outer(torch.arange(positions, device="cpu").float(), frequencies)  # [positions, width / 2]
+    angles = torch.cat((angles, angles), dim=-1)  # [positions, width]
     return angles.cos(), angles.sin()
 
 
 def rotate(rows: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    first, second = rows.chunk(2, dim=-1)
+    first, second = rows.chunk(2, dim=-1)  # [..., w / 2]
     return rows * cosines + torch.cat((-second, first), dim=-1) * sines
 
 
@@ -70,12 +84,12 @@ class Projections(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def split(self, rows: Tensor) -> Tensor:
-        """[B, T, D] -> [B, H, T, D / H]"""
+        """[B, T, D] -> [B, h, T, w]"""
         return rows.view(*rows.shape[:-1], self.heads, -1).transpose(1, 2)
 
     def join(self, rows: Tensor) -> Tensor:
-        """[B, H, T, D / H] -> [B, T, D], projected."""
-        joined: Tensor = self.out_proj(rows.transpose(1, 2).flatten(-2))
+        """[B, h, T, w] -> [B, T, D], projected."""
+        joined: Tensor = self.out_proj(rows.transpose(1, 2).flatten(-2))  # [B, T, D]
         return joined
 
 
@@ -84,9 +98,9 @@ class SelfAttention(Projections):
 
     def forward(self, rows: Tensor) -> Tensor:
         cosines, sines = (table.to(rows) for table in rotary_table(rows.shape[1], rows.shape[2] // self.heads))
-        queries = rotate(self.split(self.q_proj(rows)), cosines, sines)
-        keys = rotate(self.split(self.k_proj(rows)), cosines, sines)
-        values = self.split(self.v_proj(rows))
+        queries = rotate(self.split(self.q_proj(rows)), cosines, sines)  # [B, h, T, w]
+        keys = rotate(self.split(self.k_proj(rows)), cosines, sines)  # [B, h, T, w]
+        values = self.split(self.v_proj(rows))  # [B, h, T, w]
         return self.join(F.scaled_dot_product_attention(queries, keys, values, is_causal=True))
 
 
@@ -98,7 +112,7 @@ class FeedForward(nn.Module):
         self.w2 = nn.Linear(hidden, width, bias=False)
 
     def forward(self, rows: Tensor) -> Tensor:
-        result: Tensor = self.w2(F.silu(self.w1(rows)) * self.w3(rows))
+        result: Tensor = self.w2(F.silu(self.w1(rows)) * self.w3(rows))  # [B, T, F] -> [B, T, D]
         return result
 
 
@@ -124,8 +138,8 @@ class TokenEmbedding(nn.Module):
         self.fusion_proj = nn.Linear(2 * config.d_model, config.d_model)
 
     def forward(self, s1: Tensor, s2: Tensor) -> Tensor:
-        both = torch.cat((self.emb_s1(s1), self.emb_s2(s2)), dim=-1)
-        fused: Tensor = self.fusion_proj(both * math.sqrt(self.emb_s1.embedding_dim))
+        both = torch.cat((self.emb_s1(s1), self.emb_s2(s2)), dim=-1)  # [B, T, 2 D]
+        fused: Tensor = self.fusion_proj(both * math.sqrt(self.emb_s1.embedding_dim))  # [B, T, D]
         return fused
 
 
@@ -139,7 +153,7 @@ class CalendarEmbedding(nn.Module):
 
     def forward(self, stamps: Tensor) -> Tensor:
         """[..., 5] minute, hour, weekday, day, month -> [..., D]"""
-        parts = {name: stamps[..., column] for column, name in enumerate(CALENDAR_SIZES)}
+        parts = {name: stamps[..., column] for column, name in enumerate(CALENDAR_SIZES)}  # [...] each
         order = ("hour", "weekday", "day", "month", "minute")  # the original's, which decides the rounding
         total: Tensor = sum(
             (self.get_submodule(f"{name}_embed")(parts[name]) for name in order[1:]),
@@ -163,9 +177,9 @@ class DependencyLayer(nn.Module):
     def forward(self, context: Tensor, drawn: Tensor) -> Tensor:
         """[B, T, D] and [B, 1, D] -> [B, 1, D], of the last row, the only one that is used."""
         layer = self.cross_attn
-        queries = layer.split(layer.q_proj(drawn))
-        keys, values = layer.split(layer.k_proj(context)), layer.split(layer.v_proj(context))
-        attended = layer.join(F.scaled_dot_product_attention(queries, keys, values))
+        queries = layer.split(layer.q_proj(drawn))  # [B, h, 1, w]
+        keys, values = layer.split(layer.k_proj(context)), layer.split(layer.v_proj(context))  # [B, h, T, w]
+        attended = layer.join(F.scaled_dot_product_attention(queries, keys, values))  # [B, 1, D]
         result: Tensor = self.norm(context[:, -1:] + attended)
         return result
 
@@ -192,7 +206,7 @@ class Network(nn.Module):
 
     def context(self, s1: Tensor, s2: Tensor, stamps: Tensor) -> Tensor:
         """[B, T] tokens and [B, T, 5] calendar -> [B, T, D]"""
-        rows = self.embedding(s1, s2) + self.time_emb(stamps)
+        rows = self.embedding(s1, s2) + self.time_emb(stamps)  # [B, T, D]
         for block in self.transformer:
             rows = block(rows)
         result: Tensor = self.norm(rows)
@@ -205,6 +219,6 @@ class Network(nn.Module):
 
     def s2_logits(self, context: Tensor, s1: Tensor) -> Tensor:
         """[B, T, D] and the drawn s1 [B] -> [B, V]"""
-        last = self.dep_layer(context, self.embedding.emb_s1(s1)[:, None])
+        last = self.dep_layer(context, self.embedding.emb_s1(s1)[:, None])  # [B, 1, D]
         logits: Tensor = self.head.proj_s2(last[:, 0])
         return logits

@@ -49,10 +49,10 @@ def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
     """[..., V] -> [..., V] of what may be drawn. A nucleus is not normalised again: a draw does not need it."""
     scaled = logits.float() / sampling.temperature
     if sampling.top_k > 0:
-        least = torch.topk(scaled, min(sampling.top_k, scaled.shape[-1])).values[..., -1:]
+        least = torch.topk(scaled, min(sampling.top_k, scaled.shape[-1])).values[..., -1:]  # [..., 1]
         scaled = scaled.masked_fill(scaled < least, -torch.inf)
         return torch.softmax(scaled, dim=-1)
-    likely = torch.softmax(scaled, dim=-1)
+    likely = torch.softmax(scaled, dim=-1)  # [..., V]
     if sampling.top_p < 1:
         likely = torch.where(likely >= nucleus_floor(likely, sampling.top_p), likely, 0.0)
     return likely

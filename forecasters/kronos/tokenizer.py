@@ -51,14 +51,14 @@ class Tokenizer(nn.Module):
 
     def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """[B, T, 6] standardised -> s1 and s2, [B, T] int64 each."""
-        rows = self.embed(values)
+        rows = self.embed(values)  # [B, T, D]
         for block in self.encoder:
             rows = block(rows)
         return self.tokens(rows)
 
     def tokens(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """[..., D] out of the encoder -> s1 and s2, [...] int64 each."""
-        signs = F.normalize(self.quant_embed(rows), dim=-1) > 0
+        signs = F.normalize(self.quant_embed(rows), dim=-1) > 0  # [..., code] bool
         bits = self.config.s1_bits
         return _number(signs[..., :bits]), _number(signs[..., bits:])
 
@@ -70,10 +70,10 @@ class Tokenizer(nn.Module):
 
     def decode(self, s1: Tensor, s2: Tensor) -> Tensor:
         """[B, T] tokens -> [B, T, 6] standardised."""
-        rows = self.post_quant_embed(self.codes(s1, s2))
+        rows = self.post_quant_embed(self.codes(s1, s2))  # [B, T, D]
         for block in self.decoder:
             rows = block(rows)
-        values: Tensor = self.head(rows)
+        values: Tensor = self.head(rows)  # [B, T, 6]
         return values
 
 

@@ -9,6 +9,11 @@ Numbers are those of the published packages to within 1e-5 of their spread. Wher
 patches the difference grows with each: after five patches of means fed back it is up to 4e-4. Fixed factors are folded
 into the weights, which are laid out for oneDNN: about twice as fast as the packages' own order of products.
 
+Shapes stand behind the line that makes them. In every file the letters are
+V variates, S samples, N patches of context, K patches ahead, P steps of a patch, M tokens or slots of a cache, G rows
+that are attended over apart, D width, h heads, w width of a head, W of it turned by rotary positions, Q quantiles;
+toto1/mixture.py has K components in a mixture.
+
 Imports torch. Whoever must not, imports from the modules `config` and `bars` instead.
 """
 

@@ -66,9 +66,9 @@ class Positions(nn.Module):
 
     def forward(self, positions: Tensor, newest: Tensor) -> Tables:
         """[M] -> [M, W]. The decay's centre is half of the newest position of this call, not of the whole sequence."""
-        angles = interleaved(positions.float()[:, None] * self.theta)
-        power = (positions - newest // 2).float() / _POSITIONS
-        fading = (self.decay ** power[:, None]).repeat(1, 2)
+        angles = interleaved(positions.float()[:, None] * self.theta)  # [M, W]
+        power = (positions - newest // 2).float() / _POSITIONS  # [M]
+        fading = (self.decay ** power[:, None]).repeat(1, 2)  # [M, W]
         return Tables(angles.cos(), angles.sin(), fading, fading.reciprocal())
 
 
@@ -90,16 +90,16 @@ class Layer(nn.Module):
 
     def over_time(self, state: Tensor, tables: Tables) -> tuple[Tensor, Tensor, Tensor]:
         """[V, N, D] -> the same, and the keys and values [V, h, N, w]. Each patch sees those before it."""
-        query, key, value = (part.transpose(1, 2) for part in self._projected(state))
+        query, key, value = (part.transpose(1, 2) for part in self._projected(state))  # [V, h, N, w]
         query, key = _turned(query, tables, tables.fading), _turned(key, tables, tables.key_fading)
-        seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)  # [V, h, N, w]
         return self._completed(state, seen.transpose(1, 2).flatten(2)), key, value
 
     def over_variates(self, state: Tensor, groups: Tensor) -> Tensor:
         """[N, V, D] -> the same. groups [V, V] bool: who sees whom."""
         state = state.contiguous()  # or the sum below, and the products after it, are of another layout and rounding
-        query, key, value = (part.transpose(1, 2) for part in self._projected(state))
-        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=groups)
+        query, key, value = (part.transpose(1, 2) for part in self._projected(state))  # [N, h, V, w]
+        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=groups)  # [N, h, V, w]
         return self._completed(state, seen.transpose(1, 2).flatten(2))
 
     def next_in_time(
@@ -111,9 +111,9 @@ class Layer(nn.Module):
         all samples share them
         """
         query, key, value = self._projected(state)  # [S, V, h, w]
-        query = _turned(query, tables, tables.fading) * self.width**-0.5
-        keys = _with(keys, _turned(key, tables, tables.key_fading), step)
-        values = _with(values, value, step)
+        query = _turned(query, tables, tables.fading) * self.width**-0.5  # [S, V, h, w]
+        keys = _with(keys, _turned(key, tables, tables.key_fading), step)  # [S, V, h, M, w]
+        values = _with(values, value, step)  # [S, V, h, M, w]
         shared = query.permute(1, 2, 0, 3)  # [V, h, S, w]
         of_context = (shared @ prefix.keys.transpose(2, 3)).masked_fill(~prefix.valid, -torch.inf)  # [V, h, S, N]
         written = torch.arange(keys.shape[3], device=step.device) <= step
@@ -121,12 +121,12 @@ class Layer(nn.Module):
         odds = torch.cat((of_context.permute(2, 0, 1, 3), of_own), dim=-1).softmax(-1)  # [S, V, h, N + M]
         to_context, to_own = torch.split(odds, [prefix.valid.shape[0], keys.shape[3]], dim=-1)
         seen = (to_context.permute(1, 2, 0, 3) @ prefix.values).permute(2, 0, 1, 3)  # [S, V, h, w]
-        seen = seen + (to_own[..., None, :] @ values)[..., 0, :]
+        seen = seen + (to_own[..., None, :] @ values)[..., 0, :]  # [S, V, h, w]
         return self._completed(state, seen.flatten(2))
 
     def _projected(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[A, B, D] -> queries, keys and values [A, B, h, w]."""
-        flat: Tensor = self.projection(self.norm1(state))
+        flat: Tensor = self.projection(self.norm1(state))  # [A, B, 3 D]
         query, key, value = unflattened(flat, -1, (3, self.heads, self.width)).unbind(2)
         return query, key, value
 

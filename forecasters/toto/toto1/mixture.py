@@ -49,15 +49,15 @@ class Mixture:
         samples, _, steps, components = self.df.shape
         skipped = 0 if before is None else before.shape[1]
         shape = (samples, variates, skipped + steps, components)
-        own = self.df[:, :variates]
+        own = self.df[:, :variates]  # [S, V, P, K]
         waits = own.new_empty(shape).exponential_(generator=generator)[:, :, skipped:].clone()
         normal = own.new_empty(shape).normal_(generator=generator)[:, :, skipped:].clone()
         df = own if before is None else torch.cat((before.expand(samples, *before.shape), own), dim=2)
-        gamma = torch._standard_gamma(0.5 * df.contiguous(), generator=generator)[:, :, skipped:]
-        component = (self.odds[:, :variates] / waits).argmax(-1, keepdim=True)
+        gamma = torch._standard_gamma(0.5 * df.contiguous(), generator=generator)[:, :, skipped:]  # [S, V, P, K]
+        component = (self.odds[:, :variates] / waits).argmax(-1, keepdim=True)  # [S, V, P, 1]
         squares = (2 * gamma.gather(-1, component)).clamp_min(torch.finfo(gamma.dtype).tiny)
         df, loc, scale = (part[:, :variates].gather(-1, component) for part in (self.df, self.loc, self.scale))
-        found = loc + scale * (normal.gather(-1, component) * torch.rsqrt(squares / df))
+        found = loc + scale * (normal.gather(-1, component) * torch.rsqrt(squares / df))  # [S, V, P, 1]
         others = self.df.shape[1] - variates
         return self._in_units(F.pad(found[..., 0], (0, 0, 0, others)))
 
@@ -71,7 +71,7 @@ class Mixture:
         uniform, radius, turn = odds.new_empty(shape).uniform_(generator=generator)
         component = (uniform[..., None] >= odds[..., :-1]).sum(-1, keepdim=True)  # the last takes what rounding leaves
         df, loc, scale = (part.gather(-1, component)[..., 0] for part in (self.df, self.loc, self.scale))
-        length = (df * torch.expm1(-2 / df * torch.log1p(-radius))).sqrt()
+        length = (df * torch.expm1(-2 / df * torch.log1p(-radius))).sqrt()  # [..., V, P]
         return self._in_units(loc + scale * length * torch.cos(2 * math.pi * turn))
 
     def expanded(self, samples: int) -> Mixture:
@@ -107,14 +107,14 @@ class Head(nn.Module):
         self.both = Affine(weight, bias)
 
     def forward(self, state: Tensor) -> Tensor:
-        raw: Tensor = self.both(state)
+        raw: Tensor = self.both(state)  # [..., P x 4 K]
         return unflattened(raw, -1, (self.patch, 4 * self.components))
 
 
 def mixture_of(raw: Tensor, centre: Tensor, scale: Tensor) -> Mixture:
     """Raw parameters [..., P, 4 K], and the scaler's statistics [...] of the patch before."""
     df, loc, spread, logits = (part.contiguous() for part in raw.chunk(4, dim=-1))  # a slice rounds otherwise
-    odds = logits.softmax(-1)
+    odds = logits.softmax(-1)  # [..., P, K]
     return Mixture(
         df=2.0 + F.softplus(df).clamp_min(_EPSILON),
         loc=loc,

@@ -72,14 +72,14 @@ class Network(nn.Module):
         patches [] int64, patches of the context; those after them are not looked at
         """
         patch = self.config.patch_size
-        centre, scale, carried = scale_context(series, mask, patch, self.config.global_exponent)
+        centre, scale, carried = scale_context(series, mask, patch, self.config.global_exponent)  # [V, N]
         state: Tensor = self.embed((unflattened(series, 1, (-1, patch)) - centre[:, :, None]) / scale[:, :, None])
         order = torch.arange(state.shape[1], device=state.device)
         tables = self.positions(order, patches - 1)
-        keys, values = [], []
+        keys, values = [], []  # of each layer over time, [V, h, N, w]
         for layer, over_variates in zip(self._typed_layers(), self.config.over_variates, strict=True):
             if over_variates:
-                state = layer.over_variates(state.transpose(0, 1), groups).transpose(0, 1)
+                state = layer.over_variates(state.transpose(0, 1), groups).transpose(0, 1)  # [V, N, D]
             else:
                 state, key, value = layer.over_time(state, tables)
                 keys.append(key)
@@ -94,7 +94,7 @@ class Network(nn.Module):
         self, patch: Tensor, carried: Carried, read: Read, caches: Caches, groups: Tensor, index: Tensor
     ) -> Step:
         """One patch [S, V, P] more, the `index`-th [1] after the context; the caches are written in place."""
-        centre, scale, carried = scale_next(patch, carried)
+        centre, scale, carried = scale_next(patch, carried)  # [S, V]
         state: Tensor = self.embed((patch - centre[..., None]) / scale[..., None])  # [S, V, D]
         position = read.patches + index
         tables = self.positions(position, position[0])
@@ -106,7 +106,7 @@ class Network(nn.Module):
                 prefix = Prefix(read.keys[cached], read.values[cached], read.valid)
                 state = layer.next_in_time(state, tables, prefix, caches.keys[cached], caches.values[cached], index)
                 cached += 1
-        raw: Tensor = self.head(state)
+        raw: Tensor = self.head(state)  # [S, V, P, 4 K]
         return Step(raw, centre, scale, carried)
 
     def caches(self, samples: int, variates: int, patches: int, device: torch.device) -> Caches:

@@ -65,7 +65,7 @@ class ResidualPerceptron(nn.Module):
         self.straight = affine("skip_proj", power, outer=half)
 
     def forward(self, state: Tensor) -> Tensor:
-        straight: Tensor = self.straight(state)
+        straight: Tensor = self.straight(state)  # [..., D or P x Q]
         bent: Tensor = self.second(F.silu(self.first(state)))
         return straight + bent
 
@@ -123,8 +123,8 @@ class Attention(nn.Module):
     def known(self, state: Tensor, tables: Turns | None) -> Known:
         """[G, M, D] -> what can be looked at; `tables` of M tokens, or None without positions."""
         key, value = torch.split(self.others(state), self.split, dim=-1)
-        key = unflattened(key, -1, (self.key_heads, self.query_width)).transpose(1, 2)
-        value = unflattened(value, -1, (self.key_heads, self.value_width)).transpose(1, 2)
+        key = unflattened(key, -1, (self.key_heads, self.query_width)).transpose(1, 2)  # [G, h, M, w]
+        value = unflattened(value, -1, (self.key_heads, self.value_width)).transpose(1, 2)  # [G, h, M, w]
         if self.key_norm is not None:
             key = self.key_norm(key)
         return Known(turned(key, tables) if tables is not None else key, value)
@@ -181,7 +181,7 @@ class Layer(nn.Module):
 
     def _completed(self, state: Tensor, branch: Tensor) -> Tensor:
         state = torch.add(branch, state, alpha=self.keep_attention)
-        straight, gated = self.wide(self.norm2(state)).chunk(2, dim=-1)
+        straight, gated = self.wide(self.norm2(state)).chunk(2, dim=-1)  # [G, M, F]
         return torch.add(self.narrow(straight * F.silu(gated)), state, alpha=self.keep_feed)
 
 
@@ -200,8 +200,8 @@ class Positions(nn.Module):
 
     def forward(self, positions: Tensor, total: Tensor) -> Tables:
         """[M] positions of `total` patches -> [M, W]"""
-        angles = interleaved(positions.float()[:, None] * self.theta)
-        power = (positions - total // 2).float() / _POSITIONS
+        angles = interleaved(positions.float()[:, None] * self.theta)  # [M, W]
+        power = (positions - total // 2).float() / _POSITIONS  # [M]
         fading = interleaved(self.decay ** power[:, None]) if self.xpos else torch.ones_like(angles)
         cosine, sine = angles.cos(), angles.sin()
         return Tables(Turns(cosine, sine, fading), Turns(cosine, sine, fading.reciprocal()))
@@ -209,7 +209,7 @@ class Positions(nn.Module):
 
 def turned(state: Tensor, turns: Turns) -> Tensor:
     """The first half of the last axis turned, the second as it is."""
-    turning, still = state.chunk(2, dim=-1)
+    turning, still = state.chunk(2, dim=-1)  # [..., w / 2]
     moved = (turning * turns.cosine + quarter_turned(turning) * turns.sine) * turns.fading
     return torch.cat((moved, still), dim=-1)
 

@@ -103,12 +103,12 @@ class Network(nn.Module):
         centre, scale, carried = causal_scale(series, seen, self.patch, fewest)  # [V, N]
         tokens = self._tokens(series, seen, centre, scale)  # [V, N, D]
         kept = context - 1 + torch.arange(ahead, device=series.device)  # patch n forecasts patch n + 1
-        ids = self._groups(seen, groups, context)
+        ids = self._groups(seen, groups, context)  # [V, N]
         state, known = self._through(tokens, ids, kept, total, together)
         last = context[None] - 1
         centre, scale = centre.index_select(1, last), scale.index_select(1, last)  # [V, 1]
         low, high = bounds(series, seen, scale, reach)
-        valid = (ids != UNSEEN) & (torch.arange(ids.shape[1], device=series.device) < context)
+        valid = (ids != UNSEEN) & (torch.arange(ids.shape[1], device=series.device) < context)  # [V, N]
         keys, values = (torch.stack(parts) for parts in zip(*known, strict=True))
         return Read(self._quantiles(state, centre, scale, low, high), keys, values, valid, low, high, carried)
 
@@ -134,11 +134,11 @@ class Network(nn.Module):
         returns   [Q, V, J x P], the network's own order of Q, and what the next block goes on from
         """
         centre, scale, carried = scale_next(medians, carried, self.patch)  # [V, K]
-        known = self._tokens(medians, torch.ones_like(medians, dtype=torch.bool), centre, scale)
+        known = self._tokens(medians, torch.ones_like(medians, dtype=torch.bool), centre, scale)  # [V, K, D]
         ahead = torch.zeros_like(medians)[:, : len(slots) * self.patch - medians.shape[1]]
         unseen = torch.zeros_like(ahead, dtype=torch.bool)
         some = len(slots) - centre.shape[1]
-        unknown = self._tokens(ahead, unseen, centre[:, :some], scale[:, :some])
+        unknown = self._tokens(ahead, unseen, centre[:, :some], scale[:, :some])  # [V, J, D]
         state = torch.cat((known, unknown), dim=1)  # [V, K + J, D]
         tables = self.positions(position + torch.arange(state.shape[1], device=state.device), total)
         order = torch.arange(caches.valid.shape[1], device=state.device)
@@ -169,21 +169,21 @@ class Network(nn.Module):
 
     def _quantiles(self, state: Tensor, centre: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """[V, K, D] -> [Q, V, K x P]; the rest [V, 1] each."""
-        found: Tensor = self.head(state)
+        found: Tensor = self.head(state)  # [V, K, P x Q]
         quantiles = unflattened(found, -1, (self.patch, self.levels)).permute(3, 0, 1, 2)  # [Q, V, K, P]
         quantiles = finite(quantiles.sinh() * scale[:, :, None] + centre[:, :, None])
         return torch.minimum(torch.maximum(quantiles, low[:, :, None]), high[:, :, None]).flatten(2)
 
     def _tokens(self, series: Tensor, seen: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
         values, observed = unflattened(series, 1, (-1, self.patch)), unflattened(seen, 1, (-1, self.patch))  # [V, N, P]
-        relative = (values - centre[:, :, None]) / scale[:, :, None]
+        relative = (values - centre[:, :, None]) / scale[:, :, None]  # [V, N, P]
         shrunk = torch.where(observed, relative, torch.zeros_like(relative)).asinh()
-        tokens: Tensor = self.embed(torch.cat((shrunk, (~observed).to(shrunk.dtype)), dim=-1))
+        tokens: Tensor = self.embed(torch.cat((shrunk, (~observed).to(shrunk.dtype)), dim=-1))  # [V, N, D]
         return tokens
 
     def _groups(self, seen: Tensor, groups: Tensor, context: Tensor) -> Tensor:
         """[V, N]: the variate's group; unseen patches of the context are one of their own."""
-        counted = unflattened(seen, 1, (-1, self.patch)).any(-1)
+        counted = unflattened(seen, 1, (-1, self.patch)).any(-1)  # [V, N]
         future = torch.arange(counted.shape[1], device=seen.device) >= context
         return torch.where(counted | future, groups[:, None], torch.full_like(groups, UNSEEN)[:, None])
 
@@ -208,7 +208,7 @@ class Network(nn.Module):
                 state, known = layer.over_time(state, over_time.index_select(2, kept), tables, kept)
                 left.append(known)
                 over_variates = _same_group(groups.index_select(1, kept), together)
-        normed: Tensor = self.norm(state)
+        normed: Tensor = self.norm(state)  # [V, K, D]
         return normed, left
 
     def _typed_layers(self) -> list[Layer]:
@@ -227,5 +227,5 @@ def _back(state: Tensor, like: Tensor) -> Tensor:
 
 def _same_group(groups: Tensor, together: int) -> Tensor:
     """[V, N] -> [V / together x N, 1, together, together]: who sees whom in each patch."""
-    rows = _across(groups, together)
+    rows = _across(groups, together)  # [V / together x N, together]
     return (rows[:, :, None] == rows[:, None, :])[:, None]

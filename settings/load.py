@@ -204,15 +204,15 @@ def _fill_places(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
 
 
 def _validate(
-    raw: dict[str, Any], given: Mapping[str, Given], strategies: Collection[str]
+    raw: dict[str, Any], values: Mapping[str, Given], strategies: Collection[str]
 ) -> tuple[Settings | None, list[str]]:
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        found = [dict(details) for details in error.errors(include_url=False, include_input=False)]
+        problems = [dict(details) for details in error.errors(include_url=False, include_input=False)]
     else:
-        return settings, _strategy_problems(settings, given, strategies)
-    return None, [text for details in found for text in _problems(details, given)]
+        return settings, _strategy_problems(settings, values, strategies)
+    return None, [text for details in problems for text in _problems(details, values)]
 
 
 def _strategy_problems(settings: Settings, given: Mapping[str, Given], strategies: Collection[str]) -> list[str]:

@@ -276,15 +276,15 @@ def _picks(block: list[Context], past: Integers, future: Integers, options: Opti
     newest = np.arange(bars)[::-1]
     enough = paused.sum(axis=1, keepdims=True) >= _ENOUGH_AFTER_PAUSE
     kind = np.where(enough, paused, False)  # [N, M]
-    wanted = (future == _AFTER_PAUSE) & enough  # [N, H]
+    after_pause_ahead = (future == _AFTER_PAUSE) & enough  # [N, H]
     picks = np.empty(uniform.shape, dtype=np.int64)
     for after_pause in (False, True):
         members = kind == after_pause
         count = np.maximum(members.sum(axis=1), 1)[:, None, None]
         order = np.argsort(np.where(members, newest, bars), axis=1, kind="stable")  # newest member first
         rank = _rank(uniform, count, bars, options)
-        found = np.take_along_axis(order, rank.reshape(len(block), -1), axis=1).reshape(uniform.shape)
-        picks = np.where((wanted == after_pause)[:, :, None], found, picks)
+        picked = np.take_along_axis(order, rank.reshape(len(block), -1), axis=1).reshape(uniform.shape)
+        picks = np.where((after_pause_ahead == after_pause)[:, :, None], picked, picks)
     return picks
 
 

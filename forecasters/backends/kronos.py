@@ -167,15 +167,15 @@ class KronosForecaster:
         self.rejected = {}
         if not usable:
             return {}
-        drawn = self._drawn(usable)
+        batch_paths = self._drawn(usable)
         latency_s = time.perf_counter() - started
-        found: dict[str, Forecast] = {}
-        for context, paths in zip(usable, drawn, strict=True):
+        forecasts: dict[str, Forecast] = {}
+        for context, paths in zip(usable, batch_paths, strict=True):
             try:
-                found[context.symbol] = self._value(context, paths, latency_s)
+                forecasts[context.symbol] = self._value(context, paths, latency_s)
             except InvalidForecast as error:
                 _log.warning("no forecast: %s", error)
-        return found
+        return forecasts
 
     def teacher_forced(self, contexts: Sequence[Context]) -> Forced:
         """Logits of the last bars' tokens, by the step that serves, given the true ones before: of all but the first.
@@ -189,10 +189,10 @@ class KronosForecaster:
         usable = [each for each in contexts if len(each) >= options.min_bars + options.horizon and self._usable(each)]
         if options.compile and self._logits is None:
             self._logits = compiled_logits_step(backend=options.compile_backend, mode=_mode(options, model))
-        found: list[dict[str, Outputs]] = []
+        batch_outputs: list[dict[str, Outputs]] = []
         batch = [self._series(each) for each in usable]
         for part in self._parts(batch) if options.compile else [[each] for each in batch]:
-            found += forced_logits(
+            batch_outputs += forced_logits(
                 model,
                 part,
                 self._sampling(),
@@ -201,7 +201,7 @@ class KronosForecaster:
                 logits=self._logits or logits_step,
                 places=_places(options, model),
             )
-        return {each.symbol: outputs for each, outputs in zip(usable, found, strict=False)}
+        return {each.symbol: outputs for each, outputs in zip(usable, batch_outputs, strict=False)}
 
     def notices(self) -> Sequence[Notice]:
         notices, self._notices = self._notices, []
@@ -261,13 +261,13 @@ class KronosForecaster:
         options = self._options
         batch = [self._series(context) for context in contexts]
         sampling = self._sampling()
-        drawn: list[NDArray[np.float32]] = []
+        paths: list[NDArray[np.float32]] = []
         for part in self._parts(batch):
-            found = self._loaded().generate_batch(
+            part_paths = self._loaded().generate_batch(
                 part, sampling, samples=options.sample_count, strategy=options.strategy
             )
-            drawn += found
-        return drawn[: len(batch)]
+            paths += part_paths
+        return paths[: len(batch)]
 
     def _series(self, context: Context) -> Series:
         from forecasters.kronos.generate import Series

@@ -208,17 +208,17 @@ class TotoForecaster:
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """Absent: symbols with too few bars, and those whose forecast would not be a valid one."""
         self.repairs = {}
-        found: dict[str, Forecast] = {}
+        forecasts: dict[str, Forecast] = {}
         for batch in self._batches(contexts):
             started = time.perf_counter()
-            told = self._told(batch)
+            answers = self._told(batch)
             latency_s = time.perf_counter() - started
-            for context, answer in zip(batch, told, strict=True):
+            for context, answer in zip(batch, answers, strict=True):
                 try:
-                    found[context.symbol] = self._value(context, self._answer(context, answer), latency_s)
+                    forecasts[context.symbol] = self._value(context, self._answer(context, answer), latency_s)
                 except InvalidForecast as error:
                     _log.warning("no forecast: %s", error)
-        return found
+        return forecasts
 
     def _batches(self, contexts: Sequence[Context]) -> list[Sequence[Context]]:
         """Those that one pass forecasts, of all that have bars enough."""
@@ -239,7 +239,7 @@ class TotoForecaster:
         from forecasters.toto.bars import group_of
         from forecasters.toto.forced import forced_outputs
 
-        options, found = self._options, dict[str, dict[str, Outputs]]()
+        options, by_symbol = self._options, dict[str, dict[str, Outputs]]()
         for batch in self._batches(contexts):
             outputs = forced_outputs(
                 self._loaded(),
@@ -248,8 +248,10 @@ class TotoForecaster:
                 samples=options.num_samples,
                 samples_per_batch=options.samples_per_batch,
             )
-            found |= {context.symbol: each for context, each in zip(batch, outputs, strict=True)}
-        return found
+            by_symbol |= {
+                context.symbol: symbol_outputs for context, symbol_outputs in zip(batch, outputs, strict=True)
+            }
+        return by_symbol
 
     def notices(self) -> Sequence[Notice]:
         notices, self._notices = self._notices, []
@@ -304,10 +306,11 @@ class TotoForecaster:
         horizon = len(batch[0].future_times)
         if not isinstance(model, Toto2):
             seeds = [_seed(context, options.seed) for context in batch]
-            drawn = (self._sampled(g.series, g.mask, horizon, seed) for g, seed in zip(groups, seeds, strict=True))
-            return [_Told(values=values, crossing=0) for values in drawn]
+            paths = (self._sampled(g.series, g.mask, horizon, seed) for g, seed in zip(groups, seeds, strict=True))
+            return [_Told(values=values, crossing=0) for values in paths]
         return [
-            _Told(values=each.values.numpy(), crossing=each.crossing) for each in quantiles_of(model, groups, horizon)
+            _Told(values=quantiles.values.numpy(), crossing=quantiles.crossing)
+            for quantiles in quantiles_of(model, groups, horizon)
         ]
 
     def _answer(self, context: Context, told: _Told) -> _Found:

@@ -150,16 +150,16 @@ class CompileTally:
         try:
             yield
         finally:
-            after, kept = _Counters.now(), self._report
-            made = _gain(before.frames, after.frames)
+            after, report = _Counters.now(), self._report
+            frames = _gain(before.frames, after.frames)
             self._report = replace(
-                kept,
-                frames=kept.frames + made,
-                recompiles=kept.recompiles + (0 if expected else made),
-                graph_breaks=kept.graph_breaks + _gain(before.graph_breaks, after.graph_breaks),
-                cudagraph_skips=kept.cudagraph_skips + _gain(before.cudagraph_skips, after.cudagraph_skips),
-                cache_hits=kept.cache_hits + _gain(before.cache_hits, after.cache_hits),
-                cache_misses=kept.cache_misses + _gain(before.cache_misses, after.cache_misses),
+                report,
+                frames=report.frames + frames,
+                recompiles=report.recompiles + (0 if expected else frames),
+                graph_breaks=report.graph_breaks + _gain(before.graph_breaks, after.graph_breaks),
+                cudagraph_skips=report.cudagraph_skips + _gain(before.cudagraph_skips, after.cudagraph_skips),
+                cache_hits=report.cache_hits + _gain(before.cache_hits, after.cache_hits),
+                cache_misses=report.cache_misses + _gain(before.cache_misses, after.cache_misses),
             )
 
 

@@ -76,27 +76,27 @@ class Apart:
         return max(self.relative, self.variation or 0.0)
 
 
-def apart(found: Sequence[Mapping[str, Outputs]], wanted: Sequence[Mapping[str, Outputs]]) -> dict[str, Apart]:
+def apart(first: Sequence[Mapping[str, Outputs]], second: Sequence[Mapping[str, Outputs]]) -> dict[str, Apart]:
     """By kind of output. Both in the same order of contexts. Raises InvalidForecast where they are not of one shape."""
     parts: dict[str, list[Apart]] = {}
-    for other, each in zip(found, wanted, strict=True):
-        if other.keys() != each.keys():
-            raise InvalidForecast(f"one network shows {sorted(other)}, the other {sorted(each)}")
-        for name, outputs in each.items():
-            parts.setdefault(name, []).append(_apart(other[name], outputs, name))
-    return {name: _worst(each) for name, each in parts.items()}
+    for first_outputs, second_outputs in zip(first, second, strict=True):
+        if first_outputs.keys() != second_outputs.keys():
+            raise InvalidForecast(f"one network shows {sorted(first_outputs)}, the other {sorted(second_outputs)}")
+        for name, outputs in second_outputs.items():
+            parts.setdefault(name, []).append(_apart(first_outputs[name], outputs, name))
+    return {name: _worst(measured) for name, measured in parts.items()}
 
 
-def _apart(found: Outputs, wanted: Outputs, name: str) -> Apart:
-    if found.values.shape != wanted.values.shape or found.kind != wanted.kind:
+def _apart(first: Outputs, second: Outputs, name: str) -> Apart:
+    if first.values.shape != second.values.shape or first.kind != second.kind:
         raise InvalidForecast(
-            f"{name}: {found.values.shape} outputs of one network, {wanted.values.shape} of the other"
+            f"{name}: {first.values.shape} outputs of one network, {second.values.shape} of the other"
         )
-    off = np.abs(found.values - wanted.values)
-    spread = float(wanted.values.std()) or float(np.abs(wanted.values).max()) or 1.0
+    off = np.abs(first.values - second.values)
+    spread = float(second.values.std()) or float(np.abs(second.values).max()) or 1.0
     variation = None
-    if wanted.kind != "numbers":
-        variation = float((np.abs(_shares(found) - _shares(wanted)).sum(axis=1) / 2).max())
+    if second.kind != "numbers":
+        variation = float((np.abs(_shares(first) - _shares(second)).sum(axis=1) / 2).max())
     return Apart(
         steps=len(off),
         largest=float(off.max()),

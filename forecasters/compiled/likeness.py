@@ -60,20 +60,20 @@ class Likeness:
         return f"{apart}, {self.same} of {self.steps} sampled steps the same" if self.steps else apart
 
 
-def likeness(found: Mapping[str, Forecast], wanted: Mapping[str, Forecast], tolerance: Tolerance) -> Likeness:
-    """`found` by the compiled model against `wanted` by the eager one, of the same contexts, judged together."""
-    lost = sorted(found.keys() ^ wanted.keys())
-    if lost:
-        where = "the compiled model" if lost[0] in wanted else "the eager model"
-        return Likeness(difference=np.inf, steps=0, same=0, problem=f"{where} gave no forecast of {lost[0]}")
+def likeness(compiled: Mapping[str, Forecast], eager: Mapping[str, Forecast], tolerance: Tolerance) -> Likeness:
+    """What the compiled model says against what the eager one does, of the same contexts, judged together."""
+    one_sided = sorted(compiled.keys() ^ eager.keys())
+    if one_sided:
+        where = "the compiled model" if one_sided[0] in eager else "the eager model"
+        return Likeness(difference=np.inf, steps=0, same=0, problem=f"{where} gave no forecast of {one_sided[0]}")
     differences, steps, same = [0.0], 0, 0
-    for symbol, each in wanted.items():
-        other = found[symbol]
-        if other.quantiles.shape != each.quantiles.shape or (other.paths is None) != (each.paths is None):
+    for symbol, theirs in eager.items():
+        ours = compiled[symbol]
+        if ours.quantiles.shape != theirs.quantiles.shape or (ours.paths is None) != (theirs.paths is None):
             return Likeness(difference=np.inf, steps=0, same=0, problem=f"{symbol}: the forecasts differ in shape")
-        differences.append(_difference(other, each))
-        if other.paths is not None and each.paths is not None:
-            compared, equal = _steps(other.paths, each.paths, _allowed(each, tolerance.difference))
+        differences.append(_difference(ours, theirs))
+        if ours.paths is not None and theirs.paths is not None:
+            compared, equal = _steps(ours.paths, theirs.paths, _allowed(theirs, tolerance.difference))
             steps, same = steps + compared, same + equal
     difference = max(differences)
     return Likeness(difference=difference, steps=steps, same=same, problem=_problem(difference, steps, same, tolerance))
@@ -101,29 +101,29 @@ def _allowed(forecast: Forecast, difference: float) -> Floats:
     return difference * _width(forecast) + _ROUNDING * forecast.last_close
 
 
-def _difference(found: Forecast, wanted: Forecast) -> float:
-    apart = np.abs(found.quantiles - wanted.quantiles) - _ROUNDING * wanted.last_close
-    return float(np.maximum(apart / _width(wanted), 0.0).max())
+def _difference(compiled: Forecast, eager: Forecast) -> float:
+    apart = np.abs(compiled.quantiles - eager.quantiles) - _ROUNDING * eager.last_close
+    return float(np.maximum(apart / _width(eager), 0.0).max())
 
 
-def _steps(found: Floats, wanted: Floats, allowed: Floats) -> tuple[int, int]:
+def _steps(compiled: Floats, eager: Floats, allowed: Floats) -> tuple[int, int]:
     """Comparable steps, and those of them that are the same. Paths are in the order in which they were drawn."""
-    horizon = wanted.shape[1]
-    leading = _leading(found, wanted, allowed, 0)
-    if len(found) != len(wanted):
+    horizon = eager.shape[1]
+    leading = _leading(compiled, eager, allowed, 0)
+    if len(compiled) != len(eager):
         for shift in range(-_SHIFTS, _SHIFTS + 1):
-            leading = np.maximum(leading, _leading(found, wanted, allowed, shift))
-    turned = leading < horizon
-    return int(leading.sum() + turned.sum()), int(leading.sum())
+            leading = np.maximum(leading, _leading(compiled, eager, allowed, shift))
+    parted = leading < horizon
+    return int(leading.sum() + parted.sum()), int(leading.sum())
 
 
-def _leading(found: Floats, wanted: Floats, allowed: Floats, shift: int) -> NDArray[np.intp]:
-    """[S of wanted] how many first steps of each path are those of the found path `shift` places further."""
-    result = np.zeros(len(wanted), dtype=np.intp)
-    first, last = max(0, -shift), min(len(wanted), len(found) - shift)
+def _leading(compiled: Floats, eager: Floats, allowed: Floats, shift: int) -> NDArray[np.intp]:
+    """[S of eager] how many first steps of each path are those of the compiled path `shift` places further."""
+    result = np.zeros(len(eager), dtype=np.intp)
+    first, last = max(0, -shift), min(len(eager), len(compiled) - shift)
     if last <= first:
         return result
-    apart: Floats = np.abs(found[first + shift : last + shift] - wanted[first:last])
+    apart: Floats = np.abs(compiled[first + shift : last + shift] - eager[first:last])
     close: NDArray[np.bool_] = np.all(apart <= allowed, axis=-1)  # [S, H]
     result[first:last] = np.where(np.all(close, axis=1), close.shape[1], np.argmin(close, axis=1))
     return result

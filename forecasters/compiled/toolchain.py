@@ -34,25 +34,25 @@ def missing_tools() -> list[str]:
     return missing
 
 
-def use_cache_folder(wanted: str, inductor: str = "") -> CacheFolder:
+def use_cache_folder(folder: str, inductor: str = "") -> CacheFolder:
     """Tells the compilers where to keep what they make: for this process and those that it starts.
 
-    wanted    a folder, made if need be; one that can't be written is replaced, never fatal. Empty: the user's own
+    folder    made if need be; one that can't be written is replaced, never fatal. Empty: the user's own
     inductor  the folder of torch's own compiler; empty: `inductor` in the first, in it one for each kind of processor
     To be called before anything is compiled.
     """
     own = _users_own(os.environ)
-    places = [*([Path(wanted).expanduser()] if wanted else []), *([own] if own else [])]
+    places = [*([Path(folder).expanduser()] if folder else []), *([own] if own else [])]
     path, problems = _first_writable(places)
     if path not in places and own is None:
         problems.append("HOME is not set")
     default = path / "inductor" / processor()  # it is told to use all that this processor can do
-    chosen = Path(inductor).expanduser() if inductor else default
-    refused = _why_not(chosen)
+    inductor_folder = Path(inductor).expanduser() if inductor else default
+    refused = _why_not(inductor_folder)
     if refused:
-        problems.append(f"{chosen} can't be written ({refused})")
-        chosen = default
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(chosen)
+        problems.append(f"{inductor_folder} can't be written ({refused})")
+        inductor_folder = default
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(inductor_folder)
     os.environ["TRITON_CACHE_DIR"] = str(path / "triton")
     problem = f"{'; '.join(problems)}: compiled code is kept in {path} instead" if problems else ""
     return CacheFolder(path=path, problem=problem)

@@ -63,7 +63,7 @@ class LayerCache:
         """[B, R, h, w] scaled queries, one token a row -> [B, R, h, w]"""
         if self.native:
             wide = queries.float().contiguous()
-            found: Tensor = torch.ops.kronos_native.attend(
+            result: Tensor = torch.ops.kronos_native.attend(
                 wide,
                 self.prefix_keys,
                 self.prefix_values,
@@ -72,15 +72,15 @@ class LayerCache:
                 self.suffix_values,
                 reach.slot,
             )
-            return found.to(queries.dtype)
+            return result.to(queries.dtype)
         queries = queries.transpose(1, 2)  # [B, h, R, w]
         prefix = queries @ self.prefix_keys + reach.prefix  # [B, h, R, P]: all samples at once
         suffix = (self.suffix_keys @ queries.unsqueeze(-1)).squeeze(-1) + reach.suffix  # [B, h, R, N]
         weights = torch.softmax(torch.cat((prefix, suffix), dim=-1).float(), dim=-1).to(queries.dtype)
         places = prefix.shape[-1]
         on_prefix, on_suffix = weights[..., :places], weights[..., places:]
-        drawn = (on_suffix.unsqueeze(-2) @ self.suffix_values).squeeze(-2)  # [B, h, R, w]
-        attended: Tensor = on_prefix @ self.prefix_values + drawn  # [B, h, R, w]
+        on_drawn = (on_suffix.unsqueeze(-2) @ self.suffix_values).squeeze(-2)  # [B, h, R, w]
+        attended: Tensor = on_prefix @ self.prefix_values + on_drawn  # [B, h, R, w]
         return attended.transpose(1, 2)
 
 

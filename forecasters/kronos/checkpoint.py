@@ -32,15 +32,15 @@ def make_checkpoint(size: str, folder: Path, seed: int = 0) -> Path:
     """
     if size not in SIZES:
         raise CheckpointError(f"there is no size {size!r}: there are {', '.join(SIZES)}")
-    taken = [str(part) for part in (folder / "network", folder / "tokenizer") if part.exists()]
-    if taken:
-        raise CheckpointError(f"there is {' and '.join(taken)} already: give an empty folder")
-    chosen = SIZES[size]
+    present = [str(part) for part in (folder / "network", folder / "tokenizer") if part.exists()]
+    if present:
+        raise CheckpointError(f"there is {' and '.join(present)} already: give an empty folder")
+    sizes = SIZES[size]
     with torch.device("meta"):
-        network = Network(NetworkConfig(**_fitting(chosen.network, NetworkConfig)))
-        tokenizer = Tokenizer(TokenizerConfig(**_fitting(chosen.tokenizer, TokenizerConfig)))
-    _save(folder / "network", chosen.network, _drawn("network", network, seed))
-    _save(folder / "tokenizer", chosen.tokenizer, _possible(_drawn("tokenizer", tokenizer, seed)))
+        network = Network(NetworkConfig(**_fitting(sizes.network, NetworkConfig)))
+        tokenizer = Tokenizer(TokenizerConfig(**_fitting(sizes.tokenizer, TokenizerConfig)))
+    _save(folder / "network", sizes.network, _drawn("network", network, seed))
+    _save(folder / "tokenizer", sizes.tokenizer, _possible(_drawn("tokenizer", tokenizer, seed)))
     return folder
 
 

@@ -57,13 +57,13 @@ def complete_bars(bars: ArrayLike) -> Floats:
     Without volume (no column, or NaN throughout) volume and amount are 0, a given amount too, as in the original.
     Without amount it is volume x mean(open, high, low, close). A NaN anywhere else, or an infinity, is refused.
     """
-    given = np.asarray(bars)
-    if given.ndim != 2 or given.shape[1] not in (4, 5, COLUMNS) or len(given) == 0:
-        raise InvalidContext(f"bars {given.shape} must be [T, 6]: open, high, low, close, volume, amount; T at least 1")
+    table = np.asarray(bars)
+    if table.ndim != 2 or table.shape[1] not in (4, 5, COLUMNS) or len(table) == 0:
+        raise InvalidContext(f"bars {table.shape} must be [T, 6]: open, high, low, close, volume, amount; T at least 1")
     with np.errstate(over="ignore"):
-        known = given.astype(np.float32)
-    complete = np.full((len(known), COLUMNS), np.nan, dtype=np.float32)
-    complete[:, : known.shape[1]] = known
+        columns = table.astype(np.float32)
+    complete = np.full((len(columns), COLUMNS), np.nan, dtype=np.float32)
+    complete[:, : columns.shape[1]] = columns
     if np.isnan(complete[:, VOLUME]).all():
         complete[:, VOLUME:] = 0.0
     elif np.isnan(complete[:, AMOUNT]).all():

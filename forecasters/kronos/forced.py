@@ -91,8 +91,10 @@ def forced_logits(
         raise ForecastError(f"the step draws other tokens than its logits say: {led.astray} of {led.drawn}")
     return [
         {
-            f"{half} logits": Outputs(values=np.stack([each[row] for each in kept]).astype(np.float64), kind="logits")
-            for half, kept in (("s1", led.s1_logits), ("s2", led.s2_logits))
+            f"{half} logits": Outputs(
+                values=np.stack([step_logits[row] for step_logits in steps]).astype(np.float64), kind="logits"
+            )
+            for half, steps in (("s1", led.s1_logits), ("s2", led.s2_logits))
         }
         for row in range(len(batch))
     ]

@@ -188,16 +188,16 @@ class Kronos:
             raise ValueError(f"strategy is {strategy!r}, must be 'cached' or 'strict'")
         prepared = [self._prepared_for(series, strategy) for series in batch]
         if strategy == "strict":
-            drawn = [self._strict(series, sampling, samples) for series in prepared]
-            return [self._decoded_alone(series, *tokens) for series, tokens in zip(prepared, drawn, strict=True)]
+            all_tokens = [self._strict(series, sampling, samples) for series in prepared]
+            return [self._decoded_alone(series, *tokens) for series, tokens in zip(prepared, all_tokens, strict=True)]
         # one greedy path: in the original's order of operations, since parity is judged by it and amounts cancel
         decoded = self._decoded_alone if sampling.greedy and samples == 1 else self._decoded
-        found: dict[int, Floats] = {}
+        paths: dict[int, Floats] = {}
         for group in self._groups(prepared, samples):
             members = [prepared[index] for index in group]
             for index, series, tokens in zip(group, members, self._cached(members, sampling, samples), strict=True):
-                found[index] = decoded(series, *tokens)
-        return [found[index] for index in range(len(batch))]
+                paths[index] = decoded(series, *tokens)
+        return [paths[index] for index in range(len(batch))]
 
     def drop_cache(self) -> None:
         """Give the caches' memory back."""
@@ -294,9 +294,9 @@ class Kronos:
         self._refuse_no_numbers(values)
         return series.bars.restore(standardised)
 
-    def _refuse_no_numbers(self, *found: Tensor) -> None:
+    def _refuse_no_numbers(self, *outputs: Tensor) -> None:
         """Of logits that are no numbers the first token is drawn, each time: a forecast like any other, and sure."""
-        if not bool(torch.isfinite(torch.stack([each.sum(dtype=torch.float32) for each in found]).sum())):
+        if not bool(torch.isfinite(torch.stack([output.sum(dtype=torch.float32) for output in outputs]).sum())):
             self.drop_cache()  # what is in it may be what is wrong
             raise ForecastError("the model's output is not finite")
 

@@ -30,40 +30,40 @@ def forced_outputs(
 ) -> list[dict[str, Outputs]]:
     """Of each group of one pass. By the graphs that forecast, where it is compiled: for so many samples at once."""
     if isinstance(model, Toto2):
-        found = [each.values.movedim(0, -1) for each in quantiles_of(model, groups, horizon)]  # [V, H, Q]
-        return [{"quantiles": Outputs(values=_table(each), kind="numbers")} for each in found]
+        tables = [answer.values.movedim(0, -1) for answer in quantiles_of(model, groups, horizon)]  # [V, H, Q]
+        return [{"quantiles": Outputs(values=_table(table), kind="numbers")} for table in tables]
     batch = min(samples_per_batch, samples)
-    return [_mixtures(model, each.series, each.mask, horizon, samples=samples, batch=batch) for each in groups]
+    return [_mixtures(model, group.series, group.mask, horizon, samples=samples, batch=batch) for group in groups]
 
 
 def _mixtures(
     model: Toto1, series: NDArray[np.float32], mask: NDArray[np.bool_], horizon: int, *, samples: int, batch: int
 ) -> dict[str, Outputs]:
-    given = prepared(series, mask, horizon, patch=model.patch, groups=None, device=model._device)
+    inputs = prepared(series, mask, horizon, patch=model.patch, groups=None, device=model._device)
     count = len(series)
-    again = given.series[:, -model.patch :]  # [V, P]
-    seen: list[Mixture] = []
+    again = inputs.series[:, -model.patch :]  # [V, P]
+    mixtures: list[Mixture] = []
 
     def choose(mixture: Mixture, read: Read | None) -> Tensor:
-        seen.append(mixture)
+        mixtures.append(mixture)
         patch = again.new_zeros(mixture.loc.shape[:-1])  # [S, V of the bucket, P]
         patch[:, :count] = again
         return patch
 
-    model.paths(given, batch, batch, choose)
+    model.paths(inputs, batch, batch, choose)
     parts = {
-        "degrees of freedom": [each.df for each in seen],
-        "locations": [each.loc for each in seen],
-        "scales": [each.scale for each in seen],
-        "odds": [each.odds for each in seen],
+        "degrees of freedom": [mixture.df for mixture in mixtures],
+        "locations": [mixture.loc for mixture in mixtures],
+        "scales": [mixture.scale for mixture in mixtures],
+        "odds": [mixture.odds for mixture in mixtures],
     }
     return {
         name: Outputs(
             # [V, H, K] of one sample: all were given the same
-            values=_table(torch.cat([part[0, :count] for part in each], dim=1)[:, :horizon]),
+            values=_table(torch.cat([step[0, :count] for step in steps], dim=1)[:, :horizon]),
             kind="odds" if name == "odds" else "numbers",
         )
-        for name, each in parts.items()
+        for name, steps in parts.items()
     }
 
 

@@ -78,9 +78,9 @@ def _together(ids: Sequence[int]) -> int:
     return sizes[0] if apart else len(ids)
 
 
-def like(result: Tensor, asked: Array) -> Array:
+def like(result: Tensor, example: Array) -> Array:
     """The result in the kind of array that was handed in."""
-    if isinstance(asked, Tensor):
-        return result.to(asked.device)
-    found: NDArray[np.float32] = result.cpu().numpy()
-    return found
+    if isinstance(example, Tensor):
+        return result.to(example.device)
+    array: NDArray[np.float32] = result.cpu().numpy()
+    return array

@@ -43,10 +43,10 @@ class Affine(nn.Module):
         if self.settled is None:
             return F.linear(state, self.weight, self.bias)
         if self.lower:
-            rounded: Tensor = self.settled(state.to(torch.bfloat16))
-            return rounded.float()
-        found: Tensor = self.settled(state)
-        return found
+            lower: Tensor = self.settled(state.to(torch.bfloat16))
+            return lower.float()
+        result: Tensor = self.settled(state)
+        return result
 
 
 def settled(network: Settling, dtype: torch.dtype) -> Settling:

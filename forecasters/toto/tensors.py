@@ -31,23 +31,23 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return {name: tensor.to(torch.float32) for name, tensor in found.items()}
 
 
-def check_tensors(found: Mapping[str, Tensor], wanted: Shapes, kind: str) -> None:
+def check_tensors(tensors: Mapping[str, Tensor], shapes: Shapes, kind: str) -> None:
     """Raises CheckpointError, saying what is missing, too much, or of another shape."""
     faults = [
-        *_fault("lacks", [name for name in wanted if name not in found]),
-        *_fault("has no use for", [name for name in found if name not in wanted]),
+        *_fault("lacks", [name for name in shapes if name not in tensors]),
+        *_fault("has no use for", [name for name in tensors if name not in shapes]),
         *_fault(
             "has another shape in",
             [
-                f"{name} {list(found[name].shape)} (not {list(shape)})"
-                for name, shape in wanted.items()
-                if name in found and tuple(found[name].shape) != shape
+                f"{name} {list(tensors[name].shape)} (not {list(shape)})"
+                for name, shape in shapes.items()
+                if name in tensors and tuple(tensors[name].shape) != shape
             ],
         ),
     ]
     if faults:
         raise CheckpointError(f"the checkpoint is not a {kind} as its config says: it {', it '.join(faults)}")
-    broken = [name for name in wanted if not bool(torch.isfinite(found[name]).all())]
+    broken = [name for name in shapes if not bool(torch.isfinite(tensors[name]).all())]
     if broken:
         raise CheckpointError(f"the checkpoint holds NaN or infinity in {', '.join(broken[:SHOWN])}")
 

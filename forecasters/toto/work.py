@@ -80,7 +80,7 @@ def _second(config: Toto2Config, variates: int, steps: int, horizon: int) -> Wor
     return Work(passes=[Pass(products=variates * products, weights=weights)])
 
 
-def _through(over_variates: Sequence[bool], layer: int, known: int, tokens: int, kept: int) -> int:
-    """Products of all layers for `tokens`, of which `kept` are what is wanted; `known` are those of keys and values."""
+def _through(over_variates: Sequence[bool], layer: int, pair: int, tokens: int, wanted: int) -> int:
+    """Products of all layers for `tokens`, of which `wanted` come out; `pair`: those of a token's keys and values."""
     last = max(index for index, over in enumerate(over_variates) if not over)
-    return last * tokens * layer + (tokens - kept) * known + (len(over_variates) - last) * kept * layer
+    return last * tokens * layer + (tokens - wanted) * pair + (len(over_variates) - last) * wanted * layer

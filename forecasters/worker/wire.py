@@ -116,14 +116,14 @@ def unpack_forced(frame: Frame) -> Forced:
     described = _field(frame.header, "forced", list)
     if len(described) != len(frame.arrays):
         raise WireError(f"{len(described)} outputs came with {len(frame.arrays)} arrays")
-    found: dict[str, dict[str, Outputs]] = {}
-    for each, values in zip(described, frame.arrays, strict=True):
-        match each:
+    outputs: dict[str, dict[str, Outputs]] = {}
+    for description, values in zip(described, frame.arrays, strict=True):
+        match description:
             case [str(symbol), str(name), "numbers" | "logits" | "odds" as kind] if values.dtype == np.float64:
-                found.setdefault(symbol, {})[name] = Outputs(values=values, kind=kind)
+                outputs.setdefault(symbol, {})[name] = Outputs(values=values, kind=kind)
             case _:
-                raise WireError(f"garbage on the socket: outputs described as {str(each)[:80]}")
-    return found
+                raise WireError(f"garbage on the socket: outputs described as {str(description)[:80]}")
+    return outputs
 
 
 def pack_notices(notices: Sequence[Notice]) -> Header:
@@ -133,14 +133,14 @@ def pack_notices(notices: Sequence[Notice]) -> Header:
 
 def unpack_notices(header: Header) -> list[Notice]:
     """What a reply says besides its answer. WireError where it is malformed."""
-    found = []
-    for each in _field({"notices": [], **header}, "notices", list):
-        match each:
+    notices = []
+    for description in _field({"notices": [], **header}, "notices", list):
+        match description:
             case ["info" | "warning" | "error" as severity, str(text)]:
-                found.append(Notice(severity=severity, text=text))
+                notices.append(Notice(severity=severity, text=text))
             case _:
-                raise WireError(f"garbage on the socket: a notice as {str(each)[:80]}")
-    return found
+                raise WireError(f"garbage on the socket: a notice as {str(description)[:80]}")
+    return notices
 
 
 def unpack_forecasts(frame: Frame) -> Iterator[tuple[str, Forecast | ForecastError]]:

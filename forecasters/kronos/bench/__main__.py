@@ -86,7 +86,7 @@ _DTYPES = ("float32", "bfloat16")
 def _machine(options: argparse.Namespace) -> dict[str, object]:
     device = torch.device(options.device)
     limits = {name: asdict(ceiling(getattr(torch, name), device, options.clock)) for name in _DTYPES}
-    rounded = {name: {unit: round(value, 1) for unit, value in each.items()} for name, each in limits.items()}
+    ceilings = {name: {unit: round(value, 1) for unit, value in figures.items()} for name, figures in limits.items()}
     return {
         "kind": "machine",
         "processor": _processor(),
@@ -95,7 +95,7 @@ def _machine(options: argparse.Namespace) -> dict[str, object]:
         "threads": options.threads,
         "clock": options.clock,
         "load": os.getloadavg()[0],
-        "ceilings": rounded,
+        "ceilings": ceilings,
     }
 
 
@@ -147,7 +147,7 @@ def _first_call(options: argparse.Namespace) -> float:
 
 def _starts(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Two processes, one after the other, that share a compile cache which is empty at first."""
-    found = {}
+    seconds = {}
     with tempfile.TemporaryDirectory() as cache:
         for name in ("cold_s", "warm_s"):
             command = [
@@ -161,9 +161,9 @@ def _starts(options: argparse.Namespace, folder: Path) -> dict[str, object]:
             ]
             command += ["--threads", str(options.threads), "--device", options.device]
             environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache}
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-            found[name] = json.loads(done.stdout.splitlines()[-1])["first_call_s"]
-    return found
+            process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            seconds[name] = json.loads(process.stdout.splitlines()[-1])["first_call_s"]
+    return seconds
 
 
 def _growths(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, object]]:

@@ -25,17 +25,17 @@ class Accuracy:
     greedy_agreement: float
 
 
-def accuracy(exact: Kronos, close: Kronos, given: Market) -> Accuracy:
+def accuracy(exact: Kronos, close: Kronos, market: Market) -> Accuracy:
     variations, differences, shares = [], [], []
-    past, future = given.times[:CONTEXT], given.times[CONTEXT : CONTEXT + HORIZON]
-    for bars in given.bars:
-        wanted, found = exact.logits(bars, past), close.logits(bars, past)
-        variations.append(0.5 * np.abs(_softmax(wanted[0]) - _softmax(found[0])).sum())
-        differences.append(np.abs(wanted[0] - found[0]).max())
-        if wanted[0].argmax() == found[0].argmax():  # else s2 is asked about another s1
-            differences.append(np.abs(wanted[1] - found[1]).max())
-        asked, greedy = Series(bars=bars, times=past, future_times=future), Sampling(greedy=True)
-        same = np.equal(exact.draw(asked, greedy, samples=1), close.draw(asked, greedy, samples=1)).all(axis=(0, 1))
+    past, future = market.times[:CONTEXT], market.times[CONTEXT : CONTEXT + HORIZON]
+    for bars in market.bars:
+        exact_logits, close_logits = exact.logits(bars, past), close.logits(bars, past)
+        variations.append(0.5 * np.abs(_softmax(exact_logits[0]) - _softmax(close_logits[0])).sum())
+        differences.append(np.abs(exact_logits[0] - close_logits[0]).max())
+        if exact_logits[0].argmax() == close_logits[0].argmax():  # else s2 is asked about another s1
+            differences.append(np.abs(exact_logits[1] - close_logits[1]).max())
+        series, greedy = Series(bars=bars, times=past, future_times=future), Sampling(greedy=True)
+        same = np.equal(exact.draw(series, greedy, samples=1), close.draw(series, greedy, samples=1)).all(axis=(0, 1))
         shares.append(float(np.logical_and.accumulate(same).mean()))
     return Accuracy(
         s1_total_variation_mean=float(np.mean(variations)),

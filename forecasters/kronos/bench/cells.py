@@ -76,12 +76,12 @@ def interleaved(
 
     fewer  of some, how often they are called where that is not `repeats`
     """
-    taken: dict[str, list[float]] = {name: [] for name in calls}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats):
         for name, call in calls.items():
             if turn < (fewer or {}).get(name, repeats):
-                taken[name].append(call())
-    return {name: statistics.median(each) for name, each in taken.items()}
+                seconds[name].append(call())
+    return {name: statistics.median(durations) for name, durations in seconds.items()}
 
 
 def forecast(

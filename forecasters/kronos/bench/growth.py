@@ -25,11 +25,11 @@ class Growth:
         return self.end_mb - self.settled_mb
 
 
-def growth(kronos: Kronos, given: Market, sampling: Sampling, *, forecasts: int, samples: int, horizon: int) -> Growth:
-    settled = 0.0
+def growth(kronos: Kronos, market: Market, sampling: Sampling, *, forecasts: int, samples: int, horizon: int) -> Growth:
+    settled_mb = 0.0
     for index in range(forecasts):
         if index == int(_SETTLING * forecasts):
-            settled = resident_mb()
-        forecast(kronos, given, sampling, samples=samples, horizon=horizon)
+            settled_mb = resident_mb()
+        forecast(kronos, market, sampling, samples=samples, horizon=horizon)
     end = resident_mb()
-    return Growth(forecasts=forecasts, settled_mb=settled, end_mb=end, peak_mb=max(end, peak_mb()))
+    return Growth(forecasts=forecasts, settled_mb=settled_mb, end_mb=end, peak_mb=max(end, peak_mb()))

@@ -29,16 +29,16 @@ class Original:
         network = _filled(module.Kronos, folder / "network")
         self._predictor = module.KronosPredictor(network, tokenizer, device=device, max_context=max_context)
 
-    def mean_paths(self, given: Market, *, samples: int, steps: int) -> list[Floats]:
+    def mean_paths(self, market: Market, *, samples: int, steps: int) -> list[Floats]:
         """[steps, 6] of each series: it averages its samples away."""
         torch.manual_seed(SEED)
-        frames = [pd.DataFrame(bars, columns=COLUMNS) for bars in given.bars]
-        stamps = pd.Series(pd.to_datetime(given.times))
+        frames = [pd.DataFrame(bars, columns=COLUMNS) for bars in market.bars]
+        stamps = pd.Series(pd.to_datetime(market.times))
         past, future = stamps[:CONTEXT], stamps[CONTEXT : CONTEXT + steps]
         options: dict[str, Any] = {"T": 1.0, "top_k": 0, "top_p": 0.9, "sample_count": samples, "verbose": False}
         count = len(frames)
-        found = self._predictor.predict_batch(frames, [past] * count, [future] * count, steps, **options)
-        return [frame.to_numpy().astype(np.float32) for frame in found]
+        means = self._predictor.predict_batch(frames, [past] * count, [future] * count, steps, **options)
+        return [frame.to_numpy().astype(np.float32) for frame in means]
 
     def seconds(self, timed: Callable[[Callable[[], object]], float], given: Market, samples: int, steps: int) -> float:
         """A whole horizon's: measured, or from the slope of its first steps, which flatters it: later ones are longer.

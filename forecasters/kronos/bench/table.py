@@ -67,24 +67,27 @@ class Bench:
         return models
 
     def row(self, cell: Cell, models: Mapping[Way, Kronos]) -> dict[str, object]:
-        given = market(cell.series)
+        played = market(cell.series)
         timed = partial(seconds, clock=self.clock)
         calls: dict[str, Callable[[], float]] = {}
         first: dict[str, float] = {}
         for way, kronos in models.items():
-            run = partial(forecast, kronos, given, way.sampling, samples=cell.samples)
+            run = partial(forecast, kronos, played, way.sampling, samples=cell.samples)
             first[way.name] = round(seconds(run, "wall"), 2)
             calls[way.name] = partial(timed, run)
         row: dict[str, object] = {"size": cell.size, "series": cell.series, "samples": cell.samples}
         if self.original is not None:
             steps = self._steps(cell)
-            calls["original"] = partial(self.original.seconds, timed, given, cell.samples, steps)
+            calls["original"] = partial(self.original.seconds, timed, played, cell.samples, steps)
             row |= {"original_extrapolated": steps != HORIZON}
             if cell.series == 1:
                 row["difference_sd"] = self._difference(cell, models, steps)
-        taken = interleaved(calls, self.repeats, {"original": self.original_repeats})
-        row |= {"seconds": {name: round(each, 4) for name, each in taken.items()}, "first_call_s": first}
-        row |= self._ratios(taken) | {"of_the_limit": self._shares(cell, taken, models), "peak_mb": round(peak_mb())}
+        medians = interleaved(calls, self.repeats, {"original": self.original_repeats})
+        row |= {"seconds": {name: round(duration, 4) for name, duration in medians.items()}, "first_call_s": first}
+        row |= self._ratios(medians) | {
+            "of_the_limit": self._shares(cell, medians, models),
+            "peak_mb": round(peak_mb()),
+        }
         return row
 
     def _steps(self, cell: Cell) -> int:
@@ -97,23 +100,25 @@ class Bench:
     def _difference(self, cell: Cell, models: Mapping[Way, Kronos], steps: int) -> float | None:
         """Of the mean path from the original's under the same seed, the largest, in standard deviations of the bars."""
         assert self.original is not None
-        kronos = next((each for way, each in models.items() if way == Way(dtype="float32", compiled=False)), None)
+        kronos = next((model for way, model in models.items() if way == Way(dtype="float32", compiled=False)), None)
         if kronos is None:
             return None
-        given = market(cell.series)
-        ours = forecast(kronos, given, NUCLEUS, samples=cell.samples, horizon=steps)[0].mean(axis=0)
-        theirs = self.original.mean_paths(given, samples=cell.samples, steps=steps)[0]
-        return float((np.abs(ours - theirs) / given.bars[0].std(axis=0)).max())
+        played = market(cell.series)
+        ours = forecast(kronos, played, NUCLEUS, samples=cell.samples, horizon=steps)[0].mean(axis=0)
+        theirs = self.original.mean_paths(played, samples=cell.samples, steps=steps)[0]
+        return float((np.abs(ours - theirs) / played.bars[0].std(axis=0)).max())
 
-    def _ratios(self, taken: Mapping[str, float]) -> dict[str, object]:
+    def _ratios(self, medians: Mapping[str, float]) -> dict[str, object]:
         ratios: dict[str, object] = {}
-        if "original" in taken:
+        if "original" in medians:
             ratios["times_original"] = {
-                name: round(taken["original"] / each, 1) for name, each in taken.items() if name != "original"
+                name: round(medians["original"] / duration, 1)
+                for name, duration in medians.items()
+                if name != "original"
             }
         pairs = [(way, replace(way, compiled=False)) for way in self.ways if way.compiled]
         ratios["times_eager"] = {
-            way.name: round(taken[plain.name] / taken[way.name], 2) for way, plain in pairs if plain.name in taken
+            way.name: round(medians[plain.name] / medians[way.name], 2) for way, plain in pairs if plain.name in medians
         }
         return ratios
 

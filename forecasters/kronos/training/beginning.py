@@ -179,16 +179,16 @@ def _write_decoder(tokenizer: Tokenizer, code: list[_Digits]) -> None:
     """Channels 0 to 4 are the five numbers, then the constant, the body's rise and its fall."""
     constant, rise, fall = 5, 6, 7
     bits, scale = tokenizer.config.s1_bits, tokenizer.config.code**-0.5
-    for layer, known in ((tokenizer.post_quant_embed, 2 * bits), (tokenizer.post_quant_embed_pre, bits)):
+    for layer, bits_in in ((tokenizer.post_quant_embed, 2 * bits), (tokenizer.post_quant_embed_pre, bits)):
         layer.weight[:8].zero_()
         layer.bias.zero_()
         layer.bias[constant] = _CONSTANT
         for channel, digits in enumerate(code):
-            seen = [index for index, place in enumerate(digits.places) if place < known]
-            sides = np.column_stack([digits.signs[:, seen], np.ones(len(digits.centres))])
+            digits_in = [index for index, place in enumerate(digits.places) if place < bits_in]
+            sides = np.column_stack([digits.signs[:, digits_in], np.ones(len(digits.centres))])
             weights = np.sqrt(digits.shares + 1e-3)[:, None]
             fitted = np.linalg.lstsq(sides * weights, digits.centres * weights[:, 0], rcond=None)[0]
-            for index, value in zip(seen, fitted[:-1].tolist(), strict=True):
+            for index, value in zip(digits_in, fitted[:-1].tolist(), strict=True):
                 layer.weight[channel, digits.places[index]] = value / scale
             layer.bias[channel] = float(fitted[-1])
     ramps = _Ramps(tokenizer.decoder[0])

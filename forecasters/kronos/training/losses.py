@@ -191,11 +191,11 @@ def network_loss(
     rows = network.context(s1[:, :-1], s2[:, :-1], stamps[:, :-1])
     first = 0 if context_share else context - 1  # the row that foretells the first token that counts
     s1_logits = network.head.proj_s1(rows[:, first:])
-    given = s1[:, 1:]
+    next_s1 = s1[:, 1:]
     if draws is not None:
-        drawn = torch.softmax(network.head.proj_s1(rows).detach(), dim=-1).flatten(0, 1)
-        given = torch.multinomial(drawn, 1, generator=draws).view_as(given)
-    s2_logits = teacher_forced(network, rows, given, first)
+        odds = torch.softmax(network.head.proj_s1(rows).detach(), dim=-1).flatten(0, 1)
+        next_s1 = torch.multinomial(odds, 1, generator=draws).view_as(next_s1)
+    s2_logits = teacher_forced(network, rows, next_s1, first)
     weights = torch.ones(s1_logits.shape[:2], device=rows.device)
     weights[:, : context - 1 - first] = context_share
     weights /= weights.sum()

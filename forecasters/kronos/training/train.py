@@ -187,11 +187,11 @@ def _tokenizer_stage(
         return found.total, {"coarse": found.coarse.item(), "full": found.full.item(), "code": found.code.item()}
 
     def validate() -> dict[str, float]:
-        found = []
+        losses = []
         for index, batch in enumerate(kept.fixed("tokenizer", _VALIDATION_BATCHES)):
-            each = loss_of(batch, index)
-            found.append((each.total.item(), each.coarse.item(), each.full.item()))
-        return _averages(("score", "coarse", "full"), found)
+            batch_loss = loss_of(batch, index)
+            losses.append((batch_loss.total.item(), batch_loss.coarse.item(), batch_loss.full.item()))
+        return _averages(("score", "coarse", "full"), losses)
 
     return Stage(
         name="tokenizer",
@@ -219,23 +219,23 @@ def _network_stage(network: Network, tokenizer: Tokenizer, recipe: Recipe, learn
     network.requires_grad_(requires_grad=True)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        done = step / max(1, recipe.steps)
+        progress = step / max(1, recipe.steps)
         draws = torch.Generator(device).manual_seed(recipe.seed + step) if recipe.sampled_s1 else None
-        found = network_loss(
+        batch_loss = network_loss(
             network,
             *_tokens(tokenizer, batch := learned.batch("network", step), device),
             context=batch.context,
-            context_share=recipe.context_share * max(0.0, 1 - done / _IN_CONTEXT_UNTIL),
+            context_share=recipe.context_share * max(0.0, 1 - progress / _IN_CONTEXT_UNTIL),
             draws=draws,
         )
-        return found.total, {"s1": found.s1.item(), "s2": found.s2.item()}
+        return batch_loss.total, {"s1": batch_loss.s1.item(), "s2": batch_loss.s2.item()}
 
     def validate() -> dict[str, float]:
-        found = []
+        losses = []
         for batch in kept.fixed("network", _VALIDATION_BATCHES):
-            each = network_loss(network, *_tokens(tokenizer, batch, device), context=batch.context)
-            found.append((each.total.item(), each.s1.item(), each.s2.item()))
-        return _averages(("score", "s1", "s2"), found)
+            batch_loss = network_loss(network, *_tokens(tokenizer, batch, device), context=batch.context)
+            losses.append((batch_loss.total.item(), batch_loss.s1.item(), batch_loss.s2.item()))
+        return _averages(("score", "s1", "s2"), losses)
 
     return Stage(
         name="network",

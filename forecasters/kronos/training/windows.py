@@ -67,19 +67,19 @@ def training_series(name: str, bars: ArrayLike, times: ArrayLike) -> TrainingSer
 def split(series: Sequence[TrainingSeries], recipe: Recipe) -> tuple[list[TrainingSeries], list[TrainingSeries]]:
     """(to learn from, to validate with): the newest share of each series is kept back. Raises TrainingError."""
     least = SHORTEST_CONTEXT + recipe.horizon
-    learned, kept = [], []
-    for each in series:
-        cut = len(each) - max(least, round(len(each) * recipe.validation_share))
+    learning, validating = [], []
+    for bars in series:
+        cut = len(bars) - max(least, round(len(bars) * recipe.validation_share))
         if cut >= least:
-            learned.append(each.part(0, cut))
-            kept.append(each.part(cut, len(each)))
-    if not learned:
-        longest = max((len(each) for each in series), default=0)
+            learning.append(bars.part(0, cut))
+            validating.append(bars.part(cut, len(bars)))
+    if not learning:
+        longest = max((len(bars) for bars in series), default=0)
         raise TrainingError(
             f"the longest series has {longest} bars: to learn and to validate takes at least {2 * least} "
             f"(a context of {SHORTEST_CONTEXT} and a horizon of {recipe.horizon}, twice); give more bars"
         )
-    return learned, kept
+    return learning, validating
 
 
 def fingerprint(series: Sequence[TrainingSeries]) -> str:
@@ -116,18 +116,18 @@ class Windows:
 
     def _drawn(self, random: np.random.Generator, context: int, count: int) -> Batch:
         width = context + self._recipe.horizon
-        places = np.maximum([len(each) - width + 1 for each in self._series], 0)
+        places = np.maximum([len(series) - width + 1 for series in self._series], 0)
         picks = random.integers(0, places.sum(), size=count)
         ends = np.cumsum(places)
         owners = np.searchsorted(ends, picks, side="right")
         starts = picks - (ends[owners] - places[owners])
-        chosen = [(self._series[owner], start) for owner, start in zip(owners.tolist(), starts.tolist(), strict=True)]
-        found = [window(each.bars[start : start + width], context, self._recipe.clip) for each, start in chosen]
+        picked = [(self._series[owner], start) for owner, start in zip(owners.tolist(), starts.tolist(), strict=True)]
+        windows = [window(series.bars[start : start + width], context, self._recipe.clip) for series, start in picked]
         return Batch(
-            values=np.stack([values for values, _ in found]),
-            mean=np.stack([known.mean for _, known in found]),
-            spread=np.stack([known.spread for _, known in found]),
-            stamps=np.stack([each.stamps[s : s + width] for each, s in chosen]).astype(np.int64),
+            values=np.stack([values for values, _ in windows]),
+            mean=np.stack([statistics.mean for _, statistics in windows]),
+            spread=np.stack([statistics.spread for _, statistics in windows]),
+            stamps=np.stack([series.stamps[s : s + width] for series, s in picked]).astype(np.int64),
             context=context,
         )
 

@@ -55,16 +55,16 @@ def _loaded(request: Request) -> Toto1 | Toto2:
 
 
 def _timed(model: Toto1 | Toto2, request: Request) -> Request:
-    with np.load(request["inputs"]) as stored:
-        series, mask, groups = (stored[name] for name in ("series", "mask", "groups"))
-    seconds, found = [], None
+    with np.load(request["inputs"]) as arrays:
+        series, mask, groups = (arrays[name] for name in ("series", "mask", "groups"))
+    seconds, answer = [], None
     for _ in range(request.get("repeats", 1)):
         started = time.perf_counter()
-        found = _asked(model, series, mask, groups.tolist(), request)
+        answer = _asked(model, series, mask, groups.tolist(), request)
         seconds.append(time.perf_counter() - started)
     if request.get("outputs"):
-        assert found is not None
-        np.savez(request["outputs"], found=found)
+        assert answer is not None
+        np.savez(request["outputs"], found=answer)
     return {"seconds": seconds}
 
 

@@ -129,11 +129,13 @@ class Worker:
             "together": together,
         }
         answer = self.ask(request)
-        found = None
+        numbers = None
         if keep:
-            with np.load(outputs) as stored:
-                found = stored["found"]
-        return Answer(found=found, seconds=tuple(answer["seconds"]), peak_mb=answer["peak_mb"], now_mb=answer["now_mb"])
+            with np.load(outputs) as arrays:
+                numbers = arrays["found"]
+        return Answer(
+            found=numbers, seconds=tuple(answer["seconds"]), peak_mb=answer["peak_mb"], now_mb=answer["now_mb"]
+        )
 
 
 def original(place: Path, folder: Path, *, generation: int, compile: bool = False, threads: int = 1) -> Worker:

@@ -45,17 +45,17 @@ def main() -> None:
 
 
 def _timed(model: Any, request: Request) -> Request:
-    with np.load(request["inputs"]) as stored:
-        series, mask, groups = (torch.from_numpy(stored[name]) for name in ("series", "mask", "groups"))
-    seconds, found = [], None
+    with np.load(request["inputs"]) as arrays:
+        series, mask, groups = (torch.from_numpy(arrays[name]) for name in ("series", "mask", "groups"))
+    seconds, answer = [], None
     for _ in range(request.get("repeats", 1)):
         torch.manual_seed(request.get("seed") or 0)
         started = time.perf_counter()
-        found = model.forecast(series, mask, groups, request)
+        answer = model.forecast(series, mask, groups, request)
         seconds.append(time.perf_counter() - started)
     if request.get("outputs"):
-        assert found is not None
-        np.savez(request["outputs"], found=found.numpy())
+        assert answer is not None
+        np.savez(request["outputs"], found=answer.numpy())
     return {"seconds": seconds}
 
 

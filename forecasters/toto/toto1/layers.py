@@ -92,15 +92,15 @@ class Layer(nn.Module):
         """[V, N, D] -> the same, and the keys and values [V, h, N, w]. Each patch sees those before it."""
         query, key, value = (part.transpose(1, 2) for part in self._projected(state))  # [V, h, N, w]
         query, key = _turned(query, tables, tables.fading), _turned(key, tables, tables.key_fading)
-        seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)  # [V, h, N, w]
-        return self._completed(state, seen.transpose(1, 2).flatten(2)), key, value
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)  # [V, h, N, w]
+        return self._completed(state, attended.transpose(1, 2).flatten(2)), key, value
 
     def over_variates(self, state: Tensor, groups: Tensor) -> Tensor:
         """[N, V, D] -> the same. groups [V, V] bool: who sees whom."""
         state = state.contiguous()  # or the sum below, and the products after it, are of another layout and rounding
         query, key, value = (part.transpose(1, 2) for part in self._projected(state))  # [N, h, V, w]
-        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=groups)  # [N, h, V, w]
-        return self._completed(state, seen.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=groups)  # [N, h, V, w]
+        return self._completed(state, attended.transpose(1, 2).flatten(2))
 
     def next_in_time(
         self, state: Tensor, tables: Tables, prefix: Prefix, keys: Tensor, values: Tensor, step: Tensor
@@ -116,13 +116,13 @@ class Layer(nn.Module):
         values = _with(values, value, step)  # [S, V, h, M, w]
         shared = query.permute(1, 2, 0, 3)  # [V, h, S, w]
         of_context = (shared @ prefix.keys.transpose(2, 3)).masked_fill(~prefix.valid, -torch.inf)  # [V, h, S, N]
-        written = torch.arange(keys.shape[3], device=step.device) <= step
-        of_own = (keys @ query[..., None])[..., 0].masked_fill(~written, -torch.inf)  # [S, V, h, M]
+        is_written = torch.arange(keys.shape[3], device=step.device) <= step
+        of_own = (keys @ query[..., None])[..., 0].masked_fill(~is_written, -torch.inf)  # [S, V, h, M]
         odds = torch.cat((of_context.permute(2, 0, 1, 3), of_own), dim=-1).softmax(-1)  # [S, V, h, N + M]
         to_context, to_own = torch.split(odds, [prefix.valid.shape[0], keys.shape[3]], dim=-1)
-        seen = (to_context.permute(1, 2, 0, 3) @ prefix.values).permute(2, 0, 1, 3)  # [S, V, h, w]
-        seen = seen + (to_own[..., None, :] @ values)[..., 0, :]  # [S, V, h, w]
-        return self._completed(state, seen.flatten(2))
+        attended = (to_context.permute(1, 2, 0, 3) @ prefix.values).permute(2, 0, 1, 3)  # [S, V, h, w]
+        attended = attended + (to_own[..., None, :] @ values)[..., 0, :]  # [S, V, h, w]
+        return self._completed(state, attended.flatten(2))
 
     def _projected(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[A, B, D] -> queries, keys and values [A, B, h, w]."""
@@ -130,8 +130,8 @@ class Layer(nn.Module):
         query, key, value = unflattened(flat, -1, (3, self.heads, self.width)).unbind(2)
         return query, key, value
 
-    def _completed(self, state: Tensor, seen: Tensor) -> Tensor:
-        state = state + self.out(seen)
+    def _completed(self, state: Tensor, attended: Tensor) -> Tensor:
+        state = state + self.out(attended)
         gate, straight = self.wide(self.norm2(state)).chunk(2, dim=-1)
         completed: Tensor = state + self.narrow(F.silu(gate) * straight)
         return completed

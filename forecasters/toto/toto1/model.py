@@ -45,9 +45,9 @@ class Toto1(Toto):
         self._kept: dict[Hashable, Caches] = {}
 
     def mean(self, series: Array, mask: Mask, horizon: int, *, groups: Sequence[int] | None = None) -> Array:
-        given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
-        found = self.paths(given, 1, 1, lambda mixture, _: mixture.mean())
-        return like(found[0, :, :horizon], series)
+        inputs = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
+        paths = self.paths(inputs, 1, 1, lambda mixture, _: mixture.mean())
+        return like(paths[0, :, :horizon], series)
 
     def sample(
         self,
@@ -64,16 +64,16 @@ class Toto1(Toto):
         batch = min(samples_per_batch or samples, samples)
         if samples < 1 or batch < 1 or seed < 0:
             raise InvalidContext(f"{samples} samples, {batch} at once, from seed {seed} can't be drawn")
-        given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
+        inputs = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
         generator = torch.Generator(self._device).manual_seed(seed)
-        count = len(given.series)
+        count = len(inputs.series)
 
         def choose(mixture: Mixture, read: Read | None) -> Tensor:
             if together:
                 return mixture.drawn_together(generator)
-            return mixture.drawn(generator, count, None if read is None else self._degrees(read, given.patches, count))
+            return mixture.drawn(generator, count, None if read is None else self._degrees(read, inputs.patches, count))
 
-        return like(self.paths(given, samples, batch, choose)[:, :, :horizon], series)
+        return like(self.paths(inputs, samples, batch, choose)[:, :, :horizon], series)
 
     def _degrees(self, read: Read, patches: int, variates: int) -> Tensor | None:
         """[V, N, K] degrees of freedom of the context's steps after its first patch, each told by the patch before."""
@@ -85,17 +85,17 @@ class Toto1(Toto):
     @torch.inference_mode()
     def next_patch(self, series: Array, mask: Mask, *, groups: Sequence[int] | None = None) -> Mixture:
         """The distribution of the first patch ahead; components [V, P, K]."""
-        given = prepared(series, mask, 1, patch=self.patch, groups=groups, device=self._device)
-        read, _ = self._read(given)
-        found = mixture_of(read.step.raw, read.step.centre, read.step.scale)
-        count = len(given.series)
+        inputs = prepared(series, mask, 1, patch=self.patch, groups=groups, device=self._device)
+        read, _ = self._read(inputs)
+        mixture = mixture_of(read.step.raw, read.step.centre, read.step.scale)
+        count = len(inputs.series)
         return Mixture(
-            df=found.df[:count],
-            loc=found.loc[:count],
-            scale=found.scale[:count],
-            odds=found.odds[:count],
-            affine_loc=found.affine_loc[:count],
-            affine_scale=found.affine_scale[:count],
+            df=mixture.df[:count],
+            loc=mixture.loc[:count],
+            scale=mixture.scale[:count],
+            odds=mixture.odds[:count],
+            affine_loc=mixture.affine_loc[:count],
+            affine_scale=mixture.affine_scale[:count],
         )
 
     @torch.inference_mode()

@@ -114,11 +114,11 @@ class Attention(nn.Module):
         count = query.shape[2]
         if query.device.type == "cpu" and not torch.compiler.is_compiling():  # which rounds in its own way
             query, mask = _in_whole_lines(query, 0.0), _in_whole_lines(mask, True)
-        seen = F.scaled_dot_product_attention(
+        attended = F.scaled_dot_product_attention(
             query, known.keys, known.values, attn_mask=mask, scale=self.scale, enable_gqa=self.heads != self.key_heads
         )[:, :, :count]
-        found: Tensor = self.out(seen.transpose(1, 2).flatten(2))
-        return found
+        result: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        return result
 
     def known(self, state: Tensor, tables: Turns | None) -> Known:
         """[G, M, D] -> what can be looked at; `tables` of M tokens, or None without positions."""
@@ -155,8 +155,8 @@ class Layer(nn.Module):
 
     def over_variates(self, state: Tensor, mask: Tensor) -> Tensor:
         """[G, M, D] -> the same."""
-        looked: Tensor = self.norm1(state)
-        return self._completed(state, self.attention(looked, self.attention.known(looked, None), mask, None))
+        normed: Tensor = self.norm1(state)
+        return self._completed(state, self.attention(normed, self.attention.known(normed, None), mask, None))
 
     def over_time(
         self, state: Tensor, mask: Tensor, tables: Tables, kept: Tensor | None = None
@@ -164,20 +164,20 @@ class Layer(nn.Module):
         """[G, M, D] -> the same, or [G, K, D] of the tokens `kept` [K], which alone are asked for then; and what the
         M tokens leave for others to look at. mask [G, 1, M or K, M].
         """
-        looked: Tensor = self.norm1(state)
-        known = self.attention.known(looked, tables.keys)
+        normed: Tensor = self.norm1(state)
+        pair = self.attention.known(normed, tables.keys)
         turns = tables.queries
         if kept is not None:
-            state, looked, turns = state.index_select(1, kept), looked.index_select(1, kept), turns.of(kept)
-        return self._completed(state, self.attention(looked, known, mask, turns)), known
+            state, normed, turns = state.index_select(1, kept), normed.index_select(1, kept), turns.of(kept)
+        return self._completed(state, self.attention(normed, pair, mask, turns)), pair
 
     def next_in_time(self, state: Tensor, mask: Tensor, tables: Tables, cache: Known, slots: Tensor) -> Tensor:
         """[G, M, D] -> the same. Keys and values go to `slots` [M] of the cache, all of which is looked at."""
-        looked: Tensor = self.norm1(state)
-        known = self.attention.known(looked, tables.keys)
-        cache.keys.index_copy_(2, slots, known.keys)
-        cache.values.index_copy_(2, slots, known.values)
-        return self._completed(state, self.attention(looked, cache, mask, tables.queries))
+        normed: Tensor = self.norm1(state)
+        pair = self.attention.known(normed, tables.keys)
+        cache.keys.index_copy_(2, slots, pair.keys)
+        cache.values.index_copy_(2, slots, pair.values)
+        return self._completed(state, self.attention(normed, cache, mask, tables.queries))
 
     def _completed(self, state: Tensor, branch: Tensor) -> Tensor:
         state = torch.add(branch, state, alpha=self.keep_attention)

@@ -102,14 +102,14 @@ class Toto2(Toto):
         decode_block_size: int | None = None,
     ) -> Quantiles:
         """As `quantiles`, with the number of steps whose quantiles crossed in the network's output."""
-        given = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
-        block = self._block(decode_block_size, given.ahead)
-        count = len(given.series)
-        if block >= given.ahead:
-            found = [self._forward(given)[:, :count]]
+        inputs = prepared(series, mask, horizon, patch=self.patch, groups=groups, device=self._device)
+        block = self._block(decode_block_size, inputs.ahead)
+        count = len(inputs.series)
+        if block >= inputs.ahead:
+            parts = [self._forward(inputs)[:, :count]]
         else:
-            found = [part[:, :count] for part in self._blocks(given, block)]
-        whole = torch.cat(found, dim=-1)[..., :horizon]
+            parts = [part[:, :count] for part in self._blocks(inputs, block)]
+        whole = torch.cat(parts, dim=-1)[..., :horizon]
         crossings = (whole.diff(dim=0) < 0).any(dim=0).sum(dim=-1)
         return Quantiles(values=whole.sort(dim=0).values, crossings=tuple(crossings.tolist()))
 
@@ -121,34 +121,34 @@ class Toto2(Toto):
             raise InvalidContext(f"decode_block_size is {steps}: a multiple of the patch, {self.patch}, is wanted")
         return steps // self.patch
 
-    def _forward(self, given: Inputs) -> Tensor:
+    def _forward(self, inputs: Inputs) -> Tensor:
         """[Q, V, H], V and H those of the bucket. To be copied: a graph's next run may write to the same place."""
-        ahead = self._buckets.of_ahead(given.ahead)
-        padded = self._padded(given, ahead)
+        ahead = self._buckets.of_ahead(inputs.ahead)
+        padded = self._padded(inputs, ahead)
         network = self.graphs.of(self.network.forward, (len(padded.groups), padded.patches, ahead, padded.together))
         return network(
             padded.series,
             padded.seen,
             padded.groups,
-            torch.tensor(given.patches, device=self._device),
-            torch.tensor(given.patches + given.ahead, device=self._device),
+            torch.tensor(inputs.patches, device=self._device),
+            torch.tensor(inputs.patches + inputs.ahead, device=self._device),
             ahead,
             self._limits.fewest_observed,
             self._limits.reach,
             padded.together,
         )
 
-    def _blocks(self, given: Inputs, block: int) -> Iterator[Tensor]:
+    def _blocks(self, inputs: Inputs, block: int) -> Iterator[Tensor]:
         """[Q, V, block] each: the medians of one are what the next goes on from. The last may be longer than asked."""
-        padded = self._padded(given, block)
-        variates, context = len(padded.groups), self._buckets.of_context(given.patches)
-        room = -(-self._buckets.of_ahead(given.ahead) // block) * block
+        padded = self._padded(inputs, block)
+        variates, context = len(padded.groups), self._buckets.of_context(inputs.patches)
+        room = -(-self._buckets.of_ahead(inputs.ahead) // block) * block
         read = self.graphs.of(self.network.read, (variates, padded.patches, block, padded.together))(
             padded.series,
             padded.seen,
             padded.groups,
-            torch.tensor(given.patches, device=self._device),
-            torch.tensor(given.patches + block, device=self._device),
+            torch.tensor(inputs.patches, device=self._device),
+            torch.tensor(inputs.patches + block, device=self._device),
             block,
             self._limits.fewest_observed,
             self._limits.reach,
@@ -157,22 +157,22 @@ class Toto2(Toto):
         yield read.quantiles
         caches = self._filled(read, context, room)
         decode = self.graphs.of(self.network.decode, (variates, context, room, block, padded.together))
-        ids, found, carried = self._block_groups(given, padded, block), read.quantiles, read.carried
-        for start in range(0, given.ahead - block, block):
-            medians = found.sort(dim=0).values[self.levels.index(_MEDIAN)].contiguous()
-            asked = min(block, given.ahead - start - block)  # fewer in the last: later ones would move the positions
-            found, carried = decode(
+        ids, quantiles, carried = self._block_groups(inputs, padded, block), read.quantiles, read.carried
+        for start in range(0, inputs.ahead - block, block):
+            medians = quantiles.sort(dim=0).values[self.levels.index(_MEDIAN)].contiguous()
+            patches = min(block, inputs.ahead - start - block)  # fewer in the last: later ones would move the positions
+            quantiles, carried = decode(
                 medians,
                 read,
                 carried,
                 caches,
                 ids,
                 torch.arange(context + start, context + start + 2 * block, device=self._device),
-                torch.tensor(given.patches + start, device=self._device),
-                torch.tensor(given.patches + start + block + asked, device=self._device),
+                torch.tensor(inputs.patches + start, device=self._device),
+                torch.tensor(inputs.patches + start + block + patches, device=self._device),
                 padded.together,
             )
-            yield found
+            yield quantiles
 
     def _filled(self, read: Read, context: int, room: int) -> Caches:
         """The context's keys and values in their places, and empty ones after them."""
@@ -186,36 +186,36 @@ class Toto2(Toto):
             self._kept[key] = made
         return _begun(self._kept[key], read, context)
 
-    def _block_groups(self, given: Inputs, padded: Padded, block: int) -> Tensor:
+    def _block_groups(self, inputs: Inputs, padded: Padded, block: int) -> Tensor:
         """[V, 2 block]: who sees whom in two blocks.
 
         As in the original, these are the groups of the context's first patches, those without any observation
         included, whatever patches the two blocks are.
         """
         ids = padded.groups[:, None].repeat(1, 2 * block)
-        counted = F.pad(given.mask, (0, 0, 0, len(ids) - len(given.mask)), value=True)
-        unseen = ~unflattened(counted, 1, (-1, self.patch)).any(-1)  # [V, N]
+        observed = F.pad(inputs.mask, (0, 0, 0, len(ids) - len(inputs.mask)), value=True)
+        unseen = ~unflattened(observed, 1, (-1, self.patch)).any(-1)  # [V, N]
         unseen[:, -1] = False
-        some = min(2 * block, given.patches)
+        some = min(2 * block, inputs.patches)
         ids[:, :some] = ids[:, :some].masked_fill(unseen[:, :some], UNSEEN)
         return ids
 
-    def _padded(self, given: Inputs, ahead: int) -> Padded:
-        patches = self._buckets.of_context(given.patches) + ahead - 1
-        total = self._buckets.of_variates(len(given.series))
-        variates = total - len(given.series)
-        seen = given.mask.clone()
-        seen[:, -self.patch :] = True  # as trained: the newest patch counts as observed, zeros where it was not
-        after = patches * self.patch - seen.shape[1]
+    def _padded(self, inputs: Inputs, ahead: int) -> Padded:
+        patches = self._buckets.of_context(inputs.patches) + ahead - 1
+        total = self._buckets.of_variates(len(inputs.series))
+        variates = total - len(inputs.series)
+        observed = inputs.mask.clone()
+        observed[:, -self.patch :] = True  # as trained: the newest patch counts as observed, zeros where it was not
+        after = patches * self.patch - observed.shape[1]
         # of a compiled model one graph serves every grouping of a bucket
-        apart = self.graphs.compilation is None and total % given.together == 0
-        alone = given.groups.max() + 1 + torch.arange(variates, device=given.groups.device)
+        apart = self.graphs.compilation is None and total % inputs.together == 0
+        alone = inputs.groups.max() + 1 + torch.arange(variates, device=inputs.groups.device)
         return Padded(
-            series=F.pad(given.series * seen, (0, after, 0, variates)),
-            seen=F.pad(seen, (0, after, 0, variates)),
-            groups=torch.cat((given.groups, alone)),
+            series=F.pad(inputs.series * observed, (0, after, 0, variates)),
+            seen=F.pad(observed, (0, after, 0, variates)),
+            groups=torch.cat((inputs.groups, alone)),
             patches=patches,
-            together=given.together if apart else total,
+            together=inputs.together if apart else total,
         )
 
 

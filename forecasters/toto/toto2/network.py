@@ -102,14 +102,14 @@ class Network(nn.Module):
         """
         centre, scale, carried = causal_scale(series, seen, self.patch, fewest)  # [V, N]
         tokens = self._tokens(series, seen, centre, scale)  # [V, N, D]
-        kept = context - 1 + torch.arange(ahead, device=series.device)  # patch n forecasts patch n + 1
+        places = context - 1 + torch.arange(ahead, device=series.device)  # patch n forecasts patch n + 1
         ids = self._groups(seen, groups, context)  # [V, N]
-        state, known = self._through(tokens, ids, kept, total, together)
+        state, layer_pairs = self._through(tokens, ids, places, total, together)
         last = context[None] - 1
         centre, scale = centre.index_select(1, last), scale.index_select(1, last)  # [V, 1]
         low, high = bounds(series, seen, scale, reach)
         valid = (ids != UNSEEN) & (torch.arange(ids.shape[1], device=series.device) < context)  # [V, N]
-        keys, values = (torch.stack(parts) for parts in zip(*known, strict=True))
+        keys, values = (torch.stack(parts) for parts in zip(*layer_pairs, strict=True))
         return Read(self._quantiles(state, centre, scale, low, high), keys, values, valid, low, high, carried)
 
     def decode(
@@ -134,12 +134,12 @@ class Network(nn.Module):
         returns   [Q, V, J x P], the network's own order of Q, and what the next block goes on from
         """
         centre, scale, carried = scale_next(medians, carried, self.patch)  # [V, K]
-        known = self._tokens(medians, torch.ones_like(medians, dtype=torch.bool), centre, scale)  # [V, K, D]
+        past = self._tokens(medians, torch.ones_like(medians, dtype=torch.bool), centre, scale)  # [V, K, D]
         ahead = torch.zeros_like(medians)[:, : len(slots) * self.patch - medians.shape[1]]
         unseen = torch.zeros_like(ahead, dtype=torch.bool)
         some = len(slots) - centre.shape[1]
-        unknown = self._tokens(ahead, unseen, centre[:, :some], scale[:, :some])  # [V, J, D]
-        state = torch.cat((known, unknown), dim=1)  # [V, K + J, D]
+        future = self._tokens(ahead, unseen, centre[:, :some], scale[:, :some])  # [V, J, D]
+        state = torch.cat((past, future), dim=1)  # [V, K + J, D]
         tables = self.positions(position + torch.arange(state.shape[1], device=state.device), total)
         order = torch.arange(caches.valid.shape[1], device=state.device)
         over_time = (caches.valid[:, None] & (order <= slots[:, None]))[:, None]  # [V, 1, 2 K, M]
@@ -152,9 +152,9 @@ class Network(nn.Module):
                 cache = Known(caches.keys[cached], caches.values[cached])
                 state = layer.next_in_time(state, over_time, tables, cache, slots)
                 cached += 1
-        told = self.norm(state)[:, centre.shape[1] - 1 : -1]
+        normed = self.norm(state)[:, centre.shape[1] - 1 : -1]
         centre, scale = centre[:, -1:], scale[:, -1:]
-        return self._quantiles(told, centre, scale, read.low, read.high), carried
+        return self._quantiles(normed, centre, scale, read.low, read.high), carried
 
     def caches(self, variates: int, patches: int, device: torch.device) -> Caches:
         """Empty ones, for `patches` of context and blocks."""
@@ -183,33 +183,33 @@ class Network(nn.Module):
 
     def _groups(self, seen: Tensor, groups: Tensor, context: Tensor) -> Tensor:
         """[V, N]: the variate's group; unseen patches of the context are one of their own."""
-        counted = unflattened(seen, 1, (-1, self.patch)).any(-1)  # [V, N]
-        future = torch.arange(counted.shape[1], device=seen.device) >= context
-        return torch.where(counted | future, groups[:, None], torch.full_like(groups, UNSEEN)[:, None])
+        observed = unflattened(seen, 1, (-1, self.patch)).any(-1)  # [V, N]
+        future = torch.arange(observed.shape[1], device=seen.device) >= context
+        return torch.where(observed | future, groups[:, None], torch.full_like(groups, UNSEEN)[:, None])
 
     def _through(
-        self, state: Tensor, groups: Tensor, kept: Tensor, total: Tensor, together: int
+        self, state: Tensor, groups: Tensor, places: Tensor, total: Tensor, together: int
     ) -> tuple[Tensor, list[Known]]:
         """[V, N, D] -> [V, K, D], and what each layer over time leaves behind. From the last of these on, only what is
-        kept is computed.
+        `places` [K] is computed.
         """
         order = torch.arange(state.shape[1], device=state.device)
         over_time = ((order[:, None] >= order) & (groups[:, :, None] == groups[:, None, :]))[:, None]  # [V, 1, N, N]
         over_variates = _same_group(groups, together)
         tables = self.positions(order, total)
-        left = []
+        layer_pairs = []
         for index, (layer, variates) in enumerate(zip(self._typed_layers(), self.over_variates, strict=True)):
             if variates:
                 state = _back(layer.over_variates(_across(state, together), over_variates), state)
             elif index < self.narrowing:
-                state, known = layer.over_time(state, over_time, tables)
-                left.append(known)
+                state, pair = layer.over_time(state, over_time, tables)
+                layer_pairs.append(pair)
             else:
-                state, known = layer.over_time(state, over_time.index_select(2, kept), tables, kept)
-                left.append(known)
-                over_variates = _same_group(groups.index_select(1, kept), together)
+                state, pair = layer.over_time(state, over_time.index_select(2, places), tables, places)
+                layer_pairs.append(pair)
+                over_variates = _same_group(groups.index_select(1, places), together)
         normed: Tensor = self.norm(state)  # [V, K, D]
-        return normed, left
+        return normed, layer_pairs
 
     def _typed_layers(self) -> list[Layer]:
         return [layer for layer in self.layers if isinstance(layer, Layer)]

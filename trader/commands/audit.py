@@ -78,16 +78,16 @@ def brought_up_to(before: Books, events: Sequence[Event], portfolio: Portfolio, 
         books.add(events[books.booked])
     if not any(compare("", books, portfolio)):
         return books
-    tried, held = deepcopy(before), False
+    candidate, positions_agree = deepcopy(before), False
     while True:
         # the positions are asked for first, the account after them: what came between shows in its cash alone
-        held = held or not any(_units("", tried, portfolio))
-        if held and not any(_money("", tried, portfolio)):
-            tried.ahead = any(_units("", tried, portfolio))
-            return tried
-        if tried.booked == len(events) or events[tried.booked].at > portfolio.at + skew:
+        positions_agree = positions_agree or not any(_units("", candidate, portfolio))
+        if positions_agree and not any(_money("", candidate, portfolio)):
+            candidate.ahead = any(_units("", candidate, portfolio))
+            return candidate
+        if candidate.booked == len(events) or events[candidate.booked].at > portfolio.at + skew:
             return books
-        tried.add(events[tried.booked])
+        candidate.add(events[candidate.booked])
 
 
 def compare(cycle_id: str, books: Books, portfolio: Portfolio) -> Iterator[Difference]:

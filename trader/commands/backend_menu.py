@@ -15,18 +15,18 @@ ALERTS_READ = 500
 def show(mode: str | None, as_json: bool) -> None:
     from forecasters.registry import available
 
-    menu, said = available(), last_said(mode)
+    menu, last_words = available(), last_said(mode)
     rows = [
         {
-            "name": each.name,
-            "aliases": list(each.aliases),
-            "source": each.source,
-            "missing": list(each.missing),
-            "notes": list(each.notes),
-            "last": {name: said[name] for name in (each.name, *each.aliases) if name in said},
-            "what": each.description,
+            "name": backend.name,
+            "aliases": list(backend.aliases),
+            "source": backend.source,
+            "missing": list(backend.missing),
+            "notes": list(backend.notes),
+            "last": {name: last_words[name] for name in (backend.name, *backend.aliases) if name in last_words},
+            "what": backend.description,
         }
-        for each in menu
+        for backend in menu
     ]
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(_paragraph(row) for row in rows))
 

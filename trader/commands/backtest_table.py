@@ -53,20 +53,23 @@ def _symbols(result: BacktestResult) -> Iterator[str]:
     )
 
 
-def _symbol(each: SymbolFigures) -> str:
-    won = f"{each.won / each.trades:.0%}" if each.trades else "-"
-    profit = "-" if each.profit is None else f"{each.profit:.2f}"
-    held = "-" if each.in_market is None else f"{each.in_market:.0%}"
-    instead = "-" if each.buy_and_hold is None else f"{each.buy_and_hold:.2%}"
-    return f"{each.symbol:<12}{each.trades:>8}{won:>7}{profit:>12}{each.fees:>10.2f}{held:>11}{instead:>14}"
+def _symbol(figures: SymbolFigures) -> str:
+    won = f"{figures.won / figures.trades:.0%}" if figures.trades else "-"
+    profit = "-" if figures.profit is None else f"{figures.profit:.2f}"
+    in_market = "-" if figures.in_market is None else f"{figures.in_market:.0%}"
+    instead = "-" if figures.buy_and_hold is None else f"{figures.buy_and_hold:.2%}"
+    return (
+        f"{figures.symbol:<12}{figures.trades:>8}{won:>7}{profit:>12}{figures.fees:>10.2f}{in_market:>11}{instead:>14}"
+    )
 
 
 def _windows(result: BacktestResult) -> Iterator[str]:
-    for each in result.windows:
-        chosen = ", ".join(f"{name}={value}" for name, value in each.params.items())
+    for window in result.windows:
+        params = ", ".join(f"{name}={value}" for name, value in window.params.items())
         yield (
-            f"fitted on {each.fitted_from:%Y-%m-%d} to {each.fitted_to:%Y-%m-%d}, used to {each.used_to:%Y-%m-%d}: "
-            f"{chosen} ({each.best_return:+.2%} there, worst of {each.choices} {each.worst_return:+.2%})"
+            f"fitted on {window.fitted_from:%Y-%m-%d} to {window.fitted_to:%Y-%m-%d}, "
+            f"used to {window.used_to:%Y-%m-%d}: {params} "
+            f"({window.best_return:+.2%} there, worst of {window.choices} {window.worst_return:+.2%})"
         )
     if result.windows:
         yield ""

@@ -102,9 +102,9 @@ def measure(settings: Settings, end: datetime | None, rounds: int, peer_python: 
 def _row(
     symbol: Symbol, bars: int, ours: Sequence[tuple[float, Recording]], theirs: Sequence[Mapping[str, float | str]]
 ) -> Row:
-    seconds = median(spent for spent, _ in ours)
+    seconds = median(elapsed for elapsed, _ in ours)
     run = ours[-1][1]
-    peer_seconds = median(float(each["seconds"]) for each in theirs) if theirs else None
+    peer_seconds = median(float(figures["seconds"]) for figures in theirs) if theirs else None
     last = theirs[-1] if theirs else None
     return Row(
         symbol=symbol.text,
@@ -162,13 +162,13 @@ def _write_levels(path: Path, setup: Setup, symbol: Symbol, forecasts: AtHand) -
 
 def _peer(python: str, levels: Path) -> Mapping[str, float | str]:
     """One run of the peer, in its own process. ModuleNotFoundError where it is not there."""
-    done = subprocess.run([python, "-c", _PEER, str(levels)], capture_output=True, text=True, check=False)
-    if "No module named" in done.stderr:
-        raise ModuleNotFoundError(done.stderr.strip().splitlines()[-1])
-    if done.returncode:
-        raise ConfigurationError(f"{PEER} failed: {done.stderr.strip().splitlines()[-1]}")
-    found: Mapping[str, float | str] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    process = subprocess.run([python, "-c", _PEER, str(levels)], capture_output=True, text=True, check=False)
+    if "No module named" in process.stderr:
+        raise ModuleNotFoundError(process.stderr.strip().splitlines()[-1])
+    if process.returncode:
+        raise ConfigurationError(f"{PEER} failed: {process.stderr.strip().splitlines()[-1]}")
+    figures: Mapping[str, float | str] = json.loads(process.stdout.strip().splitlines()[-1])
+    return figures
 
 
 def show(row: Row, as_json: bool) -> None:

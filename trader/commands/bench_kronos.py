@@ -102,31 +102,31 @@ def lines(finding: Finding) -> list[str]:
 
 def _machine(finding: Finding) -> list[str]:
     limits = "; ".join(
-        f"{name} {each['gflops']:.0f} Gflop/s, reads {each['gbytes']:.0f} GB/s"
-        for name, each in finding["ceilings"].items()
+        f"{name} {ceiling['gflops']:.0f} Gflop/s, reads {ceiling['gbytes']:.0f} GB/s"
+        for name, ceiling in finding["ceilings"].items()
     )
-    said = f"{finding['processor']}, {finding['device']}, torch {finding['torch']}, {finding['threads']} threads"
-    return [f"{said}, {finding['clock']} seconds, load {finding['load']:.1f}", limits, "", _HEAD]
+    machine = f"{finding['processor']}, {finding['device']}, torch {finding['torch']}, {finding['threads']} threads"
+    return [f"{machine}, {finding['clock']} seconds, load {finding['load']:.1f}", limits, "", _HEAD]
 
 
 def _row(finding: Finding) -> list[str]:
-    shown = []
+    lines = []
     label = f"{finding['size']} x{finding['series']}"
     for way, seconds in finding["seconds"].items():
         mark = "*" if way == "original" and finding["original_extrapolated"] else " "
-        shown.append(
+        lines.append(
             f"{label:<10}{finding['samples']:>8} {way:<30}{seconds:>9.3f}{mark}"
             + _filled("{:>10.1f}x", finding.get("times_original", {}).get(way), 11)
             + _filled("{:>7.2f}x", finding["times_eager"].get(way), 8)
             + _filled("{:>7.0%}", finding["of_the_limit"].get(way), 7)
             + _filled("{:>9.1f}", finding["first_call_s"].get(way), 9)
         )
-    said = f"peak {finding['peak_mb']} MB"
+    remark = f"peak {finding['peak_mb']} MB"
     if finding.get("difference_sd") is not None:
-        said += f"; same seed, mean path differs by {finding['difference_sd']:.1e} standard deviations at most"
+        remark += f"; same seed, mean path differs by {finding['difference_sd']:.1e} standard deviations at most"
     if finding.get("original_extrapolated"):
-        said += "; * extrapolated from its first steps"
-    return [*shown, f"{'':<19}{said}", ""]
+        remark += "; * extrapolated from its first steps"
+    return [*lines, f"{'':<19}{remark}", ""]
 
 
 def _filled(text: str, figure: float | None, width: int) -> str:

@@ -106,7 +106,7 @@ def _compared(
     if why := unwritable(folder):  # now, and not after hours of comparing
         raise ConfigurationError(f"the evidence can't be kept in {folder}: {why}; {RIGHT}")
     with ExitStack() as stack:
-        first, second = (open_rival(spec, each, stack, whisper) for spec, each in zip(specs, settings, strict=True))
+        first, second = (open_rival(spec, own, stack, whisper) for spec, own in zip(specs, settings, strict=True))
         parts = (setup.market, setup.cycles, _tolerance(settings[0]))
         unfinished = unfinished_of(settings, (first, second), parts, list(setup.market.data.values()))
         with _going_on(unfinished, cycles):

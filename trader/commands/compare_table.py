@@ -56,7 +56,7 @@ def _rule(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _arms(reference: RivalResult, candidate: RivalResult) -> Iterator[str]:
-    width = max(_COLUMN, *(len(text) + 2 for each in (reference, candidate) for text in (each.name, each.model)))
+    width = max(_COLUMN, *(len(text) + 2 for arm in (reference, candidate) for text in (arm.name, arm.model)))
     yield f"{'':<26}{reference.name:>{width}}{candidate.name:>{width}}"
     for title, left, right in zip(_TITLES, _column(reference), _column(candidate), strict=True):
         yield f"{title:<26}{left:>{width}}{right:>{width}}"
@@ -68,11 +68,11 @@ def _outputs(teaching: Teaching) -> Iterator[str]:
         yield f"given the same past: {teaching.summary}"
         return
     yield f"given the same past, in {teaching.contexts} contexts ({teaching.allowed:g} is allowed):"
-    for name, each in teaching.outputs.items():
-        drawn = "" if each.variation is None else f", total variation {each.variation:.1e}"
+    for name, distance in teaching.outputs.items():
+        variation = "" if distance.variation is None else f", total variation {distance.variation:.1e}"
         yield (
-            f"  {name:<20}{each.steps} steps, largest difference {each.largest:.1e}, "
-            f"{each.relative:.1e} of the spread{drawn}"
+            f"  {name:<20}{distance.steps} steps, largest difference {distance.largest:.1e}, "
+            f"{distance.relative:.1e} of the spread{variation}"
         )
 
 

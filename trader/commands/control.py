@@ -59,19 +59,19 @@ def command(
         return _do_here(journal, loaded, number, kind, args, say)
 
 
-def _known(wanted: str, journal: Journal, settings: Settings) -> str:
+def _known(name_given: str, journal: Journal, settings: Settings) -> str:
     """One of the names that something is held or traded by. Raises ConfigurationError: nobody is to believe that
     they are out of what they have misspelt."""
-    if wanted == "all":
-        return wanted
+    if name_given == "all":
+        return name_given
     believed = journal.believed()
-    held = {str(symbol) for symbol in (*believed.positions, *(order.symbol for order in believed.orders))}
-    names = sorted(held | set(settings.trading.symbols))
+    booked = {str(symbol) for symbol in (*believed.positions, *(order.symbol for order in believed.orders))}
+    names = sorted(booked | set(settings.trading.symbols))
     for name in names:
-        if _bare(name) == _bare(wanted):
+        if _bare(name) == _bare(name_given):
             return name
     raise ConfigurationError(
-        f"{wanted!r} is neither held nor traded; there is {', '.join(names)}. Without a name everything is left"
+        f"{name_given!r} is neither held nor traded; there is {', '.join(names)}. Without a name everything is left"
     )
 
 
@@ -106,33 +106,35 @@ def _do_here(
 
 def _leave(hands: Hands, kind: str, symbol: str, say: Callable[[str], None]) -> int:
     """Until nothing is left that could be sold, of that symbol or of `all`, nor an order of it."""
-    desk, held, dust = hands.desk, list[Position](), list[Position]()
+    desk, unsold, dust = hands.desk, list[Position](), list[Position]()
     for _ in range(TRIES):
         hands.manager.nudge()
         hands.manager.manage()
         portfolio = desk.board.portfolio
         if portfolio is not None:
-            held, dust = _left(desk.broker, portfolio, symbol)
-            if not held and not any(is_named(symbol, order.symbol) for order in portfolio.orders):
+            unsold, dust = _left(desk.broker, portfolio, symbol)
+            if not unsold and not any(is_named(symbol, order.symbol) for order in portfolio.orders):
                 break
         desk.pause(1.0)
-    if desk.board.portfolio is None or held:
+    if desk.board.portfolio is None or unsold:
         say(f"{kind}: not finished, see `trader positions`")
         return 1
-    too_small = ", ".join(f"{each.qty} {each.symbol}" for each in dust)
+    too_small = ", ".join(f"{position.qty} {position.symbol}" for position in dust)
     say(f"{kind}: done" + (f"; too small to be sold, and left: {too_small}" if dust else ""))
     return 0
 
 
 def _left(broker: Broker, portfolio: Portfolio, symbol: str) -> tuple[list[Position], list[Position]]:
     """What is still held, and what is only dust. What nobody can tell is held."""
-    left = [each for each in portfolio.positions.values() if is_named(symbol, each.symbol) and each.qty]
+    positions = [
+        position for position in portfolio.positions.values() if is_named(symbol, position.symbol) and position.qty
+    ]
     try:
-        instruments = broker.instruments([each.symbol for each in left]) if left else {}
+        instruments = broker.instruments([position.symbol for position in positions]) if positions else {}
     except Transient:
         instruments = {}
-    held = [each for each in left if is_held(each, instruments.get(each.symbol))]
-    return held, [each for each in left if each not in held]
+    sellable = [position for position in positions if is_held(position, instruments.get(position.symbol))]
+    return sellable, [position for position in positions if position not in sellable]
 
 
 def _clock(settings: Settings, endpoints: AlpacaEndpoints, stack: ExitStack) -> RealClock | SimClock:

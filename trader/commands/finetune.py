@@ -72,7 +72,7 @@ def command(
     """
     _check_installed()
     series = _series(symbols, timeframe, data, generated, markets, bars)
-    given = {
+    choices = {
         "steps": steps,
         "tokenizer_steps": tokenizer_steps,
         "tokens": tokens,
@@ -82,7 +82,7 @@ def command(
         "sampled_s1": sampled_s1 or None,
         "seed": seed,
     }
-    first, recipe = _plan(size, begin, given, epochs, sum(len(each) for each in series))
+    first, recipe = _plan(size, begin, choices, epochs, sum(len(bars_of) for bars_of in series))
     folder = out or loaded_settings().settings.store.state_dir / "models" / f"kronos-{size if begin is None else 'own'}"
     trained = _trained(series, recipe, folder, first, device)
     return _say(trained)
@@ -104,18 +104,22 @@ def _series(
     from trader.errors import ConfigurationError
 
     files = finetune_bars.parsed(data)
-    wanted = finetune_bars.symbols_of(symbols)
-    found = [finetune_bars.from_file(symbol, file) for symbol, file in files if not wanted or symbol in wanted]
-    stored = [symbol for symbol in wanted if symbol not in dict(files)]
-    if stored:
-        found += finetune_bars.of_store(loaded_settings(None, timeframe=timeframe).settings, stored)
+    chosen_symbols = finetune_bars.symbols_of(symbols)
+    series = [
+        finetune_bars.from_file(symbol, file)
+        for symbol, file in files
+        if not chosen_symbols or symbol in chosen_symbols
+    ]
+    in_store = [symbol for symbol in chosen_symbols if symbol not in dict(files)]
+    if in_store:
+        series += finetune_bars.of_store(loaded_settings(None, timeframe=timeframe).settings, in_store)
     if generated is not None:
-        found += finetune_bars.generated(generated, markets, bars)
-    if not found:
+        series += finetune_bars.generated(generated, markets, bars)
+    if not series:
         raise ConfigurationError(
             "nothing to learn from: give --symbols with stored bars, --data SYM=FILE, or --generated SEED"
         )
-    return found
+    return series
 
 
 def _plan(

@@ -54,9 +54,9 @@ def from_file(symbol: Symbol, file: Path) -> TrainingSeries:
 
 def generated(seed: int, markets: int, bars: int) -> list[TrainingSeries]:
     """`bars` bars of each of so many generated markets; the same for the same seed."""
-    found = generated_columns(seed, markets, bars)
-    named = (f"{' '.join(_PLAYED[number % len(_PLAYED)])} {seed}/{number}" for number in range(markets))
-    return [series_of(name, columns) for name, columns in zip(named, found, strict=True)]
+    tables = generated_columns(seed, markets, bars)
+    names = (f"{' '.join(_PLAYED[number % len(_PLAYED)])} {seed}/{number}" for number in range(markets))
+    return [series_of(name, columns) for name, columns in zip(names, tables, strict=True)]
 
 
 def generated_columns(seed: int, markets: int, bars: int) -> list[Columns]:

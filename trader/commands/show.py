@@ -105,15 +105,15 @@ def performance(loaded: Loaded, as_json: bool) -> None:
     with _journal(loaded) as journal:
         points = [(point.at, point.equity) for point in journal.equity_points()]
         executions = journal.executions()
-        moved = [(each.at, each.cash) for each in journal.corrections(limit=None) if each.kind == "transfer"]
+        transfers = [(c.at, c.cash) for c in journal.corrections(limit=None) if c.kind == "transfer"]
         status = journal.status()
         first, last = marks(journal)
     if points and status.get("market_time"):
         # equity is recorded when it changes: at the last look it was still that
-        seen = datetime.fromisoformat(str(status["market_time"]))
-        points += [(seen, points[-1][1])] if seen > points[-1][0] else []
+        last_look = datetime.fromisoformat(str(status["market_time"]))
+        points += [(last_look, points[-1][1])] if last_look > points[-1][0] else []
     interval = Timeframe.parse(str(status.get("timeframe") or loaded.settings.trading.timeframe)).duration
-    result = measure(points, executions, first, last, interval, moved)
+    result = measure(points, executions, first, last, interval, transfers)
     if result is None:
         _show([], as_json, "too short a history")
         return
@@ -123,9 +123,9 @@ def performance(loaded: Loaded, as_json: bool) -> None:
     facts = {name: value for name, value in _fields(result).items() if name != "symbols"}
     formats = {"total_return": "{:+.2%}", "max_drawdown": "{:.2%}", "buy_and_hold": "{:+.2%}", "sharpe": "{:.2f}"}
     formats |= dict.fromkeys(("first_equity", "last_equity", "transfers", "fees", "turnover"), "{:,.2f}")
-    shown = [(n, formats[n].format(v) if n in formats and v is not None else _plain(v)) for n, v in facts.items()]
-    _table(("", ""), shown)
-    _show([_fields(each) for each in result.symbols], False, "no trades")
+    rows = [(n, formats[n].format(v) if n in formats and v is not None else _plain(v)) for n, v in facts.items()]
+    _table(("", ""), rows)
+    _show([_fields(figures) for figures in result.symbols], False, "no trades")
 
 
 def marks(journal: Journal) -> tuple[dict[Symbol, Decimal], dict[Symbol, Decimal]]:

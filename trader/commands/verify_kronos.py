@@ -27,16 +27,16 @@ def command(family: str, upstream: Path, model: str | None, as_json: bool) -> in
     """
     argv = [sys.executable, "-W", "ignore", "-m", f"forecasters.{family}.verify", "--upstream", str(upstream.resolve())]
     argv += ["--model", model] if model else []
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    checks = [json.loads(line) for line in done.stdout.splitlines()]
+    process = subprocess.run(argv, capture_output=True, text=True, check=False)
+    checks = [json.loads(line) for line in process.stdout.splitlines()]
     if as_json:
         click.echo(json.dumps(checks, indent=2))
     else:
         for check in checks:
             verdict = "ok " if check["passed"] else "OFF"
             click.echo(f"{verdict} {check['name']}: off by {check['found']:.1e}, {check['allowed']:.0e} allowed")
-    if done.returncode and all(check["passed"] for check in checks):
-        said = done.stderr.strip().splitlines()
-        click.echo(f"not verified: {said[-1] if said else f'it ended with {done.returncode}'}", err=True)
+    if process.returncode and all(check["passed"] for check in checks):
+        complaints = process.stderr.strip().splitlines()
+        click.echo(f"not verified: {complaints[-1] if complaints else f'it ended with {process.returncode}'}", err=True)
         return 69
-    return done.returncode
+    return process.returncode

@@ -102,9 +102,9 @@ def worth(look: Outlook, entry: float, target: float, stop: float, costs: Costs)
 def _returns(
     look: Outlook, entry: float, target: float, stop: float, costs: Costs, through: NDArray[np.bool_]
 ) -> Floats:
-    brought = proceeds(look, np.array([target]), np.array([stop]), costs, entered=True)[:, 0, 0]
-    made: Floats = np.where(through, (brought - entry) / abs(entry), 0.0)
-    return made
+    money_back = proceeds(look, np.array([target]), np.array([stop]), costs, entered=True)[:, 0, 0]
+    returns: Floats = np.where(through, (money_back - entry) / abs(entry), 0.0)
+    return returns
 
 
 def _exits(look: Outlook, *, entered: bool) -> tuple[Floats, Floats]:

@@ -144,9 +144,9 @@ def net_returns(
     """
     look = outlook(forecast, side, steps)
     entry, target, stop = (np.array([side.sign * float(price)]) for price in levels)
-    brought = proceeds(look, target, stop, costs, entered=True)[:, 0, 0]
-    made: Floats = (brought - entry) / abs(entry) - costs.entry
-    return made if entry_crosses else made[filled(look, entry)[:, 0]]
+    money_back = proceeds(look, target, stop, costs, entered=True)[:, 0, 0]
+    returns: Floats = (money_back - entry) / abs(entry) - costs.entry
+    return returns if entry_crosses else returns[filled(look, entry)[:, 0]]
 
 
 def _less(prices: Floats, cost: float) -> Floats:

@@ -89,17 +89,17 @@ def without_transfers(
     """What the first equity would have become: each step's growth is that of the money that was there before it."""
     if not transfers:
         return list(points)
-    left = sorted(transfers)
-    grown, found = points[0][1], [points[0]]
+    pending = sorted(transfers)
+    grown, restated = points[0][1], [points[0]]
     for (_, before), (at, equity) in pairwise(points):
-        moved = ZERO
-        while left and left[0][0] <= at:
-            when, money = left.pop(0)
-            moved += money if when > points[0][0] else ZERO
+        transferred = ZERO
+        while pending and pending[0][0] <= at:
+            when, money = pending.pop(0)
+            transferred += money if when > points[0][0] else ZERO
         if before > 0:
-            grown *= (equity - moved) / before
-        found.append((at, grown))
-    return found
+            grown *= (equity - transferred) / before
+        restated.append((at, grown))
+    return restated
 
 
 def symbol_result(symbol: Symbol, executions: Sequence[Execution], mark: Decimal | None) -> SymbolResult:

@@ -156,12 +156,12 @@ def exposure_of(
 ) -> Exposure:
     """Positions at their marks plus every open order that could add to one, but those in `gone` (venue ids)."""
     positions = {symbol: position for symbol, position in sorted(portfolio.positions.items()) if position.qty}
-    held = {EntrySide.LONG: ZERO, EntrySide.SHORT: ZERO}
+    by_side = {EntrySide.LONG: ZERO, EntrySide.SHORT: ZERO}
     for position in positions.values():
-        held[position.entry_side] += abs(position.notional)
+        by_side[position.entry_side] += abs(position.notional)
     exposure = _new_exposure(
         by_symbol={symbol: abs(position.notional) for symbol, position in positions.items()},
-        positions=held,
+        positions=by_side,
         entries=frozenset(s for s, position in positions.items() if is_held(position, instruments.get(s))),
     )
     for order in _adding(portfolio, gone):

@@ -131,13 +131,13 @@ def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False
             external=external,
             lost=lost,
         )
-    found, behind = list[Correction](), list[Symbol]()
+    differences, behind = list[Correction](), list[Symbol]()
     if executions or cash != believed.cash or held != believed.positions:
-        found, behind = _positions(believed.positions, held, executions)
-        found += _cash(believed.cash, reported.portfolio, executions)
-    unexplained = [each for each in found if each.kind is CorrectionKind.UNEXPLAINED]
+        differences, behind = _positions(believed.positions, held, executions)
+        differences += _cash(believed.cash, reported.portfolio, executions)
+    unexplained = [correction for correction in differences if correction.kind is CorrectionKind.UNEXPLAINED]
     if executions and not confirmed:
-        unexplained += [each for each in found if each.kind is CorrectionKind.DEPOSIT]
+        unexplained += [correction for correction in differences if correction.kind is CorrectionKind.DEPOSIT]
     vanished = _vanished(held, unexplained, cash)
     if vanished and vanished == accepted and confirmed:
         unexplained = []  # booked as corrections all the same
@@ -155,10 +155,10 @@ def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False
         positions=held,
         cash=cash,
         executions=executions,
-        corrections=(*found, *corrections),
+        corrections=(*differences, *corrections),
         external=external,
         lost=lost,
-        halts=tuple(each.detail for each in unexplained),
+        halts=tuple(correction.detail for correction in unexplained),
     )
 
 
@@ -207,11 +207,11 @@ def _orders(
         else [
             Correction(
                 kind=CorrectionKind.EXTERNAL_FILL,
-                symbol=each.symbol,
-                detail=f"{each.side} {each.qty} at {each.price}, of an order that is not ours",
+                symbol=execution.symbol,
+                detail=f"{execution.side} {execution.qty} at {execution.price}, of an order that is not ours",
             )
-            for each in executions
-            if each.order_id in foreign
+            for execution in executions
+            if execution.order_id in foreign
         ]
     )
     lost = believed.live - {order.client_order_id for order in orders} - reported.looked_up.keys()
@@ -296,16 +296,16 @@ def _cash(believed: Decimal | None, portfolio: Portfolio, executions: Sequence[E
 
 
 def _vanished(held: Mapping[Symbol, Decimal], unexplained: Sequence[Correction], cash: Decimal) -> str:
-    lost = [] if held else [each.detail for each in unexplained if each.symbol is not None]
-    return "; ".join([*lost, f"cash is {cash}"]) if lost else ""
+    missing = [] if held else [correction.detail for correction in unexplained if correction.symbol is not None]
+    return "; ".join([*missing, f"cash is {cash}"]) if missing else ""
 
 
 def _suspicion(
     held: Mapping[Symbol, Decimal], unexplained: Sequence[Correction], behind: Sequence[Symbol], confirmed: bool
 ) -> str:
-    lost = [each for each in unexplained if each.symbol is not None]
-    if lost and not held:
-        return f"no positions at all in the venue's answer, and no execution explains it ({lost[0].detail})"
+    missing = [correction for correction in unexplained if correction.symbol is not None]
+    if missing and not held:
+        return f"no positions at all in the venue's answer, and no execution explains it ({missing[0].detail})"
     if behind:
         return f"fills that the positions do not show yet: {', '.join(str(symbol) for symbol in behind)}"
     if unexplained and not confirmed:

@@ -44,23 +44,23 @@ def quick(kind: type[Value]) -> type[Value]:
     """
     own: tuple[Field[Any], ...] = fields(kind)  # type: ignore[arg-type]
     slots = getattr(kind, "__slots__", None)
-    if slots != tuple(each.name for each in own) or not all(each.init for each in own):
+    if slots != tuple(field.name for field in own) or not all(field.init for field in own):
         raise TypeError(f"{kind.__name__}: not a dataclass of its own slots alone")
     twin = type(kind.__name__, (), {"__slots__": slots})
-    known: dict[str, Any] = {"_frozen": kind, "_open": twin, "_become": object.__setattr__, "_absent": _ABSENT}
-    known["_new"] = object.__new__
-    lines = [*(_line(each) for each in own), "self.__class__ = _frozen"]
+    namespace: dict[str, Any] = {"_frozen": kind, "_open": twin, "_become": object.__setattr__, "_absent": _ABSENT}
+    namespace["_new"] = object.__new__
+    lines = [*(_line(field) for field in own), "self.__class__ = _frozen"]
     lines += ["self.__post_init__()"] if hasattr(kind, "__post_init__") else []
-    for each in own:
-        known |= {f"_default_{each.name}": each.default, f"_make_{each.name}": each.default_factory}
-    arguments = ", ".join(each.name + _default(each) for each in own)
+    for field in own:
+        namespace |= {f"_default_{field.name}": field.default, f"_make_{field.name}": field.default_factory}
+    arguments = ", ".join(field.name + _default(field) for field in own)
     body = "\n    ".join(lines)
-    exec(f'def __init__(self, *, {arguments}):\n    _become(self, "__class__", _open)\n    {body}', known)
-    exec(f"def _made(*, {arguments}):\n    self = _new(_open)\n    {body}\n    return self", known)
-    _MAKERS[kind] = known["_made"]
-    made, changed = known["__init__"], vars(kind)["__init__"]
-    made.__qualname__, made.__annotations__ = changed.__qualname__, changed.__annotations__
-    type.__setattr__(kind, "__init__", made)
+    exec(f'def __init__(self, *, {arguments}):\n    _become(self, "__class__", _open)\n    {body}', namespace)
+    exec(f"def _made(*, {arguments}):\n    self = _new(_open)\n    {body}\n    return self", namespace)
+    _MAKERS[kind] = namespace["_made"]
+    quick_init, plain_init = namespace["__init__"], vars(kind)["__init__"]
+    quick_init.__qualname__, quick_init.__annotations__ = plain_init.__qualname__, plain_init.__annotations__
+    type.__setattr__(kind, "__init__", quick_init)
     if not hasattr(kind, "__post_init__"):
         _COPIERS[kind] = _copier(kind, twin)
     return kind
@@ -69,12 +69,12 @@ def quick(kind: type[Value]) -> type[Value]:
 def _copier(kind: type, twin: type) -> Callable[[Any, dict[str, Any]], Any]:
     """Written out like `__init__`: one line a field."""
     names: tuple[str, ...] = kind.__slots__  # type: ignore[attr-defined]
-    known: dict[str, Any] = {"_frozen": kind, "_open": twin, "_new": object.__new__}
-    lines = ["made = _new(_open)", *(f"made.{each} = value.{each}" for each in names)]
+    namespace: dict[str, Any] = {"_frozen": kind, "_open": twin, "_new": object.__new__}
+    lines = ["made = _new(_open)", *(f"made.{name} = value.{name}" for name in names)]
     lines += ["for name in changes:", "    setattr(made, name, changes[name])"]  # refused where there is no such slot
     lines += ["made.__class__ = _frozen", "return made"]
-    exec("def copied(value, changes):\n    " + "\n    ".join(lines), known)
-    copied: Callable[[Any, dict[str, Any]], Any] = known["copied"]
+    exec("def copied(value, changes):\n    " + "\n    ".join(lines), namespace)
+    copied: Callable[[Any, dict[str, Any]], Any] = namespace["copied"]
     return copied
 
 

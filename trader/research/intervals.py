@@ -71,14 +71,14 @@ def sharpe_change_interval(first: Floats, second: Floats, a_year: float) -> Inte
 
 def _ratios(series: list[Floats], a_year: float, block: int, resamples: int) -> list[Floats]:
     """[R] each, NaN where nothing moves. Of a block, the sum and the sum of squares are all that a ratio needs."""
-    drawn, size = _drawn_sums([each for one in series for each in (one, one**2)], block, resamples, _SEED)
-    found = []
-    for total, squares in zip(drawn[::2], drawn[1::2], strict=True):
+    sums, size = _drawn_sums([values for one in series for values in (one, one**2)], block, resamples, _SEED)
+    ratios = []
+    for total, squares in zip(sums[::2], sums[1::2], strict=True):
         mean = total / size
         variance = (squares - size * mean**2) / (size - 1)
         ratio = np.divide(mean, np.sqrt(np.maximum(variance, 0)), out=np.full(resamples, np.nan), where=variance > 0)
-        found.append(ratio * math.sqrt(a_year))
-    return found
+        ratios.append(ratio * math.sqrt(a_year))
+    return ratios
 
 
 def _drawn_sums(series: list[Floats], block: int, resamples: int, seed: int) -> tuple[list[Floats], int]:

@@ -59,16 +59,18 @@ class AheadForecaster:
 
     def _prepare(self, contexts: Sequence[Context]) -> None:
         self._made = {}  # what was not asked for by now will not be: time goes forward
-        batch = [each for context in contexts for each in (context, *self._later(context))]
-        tagged = [renamed(each, f"{each.series}{TAG}{number}") for number, each in enumerate(batch)]
+        batch = [context_ahead for context in contexts for context_ahead in (context, *self._later(context))]
+        tagged = [
+            renamed(context_ahead, f"{context_ahead.series}{TAG}{number}") for number, context_ahead in enumerate(batch)
+        ]
         try:
             answer = self._inner.forecast(tagged)
         except ForecastError:
             self._disabled = True
             return
-        for context, asked in zip(batch, tagged, strict=True):
-            found = answer.get(asked.symbol)
-            self._made[_place(context)] = (context, None if found is None else renamed(found, context.series))
+        for context, question in zip(batch, tagged, strict=True):
+            forecast = answer.get(question.symbol)
+            self._made[_place(context)] = (context, None if forecast is None else renamed(forecast, context.series))
 
 
 _Place = tuple[str, int, int]

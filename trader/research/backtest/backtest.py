@@ -322,17 +322,17 @@ def _kept(run: Recording, happened: Happened, sampler: ForecastSampler) -> Kept:
 def problems_of(run: Recording) -> list[str]:
     """What does not add up between the journal and the venue's own books."""
     journal, books = run.journal, run.venue.books
-    found = [f"{c.kind} {c.symbol or ''}: {c.detail}" for c in journal.corrections if c.kind != "opening"]
-    found += [f"alert {alert.kind}: {alert.detail}" for alert in journal.alerts if alert.severity == "error"]
-    held = {symbol: holding.qty for symbol, holding in books.holdings.items() if holding.qty}
+    problems = [f"{c.kind} {c.symbol or ''}: {c.detail}" for c in journal.corrections if c.kind != "opening"]
+    problems += [f"alert {alert.kind}: {alert.detail}" for alert in journal.alerts if alert.severity == "error"]
+    holdings = {symbol: holding.qty for symbol, holding in books.holdings.items() if holding.qty}
     believed = journal.believed()
-    if dict(believed.positions) != held:
-        found.append(f"positions: {dict(believed.positions)} in the journal, {held} at the venue")
+    if dict(believed.positions) != holdings:
+        problems.append(f"positions: {dict(believed.positions)} in the journal, {holdings} at the venue")
     if abs(believed.cash - books.cash) >= Decimal("0.005"):
-        found.append(f"cash: {believed.cash} in the journal, {books.cash} at the venue")
+        problems.append(f"cash: {believed.cash} in the journal, {books.cash} at the venue")
     if len(journal.fills) != books.executions:
-        found.append(f"fills: {len(journal.fills)} in the journal, {books.executions} at the venue")
-    return found
+        problems.append(f"fills: {len(journal.fills)} in the journal, {books.executions} at the venue")
+    return problems
 
 
 def _data_files(market: MarketOptions, finer: Mapping[Symbol, Path]) -> tuple[DataFile, ...]:

@@ -107,19 +107,19 @@ def figures_of(run: Happened) -> Figures:
     equity, cash = sampled(run.points, times)
     trades = round_trips(run.fills)
     per_symbol = tuple(_symbol_figures(run, symbol, times, trades) for symbol in run.symbols)
-    held = hold_curve(run, times)
+    held_wealth = hold_curve(run, times)
     first = run.points[0].equity
     turnover = sum((e.qty * e.price for e in run.fills), Decimal(0))
     return Figures(
         first_equity=first,
         last_equity=run.points[-1].equity,
         account=curve_of(equity, run.interval),
-        buy_and_hold=None if held is None else curve_of(held, run.interval),
+        buy_and_hold=None if held_wealth is None else curve_of(held_wealth, run.interval),
         orders=run.orders,
         fills=len(run.fills),
         trades=len(trades),
         won=sum(trade.pnl > 0 for trade in trades),
-        fees=sum((each.fees for each in per_symbol), Decimal(0)),
+        fees=sum((figures.fees for figures in per_symbol), Decimal(0)),
         turnover=float(turnover / first),
         exposure=float(((equity - cash) / equity).mean()),
         symbols=per_symbol,
@@ -224,20 +224,20 @@ def holdings(fills: Sequence[Execution], times: NDArray[np.datetime64]) -> Float
     if not fills:
         return np.zeros(len(times))
     at = np.array([to_datetime64(fill.at) for fill in fills])
-    moved = [
+    changes = [
         fill.side.sign * fill.qty - (fill.fee if fill.fee_currency == fill.symbol.base else Decimal(0))
         for fill in fills
     ]
-    after = np.insert(np.array([float(units) for units in _running(moved)]), 0, 0.0)
-    found: Floats = after[np.searchsorted(at, times, side="right")]
-    return found
+    after = np.insert(np.array([float(units) for units in _running(changes)]), 0, 0.0)
+    units_held: Floats = after[np.searchsorted(at, times, side="right")]
+    return units_held
 
 
-def _running(moved: Sequence[Decimal]) -> list[Decimal]:
+def _running(changes: Sequence[Decimal]) -> list[Decimal]:
     """Sums so far, exact: a position that was closed is zero, not a rounding error."""
     sums, total = [], Decimal(0)
-    for each in moved:
-        total += each
+    for change in changes:
+        total += change
         sums.append(total)
     return sums
 

@@ -143,9 +143,9 @@ class VenueBroker:
     def open_orders(self) -> Sequence[Order]:
         """An open leg is shown inside its parent, or by itself where the parent is not open any more."""
         books = self._venue.books.orders
-        shown = [order for order in books.values() if order.parent_id is None or order.parent_id not in books]
-        found = [self._order(order) for order in shown]
-        return found if len(found) < 2 else sorted(found, key=lambda order: (order.submitted_at, order.id))
+        outermost = [order for order in books.values() if order.parent_id is None or order.parent_id not in books]
+        orders = [self._order(order) for order in outermost]
+        return orders if len(orders) < 2 else sorted(orders, key=lambda order: (order.submitted_at, order.id))
 
     def order_by_client_id(self, client_order_id: str) -> Order | None:
         found = self._ledger.order_by_client_id(client_order_id)
@@ -160,14 +160,14 @@ class VenueBroker:
             order = self._venue.submit(_request(intent))
         except VenueRefusal as no:
             refusal = no.refusal
-            told = refusal.message.lower()
+            message = refusal.message.lower()
             about_id = refusal.code == _DUPLICATE_ID or "client_order_id" in refusal.message
-            taken = any(hint in told for hint in ("unique", "duplicate", "already exist"))
+            says_taken = any(hint in message for hint in ("unique", "duplicate", "already exist"))
             return Refused(
                 reason=refusal.message,
                 code=refusal.code,
                 status=refusal.status,
-                duplicate=refusal.status == 422 and about_id and taken,
+                duplicate=refusal.status == 422 and about_id and says_taken,
             )
         return Accepted(order=self._order(order))
 
@@ -190,8 +190,8 @@ class VenueBroker:
     # ---- history, assets, calendar ----
 
     def executions(self, after: datetime) -> Sequence[Execution]:
-        found = [self._fill(each) for each in self._ledger.fills_since(after)]
-        return tuple(sorted(found, key=lambda fill: (fill.at, fill.id)))
+        fills = [self._fill(fill) for fill in self._ledger.fills_since(after)]
+        return tuple(sorted(fills, key=lambda fill: (fill.at, fill.id)))
 
     def _fill(self, execution: Execution) -> Execution:
         if execution.id not in self._fills:

@@ -135,10 +135,10 @@ class MemoryJournal:
         self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
     ) -> Sequence[Execution]:
         for order in (*portfolio.orders, *orders):
-            known = self.orders.get(order.id)
-            if known is not order and not (known is not None and order.is_open and not known.is_open):
+            before = self.orders.get(order.id)
+            if before is not order and not (before is not None and order.is_open and not before.is_open):
                 self.orders[order.id] = order
-        fresh = tuple(each for each in executions if self._book(each))
+        fresh = tuple(execution for execution in executions if self._book(execution))
         self._put_equity(
             _new_equity_point(at=portfolio.at, equity=portfolio.account.equity, cash=portfolio.account.cash)
         )
@@ -184,10 +184,10 @@ class MemoryJournal:
     def executions(
         self, limit: int | None = None, *, symbol: Symbol | None = None, after: datetime | None = None
     ) -> Sequence[Execution]:
-        found = self.fills if after is None else self.fills[bisect_left(self._times, after) :]
+        fills = self.fills if after is None else self.fills[bisect_left(self._times, after) :]
         if symbol is not None:
-            found = [each for each in found if each.symbol == symbol]
-        return found if limit is None else found[-limit:]
+            fills = [fill for fill in fills if fill.symbol == symbol]
+        return fills if limit is None else fills[-limit:]
 
     def last_equity(self, before: datetime) -> Decimal | None:
         return next((point.equity for point in reversed(self.points) if point.at < before), None)

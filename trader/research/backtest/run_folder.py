@@ -114,15 +114,15 @@ def load_table(folder: Path, name: str) -> pa.Table | None:
 # ---- tables ----
 
 
-def _tables(kept: Kept) -> dict[str, pa.Table]:
-    run = kept.run
+def _tables(record: Kept) -> dict[str, pa.Table]:
+    run = record.run
     rows: dict[str, Sequence[Row]] = {
-        "executions": list(_executions(run.fills, kept.orders)),
-        "orders": [_order(order, kept.intents.get(order.client_order_id)) for order in kept.orders],
+        "executions": list(_executions(run.fills, record.orders)),
+        "orders": [_order(order, record.intents.get(order.client_order_id)) for order in record.orders],
         "trades": [_trade(trade) for trade in round_trips(run.fills)],
-        "forecasts": [row for seen in kept.forecasts for row in _forecast(seen)],
+        "forecasts": [row for decided in record.forecasts for row in _forecast(decided)],
     }
-    tables = {name: _table(_COLUMNS[name], found) for name, found in rows.items()}
+    tables = {name: _table(_COLUMNS[name], table_rows) for name, table_rows in rows.items()}
     tables["equity"] = _equity(run)
     tables["bars"] = _bars(run.bars)
     return tables

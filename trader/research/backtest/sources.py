@@ -60,17 +60,17 @@ def finer_in_store(settings: Settings) -> dict[Symbol, Path]:
     """
     length = Timeframe.parse(settings.trading.timeframe).duration
     store = BarStore(settings.store.state_dir / FOLDER)
-    found: dict[Symbol, Path] = {}
-    for entry in sorted(store.entries(), key=lambda each: each.timeframe.duration, reverse=True):
+    paths: dict[Symbol, Path] = {}
+    for entry in sorted(store.entries(), key=lambda stored: stored.timeframe.duration, reverse=True):
         duration = entry.timeframe.duration
         if entry.symbol.text in settings.trading.symbols and duration < length and not length % duration:
-            found[entry.symbol] = entry.path
-    if not found:
+            paths[entry.symbol] = entry.path
+    if not paths:
         raise ConfigurationError(
             f"--finer store: {store.root} has no bars finer than {settings.trading.timeframe} of these symbols: "
             "import some, or give --finer SYMBOL=FILE"
         )
-    return found
+    return paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

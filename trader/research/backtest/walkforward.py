@@ -42,12 +42,12 @@ class Walk:
 def grid_of(text: str) -> dict[str, tuple[str, ...]]:
     """`entry_quantile=0.2,0.3;steps=2,4`. Raises ConfigurationError."""
     grid: dict[str, tuple[str, ...]] = {}
-    for part in filter(None, (each.strip() for each in text.split(";"))):
+    for part in filter(None, (piece.strip() for piece in text.split(";"))):
         name, equals, values = part.partition("=")
-        found = tuple(value.strip() for value in values.split(",") if value.strip())
-        if not equals or not name.strip() or not found or name.strip() in grid:
+        choices = tuple(value.strip() for value in values.split(",") if value.strip())
+        if not equals or not name.strip() or not choices or name.strip() in grid:
             raise ConfigurationError(f"--fit {part!r}: write entry_quantile=0.2,0.3;steps=2,4, each name once")
-        grid[name.strip()] = found
+        grid[name.strip()] = choices
     if not grid:
         raise ConfigurationError("--fit is empty: write entry_quantile=0.2,0.3;steps=2,4")
     return grid
@@ -93,20 +93,20 @@ class Walker:
 
     def _choose(self, at: datetime) -> Chosen:
         """The best of the window before `at`."""
-        tried = []
+        runs = []
         for choice in self._walk.choices():
             run = simulate(self._past(at, choice), self._forecaster)
-            tried.append((_net_return(run), choice, len(run.journal.fills)))
-        best = max(tried, key=lambda each: each[0])  # the first of equals
+            runs.append((_net_return(run), choice, len(run.journal.fills)))
+        best = max(runs, key=lambda entry: entry[0])  # the first of equals
         return Chosen(
             fitted_from=at - self._walk.window,
             fitted_to=at,
             used_to=at + self._walk.step,
             params=best[1],
             best_return=best[0],
-            worst_return=min(each[0] for each in tried),
+            worst_return=min(entry[0] for entry in runs),
             trades=best[2],
-            choices=len(tried),
+            choices=len(runs),
         )
 
     def _past(self, at: datetime, choice: Mapping[str, str]) -> Setup:
@@ -149,16 +149,16 @@ class _Remembering:
         self._known: OrderedDict[Question, Forecast | None] = OrderedDict()
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
-        asked = {context.symbol: question_of(context) for context in contexts}
-        missing = [context for context in contexts if asked[context.symbol] not in self._known]
+        questions = {context.symbol: question_of(context) for context in contexts}
+        missing = [context for context in contexts if questions[context.symbol] not in self._known]
         fresh = self._inner.forecast(missing) if missing else {}
         for context in missing:
-            self._known[asked[context.symbol]] = fresh.get(context.symbol)
-        found = {symbol: self._known[question] for symbol, question in asked.items()}
+            self._known[questions[context.symbol]] = fresh.get(context.symbol)
+        forecasts = {symbol: self._known[question] for symbol, question in questions.items()}
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return {
             symbol: forecast if forecast.symbol == symbol else replace(forecast, symbol=symbol)
-            for symbol, forecast in found.items()
+            for symbol, forecast in forecasts.items()
             if forecast is not None
         }

@@ -155,18 +155,18 @@ class Interleaved:
         """Whoever made the rivals warmed them up: what that takes is part of what is compared."""
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
-        known = self._tell(self.questions, contexts)
-        first, second = (None, None) if known is None else known
+        answers = self._tell(self.questions, contexts)
+        first, second = (None, None) if answers is None else answers
         if self.questions % 2:
             self.candidate.ask(self.questions, contexts, second)
-        found = self.reference.ask(self.questions, contexts, first)
+        forecasts = self.reference.ask(self.questions, contexts, first)
         if not self.questions % 2:
             self.candidate.ask(self.questions, contexts, second)
-        if known is None:
+        if answers is None:
             self._on_done(self.questions, contexts)
         self._keep(contexts)
         self.questions += 1
-        return found
+        return forecasts
 
     def _keep(self, contexts: Sequence[Context]) -> None:
         if self.questions % self._every == 0:
@@ -189,7 +189,7 @@ class Recorded:
     def warm_up(self) -> None: ...
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
-        found = {context.symbol: self._answers.get(question_of(context)) for context in contexts}
-        return {symbol: forecast for symbol, forecast in found.items() if forecast is not None}
+        forecasts = {context.symbol: self._answers.get(question_of(context)) for context in contexts}
+        return {symbol: forecast for symbol, forecast in forecasts.items() if forecast is not None}
 
     def close(self) -> None: ...

@@ -44,36 +44,39 @@ class Teaching:
         return f"{self.outputs[worst].worst:.1e} ({worst})"
 
 
-def taught(reference: Rival, candidate: Rival, asked: Sequence[Sequence[Context]], allowed: float) -> Teaching:
+def taught(reference: Rival, candidate: Rival, questions: Sequence[Sequence[Context]], allowed: float) -> Teaching:
     """Both asked for their raw outputs in some of the questions, each in its own process."""
-    contexts = _tagged(asked)
-    found: list[Forced] = []
+    contexts = _tagged(questions)
+    both: list[Forced] = []
     for rival in (reference, candidate):
         try:
-            found.append(rival.teacher_forced(contexts) if contexts else {})
+            both.append(rival.teacher_forced(contexts) if contexts else {})
         except ForecastError as error:
             return _none(allowed, f"{rival.name} shows no raw outputs: {error.reason}")
-    wanted, given = found
-    if wanted.keys() != given.keys():
-        lacking = candidate if wanted.keys() - given.keys() else reference
-        return _none(allowed, f"{lacking.name} shows no raw outputs of {len(wanted.keys() ^ given.keys())} contexts")
+    of_reference, of_candidate = both
+    if of_reference.keys() != of_candidate.keys():
+        lacking = candidate if of_reference.keys() - of_candidate.keys() else reference
+        return _none(
+            allowed,
+            f"{lacking.name} shows no raw outputs of {len(of_reference.keys() ^ of_candidate.keys())} contexts",
+        )
     try:
-        outputs = apart([given[symbol] for symbol in wanted], list(wanted.values()))
+        outputs = apart([of_candidate[symbol] for symbol in of_reference], list(of_reference.values()))
     except ForecastError as error:
         return _none(allowed, f"the raw outputs are of different networks: {error.reason}")
-    off = [f"{name} by {each.worst:.2g}" for name, each in outputs.items() if not each.worst <= allowed]
+    off = [f"{name} by {distance.worst:.2g}" for name, distance in outputs.items() if not distance.worst <= allowed]
     unlike = f"given the same past, the networks differ in {', '.join(off)}; {allowed:g} is allowed" if off else ""
-    return Teaching(contexts=len(wanted), outputs=MappingProxyType(outputs), allowed=allowed, unlike=unlike)
+    return Teaching(contexts=len(of_reference), outputs=MappingProxyType(outputs), allowed=allowed, unlike=unlike)
 
 
 def _none(allowed: float, failure: str) -> Teaching:
     return Teaching(contexts=0, outputs=MappingProxyType({}), allowed=allowed, failure=failure)
 
 
-def _tagged(asked: Sequence[Sequence[Context]]) -> list[Context]:
+def _tagged(questions: Sequence[Sequence[Context]]) -> list[Context]:
     """Each context under a name of its own, of so many questions at most, first and last among them."""
-    count = len(asked)
-    chosen = sorted({round(place * (count - 1) / max(MOST_QUESTIONS - 1, 1)) for place in range(MOST_QUESTIONS)})
+    count = len(questions)
+    numbers = sorted({round(place * (count - 1) / max(MOST_QUESTIONS - 1, 1)) for place in range(MOST_QUESTIONS)})
     return [
         Context(
             symbol=f"{context.series}{TAG}{number}",
@@ -81,7 +84,7 @@ def _tagged(asked: Sequence[Sequence[Context]]) -> list[Context]:
             values=context.values,
             future_times=context.future_times,
         )
-        for number in chosen
+        for number in numbers
         if number < count
-        for context in asked[number]
+        for context in questions[number]
     ]

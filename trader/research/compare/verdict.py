@@ -254,18 +254,18 @@ def _errors(evidence: Evidence, rule: Compare) -> Finding:
 
 
 def _returns(evidence: Evidence, rule: Compare) -> Finding:
-    name, asked = "return of the backtest", f"within {rule.returns_pass:.0%}, {rule.returns_fail:.0%} at most"
-    moved = _return_change(evidence)
-    if moved is None:
+    name, bound = "return of the backtest", f"within {rule.returns_pass:.0%}, {rule.returns_fail:.0%} at most"
+    change = _return_change(evidence)
+    if change is None:
         reason = "no backtest was run: nothing is known of the returns"
-        return _finding(name, "?", asked, [reason], Answer.WARNING)
-    measured = _moved(moved)
-    if abs(moved) > rule.returns_fail:
-        reason = f"the backtest's return changes by {moved:+.1%}, at most {rule.returns_fail:.0%} is allowed"
-        return _finding(name, measured, asked, [reason], Answer.AGAINST)
-    moves = abs(moved) > rule.returns_pass
-    warned = [f"the backtest's return changes by {moved:+.1%}"] if moves else []
-    return _finding(name, measured, asked, warned, Answer.WARNING)
+        return _finding(name, "?", bound, [reason], Answer.WARNING)
+    measured = _moved(change)
+    if abs(change) > rule.returns_fail:
+        reason = f"the backtest's return changes by {change:+.1%}, at most {rule.returns_fail:.0%} is allowed"
+        return _finding(name, measured, bound, [reason], Answer.AGAINST)
+    moves = abs(change) > rule.returns_pass
+    warned = [f"the backtest's return changes by {change:+.1%}"] if moves else []
+    return _finding(name, measured, bound, warned, Answer.WARNING)
 
 
 def _compiler(evidence: Evidence, rule: Compare) -> Finding:
@@ -289,20 +289,20 @@ def _compiler(evidence: Evidence, rule: Compare) -> Finding:
 
 def _speed(evidence: Evidence, rule: Compare) -> Finding:
     middle, low, high = evidence.speed_up, evidence.speed_low, evidence.speed_high
-    name, asked = "speed-up", f"more than {rule.speed_up:g}"
+    name, bound = "speed-up", f"more than {rule.speed_up:g}"
     if not _finite(middle, low, high):
         missing = "a figure is missing or not finite: the speed-up"
-        return _finding(name, "?", asked, [missing], Answer.INVALID)
-    measured, told = f"{middle:.2f} ({low:.2f} to {high:.2f})", _speed_told(evidence)
+        return _finding(name, "?", bound, [missing], Answer.INVALID)
+    measured, spread = f"{middle:.2f} ({low:.2f} to {high:.2f})", _speed_told(evidence)
     if high <= rule.speed_up:
-        reason = f"{told}, more than {rule.speed_up:g} is asked"
-        return _finding(name, measured, asked, [reason], Answer.AGAINST)
+        reason = f"{spread}, more than {rule.speed_up:g} is asked"
+        return _finding(name, measured, bound, [reason], Answer.AGAINST)
     if low <= rule.speed_up:
         reason = (
-            f"{told}: it is unclear whether that is more than {rule.speed_up:g}. {_what_would_tell(evidence, rule)}"
+            f"{spread}: it is unclear whether that is more than {rule.speed_up:g}. {_what_would_tell(evidence, rule)}"
         )
-        return _finding(name, measured, asked, [reason], Answer.UNCLEAR)
-    return Finding(name=name, measured=measured, asked=asked, answer=Answer.FOR)
+        return _finding(name, measured, bound, [reason], Answer.UNCLEAR)
+    return Finding(name=name, measured=measured, asked=bound, answer=Answer.FOR)
 
 
 def _what_would_tell(evidence: Evidence, rule: Compare) -> str:

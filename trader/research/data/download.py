@@ -103,8 +103,8 @@ class Downloader:
                 backwards = place + 1 < len(spans)
                 for rows in self._pages("bars", wanted.symbol, params, start, end, backwards=backwards):
                     collected.add(rows)
-                    reached = start + (end - collected.first) if backwards else collected.reached
-                    _tell(listener, f"{wanted.symbol} {wanted.timeframe}", wanted, reached)
+                    so_far = start + (end - collected.first) if backwards else collected.reached
+                    _tell(listener, f"{wanted.symbol} {wanted.timeframe}", wanted, so_far)
             collected.holds = False
         finally:
             collected.save()
@@ -125,23 +125,23 @@ class Downloader:
         `wanted.timeframe` is not used.
         """
         have = None if anew else store.rows(wanted.symbol)
-        gathered = _Gathered(store=store, symbol=wanted.symbol, rows=have, holds=anew)
+        collected = _Gathered(store=store, symbol=wanted.symbol, rows=have, holds=anew)
         what, params = f"{wanted.symbol} quotes", self._of_class(wanted.symbol)
         first, last = (None, None) if have is None else _ends_of(have)
         try:
             if first is not None and wanted.start < first:
                 end = first - _INSTANT
                 for rows in self._pages("quotes", wanted.symbol, params, wanted.start, end, backwards=True):
-                    if oldest := gathered.before(_quote_rows(rows)):
+                    if oldest := collected.before(_quote_rows(rows)):
                         _tell(listener, what, wanted, wanted.start + (first - oldest))
             start = wanted.start if last is None else max(wanted.start, last + _INSTANT)
             for rows in self._pages("quotes", wanted.symbol, params, start, wanted.end):
-                if newest := gathered.after(_quote_rows(rows)):
+                if newest := collected.after(_quote_rows(rows)):
                     _tell(listener, what, wanted, newest)
-            gathered.holds = False
+            collected.holds = False
         finally:
-            gathered.save()
-        return Downloaded(symbol=wanted.symbol, what="quotes", rows=gathered.count, resumed_at=last)
+            collected.save()
+        return Downloaded(symbol=wanted.symbol, what="quotes", rows=collected.count, resumed_at=last)
 
     def _of_class(self, symbol: Symbol, *, adjusted: bool = False) -> dict[str, str]:
         if symbol.asset_class is AssetClass.CRYPTO:
@@ -326,10 +326,10 @@ def _turned(rows: list[Any], what: str, symbol: Symbol) -> list[Any]:
     return rows[::-1]
 
 
-def _tell(listener: Listener | None, what: str, wanted: Wanted, reached: datetime) -> None:
+def _tell(listener: Listener | None, what: str, span_wanted: Wanted, at: datetime) -> None:
     if listener is not None:
-        span = (wanted.end - wanted.start) / timedelta(seconds=1)
-        listener(what, min(max((reached - wanted.start) / timedelta(seconds=1) / max(span, 1.0), 0.0), 1.0))
+        span = (span_wanted.end - span_wanted.start) / timedelta(seconds=1)
+        listener(what, min(max((at - span_wanted.start) / timedelta(seconds=1) / max(span, 1.0), 0.0), 1.0))
 
 
 def _stamp(at: datetime) -> str:

@@ -102,8 +102,8 @@ class BarStore:
 
     def entries(self) -> list[Entry]:
         """All series, by symbol and length. Raises ConfigurationError where a file is none of ours."""
-        found = [_entry(path) for path in self.root.glob("*__*.parquet")]
-        return sorted(found, key=lambda each: (each.symbol, each.timeframe.duration))
+        entries = [_entry(path) for path in self.root.glob("*__*.parquet")]
+        return sorted(entries, key=lambda entry: (entry.symbol, entry.timeframe.duration))
 
     def write(self, symbol: Symbol, timeframe: Timeframe, columns: Columns, *, source: str) -> Entry:
         """Put a series in the place of the one that may be there. Two bars at least, increasing in time."""
@@ -184,14 +184,14 @@ def _write(path: Path, columns: Columns, about: dict[str, object]) -> None:
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write(place)` make the file beside `path`, then put it there: whole, on the disk, or not at all."""
-    for left in path.parent.glob(f".{path.name}.*"):
-        if not Path(f"/proc/{left.suffix[1:]}").exists():  # its writer was killed
-            left.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*"):
+        if not Path(f"/proc/{leftover.suffix[1:]}").exists():  # its writer was killed
+            leftover.unlink(missing_ok=True)
     place = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(place)
-        with place.open("rb") as written:
-            os.fsync(written.fileno())
+        with place.open("rb") as file:
+            os.fsync(file.fileno())
         place.replace(path)
     finally:
         place.unlink(missing_ok=True)

@@ -74,26 +74,26 @@ def read_raw(
     return RawBars(times=times, texts=texts, fields=fields, names=chosen, notes=tuple(notes))
 
 
-def guess(path: Path, columns: list[str], given: Mapping[str, str]) -> dict[str, str]:
+def guess(path: Path, columns: list[str], named: Mapping[str, str]) -> dict[str, str]:
     """Column by field; only the volume may be missing. Raises ConfigurationError."""
-    for what, name in given.items():
+    for what, name in named.items():
         if what not in NAMES:
             raise ConfigurationError(f"--column {what}=...: the fields are {', '.join(NAMES)}")
         if name not in columns:
             raise ConfigurationError(f"--column {what}={name}: {path} has {', '.join(columns)}")
-    simple = {_simple(name): name for name in reversed(columns) if name not in given.values()}
-    chosen = dict(given)
+    simple = {_simple(name): name for name in reversed(columns) if name not in named.values()}
+    fields = dict(named)
     for what, candidates in NAMES.items():
-        found = next((simple[each] for each in candidates if each in simple), None)
-        if what not in chosen and found is not None:
-            chosen[what] = found
-    missing = [what for what in NAMES if what not in chosen and what != "volume"]
+        column = next((simple[spelling] for spelling in candidates if spelling in simple), None)
+        if what not in fields and column is not None:
+            fields[what] = column
+    missing = [what for what in NAMES if what not in fields and what != "volume"]
     if missing:
         raise ConfigurationError(
             f"{path}: which column is the {missing[0]}? Say it with --column {missing[0]}=NAME; "
             f"there are: {', '.join(columns)}"
         )
-    return chosen
+    return fields
 
 
 def _simple(name: str) -> str:

@@ -145,25 +145,25 @@ def download_all(settings: Settings, wish: DownloadWish, as_json: bool) -> int:
     clients = data_clients(settings, symbols)
     downloader = Downloader(clients, per_minute=settings.venue.requests_per_minute, adjustment=wish.adjustment)
     bars, quotes = store_of(settings), quotes_of(settings)
-    done: list[Downloaded] = []
+    downloads: list[Downloaded] = []
     with nullcontext(None) if as_json else _progress() as listener:
         for symbol in symbols:
             end = _utc(wish.end) or datetime.now(UTC)
             entry = None if wish.quotes else bars.entry(symbol, timeframe)
-            stored = quotes.span(symbol) if wish.quotes else None if entry is None else (entry.first, entry.last)
-            usual = end - YEAR if stored is None else stored[0] if wish.replace else stored[1]
+            span = quotes.span(symbol) if wish.quotes else None if entry is None else (entry.first, entry.last)
+            usual = end - YEAR if span is None else span[0] if wish.replace else span[1]
             wanted = Wanted(symbol=symbol, timeframe=timeframe, start=_utc(wish.start) or usual, end=end)
             if wish.quotes:
-                done.append(downloader.quotes(quotes, wanted, listener, anew=wish.replace))
+                downloads.append(downloader.quotes(quotes, wanted, listener, anew=wish.replace))
             else:
-                done.append(downloader.bars(bars, wanted, listener, anew=wish.replace))
+                downloads.append(downloader.bars(bars, wanted, listener, anew=wish.replace))
     if as_json:
-        print(json.dumps([_downloaded_plain(each) for each in done]))
+        print(json.dumps([_downloaded_plain(download) for download in downloads]))
         return 0
-    for each in done:
-        went_on = f" (from {each.resumed_at:%Y-%m-%d %H:%M}Z on)" if each.resumed_at else ""
-        print(f"{each.symbol}: {each.rows} new {each.what}{went_on}")
-        _say_bad(each.bad)
+    for download in downloads:
+        went_on = f" (from {download.resumed_at:%Y-%m-%d %H:%M}Z on)" if download.resumed_at else ""
+        print(f"{download.symbol}: {download.rows} new {download.what}{went_on}")
+        _say_bad(download.bad)
     return 0
 
 

@@ -100,12 +100,12 @@ def _intraday(bars: Bars, opens: Times, closes: Times) -> Times:
     recent = session > session[-1] - _RECENT_SESSIONS
     offsets = bars.times[recent] - opens[session[recent]]
     places, counts = np.unique(offsets, return_counts=True)
-    seen = len(np.unique(session[recent]))
-    usual = places[counts * 2 >= min(seen, 2)] if seen < 3 else places[counts * 3 >= seen]
+    sessions = len(np.unique(session[recent]))
+    usual = places[counts * 2 >= min(sessions, 2)] if sessions < 3 else places[counts * 3 >= sessions]
     ahead = slice(int(session[-1]), None)
     grid = opens[ahead, None] + usual[None, :]
     length = (closes - opens).max()
     regular = bool((usual > -step).all() and (usual < length).all())
     inside = grid < closes[ahead, None] if regular else np.ones(grid.shape, dtype=np.bool_)
-    found: Times = grid[inside]
-    return found
+    starts: Times = grid[inside]
+    return starts

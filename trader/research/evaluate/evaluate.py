@@ -150,9 +150,9 @@ def _random_walk(plan: Plan, truths: Mapping[Symbol, Truth]) -> ArmResult:
 
 
 def _asked(forecaster: Forecaster, truth: Truth, origin: int, context: Context) -> Answered:
-    found = forecaster.forecast([context]).get(context.symbol)
-    kept = Kept(forecast=found, reason="" if found else "too few bars")
-    return Answered(symbol=truth.bars.symbol, origin=origin, context=context, kept=kept)
+    forecast = forecaster.forecast([context]).get(context.symbol)
+    answer = Kept(forecast=forecast, reason="" if forecast else "too few bars")
+    return Answered(symbol=truth.bars.symbol, origin=origin, context=context, kept=answer)
 
 
 def _backend(
@@ -190,17 +190,17 @@ def _backend(
 def _collected(name: str, truths: Mapping[Symbol, Truth], answered: Iterator[Answered]) -> ArmResult:
     answers: dict[Symbol, dict[int, Read]] = {symbol: {} for symbol in truths}
     absent: dict[str, int] = {}
-    for each in answered:
-        truth = truths[each.symbol]
-        forecast, reason = each.kept.forecast, each.kept.reason
-        found = None
+    for answer in answered:
+        truth = truths[answer.symbol]
+        forecast, reason = answer.kept.forecast, answer.kept.reason
+        quantiles = None
         if forecast is not None:
-            found = read(forecast, truth.actual[truth.origins.index(each.origin)])
+            quantiles = read(forecast, truth.actual[truth.origins.index(answer.origin)])
             reason = f"its levels end at {forecast.levels[0]:g} and {forecast.levels[-1]:g}: 0.1 and 0.9 are needed"
-        if found is None:
+        if quantiles is None:
             absent[reason] = absent.get(reason, 0) + 1
         else:
-            answers[each.symbol][each.origin] = found
+            answers[answer.symbol][answer.origin] = quantiles
     return ArmResult(name=name, answers=answers, absent=absent)
 
 
@@ -224,8 +224,8 @@ def _figures(arms: Sequence[ArmResult], truths: Mapping[Symbol, Truth]) -> Itera
 
 
 def _against(figures: Sequence[Figures], truths: Mapping[Symbol, Truth]) -> Iterator[Against]:
-    by_place = {(each.arm, each.symbol): each for each in figures}
-    names = list(dict.fromkeys(each.arm for each in figures))
+    by_place = {(arm_figures.arm, arm_figures.symbol): arm_figures for arm_figures in figures}
+    names = list(dict.fromkeys(arm_figures.arm for arm_figures in figures))
     others = [other for other in (BASELINE, RANDOM_WALK) if other in names]
     for arm in names:
         for other in others:
@@ -234,10 +234,10 @@ def _against(figures: Sequence[Figures], truths: Mapping[Symbol, Truth]) -> Iter
             both = [symbol for symbol in truths if (arm, symbol) in by_place and (other, symbol) in by_place]
             for symbol in both:
                 ours, theirs = by_place[arm, symbol], by_place[other, symbol]
-                found = difference(ours, theirs, truths[symbol].overlap)
-                yield Against(arm=arm, other=other, symbol=symbol, difference=found)
+                gap = difference(ours, theirs, truths[symbol].overlap)
+                yield Against(arm=arm, other=other, symbol=symbol, difference=gap)
             if len(both) > 1:
                 ours_all, theirs_all = ([by_place[name, symbol] for symbol in both] for name in (arm, other))
                 overlap = max(truths[symbol].overlap for symbol in both)
-                found = pooled_difference(ours_all, theirs_all, overlap)
-                yield Against(arm=arm, other=other, symbol=None, difference=found)
+                gap = pooled_difference(ours_all, theirs_all, overlap)
+                yield Against(arm=arm, other=other, symbol=None, difference=gap)

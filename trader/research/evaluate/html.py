@@ -51,26 +51,27 @@ ul.spans { padding: 0; list-style: none; margin: 0.4rem 0; }
 """
 
 
-def page(found: Evaluation) -> str:
+def page(evaluation: Evaluation) -> str:
     """The whole document. Needs matplotlib."""
+    window = evaluation.plan.window
     parts = [
-        f"<h1>Evaluation of {escape(', '.join(found.plan.backends))}</h1>",
-        f"<p class=note>{found.plan.window.context} bars in, {found.plan.window.horizon} ahead. {escape(NOTE)}</p>",
-        *_spans(found),
+        f"<h1>Evaluation of {escape(', '.join(evaluation.plan.backends))}</h1>",
+        f"<p class=note>{window.context} bars in, {window.horizon} ahead. {escape(NOTE)}</p>",
+        *_spans(evaluation),
         "<h2>Scores</h2>",
-        *_scores(found),
+        *_scores(evaluation),
         "<h2>Against the baseline and the random walk</h2>",
-        _differences(found),
+        _differences(evaluation),
         "<h2>Cost</h2>",
-        _costs(found),
-        *_problems(found),
+        _costs(evaluation),
+        *_problems(evaluation),
         "<h2>Calibration of the close</h2>",
         "<p class=note>Reliability: quantiles against what came at or below them. PIT: where the outcomes fell.</p>",
-        _pictures(_calibration(found)),
+        _pictures(_calibration(evaluation)),
         "<h2>Cases</h2>",
         f"<p class=note>For each backend and symbol the case that only {_GOOD:.0%} went better than, and the worst. "
         f"The fan is from 10% to 90%. {_KEY}</p>",
-        _pictures(_cases(found)),
+        _pictures(_cases(evaluation)),
     ]
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     title = "<title>Evaluation of forecasts</title>"
@@ -79,29 +80,29 @@ def page(found: Evaluation) -> str:
     return f"<!doctype html>\n{document}\n"
 
 
-def _spans(found: Evaluation) -> Iterator[str]:
-    each = (
+def _spans(evaluation: Evaluation) -> Iterator[str]:
+    items = (
         f"<li>{escape(str(symbol))}, {truth.bars.timeframe} bars: {escape(span_of(truth))}</li>"
-        for symbol, truth in found.truths.items()
+        for symbol, truth in evaluation.truths.items()
     )
-    yield f"<ul class=spans>{''.join(each)}</ul>"
+    yield f"<ul class=spans>{''.join(items)}</ul>"
 
 
-def _scores(found: Evaluation) -> Iterator[str]:
+def _scores(evaluation: Evaluation) -> Iterator[str]:
     """Two tables, since one would be wider than a desk."""
     errors, shares = [], []
-    for each in found.figures:
-        saved = skill(found, each)
-        names = [str(each.symbol), each.arm]
+    for figures in evaluation.figures:
+        saved = skill(evaluation, figures)
+        names = [str(figures.symbol), figures.arm]
         errors.append(
             [
-                *names, "-" if saved is None else f"{saved:+.1%}", f"{each.score['close']:.4f}",
-                "-" if each.path_score is None else f"{each.path_score:.4f}", f"{each.mae['close']:.6g}",
-                *(f"{each.mase[name]:.3f}" for name in ("close", "high", "low")), str(each.count),
+                *names, "-" if saved is None else f"{saved:+.1%}", f"{figures.score['close']:.4f}",
+                "-" if figures.path_score is None else f"{figures.path_score:.4f}", f"{figures.mae['close']:.6g}",
+                *(f"{figures.mase[name]:.3f}" for name in ("close", "high", "low")), str(figures.count),
             ]
         )  # fmt: skip
-        covers = (share_text(each.coverage[name]) for name in ("close", "high", "low"))
-        shares.append([*names, *covers, share_text(each.hits)])
+        covers = (share_text(figures.coverage[name]) for name in ("close", "high", "low"))
+        shares.append([*names, *covers, share_text(figures.hits)])
     columns = (
         "symbol", "backend", "skill", "CRPS close", "of the paths", "MAE close", "MASE close", "high", "low", "origins",
     )  # fmt: skip
@@ -110,33 +111,33 @@ def _scores(found: Evaluation) -> Iterator[str]:
     yield table(("symbol", "backend", "close", "high", "low", "direction"), shares, kind="names2")
 
 
-def _differences(found: Evaluation) -> str:
-    if not found.against:
+def _differences(evaluation: Evaluation) -> str:
+    if not evaluation.against:
         return "<p>Nothing to compare.</p>"
     rows = []
-    for each in found.against:
-        symbol = "all" if each.symbol is None else str(each.symbol)
-        verdict = each.difference.verdict
+    for pair in evaluation.against:
+        symbol = "all" if pair.symbol is None else str(pair.symbol)
+        verdict = pair.difference.verdict
         judged = el("td", verdict, kind=verdict if verdict in ("better", "worse") else "")
-        rows.append([each.arm, each.other, symbol, judged, difference_text(each.difference)])
-    names = [f"{each.arm} − {each.other}, {each.symbol or 'all'}" for each in found.against]
+        rows.append([pair.arm, pair.other, symbol, judged, difference_text(pair.difference)])
+    names = [f"{pair.arm} − {pair.other}, {pair.symbol or 'all'}" for pair in evaluation.against]
     means, lows, highs = (
-        np.array([each.difference.mean for each in found.against]),
-        np.array([each.difference.interval.low for each in found.against]),
-        np.array([each.difference.interval.high for each in found.against]),
+        np.array([pair.difference.mean for pair in evaluation.against]),
+        np.array([pair.difference.interval.low for pair in evaluation.against]),
+        np.array([pair.difference.interval.high for pair in evaluation.against]),
     )
     columns = ("backend", "against", "symbol", "verdict", "difference, 95% interval")
-    drawn = pictures.skill_bars("less is better", names, means, lows, highs)
-    return f"{table(columns, rows, kind='names3')}<figure class=lone>{drawn}</figure>"
+    picture = pictures.skill_bars("less is better", names, means, lows, highs)
+    return f"{table(columns, rows, kind='names3')}<figure class=lone>{picture}</figure>"
 
 
-def _costs(found: Evaluation) -> str:
+def _costs(evaluation: Evaluation) -> str:
     columns = ("backend", "latency", "99%", "windows/s", "warm-up", "peak memory", "GPU memory", "computed", "stored")
-    return table(columns, [[arm.name, *cost_cells(arm)] for arm in found.arms if arm.about])
+    return table(columns, [[arm.name, *cost_cells(arm)] for arm in evaluation.arms if arm.about])
 
 
-def _problems(found: Evaluation) -> Iterator[str]:
-    for arm in found.arms:
+def _problems(evaluation: Evaluation) -> Iterator[str]:
+    for arm in evaluation.arms:
         if arm.problem:
             yield f"<p class=worse>{escape(arm.name)} was left out: {escape(arm.problem)}</p>"
         for reason, count in arm.absent.items():
@@ -147,35 +148,37 @@ def _pictures(svgs: Sequence[str] | Iterator[str]) -> str:
     return "<div class=pictures>" + "".join(f"<figure>{svg}</figure>" for svg in svgs) + "</div>"
 
 
-def _calibration(found: Evaluation) -> Iterator[str]:
-    for symbol in found.truths:
-        here = [each for each in found.figures if each.symbol == symbol]
+def _calibration(evaluation: Evaluation) -> Iterator[str]:
+    for symbol in evaluation.truths:
+        here = [figures for figures in evaluation.figures if figures.symbol == symbol]
         if here:
-            yield pictures.reliability(f"{symbol}: reliability", RULER, {each.arm: each.below for each in here})
-            yield pictures.pit(f"{symbol}: PIT", RULER, {each.arm: each.pit for each in here})
+            yield pictures.reliability(
+                f"{symbol}: reliability", RULER, {figures.arm: figures.below for figures in here}
+            )
+            yield pictures.pit(f"{symbol}: PIT", RULER, {figures.arm: figures.pit for figures in here})
 
 
-def _cases(found: Evaluation) -> Iterator[str]:
-    arms = {arm.name: arm for arm in found.arms}
-    for each in found.figures:
-        order = np.argsort(each.by_origin)
+def _cases(evaluation: Evaluation) -> Iterator[str]:
+    arms = {arm.name: arm for arm in evaluation.arms}
+    for figures in evaluation.figures:
+        order = np.argsort(figures.by_origin)
         places = {"good": order[int(_GOOD * len(order))], "worst": order[-1]}
         for word, place in places.items():
-            yield _case(found, arms[each.arm], each, int(place), word)
+            yield _case(evaluation, arms[figures.arm], figures, int(place), word)
 
 
-def _case(found: Evaluation, arm: ArmResult, each: Figures, place: int, word: str) -> str:
-    truth = found.truths[each.symbol]
-    row = int(np.searchsorted(truth.asof, each.asof[place]))
+def _case(evaluation: Evaluation, arm: ArmResult, figures: Figures, place: int, word: str) -> str:
+    truth = evaluation.truths[figures.symbol]
+    row = int(np.searchsorted(truth.asof, figures.asof[place]))
     origin = truth.origins[row]
     at = to_datetime(truth.asof[row])
-    title = f"{arm.name}, {each.symbol}: {word}\n{at:%Y-%m-%d %H:%M}Z, CRPS {each.by_origin[place]:.2f}"
+    title = f"{arm.name}, {figures.symbol}: {word}\n{at:%Y-%m-%d %H:%M}Z, CRPS {figures.by_origin[place]:.2f}"
     return pictures.fan(
         pictures.Fan(
             title=title,
             past=truth.bars.values[max(0, origin - _PAST) : origin, CLOSE],
             came=truth.actual[row, :, CLOSE],
             levels=RULER,
-            bands=arm.answers[each.symbol][origin].quantiles[:, :, CLOSE],
+            bands=arm.answers[figures.symbol][origin].quantiles[:, :, CLOSE],
         )
     )

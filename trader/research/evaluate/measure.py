@@ -132,8 +132,8 @@ def read(forecast: Forecast, actual: Floats) -> Read | None:
 def figures_of(arm: str, truth: Truth, reads: Mapping[int, Read], common: Sequence[int]) -> Figures:
     """Over `common`, the origins at which every arm has a forecast."""
     rows = np.searchsorted(truth.origins, common)
-    chosen = [reads[origin] for origin in common]
-    quantiles = np.stack([each.quantiles for each in chosen])  # [N, R, H, C]
+    forecasts = [reads[origin] for origin in common]
+    quantiles = np.stack([forecast.quantiles for forecast in forecasts])  # [N, R, H, C]
     actual, last, scale = truth.actual[rows], truth.last[rows], truth.scale[rows]
     horizon = actual.shape[1]
     errors = np.abs(quantiles[:, _MEDIAN] - actual)  # [N, H, C]
@@ -149,7 +149,7 @@ def figures_of(arm: str, truth: Truth, reads: Mapping[int, Read], common: Sequen
         mae={name: float(errors[..., c].mean()) for name, c in SCORED.items()},
         mase={name: float(scaled_errors[..., c].mean()) for name, c in SCORED.items()},
         score={name: float(scaled_scores[..., c].mean()) for name, c in SCORED.items()},
-        path_score=_path_score(chosen, scale[:, CLOSE]),
+        path_score=_path_score(forecasts, scale[:, CLOSE]),
         coverage={
             name: covered(actual[..., c], quantiles[:, _LOWEST, :, c], quantiles[:, _HIGHEST, :, c], together=alike)
             for name, c in SCORED.items()
@@ -185,13 +185,13 @@ def pooled_difference(ours: Sequence[Figures], theirs: Sequence[Figures], overla
 
     overlap  how many of a symbol's own origins ahead a horizon reaches
     """
-    moments = np.concatenate([each.asof for each in ours])
-    first, second = (np.concatenate([each.by_origin for each in side]) for side in (ours, theirs))
+    moments = np.concatenate([figures.asof for figures in ours])
+    first, second = (np.concatenate([figures.by_origin for figures in side]) for side in (ours, theirs))
     times, place = np.unique(moments, return_inverse=True)
     counts = np.bincount(place)
     means = [np.bincount(place, weights=scores, minlength=len(times)) / counts for scores in (first, second)]
-    reached = max(_reached(each.asof, times, overlap) for each in ours)
-    return compare(means[0], means[1], overlap=reached)
+    overlap_in_all = max(_reached(figures.asof, times, overlap) for figures in ours)
+    return compare(means[0], means[1], overlap=overlap_in_all)
 
 
 def _reached(own: Times, all_of_them: Times, overlap: int) -> int:

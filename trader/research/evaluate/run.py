@@ -63,7 +63,7 @@ def run(wish: Wish, settings_of: Callable[[Mapping[str, object]], Loaded], *, as
     series = series_of(loaded, wish)
     origins = {bars.symbol: _origins(bars, plan, wish) for bars in series} if wish.start or wish.end else None
     with _progress() as (say, listener), said_on_stop():
-        found = evaluate(
+        evaluation = evaluate(
             plan,
             series,
             lambda name: settings_of({**_flags(wish), "forecaster": name}),
@@ -73,12 +73,12 @@ def run(wish: Wish, settings_of: Callable[[Mapping[str, object]], Loaded], *, as
             listener=listener,
         )
     if as_json:
-        print(json.dumps(as_plain(found)))
+        print(json.dumps(as_plain(evaluation)))
     else:
-        print_tables(found)
+        print_tables(evaluation)
     if wish.report is not None:
-        _write_report(found, wish.report, say_where=not as_json)
-    return 1 if found.is_empty else 0
+        _write_report(evaluation, wish.report, say_where=not as_json)
+    return 1 if evaluation.is_empty else 0
 
 
 def _require_known(backends: Collection[str]) -> None:
@@ -182,9 +182,9 @@ def said_on_stop() -> Iterator[None]:
         raise
 
 
-def _write_report(found: Evaluation, path: Path, *, say_where: bool) -> None:
+def _write_report(evaluation: Evaluation, path: Path, *, say_where: bool) -> None:
     from trader.research.evaluate.html import page
 
-    path.write_text(page(found), encoding="utf-8")
+    path.write_text(page(evaluation), encoding="utf-8")
     if say_where:
         print(f"report: {path}")

@@ -21,22 +21,22 @@ NOTE = (
 )
 
 
-def print_tables(found: Evaluation) -> None:
+def print_tables(evaluation: Evaluation) -> None:
     """On standard output."""
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=_PIPED)  # a file has no edge to wrap at
-    for table in (_score_table(found), _against_table(found), _cost_table(found)):
+    for table in (_score_table(evaluation), _against_table(evaluation), _cost_table(evaluation)):
         if table.row_count:
             console.print(table)
-    for arm in found.arms:
+    for arm in evaluation.arms:
         if arm.problem:
             console.print(f"[red]{arm.name}[/] was left out: {arm.problem}", highlight=False)
         for reason, count in arm.absent.items():
             console.print(f"{arm.name} had no forecast at {count} origins: {reason}", highlight=False)
-    for symbol, truth in found.truths.items():
+    for symbol, truth in evaluation.truths.items():
         console.print(f"{symbol}: {span_of(truth)}", highlight=False)
     console.print(f"[dim]{NOTE}[/]", highlight=False)
 
@@ -49,10 +49,12 @@ def span_of(truth: Truth) -> str:
     return f"{len(truth.origins)} origins from {first:%Y-%m-%d %H:%M}Z to {last:%Y-%m-%d %H:%M}Z{skipped}"
 
 
-def skill(found: Evaluation, each: Figures) -> float | None:
+def skill(evaluation: Evaluation, figures: Figures) -> float | None:
     """The share of the random walk's score of the close that is saved."""
-    walk = next((o for o in found.figures if o.arm == RANDOM_WALK and o.symbol == each.symbol), None)
-    return None if walk is None or each is walk else 1 - each.score["close"] / walk.score["close"]
+    walk = next(
+        (other for other in evaluation.figures if other.arm == RANDOM_WALK and other.symbol == figures.symbol), None
+    )
+    return None if walk is None or figures is walk else 1 - figures.score["close"] / walk.score["close"]
 
 
 def share_text(share: Share) -> str:
@@ -67,7 +69,7 @@ def difference_text(difference: Difference) -> str:
     return f"{difference.mean:+.4f} [{low:+.4f}, {high:+.4f}], p {p}"
 
 
-def _score_table(found: Evaluation) -> Table:
+def _score_table(evaluation: Evaluation) -> Table:
     from rich.table import Table
 
     table = Table(title="Scores", title_justify="left")
@@ -76,37 +78,37 @@ def _score_table(found: Evaluation) -> Table:
     columns = ("n", "MAE close", "MASE c / h / l", "CRPS", "of paths", "skill", "80% covers", "direction")
     for name in columns:
         table.add_column(name, justify="right")
-    for each in found.figures:
-        saved = skill(found, each)
+    for figures in evaluation.figures:
+        saved = skill(evaluation, figures)
         table.add_row(
-            str(each.symbol), each.arm, str(each.count), f"{each.mae['close']:.6g}",
-            " / ".join(f"{each.mase[name]:.2f}" for name in ("close", "high", "low")),
-            f"{each.score['close']:.4f}", "-" if each.path_score is None else f"{each.path_score:.4f}",
-            "-" if saved is None else f"{saved:+.1%}", share_text(each.coverage["close"]), share_text(each.hits),
+            str(figures.symbol), figures.arm, str(figures.count), f"{figures.mae['close']:.6g}",
+            " / ".join(f"{figures.mase[name]:.2f}" for name in ("close", "high", "low")),
+            f"{figures.score['close']:.4f}", "-" if figures.path_score is None else f"{figures.path_score:.4f}",
+            "-" if saved is None else f"{saved:+.1%}", share_text(figures.coverage["close"]), share_text(figures.hits),
         )  # fmt: skip
     return table
 
 
-def _against_table(found: Evaluation) -> Table:
+def _against_table(evaluation: Evaluation) -> Table:
     from rich.table import Table
 
     table = Table(title="Difference of the CRPS, 95% interval", title_justify="left")
     for name in ("backend", "against", "symbol", "difference", "verdict"):
         table.add_column(name)
-    for each in found.against:
-        symbol = "all" if each.symbol is None else str(each.symbol)
-        table.add_row(each.arm, each.other, symbol, difference_text(each.difference), each.difference.verdict)
+    for pair in evaluation.against:
+        symbol = "all" if pair.symbol is None else str(pair.symbol)
+        table.add_row(pair.arm, pair.other, symbol, difference_text(pair.difference), pair.difference.verdict)
     return table
 
 
-def _cost_table(found: Evaluation) -> Table:
+def _cost_table(evaluation: Evaluation) -> Table:
     from rich.table import Table
 
     table = Table(title="Cost", title_justify="left")
     table.add_column("backend")
     for name in ("latency", "99%", "windows/s", "warm-up", "peak memory", "GPU memory", "computed", "stored"):
         table.add_column(name, justify="right")
-    for arm in found.arms:
+    for arm in evaluation.arms:
         if arm.about:
             table.add_row(arm.name, *cost_cells(arm))
     return table
@@ -126,15 +128,15 @@ def cost_cells(arm: ArmResult) -> list[str]:
 # ---- JSON ----
 
 
-def as_plain(found: Evaluation) -> dict[str, Any]:
+def as_plain(evaluation: Evaluation) -> dict[str, Any]:
     return {
-        "context": found.plan.window.context,
-        "horizon": found.plan.window.horizon,
+        "context": evaluation.plan.window.context,
+        "horizon": evaluation.plan.window.horizon,
         "levels": RULER.tolist(),
-        "symbols": [_truth_plain(truth) for truth in found.truths.values()],
-        "arms": [_arm_plain(arm) for arm in found.arms],
-        "scores": [_figures_plain(found, each) for each in found.figures],
-        "differences": [_against_plain(each) for each in found.against],
+        "symbols": [_truth_plain(truth) for truth in evaluation.truths.values()],
+        "arms": [_arm_plain(arm) for arm in evaluation.arms],
+        "scores": [_figures_plain(evaluation, figures) for figures in evaluation.figures],
+        "differences": [_against_plain(pair) for pair in evaluation.against],
     }
 
 
@@ -162,20 +164,20 @@ def _arm_plain(arm: ArmResult) -> dict[str, Any]:
     }
 
 
-def _figures_plain(found: Evaluation, each: Figures) -> dict[str, Any]:
+def _figures_plain(evaluation: Evaluation, figures: Figures) -> dict[str, Any]:
     return {
-        "symbol": str(each.symbol),
-        "arm": each.arm,
-        "origins": each.count,
-        "mae": dict(each.mae),
-        "mase": dict(each.mase),
-        "crps": dict(each.score),
-        "crps_of_paths": each.path_score,
-        "skill": skill(found, each),
-        "coverage_80": {name: _share_plain(share) for name, share in each.coverage.items()},
-        "pit": each.pit.tolist(),
-        "reliability": each.below.tolist(),
-        "direction": _share_plain(each.hits),
+        "symbol": str(figures.symbol),
+        "arm": figures.arm,
+        "origins": figures.count,
+        "mae": dict(figures.mae),
+        "mase": dict(figures.mase),
+        "crps": dict(figures.score),
+        "crps_of_paths": figures.path_score,
+        "skill": skill(evaluation, figures),
+        "coverage_80": {name: _share_plain(share) for name, share in figures.coverage.items()},
+        "pit": figures.pit.tolist(),
+        "reliability": figures.below.tolist(),
+        "direction": _share_plain(figures.hits),
     }
 
 

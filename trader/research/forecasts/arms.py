@@ -148,11 +148,14 @@ def _gpu_memory_mb(pid: int) -> float | None:
     """The driver's figure: the caching allocator gives nothing back, so that it is near the peak."""
     command = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    rows = (line.split(",") for line in done.stdout.splitlines() if line.count(",") == 1)
-    return next((float(used) for process, used in rows if process.strip() == str(pid) and used.strip().isdigit()), None)
+    rows = (line.split(",") for line in process.stdout.splitlines() if line.count(",") == 1)
+    return next(
+        (float(megabytes) for owner, megabytes in rows if owner.strip() == str(pid) and megabytes.strip().isdigit()),
+        None,
+    )
 
 
 def reason_of(error: ForecastError) -> str:

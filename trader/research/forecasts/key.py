@@ -139,10 +139,10 @@ def hash_of_files(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def device_kind(wanted: str) -> str:
+def device_kind(device: str) -> str:
     """What `device` means here: two GPUs of different kinds round differently, and so do two kinds of processor."""
-    found = "cpu" if wanted == "cpu" else _gpu_name()
-    return f"cpu {platform.machine()}" if found == "cpu" else found
+    name = "cpu" if device == "cpu" else _gpu_name()
+    return f"cpu {platform.machine()}" if name == "cpu" else name
 
 
 @cache

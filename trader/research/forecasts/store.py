@@ -176,9 +176,13 @@ class StoredForecaster:
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """Keyed by symbol, tags included. Raises ForecastError where `inner` fails."""
-        found = self.answers(contexts)
-        pairs = zip(contexts, found, strict=True)
-        return {each.symbol: renamed(f, each.symbol) for each, kept in pairs if (f := kept.forecast) is not None}
+        answers = self.answers(contexts)
+        pairs = zip(contexts, answers, strict=True)
+        return {
+            context.symbol: renamed(f, context.symbol)
+            for context, answer in pairs
+            if (f := answer.forecast) is not None
+        }
 
     def answers(self, contexts: Sequence[Context]) -> list[Kept]:
         """One for each context, in their order, under the plain symbol; a symbol may come many times.
@@ -186,12 +190,12 @@ class StoredForecaster:
         Raises ForecastError where `inner` fails: nothing of that batch is kept then.
         """
         questions = [question_of(context) for context in contexts]
-        found = {question: kept for question in questions if (kept := self.shelf.get(question)) is not None}
-        missing = {q: c for q, c in zip(questions, contexts, strict=True) if q not in found}
+        answers = {question: answer for question in questions if (answer := self.shelf.get(question)) is not None}
+        missing = {q: c for q, c in zip(questions, contexts, strict=True) if q not in answers}
         self.hits += len(contexts) - len(missing)
         if missing:
-            found |= self._computed(missing)
-        return [found[question] for question in questions]
+            answers |= self._computed(missing)
+        return [answers[question] for question in questions]
 
     def close(self) -> None:
         """Writes what is pending, and closes `inner`."""
@@ -208,16 +212,16 @@ class StoredForecaster:
         # only a batch with a symbol twice needs tags
         plain = len({context.series for context in missing.values()}) == len(missing)
         tags = [c.series if plain else f"{c.series}{TAG}{n}" for n, c in enumerate(missing.values())]
-        asked = [replace(context, symbol=tag) for tag, context in zip(tags, missing.values(), strict=True)]
-        answer, reasons = self._inner_answer(asked)
-        found = {
+        tagged = [replace(context, symbol=tag) for tag, context in zip(tags, missing.values(), strict=True)]
+        answer, reasons = self._inner_answer(tagged)
+        answers = {
             question: self._checked(answer.get(tag), question, reasons.get(tag, "the backend gave none"))
             for question, tag in zip(missing, tags, strict=True)
         }
-        for question, kept in found.items():
-            self.shelf.put(question, kept)
-        self.computed += len(found)
-        return found
+        for question, one in answers.items():
+            self.shelf.put(question, one)
+        self.computed += len(answers)
+        return answers
 
     def _inner_answer(self, asked: Sequence[Context]) -> tuple[Mapping[str, Forecast], Mapping[str, str]]:
         """With the reasons that `inner` gives for what is absent. Raises ForecastError."""

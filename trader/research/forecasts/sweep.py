@@ -47,16 +47,16 @@ def sweep(
     Raises ForecastError where the backend fails. However it ends, Ctrl-C included, what was computed is kept.
     """
     calendar = Calendar()
-    asked = [(bars, origin) for bars in series for origin in origins[bars.symbol]]
+    windows = [(bars, origin) for bars in series for origin in origins[bars.symbol]]
     before = forecaster.hits
-    for first in range(0, len(asked), batch):
-        part = asked[first : first + batch]
+    for first in range(0, len(windows), batch):
+        part = windows[first : first + batch]
         contexts = [context_at(bars, origin, window, calendar) for bars, origin in part]
         try:
             answers = forecaster.answers(contexts)
         finally:
             forecaster.shelf.flush()
         if listener is not None:
-            listener(Progress(done=first + len(part), total=len(asked), stored=forecaster.hits - before))
-        for (bars, origin), context, kept in zip(part, contexts, answers, strict=True):
-            yield Answered(symbol=bars.symbol, origin=origin, context=context, kept=kept)
+            listener(Progress(done=first + len(part), total=len(windows), stored=forecaster.hits - before))
+        for (bars, origin), context, answer in zip(part, contexts, answers, strict=True):
+            yield Answered(symbol=bars.symbol, origin=origin, context=context, kept=answer)

@@ -77,15 +77,18 @@ def value_ticks(axis: Axis, *, percent: bool = False, most: int = 5) -> list[Tic
 def time_ticks(start: np.datetime64, end: np.datetime64, most: int = 7) -> list[Tick]:
     """At the starts of hours, days, months or years; `at` is seconds since the epoch."""
     first, last = start.astype("datetime64[s]"), end.astype("datetime64[s]")
-    found = list[np.datetime64]()
+    moments = list[np.datetime64]()
     unit = "Y"
     for unit, step in _TIME_STEPS:
         whole = np.arange(first.astype(f"datetime64[{unit}]"), last.astype(f"datetime64[{unit}]") + 1)
-        chosen = whole[whole.astype(np.int64) % step == 0]
-        found = [each for each in chosen if first <= each.astype("datetime64[s]") <= last]
-        if len(found) <= most:
+        on_step = whole[whole.astype(np.int64) % step == 0]
+        moments = [moment for moment in on_step if first <= moment.astype("datetime64[s]") <= last]
+        if len(moments) <= most:
             break
-    return [Tick(at=float(each.astype("datetime64[s]").astype(np.int64)), label=_moment(each, unit)) for each in found]
+    return [
+        Tick(at=float(moment.astype("datetime64[s]").astype(np.int64)), label=_moment(moment, unit))
+        for moment in moments
+    ]
 
 
 _TIME_STEPS = (

@@ -123,15 +123,15 @@ def trades_on_candles(run: Run) -> Raw:
 
 def picked(trades: Sequence[Trade]) -> list[Trade]:
     """In order of time, at most MOST_PICTURES, the largest gains and losses before the smaller."""
-    chosen = dict[int, Trade]()
+    by_place = dict[int, Trade]()
     for symbol in sorted({trade.symbol for trade in trades}):
         own = [(place, trade) for place, trade in enumerate(trades) if trade.symbol == symbol]
-        for place, trade in (min(own, key=lambda each: each[1].pnl), max(own, key=lambda each: each[1].pnl)):
-            chosen[place] = trade
+        for place, trade in (min(own, key=lambda placed: placed[1].pnl), max(own, key=lambda placed: placed[1].pnl)):
+            by_place[place] = trade
     if trades:
-        chosen[len(trades) - 1] = trades[-1]
-    largest = sorted(chosen, key=lambda place: -abs(chosen[place].pnl))[:MOST_PICTURES]
-    return [chosen[place] for place in sorted(largest)]
+        by_place[len(trades) - 1] = trades[-1]
+    largest = sorted(by_place, key=lambda place: -abs(by_place[place].pnl))[:MOST_PICTURES]
+    return [by_place[place] for place in sorted(largest)]
 
 
 def _fan_of(fans: Sequence[Fan], trade: Trade) -> Fan | None:
@@ -142,22 +142,22 @@ def _fan_of(fans: Sequence[Fan], trade: Trade) -> Fan | None:
 
 def _picture(run: Run, trade: Trade, bars: Bars) -> Raw:
     fan, interval = _fan_of(run.fans.get(trade.symbol, ()), trade), run.happened.interval
-    entered, left = _place(bars, trade.opened_at), _place(bars, trade.closed_at)
-    last = min(left + _AFTER, len(bars) - 1)
+    entered, exited = _place(bars, trade.opened_at), _place(bars, trade.closed_at)
+    last = min(exited + _AFTER, len(bars) - 1)
     first = max(entered - _BEFORE, last - _WIDEST, 0)
-    shown = bars.values[first : last + 1, : CLOSE + 1]
-    x_axis = Axis(low=0.0, high=float(len(shown)))
+    prices = bars.values[first : last + 1, : CLOSE + 1]
+    x_axis = Axis(low=0.0, high=float(len(prices)))
     entry, leave = float(trade.entry_price), float(trade.exit_price)
     shape = None if fan is None else _fan_shape(fan, bars, first, last, interval)
     around = [] if shape is None else [float(shape[1].min()), float(shape[1].max())]
-    y_axis = axis_of([float(shown.min()), float(shown.max()), entry, leave, *around])
+    y_axis = axis_of([float(prices.min()), float(prices.max()), entry, leave, *around])
     shapes = [] if shape is None or fan is None else _fan_shapes(fan.levels, shape[0], shape[1], x_axis, y_axis)
     if run.closes_only:
-        shapes.append(charts.line(np.arange(1.0, len(shown) + 1.0), shown[:, CLOSE], x_axis, y_axis, "own thin"))
+        shapes.append(charts.line(np.arange(1.0, len(prices) + 1.0), prices[:, CLOSE], x_axis, y_axis, "own thin"))
     else:
-        shapes.append(charts.candles(shown, x_axis, y_axis))
+        shapes.append(charts.candles(prices, x_axis, y_axis))
     shapes += _resting(run.exits.get(trade.symbol, ()), trade, bars, first, x_axis, y_axis)
-    start, end = max(entered - first, 0) + 0.5, left - first + 0.5
+    start, end = max(entered - first, 0) + 0.5, exited - first + 0.5
     kind = "gained" if trade.pnl > 0 else "lost"
     ends = f"{x_axis.x(start):.1f} {y_axis.y(entry):.1f}L{x_axis.x(end):.1f} {y_axis.y(leave):.1f}"
     shapes.append(f'<path class="trip {kind}" d="M{ends}"/>')
@@ -168,12 +168,12 @@ def _picture(run: Run, trade: Trade, bars: Bars) -> Raw:
 def _resting(exits: Sequence[Resting], trade: Trade, bars: Bars, first: int, x_axis: Axis, y_axis: Axis) -> list[str]:
     """Targets and stops while they rested within the trade; those far outside the picture are left out."""
     shapes = []
-    for each in exits:
-        begun, ended = max(each.start, trade.opened_at), min(each.end, trade.closed_at)
-        if begun < ended and 0 <= y_axis.share(each.price) <= 1:
-            start, end = (x_axis.x(max(_moment_place(bars, at) - first, 0.0)) for at in (begun, ended))
-            kind = "aim" if each.is_target else "guard"
-            shapes.append(charts.level(each.price, y_axis, kind, start, end))
+    for level in exits:
+        from_time, to_time = max(level.start, trade.opened_at), min(level.end, trade.closed_at)
+        if from_time < to_time and 0 <= y_axis.share(level.price) <= 1:
+            start, end = (x_axis.x(max(_moment_place(bars, at) - first, 0.0)) for at in (from_time, to_time))
+            kind = "aim" if level.is_target else "guard"
+            shapes.append(charts.level(level.price, y_axis, kind, start, end))
     return shapes
 
 

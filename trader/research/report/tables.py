@@ -107,23 +107,23 @@ def symbols(figures: Figures) -> Raw:
     return table(head, rows)
 
 
-def trades(found: Sequence[Trade], most: int) -> Raw:
+def trades(trips: Sequence[Trade], most: int) -> Raw:
     """Newest first, at most `most`."""
-    if not found:
+    if not trips:
         return el("p", "There was none.", kind="note")
     rows = [
         [
-            each.symbol, "long" if each.entry_order_side is OrderSide.BUY else "short",
-            coloured(percent(return_of(each)), each.pnl),
-            coloured(money(each.pnl, signed=True, digits=2), each.pnl),
-            _moment(each.opened_at), _moment(each.closed_at), price(each.entry_price), price(each.exit_price),
-            f"{each.qty.normalize():f}", money(each.fees, digits=2),
+            trip.symbol, "long" if trip.entry_order_side is OrderSide.BUY else "short",
+            coloured(percent(return_of(trip)), trip.pnl),
+            coloured(money(trip.pnl, signed=True, digits=2), trip.pnl),
+            _moment(trip.opened_at), _moment(trip.closed_at), price(trip.entry_price), price(trip.exit_price),
+            f"{trip.qty.normalize():f}", money(trip.fees, digits=2),
         ]
-        for each in reversed(found[-most:])
+        for trip in reversed(trips[-most:])
     ]  # fmt: skip
     head = ("", "Side", "Return", "Profit", "In", "Out", "Entry", "Exit", "Quantity", "Fees")
-    left = f"The last {most} of {len(found):,}." if len(found) > most else ""
-    return Raw((el("p", left, kind="note") if left else "") + table(head, rows, kind="trades"))
+    rest = f"The last {most} of {len(trips):,}." if len(trips) > most else ""
+    return Raw((el("p", rest, kind="note") if rest else "") + table(head, rows, kind="trades"))
 
 
 def return_of(trade: Trade) -> float:

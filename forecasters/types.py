@@ -165,7 +165,7 @@ def renamed(value: Named, symbol: str) -> Named:
     return twin
 
 
-def flawless(
+def context_or_none(
     symbol: str, times: NDArray[np.datetime64], values: NDArray[np.float64], future_times: NDArray[np.datetime64]
 ) -> Context | None:
     """The context of these, or None where it would be refused."""

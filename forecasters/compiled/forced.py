@@ -55,7 +55,7 @@ def teacher_forced_of(forecaster: object, contexts: Sequence[Context]) -> Forced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Apart:
+class OutputDistance:
     """How far one kind of output of two networks is apart, over all steps that both were asked for.
 
     steps      compared
@@ -76,9 +76,11 @@ class Apart:
         return max(self.relative, self.variation or 0.0)
 
 
-def apart(first: Sequence[Mapping[str, Outputs]], second: Sequence[Mapping[str, Outputs]]) -> dict[str, Apart]:
+def output_distances(
+    first: Sequence[Mapping[str, Outputs]], second: Sequence[Mapping[str, Outputs]]
+) -> dict[str, OutputDistance]:
     """By kind of output. Both in the same order of contexts. Raises InvalidForecast where they are not of one shape."""
-    parts: dict[str, list[Apart]] = {}
+    parts: dict[str, list[OutputDistance]] = {}
     for first_outputs, second_outputs in zip(first, second, strict=True):
         if first_outputs.keys() != second_outputs.keys():
             raise InvalidForecast(f"one network shows {sorted(first_outputs)}, the other {sorted(second_outputs)}")
@@ -87,7 +89,7 @@ def apart(first: Sequence[Mapping[str, Outputs]], second: Sequence[Mapping[str, 
     return {name: _worst(measured) for name, measured in parts.items()}
 
 
-def _apart(first: Outputs, second: Outputs, name: str) -> Apart:
+def _apart(first: Outputs, second: Outputs, name: str) -> OutputDistance:
     if first.values.shape != second.values.shape or first.kind != second.kind:
         raise InvalidForecast(
             f"{name}: {first.values.shape} outputs of one network, {second.values.shape} of the other"
@@ -97,7 +99,7 @@ def _apart(first: Outputs, second: Outputs, name: str) -> Apart:
     variation = None
     if second.kind != "numbers":
         variation = float((np.abs(_shares(first) - _shares(second)).sum(axis=1) / 2).max())
-    return Apart(
+    return OutputDistance(
         steps=len(off),
         largest=float(off.max()),
         relative=float(np.sqrt((off**2).mean(axis=1)).max()) / spread,
@@ -114,9 +116,9 @@ def _shares(outputs: Outputs) -> Floats:
     return shares
 
 
-def _worst(each: Sequence[Apart]) -> Apart:
+def _worst(each: Sequence[OutputDistance]) -> OutputDistance:
     variations = [one.variation for one in each if one.variation is not None]
-    return Apart(
+    return OutputDistance(
         steps=sum(one.steps for one in each),
         largest=max(one.largest for one in each),
         relative=max(one.relative for one in each),

@@ -19,7 +19,7 @@ from forecasters.toto.inputs import prepared
 from forecasters.toto.passes import quantiles_of
 from forecasters.toto.toto1.mixture import Mixture
 from forecasters.toto.toto1.model import Toto1
-from forecasters.toto.toto1.network import Read
+from forecasters.toto.toto1.network import ContextState
 from forecasters.toto.toto2.model import Toto2
 
 Floats = NDArray[np.float64]
@@ -44,7 +44,7 @@ def _mixtures(
     again = inputs.series[:, -model.patch :]  # [V, P]
     mixtures: list[Mixture] = []
 
-    def choose(mixture: Mixture, read: Read | None) -> Tensor:
+    def choose(mixture: Mixture, read: ContextState | None) -> Tensor:
         mixtures.append(mixture)
         patch = again.new_zeros(mixture.loc.shape[:-1])  # [S, V of the bucket, P]
         patch[:, :count] = again

@@ -49,7 +49,7 @@ class Affine(nn.Module):
         return result
 
 
-def settled(network: Settling, dtype: torch.dtype) -> Settling:
+def settle_products(network: Settling, dtype: torch.dtype) -> Settling:
     """Every product of the network settled."""
     for module in network.modules():
         if isinstance(module, Affine):
@@ -108,6 +108,6 @@ def unflattened(tensor: Tensor, axis: int, sizes: tuple[int, ...]) -> Tensor:
     return torch.unflatten(tensor, axis, sizes)
 
 
-def gone_on(start: Tensor, more: Tensor) -> Tensor:
+def continued_sums(start: Tensor, more: Tensor) -> Tensor:
     """[..., P] running sums from `start` [...], added up one by one as in a single run over all steps."""
     return torch.cat((start[..., None], more), dim=-1).cumsum(-1)[..., 1:]

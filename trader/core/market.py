@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasters.types import Context, Forecast, flawless
+from forecasters.types import Context, Forecast, context_or_none
 from trader.core.types import Symbol, Timeframe
 from trader.core.values import maker, quick
 
@@ -139,4 +139,4 @@ def _starts(whole: Bars) -> list[datetime]:
 def _judged(whole: Bars) -> Context | None:
     """None where it has a fault somewhere: then each piece is judged by itself."""
     after = to_datetime64(whole.last_start + whole.timeframe.duration)
-    return flawless(str(whole.symbol), whole.times, whole.values, np.array([after]))
+    return context_or_none(str(whole.symbol), whole.times, whole.values, np.array([after]))

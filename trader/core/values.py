@@ -1,7 +1,13 @@
 """Frozen dataclasses that are made quickly: a cycle makes hundreds of small values.
 
-A frozen dataclass sets each field through `object.__setattr__`, because its own refuses, and that is most of what such
-a value costs. Here its fields are set while it is of an open twin class with the same slots; then it becomes frozen.
+What for    `trader bench backtest` takes 8% more processor time with plain dataclasses in their place (four months of
+            BTC/USD hours; median of nine pairs that took turns on a busy machine, eight of them between 5 and 11%).
+What        A frozen dataclass sets each field through `object.__setattr__`, because its own refuses, and that is most
+is skipped  of what such a value costs. Here its fields are set while it is of an open twin class with the same slots;
+            then it becomes frozen. `maker` also skips the call of a class. `__post_init__`, with every check of a
+            value, runs as ever; `altered` would skip it, and so refuses a kind that has one.
+Why that    Nobody else has the value before it is frozen, and after that it is like any other: same class, same slots,
+is safe     same equality, hash and text. `quick` refuses a kind whose twin would be of another layout.
 """
 
 from __future__ import annotations

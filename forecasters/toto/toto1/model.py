@@ -14,12 +14,12 @@ from forecasters.toto.compilation import Compilation, Graphs, quicken
 from forecasters.toto.config import Toto1Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
-from forecasters.toto.parts import Tensors, settled
+from forecasters.toto.parts import Tensors, settle_products
 from forecasters.toto.toto1.mixture import Mixture, mixture_of
-from forecasters.toto.toto1.network import Caches, Network, Read
+from forecasters.toto.toto1.network import Caches, ContextState, Network
 
 # A mixture [S, V, P, K], and the context where the patch is the first after it -> what is taken to happen [S, V, P].
-Choice = Callable[[Mixture, Read | None], Tensor]
+Choice = Callable[[Mixture, ContextState | None], Tensor]
 
 
 class Toto1(Toto):
@@ -38,7 +38,7 @@ class Toto1(Toto):
         compilation: Compilation | None = None,
     ) -> None:
         self.patch = config.patch_size
-        self.network = settled(Network(config, tensors).to(device).eval(), dtype)
+        self.network = settle_products(Network(config, tensors).to(device).eval(), dtype)
         self._device, self._buckets = device, buckets
         self.graphs = Graphs(compilation)
         quicken(self.network, compilation, device)
@@ -68,14 +68,14 @@ class Toto1(Toto):
         generator = torch.Generator(self._device).manual_seed(seed)
         count = len(inputs.series)
 
-        def choose(mixture: Mixture, read: Read | None) -> Tensor:
+        def choose(mixture: Mixture, read: ContextState | None) -> Tensor:
             if together:
                 return mixture.drawn_together(generator)
             return mixture.drawn(generator, count, None if read is None else self._degrees(read, inputs.patches, count))
 
         return like(self.paths(inputs, samples, batch, choose)[:, :, :horizon], series)
 
-    def _degrees(self, read: Read, patches: int, variates: int) -> Tensor | None:
+    def _degrees(self, read: ContextState, patches: int, variates: int) -> Tensor | None:
         """[V, N, K] degrees of freedom of the context's steps after its first patch, each told by the patch before."""
         if patches == 1:
             return None
@@ -108,7 +108,7 @@ class Toto1(Toto):
         ]
         return torch.cat(batches)[:samples, : len(given.series)]
 
-    def _batch(self, read: Read, groups: Tensor, ahead: int, samples: int, choose: Choice) -> Tensor:
+    def _batch(self, read: ContextState, groups: Tensor, ahead: int, samples: int, choose: Choice) -> Tensor:
         step = read.step
         carried, told = step.carried.expanded(samples), [step.raw.sum()]
         patches = [choose(mixture_of(step.raw, step.centre, step.scale).expanded(samples), read)]
@@ -140,7 +140,7 @@ class Toto1(Toto):
             part.zero_()
         return kept
 
-    def _read(self, given: Inputs) -> tuple[Read, Tensor]:
+    def _read(self, given: Inputs) -> tuple[ContextState, Tensor]:
         """Also who sees whom, [V, V] with the variates of the bucket."""
         after = (self._buckets.of_context(given.patches) - given.patches) * self.patch
         variates = self._buckets.of_variates(len(given.series)) - len(given.series)

@@ -29,7 +29,7 @@ class Step(NamedTuple):
     carried: Carried
 
 
-class Read(NamedTuple):
+class ContextState(NamedTuple):
     """A context that was read: its last step, and keys and values [layers over time, V, h, N, w]."""
 
     step: Step
@@ -64,7 +64,7 @@ class Network(nn.Module):
         self.positions = Positions(config.head_width)
         self.head = Head(config, tensors)
 
-    def read(self, series: Tensor, mask: Tensor, groups: Tensor, patches: Tensor) -> Read:
+    def read(self, series: Tensor, mask: Tensor, groups: Tensor, patches: Tensor) -> ContextState:
         """
         series  [V, N x P] float32; the values of masked steps reach the network, as in the original
         mask    [V, N x P] bool, False after the context
@@ -88,10 +88,10 @@ class Network(nn.Module):
         raw: Tensor = self.head(state.index_select(1, last)[:, 0])  # [V, P, 4 K]
         centre, scale = centre.index_select(1, last)[:, 0], scale.index_select(1, last)[:, 0]
         step = Step(raw, centre, scale, carried)
-        return Read(step, torch.stack(keys), torch.stack(values), state, order < patches, patches)
+        return ContextState(step, torch.stack(keys), torch.stack(values), state, order < patches, patches)
 
     def decode(
-        self, patch: Tensor, carried: Carried, read: Read, caches: Caches, groups: Tensor, index: Tensor
+        self, patch: Tensor, carried: Carried, read: ContextState, caches: Caches, groups: Tensor, index: Tensor
     ) -> Step:
         """One patch [S, V, P] more, the `index`-th [1] after the context; the caches are written in place."""
         centre, scale, carried = scale_next(patch, carried)  # [S, V]

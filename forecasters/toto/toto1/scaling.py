@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from forecasters.toto.parts import gone_on
+from forecasters.toto.parts import continued_sums
 
 _VARIANCE_FLOOR = 0.1  # added to each variance, and no scale is below it
 
@@ -52,11 +52,11 @@ def scale_next(values: Tensor, carried: Carried) -> tuple[Tensor, Tensor, Carrie
     precise = values.double()
     steps = torch.arange(1, values.shape[-1] + 1, device=values.device, dtype=torch.float64)
     count = carried.seen[..., None] + steps  # [..., P]
-    total = gone_on(carried.total, precise)
+    total = continued_sums(carried.total, precise)
     centre = total / count
     old = (carried.total / carried.seen.clamp_min(1))[..., None]
     before = torch.cat((old, centre[..., :-1]), dim=-1)
-    squares = gone_on(carried.squares, (precise - before) * (precise - centre))
+    squares = continued_sums(carried.squares, (precise - before) * (precise - centre))
     # The same strides as what came in: a slice's own would be another graph at the next patch.
     newest = [part[..., -1].contiguous() for part in (count, total, squares)]
     after = Carried(newest[0], newest[1], newest[2], carried.smallest, carried.largest)

@@ -42,7 +42,7 @@ class Tables(NamedTuple):
     keys: Turns
 
 
-class Known(NamedTuple):
+class KeysValues(NamedTuple):
     """Keys [G, h, M, w] and values [G, h, M, w] of tokens that are looked at."""
 
     keys: Tensor
@@ -98,7 +98,7 @@ class Attention(nn.Module):
         out, out_bias = tensors[f"{base}.out_proj.weight"], tensors.get(f"{base}.out_proj.bias")
         self.out = Affine(out, out_bias, outer * inner**-0.5)
 
-    def forward(self, asking: Tensor, known: Known, mask: Tensor, tables: Turns | None) -> Tensor:
+    def forward(self, asking: Tensor, known: KeysValues, mask: Tensor, tables: Turns | None) -> Tensor:
         """
         asking   [G, K, D] what looks
         known    keys and values of the M tokens that are looked at
@@ -120,14 +120,14 @@ class Attention(nn.Module):
         result: Tensor = self.out(attended.transpose(1, 2).flatten(2))
         return result
 
-    def known(self, state: Tensor, tables: Turns | None) -> Known:
+    def known(self, state: Tensor, tables: Turns | None) -> KeysValues:
         """[G, M, D] -> what can be looked at; `tables` of M tokens, or None without positions."""
         key, value = torch.split(self.others(state), self.split, dim=-1)
         key = unflattened(key, -1, (self.key_heads, self.query_width)).transpose(1, 2)  # [G, h, M, w]
         value = unflattened(value, -1, (self.key_heads, self.value_width)).transpose(1, 2)  # [G, h, M, w]
         if self.key_norm is not None:
             key = self.key_norm(key)
-        return Known(turned(key, tables) if tables is not None else key, value)
+        return KeysValues(turned(key, tables) if tables is not None else key, value)
 
 
 class Layer(nn.Module):
@@ -160,7 +160,7 @@ class Layer(nn.Module):
 
     def over_time(
         self, state: Tensor, mask: Tensor, tables: Tables, kept: Tensor | None = None
-    ) -> tuple[Tensor, Known]:
+    ) -> tuple[Tensor, KeysValues]:
         """[G, M, D] -> the same, or [G, K, D] of the tokens `kept` [K], which alone are asked for then; and what the
         M tokens leave for others to look at. mask [G, 1, M or K, M].
         """
@@ -171,7 +171,7 @@ class Layer(nn.Module):
             state, normed, turns = state.index_select(1, kept), normed.index_select(1, kept), turns.of(kept)
         return self._completed(state, self.attention(normed, pair, mask, turns)), pair
 
-    def next_in_time(self, state: Tensor, mask: Tensor, tables: Tables, cache: Known, slots: Tensor) -> Tensor:
+    def next_in_time(self, state: Tensor, mask: Tensor, tables: Tables, cache: KeysValues, slots: Tensor) -> Tensor:
         """[G, M, D] -> the same. Keys and values go to `slots` [M] of the cache, all of which is looked at."""
         normed: Tensor = self.norm1(state)
         pair = self.attention.known(normed, tables.keys)

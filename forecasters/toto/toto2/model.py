@@ -15,8 +15,8 @@ from forecasters.toto.compilation import Compilation, Graphs, quicken
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.inputs import Array, Inputs, Mask, like, prepared
 from forecasters.toto.model import Toto
-from forecasters.toto.parts import Tensors, settled, unflattened
-from forecasters.toto.toto2.network import UNSEEN, Caches, Network, Read
+from forecasters.toto.parts import Tensors, settle_products, unflattened
+from forecasters.toto.toto2.network import UNSEEN, Caches, ContextState, Network
 from forecasters.toto.toto2.scaling import FEWEST_OBSERVED, REACH
 
 
@@ -45,7 +45,7 @@ class Quantiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Padded:
+class BucketInputs:
     """In the size of a bucket: series and seen [V, N x P], groups [V], patches N of context and of what is ahead."""
 
     series: Tensor
@@ -73,7 +73,7 @@ class Toto2(Toto):
     ) -> None:
         self.patch = config.patch_size
         self.levels = config.levels
-        self.network = settled(Network(config, tensors).to(device).eval(), dtype)
+        self.network = settle_products(Network(config, tensors).to(device).eval(), dtype)
         self._device, self._buckets, self._limits = device, buckets, limits or Limits()
         self.graphs = Graphs(compilation)
         quicken(self.network, compilation, device)
@@ -174,7 +174,7 @@ class Toto2(Toto):
             )
             yield quantiles
 
-    def _filled(self, read: Read, context: int, room: int) -> Caches:
+    def _filled(self, read: ContextState, context: int, room: int) -> Caches:
         """The context's keys and values in their places, and empty ones after them."""
         variates = len(read.valid)
         key = (variates, context, room)
@@ -186,7 +186,7 @@ class Toto2(Toto):
             self._kept[key] = made
         return _begun(self._kept[key], read, context)
 
-    def _block_groups(self, inputs: Inputs, padded: Padded, block: int) -> Tensor:
+    def _block_groups(self, inputs: Inputs, padded: BucketInputs, block: int) -> Tensor:
         """[V, 2 block]: who sees whom in two blocks.
 
         As in the original, these are the groups of the context's first patches, those without any observation
@@ -200,7 +200,7 @@ class Toto2(Toto):
         ids[:, :some] = ids[:, :some].masked_fill(unseen[:, :some], UNSEEN)
         return ids
 
-    def _padded(self, inputs: Inputs, ahead: int) -> Padded:
+    def _padded(self, inputs: Inputs, ahead: int) -> BucketInputs:
         patches = self._buckets.of_context(inputs.patches) + ahead - 1
         total = self._buckets.of_variates(len(inputs.series))
         variates = total - len(inputs.series)
@@ -210,7 +210,7 @@ class Toto2(Toto):
         # of a compiled model one graph serves every grouping of a bucket
         apart = self.graphs.compilation is None and total % inputs.together == 0
         alone = inputs.groups.max() + 1 + torch.arange(variates, device=inputs.groups.device)
-        return Padded(
+        return BucketInputs(
             series=F.pad(inputs.series * observed, (0, after, 0, variates)),
             seen=F.pad(observed, (0, after, 0, variates)),
             groups=torch.cat((inputs.groups, alone)),
@@ -219,7 +219,7 @@ class Toto2(Toto):
         )
 
 
-def _begun(caches: Caches, read: Read, context: int) -> Caches:
+def _begun(caches: Caches, read: ContextState, context: int) -> Caches:
     for keys, values, known_keys, known_values in zip(caches.keys, caches.values, read.keys, read.values, strict=True):
         keys[:, :, :context] = known_keys[:, :, :context]
         values[:, :, :context] = known_values[:, :, :context]

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from forecasters.toto.config import Toto2Config
 from forecasters.toto.parts import Norm, Tensors, unflattened
-from forecasters.toto.toto2.layers import Known, Layer, Positions, ResidualPerceptron
+from forecasters.toto.toto2.layers import KeysValues, Layer, Positions, ResidualPerceptron
 from forecasters.toto.toto2.scaling import Carried, bounds, causal_scale, finite, scale_next
 
 UNSEEN = -1  # the group of a patch in which nothing was observed
 
 
-class Read(NamedTuple):
+class ContextState(NamedTuple):
     """What a context leaves behind for the blocks after the first."""
 
     quantiles: Tensor  # [Q, V, K x P] of the first block
@@ -89,7 +89,7 @@ class Network(nn.Module):
         fewest: int,
         reach: float,
         together: int,
-    ) -> Read:
+    ) -> ContextState:
         """
         series   [V, N x P] float32, 0 where not seen; N >= context + ahead - 1
         seen     [V, N x P] bool, False after the context
@@ -110,12 +110,12 @@ class Network(nn.Module):
         low, high = bounds(series, seen, scale, reach)
         valid = (ids != UNSEEN) & (torch.arange(ids.shape[1], device=series.device) < context)  # [V, N]
         keys, values = (torch.stack(parts) for parts in zip(*layer_pairs, strict=True))
-        return Read(self._quantiles(state, centre, scale, low, high), keys, values, valid, low, high, carried)
+        return ContextState(self._quantiles(state, centre, scale, low, high), keys, values, valid, low, high, carried)
 
     def decode(
         self,
         medians: Tensor,
-        read: Read,
+        read: ContextState,
         carried: Carried,
         caches: Caches,
         ids: Tensor,
@@ -149,7 +149,7 @@ class Network(nn.Module):
             if variates:
                 state = _back(layer.over_variates(_across(state, together), over_variates), state)
             else:
-                cache = Known(caches.keys[cached], caches.values[cached])
+                cache = KeysValues(caches.keys[cached], caches.values[cached])
                 state = layer.next_in_time(state, over_time, tables, cache, slots)
                 cached += 1
         normed = self.norm(state)[:, centre.shape[1] - 1 : -1]
@@ -189,7 +189,7 @@ class Network(nn.Module):
 
     def _through(
         self, state: Tensor, groups: Tensor, places: Tensor, total: Tensor, together: int
-    ) -> tuple[Tensor, list[Known]]:
+    ) -> tuple[Tensor, list[KeysValues]]:
         """[V, N, D] -> [V, K, D], and what each layer over time leaves behind. From the last of these on, only what is
         `places` [K] is computed.
         """

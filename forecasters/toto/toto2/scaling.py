@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from forecasters.toto.parts import gone_on
+from forecasters.toto.parts import continued_sums
 
 _SMALLEST = 1e-6
 FEWEST_OBSERVED = 8  # a patch with fewer observations up to its end takes the scale of the first so many
@@ -58,10 +58,10 @@ def scale_next(values: Tensor, carried: Carried, patch: int) -> tuple[Tensor, Te
     """Centre and scale [V, K] of more patches [V, K x P], all of them observed."""
     precise = values.double()
     count = carried.seen[:, None] + torch.arange(1, values.shape[1] + 1, device=values.device, dtype=torch.float64)
-    total = gone_on(carried.total, precise)
+    total = continued_sums(carried.total, precise)
     centre = total / count
     before = torch.cat(((carried.total / carried.seen.clamp_min(1))[:, None], centre[:, :-1]), dim=-1)
-    squares = gone_on(carried.squares, (precise - before) * (precise - centre))
+    squares = continued_sums(carried.squares, (precise - before) * (precise - centre))
     scale = (squares / (count - 1)).sqrt().clamp_min(_SMALLEST)
     last = slice(patch - 1, None, patch)
     after = Carried(*(part[:, -1].contiguous() for part in (count, total, squares)))

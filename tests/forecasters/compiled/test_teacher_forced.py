@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from forecasters import registry
 from forecasters.base import InvalidForecast
-from forecasters.compiled.forced import Apart, Kind, Outputs, apart, teacher_forced_of
+from forecasters.compiled.forced import Kind, OutputDistance, Outputs, output_distances, teacher_forced_of
 from forecasters.worker import wire
 from forecasters.worker.client import Worker, WorkerSettings
 from forecasters.worker.wire import Frame, WireError
@@ -26,12 +26,12 @@ def outputs(values: np.ndarray, kind: Kind = "logits") -> Outputs:
     return Outputs(values=values, kind=kind)
 
 
-def one(found: np.ndarray, wanted: np.ndarray, kind: Kind = "logits") -> Apart:
-    return apart([{"it": outputs(found, kind)}], [{"it": outputs(wanted, kind)}])["it"]
+def one(found: np.ndarray, wanted: np.ndarray, kind: Kind = "logits") -> OutputDistance:
+    return output_distances([{"it": outputs(found, kind)}], [{"it": outputs(wanted, kind)}])["it"]
 
 
 def test_equal_outputs_are_nothing_apart() -> None:
-    assert one(LOGITS, LOGITS.copy()) == Apart(steps=2, largest=0.0, relative=0.0, variation=0.0)
+    assert one(LOGITS, LOGITS.copy()) == OutputDistance(steps=2, largest=0.0, relative=0.0, variation=0.0)
 
 
 def test_the_total_variation_is_what_may_be_drawn_otherwise() -> None:
@@ -72,7 +72,7 @@ def test_no_outputs_are_apart_from_themselves_and_variation_is_a_share(values: n
 def test_outputs_of_unlike_networks_are_not_compared() -> None:
     for found in ({"other": outputs(LOGITS)}, {"it": outputs(LOGITS[:1])}, {"it": outputs(LOGITS, "numbers")}):
         with pytest.raises(InvalidForecast):
-            apart([found], [{"it": outputs(LOGITS)}])
+            output_distances([found], [{"it": outputs(LOGITS)}])
 
 
 def test_what_is_not_finite_or_no_table_is_refused() -> None:

@@ -15,7 +15,7 @@ from tests.research.backtest.material import Decisions, bars_of, written
 from trader.adapters.journal import IntentRecord, Journal
 from trader.adapters.journal.codec import encode
 from trader.core.decision import DecisionInputs
-from trader.research.backtest.backtest import happened_in
+from trader.research.backtest.backtest import run_history_of
 from trader.research.backtest.figures import figures_of
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.research.backtest.simulate import Recording, Setup, market_options, simulate
@@ -93,7 +93,7 @@ def same(tmp_path: Path, flags: dict[str, object], cycles: int, *, fills: int) -
     with Journal.open(f"sqlite:///{tmp_path / 'daemon' / 'journal-sim.db'}", create=False) as journal:
         assert list(differences(journal, recording.journal, decisions)) == []
         told = run_of_journal(journal, "sim", recording.rules.timeframe)
-    ours = figures_of(happened_in(recording))
+    ours = figures_of(run_history_of(recording))
     assert (told.figures.account.total_return, told.figures.fees) == (ours.account.total_return, ours.fees)
     assert (told.figures.trades, told.figures.won) == (ours.trades, ours.won)
 

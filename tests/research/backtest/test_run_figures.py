@@ -16,7 +16,7 @@ from trader.core.market import Bars, to_datetime64
 from trader.core.performance import sharpe
 from trader.core.types import Execution, OrderSide, Symbol, Timeframe
 from trader.research.backtest.figures import (
-    Happened,
+    RunHistory,
     curve_of,
     figures_of,
     holdings,
@@ -41,9 +41,9 @@ def fill(hours: float, side: OrderSide, qty: str, price: str, fee: str, currency
     )  # fmt: skip
 
 
-def happened(equities: list[int], fills: list[Execution], closes: list[float]) -> Happened:
+def happened(equities: list[int], fills: list[Execution], closes: list[float]) -> RunHistory:
     points = [EquityPoint(at=START + n * HOUR, equity=Decimal(e), cash=Decimal(e) / 2) for n, e in enumerate(equities)]
-    return Happened(
+    return RunHistory(
         symbols=(BTC,), start=START, end=START + (len(equities) - 1) * HOUR, interval=HOUR, points=points, fills=fills,
         orders=2, bars={BTC: bars(closes)},
     )  # fmt: skip
@@ -70,7 +70,7 @@ def test_a_round_trip_by_hand() -> None:
 
 
 def test_nothing_is_judged_without_an_equity() -> None:
-    empty = Happened(
+    empty = RunHistory(
         symbols=(BTC,), start=START, end=START + HOUR, interval=HOUR, points=[], fills=[], orders=0, bars={}
     )
     with pytest.raises(ValueError, match="no equity"):

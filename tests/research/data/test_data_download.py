@@ -21,7 +21,7 @@ from trader.cli import cli
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError, CredentialsRefused, VenueUnreachable
 from trader.exchange.market.files import load_quotes
-from trader.research.data.download import Downloader, Wanted, data_clients
+from trader.research.data.download import Downloader, DownloadRange, data_clients
 from trader.research.data.quote_store import QuoteStore
 from trader.research.data.store import BarStore
 
@@ -47,8 +47,8 @@ def downloader(url: str, symbol: Symbol = BTC, page: int = 100, **keys: str) -> 
     return Downloader(data_clients(settings_for(url, **keys), [symbol]), per_minute=10_000, page=page)
 
 
-def wanted(symbol: Symbol = BTC, start: datetime = START, end: datetime = NOW) -> Wanted:
-    return Wanted(symbol=symbol, timeframe=QUARTER, start=start, end=end)
+def wanted(symbol: Symbol = BTC, start: datetime = START, end: datetime = NOW) -> DownloadRange:
+    return DownloadRange(symbol=symbol, timeframe=QUARTER, start=start, end=end)
 
 
 def test_bars_come_page_by_page_and_only_closed_ones(exchange: Running, tmp_path: Path) -> None:

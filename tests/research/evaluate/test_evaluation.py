@@ -21,7 +21,7 @@ from trader.errors import ConfigurationError
 from trader.research.data.windows import Calendar, Window, context_at
 from trader.research.evaluate.evaluate import Evaluation, Plan, evaluate, held_out
 from trader.research.evaluate.html import page
-from trader.research.evaluate.measure import RULER, Read, figures_of, pooled_difference, read, truth_of
+from trader.research.evaluate.measure import RULER, RuledForecast, figures_of, pooled_difference, read, truth_of
 from trader.research.evaluate.random_walk import NAME as RANDOM_WALK
 from trader.research.evaluate.random_walk import RandomWalk
 from trader.research.evaluate.run import Wish, run
@@ -59,10 +59,10 @@ def _known(flags: dict[str, str], name: str) -> dict[str, object]:
 # ---- figures by hand ----
 
 
-def flat_read(bars: Bars, horizon: int, spread: float) -> Read:
+def flat_read(bars: Bars, horizon: int, spread: float) -> RuledForecast:
     """Median 100 everywhere, quantiles `spread` apart."""
     marks = 100.0 + spread * (np.arange(9) - 4)
-    return Read(quantiles=np.tile(marks[:, None, None], (1, horizon, len(CHANNELS))), path_score=None)
+    return RuledForecast(quantiles=np.tile(marks[:, None, None], (1, horizon, len(CHANNELS))), path_score=None)
 
 
 def test_figures_by_hand() -> None:

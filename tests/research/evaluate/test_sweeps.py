@@ -23,12 +23,12 @@ from trader.research.data.store import bars_of_file
 from trader.research.data.windows import Calendar, Window, actual_rows, context_at, rolling_origins
 from trader.research.evaluate.random_walk import RandomWalk
 from trader.research.forecasts.store import StoredForecaster
-from trader.research.forecasts.sweep import Answered, Progress, sweep
+from trader.research.forecasts.sweep import OriginAnswer, Progress, sweep
 
 ROOT = Path(__file__).parents[3]
 
 
-def run(inner: Counting, root: Path, bars: Bars, origins: tuple[int, ...] = ORIGINS) -> list[Answered]:
+def run(inner: Counting, root: Path, bars: Bars, origins: tuple[int, ...] = ORIGINS) -> list[OriginAnswer]:
     stored = StoredForecaster(inner, a_shelf(root))
     return list(sweep(stored, [bars], {bars.symbol: origins}, WINDOW, batch=BATCH))
 

@@ -12,7 +12,7 @@ from trader.adapters.journal.records import EquityPoint
 from trader.adapters.journal.trades import round_trips
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Execution, OrderSide, Symbol, Timeframe
-from trader.research.backtest.figures import Happened, figures_of
+from trader.research.backtest.figures import RunHistory, figures_of
 from trader.research.report.run import Fan, Run
 
 BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
@@ -49,7 +49,7 @@ FILLS = (
 )
 
 
-def happened(fills: tuple[Execution, ...] = FILLS, count: int = 400) -> Happened:
+def history(fills: tuple[Execution, ...] = FILLS, count: int = 400) -> RunHistory:
     rng = np.random.default_rng(9)
     wealth = 10_000 * np.exp(np.cumsum(rng.normal(0, 0.0008, count + 1)))
     points = [
@@ -60,7 +60,7 @@ def happened(fills: tuple[Execution, ...] = FILLS, count: int = 400) -> Happened
         )
         for hour, value in enumerate(wealth)
     ]
-    return Happened(
+    return RunHistory(
         symbols=(BTC, SPY),
         start=START,
         end=START + timedelta(hours=count),
@@ -81,10 +81,10 @@ def fan_at(hours: float, last: float = 100.0, steps: int = 4) -> Fan:
 
 
 def run(**changes: object) -> Run:
-    events = happened()
+    events = history()
     made = Run(
         title="maxdiff on BTC/USD, SPY",
-        happened=events,
+        history=events,
         figures=figures_of(events),
         trades=round_trips(events.fills),
         facts=[("Span", "2024-01-30 to 2024-02-15"), ("Bars", "1Hour"), ("Forecaster", "baseline")],

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.research.report.scene import BTC, happened, run
+from tests.research.report.scene import BTC, history, run
 from trader.research.backtest.figures import figures_of
 from trader.research.intervals import Interval
 from trader.research.report.report import render, verdict
@@ -101,16 +101,16 @@ def test_a_symbol_of_the_venue_can_not_carry_markup_at_all() -> None:
 
 
 def test_a_run_without_trades_bars_or_forecasts_is_a_page_too() -> None:
-    quiet = happened(fills=())
+    quiet = history(fills=())
     bare = replace(quiet, bars={}, symbols=())
     for events in (quiet, bare):
-        page = render(run(happened=events, figures=figures_of(events), trades=[], fans={}))
+        page = render(run(history=events, figures=figures_of(events), trades=[], fans={}))
         checked(page)
         assert "It never traded." in page
         assert "There is no trade to show" in page
         assert "No fee was charged." in page
-    short = happened(fills=(), count=1)
-    checked(render(run(happened=short, figures=figures_of(short), trades=[])))
+    short = history(fills=(), count=1)
+    checked(render(run(history=short, figures=figures_of(short), trades=[])))
 
 
 def test_the_same_run_is_the_same_bytes() -> None:
@@ -128,7 +128,7 @@ def test_the_verdict_says_it_plainly() -> None:
     hold = plain.figures.buy_and_hold
     assert hold is not None
     lost = replace(plain.figures, account=account, buy_and_hold=replace(hold, total_return=0.41))
-    said = verdict(plain.happened, lost)
+    said = verdict(plain.history, lost)
     assert said.startswith(
         "In 17 days it lost 3.20% after all costs; holding the same symbols would have brought +41.0%"
     )
@@ -136,14 +136,14 @@ def test_the_verdict_says_it_plainly() -> None:
     good = replace(
         lost, account=replace(account, total_return=0.1, sharpe=2.0, sharpe_interval=Interval(low=1, high=3))
     )
-    assert "is above zero" in verdict(plain.happened, good)
+    assert "is above zero" in verdict(plain.history, good)
     bad = replace(lost, account=replace(account, sharpe=-2.0, sharpe_interval=Interval(low=-3, high=-1)))
-    assert "is below zero" in verdict(plain.happened, bad)
+    assert "is below zero" in verdict(plain.history, bad)
     young = replace(lost, account=replace(account, sharpe=None, sharpe_interval=None))
-    assert "too short a run" in verdict(plain.happened, young)
+    assert "too short a run" in verdict(plain.history, young)
 
 
 def test_a_long_run_stays_a_small_file() -> None:
-    events = happened(count=6_000)
-    page = render(run(happened=events, figures=figures_of(events)))
+    events = history(count=6_000)
+    page = render(run(history=events, figures=figures_of(events)))
     assert len(page) < 250_000

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.research.report.scene import BTC, SPY, START, fan_at, happened, run
+from tests.research.report.scene import BTC, SPY, START, fan_at, history, run
 from trader.adapters.journal.trades import round_trips
 from trader.research.report import charts
 from trader.research.report import run_charts as report_charts
@@ -87,7 +87,7 @@ def test_a_thinned_line_keeps_its_ends_and_its_extremes(count: int, seed: int) -
 
 
 def test_months_multiply_to_the_whole() -> None:
-    events = happened(count=2000)
+    events = history(count=2000)
     times = np.arange(
         START.replace(tzinfo=None), START.replace(tzinfo=None) + timedelta(hours=2001), timedelta(hours=1)
     )
@@ -102,7 +102,7 @@ def test_months_multiply_to_the_whole() -> None:
 
 
 def test_the_best_the_worst_and_the_last_trade_are_shown() -> None:
-    trades = round_trips(happened().fills)
+    trades = round_trips(history().fills)
     assert [trade.symbol for trade in trades] == [BTC, SPY, BTC]
     assert report_charts.picked(trades) == trades
     many = [replace(trades[0], pnl=trades[0].pnl * n) for n in (1, 5, -3, 2, 4)]
@@ -111,13 +111,13 @@ def test_the_best_the_worst_and_the_last_trade_are_shown() -> None:
 
 
 def test_the_return_of_a_trade_is_after_fees() -> None:
-    long, short, _ = round_trips(happened().fills)
+    long, short, _ = round_trips(history().fills)
     assert return_of(long) == pytest.approx((30 - 2) / 1000)
     assert return_of(short) == pytest.approx((-15 - 2) / 505)
 
 
 def test_the_fan_is_the_newest_forecast_before_the_entry() -> None:
-    trade = round_trips(happened().fills)[0]
+    trade = round_trips(history().fills)[0]
     fans = [fan_at(5), fan_at(20), fan_at(21), fan_at(200)]
     assert report_charts._fan_of(fans, trade) is fans[1]
     assert report_charts._fan_of(fans[3:], trade) is None
@@ -129,7 +129,7 @@ def test_every_picture_has_its_marks_and_the_fan_starts_at_the_close_before_the_
     assert html.count("<figure>") == 3
     assert html.count('class="mark buy"') == html.count('class="mark sell"') == 3
     assert html.count('class="fan wide"') == 3
-    bars = made.happened.bars[BTC]
+    bars = made.history.bars[BTC]
     fan, interval = fan_at(20), timedelta(hours=1)
     shape = report_charts._fan_shape(fan, bars, 30, 80, interval)
     assert shape is not None

@@ -26,10 +26,10 @@ from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
 from trader.exchange.market.files import to_micros
 from trader.exchange.market.market import Market, MarketOptions
-from trader.research.backtest.figures import Figures, Happened, figures_of
+from trader.research.backtest.figures import Figures, RunHistory, figures_of
 from trader.research.backtest.inprocess import table_of
 from trader.research.backtest.result import BacktestResult, DataFile, FinerRun, Pace
-from trader.research.backtest.run_folder import ForecastSampler, Kept
+from trader.research.backtest.run_folder import ForecastSampler, RunRecord
 from trader.research.backtest.simulate import BeforeCycle, OnPlan, Recording, Setup, market_options, opened, simulate
 from trader.research.backtest.walkforward import Walk, Walker, check
 from trader.trading.cycle import Trader
@@ -66,7 +66,7 @@ class Backtest:
     """The result, and what of the headline run goes into its folder."""
 
     result: BacktestResult
-    kept: Kept
+    kept: RunRecord
     recording: Recording
 
 
@@ -99,16 +99,16 @@ def run_backtest(
         raise ConfigurationError(
             "no bar closes in that time with enough bars before it: give an earlier --from, or a later --to"
         )
-    happened = happened_in(recording)
+    history = run_history_of(recording)
     result = replace(
-        _result(setup, recording, figures_of(happened)),
+        _result(setup, recording, figures_of(history)),
         optimistic=optimistic,
         finer=finer,
         windows=tuple(walker.windows) if walker is not None else (),
         pace=_pace(recording, seconds) if walker is None else None,
         data=_data_files(setup.market, request.finer),
     )
-    return Backtest(result=result, kept=_kept(recording, happened, sampler), recording=recording)
+    return Backtest(result=result, kept=_kept(recording, history, sampler), recording=recording)
 
 
 def _result(setup: Setup, recording: Recording, figures: Figures) -> BacktestResult:
@@ -240,7 +240,7 @@ def _optimistic(request: Request, setup: Setup, forecaster: Forecaster, progress
     """The better order of each bar's extremes; with a walk the windows are played so too."""
     better = replace(setup, matching=replace(setup.matching, optimistic=True))
     walker = _walker(request, better, forecaster, lambda _: None)
-    return figures_of(happened_in(_run(better, forecaster, "optimistic", progress, walker=walker)))
+    return figures_of(run_history_of(_run(better, forecaster, "optimistic", progress, walker=walker)))
 
 
 def _finer(request: Request, setup: Setup, headline: Recording, forecaster: Forecaster, progress: Progress) -> FinerRun:
@@ -259,15 +259,17 @@ def _finer(request: Request, setup: Setup, headline: Recording, forecaster: Fore
     finer = replace(setup, market=replace(options, start=start), end=end, cycles=None)
     walker = _walker(request, finer, forecaster, lambda _: None)
     run = _run(finer, forecaster, "finer", progress, walker=walker)
-    return FinerRun(timeframe=str(market.timeframe), start=run.start, end=run.end, figures=figures_of(happened_in(run)))
+    return FinerRun(
+        timeframe=str(market.timeframe), start=run.start, end=run.end, figures=figures_of(run_history_of(run))
+    )
 
 
 # ---- what they left ----
 
 
-def happened_in(run: Recording) -> Happened:
+def run_history_of(run: Recording) -> RunHistory:
     market = run.venue.market
-    return Happened(
+    return RunHistory(
         symbols=run.rules.symbols,
         start=run.start,
         end=run.end,
@@ -308,11 +310,11 @@ def _bars_played(run: Recording, symbol: Symbol) -> int:
     return 0 if bars is None else len(bars)
 
 
-def _kept(run: Recording, happened: Happened, sampler: ForecastSampler) -> Kept:
+def _kept(run: Recording, history: RunHistory, sampler: ForecastSampler) -> RunRecord:
     timeframe, market = run.rules.timeframe, run.venue.market
     bars = {s: _bars_until(market, s, timeframe, run.start, run.end, run.rules.context) for s in run.rules.symbols}
-    return Kept(
-        run=replace(happened, bars={symbol: each for symbol, each in bars.items() if each is not None}),
+    return RunRecord(
+        run=replace(history, bars={symbol: each for symbol, each in bars.items() if each is not None}),
         orders=list(run.journal.orders.values()),
         intents=run.journal.all_intents,
         forecasts=sampler.seen,

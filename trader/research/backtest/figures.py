@@ -81,7 +81,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happened:
+class RunHistory:
     """What a run left: of a backtest, or of a daemon's journal.
 
     points   equity as the venue reported it whenever it changed, oldest first
@@ -99,7 +99,7 @@ class Happened:
     bars: Mapping[Symbol, Bars]
 
 
-def figures_of(run: Happened) -> Figures:
+def figures_of(run: RunHistory) -> Figures:
     """ValueError where there is not one equity point."""
     if not run.points:
         raise ValueError("no equity was ever reported: there is nothing to judge")
@@ -129,7 +129,7 @@ def figures_of(run: Happened) -> Figures:
 # ---- curves ----
 
 
-def grid_of(run: Happened) -> NDArray[np.datetime64]:
+def grid_of(run: RunHistory) -> NDArray[np.datetime64]:
     """[N] the bar closes of the run, its start first."""
     step = np.timedelta64(run.interval // timedelta(microseconds=1), "us")
     return np.arange(to_datetime64(run.start), to_datetime64(run.end) + step, step)
@@ -144,7 +144,7 @@ def sampled(points: Sequence[EquityPoint], times: NDArray[np.datetime64]) -> tup
     return equity[place], cash[place]
 
 
-def hold_curve(run: Happened, times: NDArray[np.datetime64]) -> Floats | None:
+def hold_curve(run: RunHistory, times: NDArray[np.datetime64]) -> Floats | None:
     """[N] wealth of one unit in equal parts of all symbols with bars; None where none has any."""
     step = np.timedelta64(run.interval // timedelta(microseconds=1), "us")
     curves = []
@@ -188,7 +188,7 @@ def sharpe_interval(returns: Floats, interval: timedelta, resamples: int = RESAM
 
 
 def _symbol_figures(
-    run: Happened, symbol: Symbol, times: NDArray[np.datetime64], trades: Sequence[Trade]
+    run: RunHistory, symbol: Symbol, times: NDArray[np.datetime64], trades: Sequence[Trade]
 ) -> SymbolFigures:
     fills = [fill for fill in run.fills if fill.symbol == symbol]
     bars = run.bars.get(symbol)
@@ -210,7 +210,7 @@ def _symbol_figures(
     )
 
 
-def _within(bars: Bars, run: Happened) -> Floats:
+def _within(bars: Bars, run: RunHistory) -> Floats:
     """The closes that were known in the time of the run, the last one before its start first."""
     step = np.timedelta64(run.interval // timedelta(microseconds=1), "us")
     closed = bars.times + step

@@ -30,7 +30,7 @@ class DataFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class FittedWindow:
     """The parameters of one stretch, and the window before it that they were fitted on. Returns are the window's."""
 
     fitted_from: datetime
@@ -90,7 +90,7 @@ class BacktestResult:
     figures: Figures
     optimistic: Figures | None = None
     finer: FinerRun | None = None
-    windows: tuple[Chosen, ...] = ()
+    windows: tuple[FittedWindow, ...] = ()
     denials: Mapping[str, int] = field(default_factory=dict)
     since: Mapping[str, datetime] = field(default_factory=dict)
     alerts: int = 0

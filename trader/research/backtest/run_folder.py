@@ -32,7 +32,7 @@ from trader.core.ids import purpose_of
 from trader.core.market import COLUMNS, Bars, to_datetime
 from trader.core.types import Execution, Order, Purpose, Symbol
 from trader.errors import ConfigurationError
-from trader.research.backtest.figures import Happened, grid_of, holdings, sampled
+from trader.research.backtest.figures import RunHistory, grid_of, holdings, sampled
 from trader.research.backtest.result import BacktestResult
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class RecordedForecast:
     """A forecast that is kept for the report."""
 
     cycle_id: str
@@ -58,7 +58,7 @@ class ForecastSampler:
     """Keeps those behind an entry, and one a day of each symbol: give it to a run as its `on_plan`."""
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
+        self.seen: list[RecordedForecast] = []
         self._days: set[tuple[Symbol, int]] = set()
 
     def __call__(self, cycle_id: str, inputs: DecisionInputs, plan: Plan) -> None:
@@ -69,20 +69,22 @@ class ForecastSampler:
             day = (symbol, inputs.now.toordinal())
             if (symbol in entered or day not in self._days) and len(self.seen) < MOST_FORECASTS:
                 self._days.add(day)
-                self.seen.append(Seen(cycle_id=cycle_id, symbol=symbol.text, forecast=replace(forecast, paths=None)))
+                self.seen.append(
+                    RecordedForecast(cycle_id=cycle_id, symbol=symbol.text, forecast=replace(forecast, paths=None))
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class RunRecord:
     """All that a folder holds besides the result."""
 
-    run: Happened
+    run: RunHistory
     orders: Sequence[Order]
     intents: Mapping[str, IntentRecord]
-    forecasts: Sequence[Seen]
+    forecasts: Sequence[RecordedForecast]
 
 
-def save(folder: Path, result: BacktestResult, kept: Kept) -> None:
+def save(folder: Path, result: BacktestResult, kept: RunRecord) -> None:
     """Make the folder, or take the place of the run in it. Raises ConfigurationError where it can't be written."""
     import pyarrow.parquet as pq
 
@@ -114,7 +116,7 @@ def load_table(folder: Path, name: str) -> pa.Table | None:
 # ---- tables ----
 
 
-def _tables(record: Kept) -> dict[str, pa.Table]:
+def _tables(record: RunRecord) -> dict[str, pa.Table]:
     run = record.run
     rows: dict[str, Sequence[Row]] = {
         "executions": list(_executions(run.fills, record.orders)),
@@ -215,7 +217,7 @@ def _trade(trade: Trade) -> Row:
     }
 
 
-def _forecast(seen: Seen) -> Iterator[Row]:
+def _forecast(seen: RecordedForecast) -> Iterator[Row]:
     forecast = seen.forecast
     for step, moment in enumerate(forecast.times):
         for number, level in enumerate(forecast.levels):
@@ -234,7 +236,7 @@ def _forecast(seen: Seen) -> Iterator[Row]:
             }
 
 
-def _equity(run: Happened) -> pa.Table:
+def _equity(run: RunHistory) -> pa.Table:
     import pyarrow as pa
 
     times = grid_of(run)

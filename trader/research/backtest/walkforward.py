@@ -17,7 +17,7 @@ from forecasters.types import Context, Forecast
 from settings.schema import Settings
 from trader.daemon.parameters import decider
 from trader.errors import ConfigurationError
-from trader.research.backtest.result import Chosen
+from trader.research.backtest.result import FittedWindow
 from trader.research.backtest.simulate import Recording, Setup, simulate
 from trader.research.forecasts.key import Question, question_of
 from trader.trading.cycle import Trader
@@ -75,7 +75,7 @@ class Walker:
         forecaster: Forecaster,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.windows: list[Chosen] = []
+        self.windows: list[FittedWindow] = []
         self._walk, self._setup, self._say = walk, setup, say
         self._forecaster = _Remembering(forecaster)
         self._next: datetime | None = None
@@ -91,14 +91,14 @@ class Walker:
         trader.rules = replace(trader.rules, params=params)
         trader.decide = decider(trader.rules.strategy, params)
 
-    def _choose(self, at: datetime) -> Chosen:
+    def _choose(self, at: datetime) -> FittedWindow:
         """The best of the window before `at`."""
         runs = []
         for choice in self._walk.choices():
             run = simulate(self._past(at, choice), self._forecaster)
             runs.append((_net_return(run), choice, len(run.journal.fills)))
         best = max(runs, key=lambda entry: entry[0])  # the first of equals
-        return Chosen(
+        return FittedWindow(
             fitted_from=at - self._walk.window,
             fitted_to=at,
             used_to=at + self._walk.step,

@@ -23,12 +23,12 @@ from settings.research import Compare
 from trader.core.types import Symbol, Timeframe
 from trader.exchange.market.files import to_micros
 from trader.exchange.market.market import Market
-from trader.research.backtest.backtest import happened_in, problems_of
+from trader.research.backtest.backtest import problems_of, run_history_of
 from trader.research.backtest.figures import YEAR, Figures, figures_of, grid_of, sampled, sharpe_of
 from trader.research.backtest.inprocess import table_of
 from trader.research.backtest.simulate import Recording, Setup, opened, simulate
-from trader.research.compare.rivals import Interleaved, Recorded, Rival
-from trader.research.compare.teacher import Teaching, taught
+from trader.research.compare.rivals import InTurns, Recorded, Rival
+from trader.research.compare.teacher import Teaching, compare_raw_outputs
 from trader.research.compare.unfinished import Toll, Unfinished
 from trader.research.compare.verdict import ArmEvidence, Evidence, Verdict, decide
 from trader.research.evaluate.scores import quantile_score
@@ -130,7 +130,9 @@ def compare(
         for rival, done, first, toll in zip((reference, candidate), (run, again), before, tolls, strict=True)
     ]
     alike = _alike(reference, candidate, tolerance)
-    teaching = taught(reference, candidate, pair.kept, tolerance.outputs)  # last: it compiles what does not serve
+    teaching = compare_raw_outputs(
+        reference, candidate, pair.kept, tolerance.outputs
+    )  # last: it compiles what does not serve
     speed, interval = _speed_up(reference, candidate)
     return Comparison(
         at=datetime.now(UTC),
@@ -159,10 +161,10 @@ def compare(
 # ---- the arms ----
 
 
-def _pair(reference: Rival, candidate: Rival, unfinished: Unfinished | None) -> Interleaved:
+def _pair(reference: Rival, candidate: Rival, unfinished: Unfinished | None) -> InTurns:
     """Asked what no earlier sitting knows, and what they answer now is kept for a later one."""
     if unfinished is None:
-        return Interleaved(reference, candidate)
+        return InTurns(reference, candidate)
     rivals = (reference, candidate)
     before = [rival.report() for rival in rivals]
 
@@ -170,7 +172,7 @@ def _pair(reference: Rival, candidate: Rival, unfinished: Unfinished | None) -> 
         reports = [_since(first, rival.report()) for first, rival in zip(before, rivals, strict=True)]
         unfinished.keep(number, contexts, rivals, reports)
 
-    return Interleaved(*rivals, tell=lambda number, contexts: unfinished.of(number, contexts, rivals), on_done=keep)
+    return InTurns(*rivals, tell=lambda number, contexts: unfinished.of(number, contexts, rivals), on_done=keep)
 
 
 def _since(before: CompileReport | None, after: CompileReport | None) -> CompileReport | None:
@@ -206,7 +208,7 @@ def _result(rival: Rival, run: Recording, market: Market, report: CompileReport 
 
 
 def _evidence(
-    pair: Interleaved,
+    pair: InTurns,
     results: Sequence[RivalResult],
     alike: Likeness,
     teaching: Teaching,
@@ -252,7 +254,7 @@ def _arm(rival: Rival, result: RivalResult) -> ArmEvidence:
 
 def _figures(run: Recording) -> Figures | None:
     """None where nothing was ever reported: the run never began."""
-    return figures_of(happened_in(run)) if run.journal.points else None
+    return figures_of(run_history_of(run)) if run.journal.points else None
 
 
 def _scores(rival: Rival, market: Market, run: Recording) -> tuple[dict[str, float], dict[str, float]]:
@@ -345,7 +347,7 @@ def _returns(reference: Recording, candidate: Recording) -> tuple[Floats, Floats
     """([N], [N]) from bar to bar; None where there are none."""
     if not reference.journal.points or not candidate.journal.points:
         return None
-    times = grid_of(happened_in(reference))
+    times = grid_of(run_history_of(reference))
     if len(times) < 3:
         return None
     first, second = (sampled(run.journal.points, times)[0] for run in (reference, candidate))

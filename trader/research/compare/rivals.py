@@ -1,6 +1,6 @@
 """Two forecasters asked the same things in turns, with everything written down that tells them apart.
 
-    pair = Interleaved(reference, candidate)        # a Forecaster: it answers with the reference's forecasts
+    pair = InTurns(reference, candidate)  # a Forecaster: it answers with the reference's forecasts
     simulate(setup, pair)                           # a backtest of the reference, each cycle asked of both
     simulate(setup, Recorded(pair.candidate))       # then one of the candidate, from the answers it gave
 
@@ -24,12 +24,12 @@ from forecasters.types import Context, Forecast
 from trader.research.forecasts.key import Question, question_of
 
 FAILURES_KEPT = 20
-Tell = Callable[[int, Sequence[Context]], "tuple[Answered, Answered] | None"]
+Tell = Callable[[int, Sequence[Context]], "tuple[QuestionResult, QuestionResult] | None"]
 _KEPT = 48  # questions, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class QuestionResult:
     """What came of one question: the forecasts by symbol and how long they took, or why it failed."""
 
     forecasts: Mapping[str, Forecast]
@@ -68,7 +68,7 @@ class Rival:
     misplaced: int = 0
     model: str = ""
     warm_up_s: float | None = None
-    last: Answered | None = None
+    last: QuestionResult | None = None
     _inputs: list[str] = field(default_factory=list)
     _seen: dict[bytes, Question] = field(default_factory=dict)
 
@@ -77,7 +77,9 @@ class Rival:
         """Hash of all that it was asked, in order."""
         return hashlib.blake2b("\n".join(self._inputs).encode(), digest_size=16).hexdigest()
 
-    def ask(self, number: int, contexts: Sequence[Context], known: Answered | None = None) -> Mapping[str, Forecast]:
+    def ask(
+        self, number: int, contexts: Sequence[Context], known: QuestionResult | None = None
+    ) -> Mapping[str, Forecast]:
         """Its forecasts, none where it failed. `known`: what came of this very question before; judged all the same."""
         questions = {context.symbol: question_of(context) for context in contexts}
         self.asked += len(contexts)
@@ -95,13 +97,13 @@ class Rival:
                 self._take(questions[context.symbol], context, forecast)
         return self.last.forecasts
 
-    def _asked(self, contexts: Sequence[Context]) -> Answered:
+    def _asked(self, contexts: Sequence[Context]) -> QuestionResult:
         started = time.perf_counter()
         try:
             found = self.forecaster.forecast(contexts)
         except ForecastError as error:
-            return Answered(forecasts={}, seconds=0.0, failure=error.reason or type(error).__name__)
-        return Answered(forecasts=found, seconds=time.perf_counter() - started)
+            return QuestionResult(forecasts={}, seconds=0.0, failure=error.reason or type(error).__name__)
+        return QuestionResult(forecasts=found, seconds=time.perf_counter() - started)
 
     def fail(self, reason: str) -> None:
         """Something that a sound forecaster would not have done."""
@@ -128,7 +130,7 @@ class Rival:
         return any(self._seen.setdefault(each, question) != question for each in prints)
 
 
-class Interleaved:
+class InTurns:
     """A Forecaster over two rivals. What the reference says is the answer.
 
     kept     the contexts of some of the questions, evenly spread over all of them

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from forecasters.base import ForecastError
-from forecasters.compiled.forced import Apart, Forced, apart
+from forecasters.compiled.forced import Forced, OutputDistance, output_distances
 from forecasters.types import TAG, Context
 from trader.research.compare.rivals import Rival
 
@@ -30,7 +30,7 @@ class Teaching:
     """
 
     contexts: int
-    outputs: Mapping[str, Apart]
+    outputs: Mapping[str, OutputDistance]
     allowed: float
     unlike: str = ""
     failure: str = ""
@@ -44,7 +44,9 @@ class Teaching:
         return f"{self.outputs[worst].worst:.1e} ({worst})"
 
 
-def taught(reference: Rival, candidate: Rival, questions: Sequence[Sequence[Context]], allowed: float) -> Teaching:
+def compare_raw_outputs(
+    reference: Rival, candidate: Rival, questions: Sequence[Sequence[Context]], allowed: float
+) -> Teaching:
     """Both asked for their raw outputs in some of the questions, each in its own process."""
     contexts = _tagged(questions)
     both: list[Forced] = []
@@ -61,7 +63,7 @@ def taught(reference: Rival, candidate: Rival, questions: Sequence[Sequence[Cont
             f"{lacking.name} shows no raw outputs of {len(of_reference.keys() ^ of_candidate.keys())} contexts",
         )
     try:
-        outputs = apart([of_candidate[symbol] for symbol in of_reference], list(of_reference.values()))
+        outputs = output_distances([of_candidate[symbol] for symbol in of_reference], list(of_reference.values()))
     except ForecastError as error:
         return _none(allowed, f"the raw outputs are of different networks: {error.reason}")
     off = [f"{name} by {distance.worst:.2g}" for name, distance in outputs.items() if not distance.worst <= allowed]

@@ -29,7 +29,7 @@ from forecasters.compiled.compile_report import CompileReport
 from forecasters.types import Context
 from settings.schema import Settings
 from trader.errors import ConfigurationError
-from trader.research.compare.rivals import Answered, Rival
+from trader.research.compare.rivals import QuestionResult, Rival
 from trader.research.data.store import write_atomically
 from trader.research.forecasts.key import Question, hash_of_files, question_of
 from trader.research.forecasts.store import packed, unpacked
@@ -78,7 +78,9 @@ class Unfinished:
         """Cycles on the disk, sound or not."""
         return len(list(self.folder.glob("*.cycle")))
 
-    def of(self, number: int, contexts: Sequence[Context], rivals: Sequence[Rival]) -> tuple[Answered, Answered] | None:
+    def of(
+        self, number: int, contexts: Sequence[Context], rivals: Sequence[Rival]
+    ) -> tuple[QuestionResult, QuestionResult] | None:
         """What both answered then; None where that is not known for certain, of exactly these."""
         try:
             found = self._read(number, [question_of(context) for context in contexts], rivals)
@@ -148,7 +150,9 @@ class Unfinished:
         """Of this key: a file of another comparison is never taken for one of this."""
         return hashlib.blake2b(payload, key=self._key, digest_size=_DIGEST).digest()
 
-    def _read(self, number: int, questions: Sequence[Question], rivals: Sequence[Rival]) -> tuple[Answered, Answered]:
+    def _read(
+        self, number: int, questions: Sequence[Question], rivals: Sequence[Rival]
+    ) -> tuple[QuestionResult, QuestionResult]:
         """Raises OSError, ValueError, KeyError and TypeError."""
         whole = self._path(number).read_bytes()
         payload = whole[_DIGEST:]
@@ -169,17 +173,17 @@ class Unfinished:
         return answers[0], answers[1]
 
 
-def _answered(arm: Mapping[str, Any], part: bytes, questions: Sequence[Question]) -> Answered:
+def _answered(arm: Mapping[str, Any], part: bytes, questions: Sequence[Question]) -> QuestionResult:
     """Raises ValueError, KeyError, TypeError."""
     seconds, failure = float(arm["seconds"]), str(arm["failure"])
     if failure:
-        return Answered(forecasts={}, seconds=0.0, failure=failure)
+        return QuestionResult(forecasts={}, seconds=0.0, failure=failure)
     if not 0 < seconds < math.inf:
         raise ValueError(f"{seconds} seconds")
     found = unpacked(part)
     if not {question for question, _ in found} <= set(questions):
         raise ValueError("a forecast that nobody asked for")
-    return Answered(forecasts={question.series: forecast for question, forecast in found}, seconds=seconds)
+    return QuestionResult(forecasts={question.series: forecast for question, forecast in found}, seconds=seconds)
 
 
 # ---- the key ----

@@ -32,7 +32,7 @@ _OVERLAP = 3  # bars asked for again: a correction, or a split since, is noticed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class DownloadRange:
     """What is asked for: from `start` (included) to `end` (what has closed by then)."""
 
     symbol: Symbol
@@ -85,7 +85,7 @@ class Downloader:
         self._page = page
 
     def bars(
-        self, store: BarStore, wanted: Wanted, listener: Listener | None = None, *, anew: bool = False
+        self, store: BarStore, wanted: DownloadRange, listener: Listener | None = None, *, anew: bool = False
     ) -> Downloaded:
         """Into the store, around what it has; `anew`: in its place, once all has come.
 
@@ -95,7 +95,7 @@ class Downloader:
         have = store.columns(wanted.symbol, wanted.timeframe) if is_stored else None
         spans, resumed = _missing_spans(wanted, have)
         before = 0 if have is None else len(have)
-        collected = _Collected(store=store, wanted=wanted, columns=have)
+        collected = _BarsSoFar(store=store, wanted=wanted, columns=have)
         params = {"timeframe": str(wanted.timeframe)} | self._of_class(wanted.symbol, adjusted=True)
         try:
             collected.holds = anew
@@ -118,14 +118,14 @@ class Downloader:
         )
 
     def quotes(
-        self, store: QuoteStore, wanted: Wanted, listener: Listener | None = None, *, anew: bool = False
+        self, store: QuoteStore, wanted: DownloadRange, listener: Listener | None = None, *, anew: bool = False
     ) -> Downloaded:
         """Each change of the best bid and ask, into the store, around what it has; `anew`: in its place, once complete.
 
         `wanted.timeframe` is not used.
         """
         have = None if anew else store.rows(wanted.symbol)
-        collected = _Gathered(store=store, symbol=wanted.symbol, rows=have, holds=anew)
+        collected = _QuotesSoFar(store=store, symbol=wanted.symbol, rows=have, holds=anew)
         what, params = f"{wanted.symbol} quotes", self._of_class(wanted.symbol)
         first, last = (None, None) if have is None else _ends_of(have)
         try:
@@ -183,14 +183,14 @@ class Downloader:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Collected:
+class _BarsSoFar:
     """What has come of one series. Mutable on purpose: it grows page by page.
 
     holds  nothing is written yet: it would replace a whole series with a part
     """
 
     store: BarStore
-    wanted: Wanted
+    wanted: DownloadRange
     columns: Columns | None
     holds: bool = False
     unsaved: int = 0
@@ -220,7 +220,7 @@ class _Collected:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Gathered:
+class _QuotesSoFar:
     """The quotes of one symbol. Mutable on purpose: they grow page by page, at both ends.
 
     holds  nothing is written yet: it would replace a whole series with a part
@@ -269,7 +269,9 @@ def _quote_rows(rows: Sequence[Any]) -> QuoteRows:
     return QuoteRows(times=times[known], bid=bid, ask=ask, bid_size=bid_size, ask_size=ask_size)
 
 
-def _missing_spans(wanted: Wanted, have: Columns | None) -> tuple[list[tuple[datetime, datetime]], datetime | None]:
+def _missing_spans(
+    wanted: DownloadRange, have: Columns | None
+) -> tuple[list[tuple[datetime, datetime]], datetime | None]:
     """Starts of bars, from and to, that are to be asked for; and where what is stored ends."""
     last_start = wanted.end - wanted.timeframe.duration
     if have is None:
@@ -326,7 +328,7 @@ def _turned(rows: list[Any], what: str, symbol: Symbol) -> list[Any]:
     return rows[::-1]
 
 
-def _tell(listener: Listener | None, what: str, span_wanted: Wanted, at: datetime) -> None:
+def _tell(listener: Listener | None, what: str, span_wanted: DownloadRange, at: datetime) -> None:
     if listener is not None:
         span = (span_wanted.end - span_wanted.start) / timedelta(seconds=1)
         listener(what, min(max((at - span_wanted.start) / timedelta(seconds=1) / max(span, 1.0), 0.0), 1.0))

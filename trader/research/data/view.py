@@ -138,7 +138,7 @@ def _import_plain(
 
 def download_all(settings: Settings, wish: DownloadWish, as_json: bool) -> int:
     """Raises VenueUnreachable (69), ConfigurationError (78), CredentialsRefused (77)."""
-    from trader.research.data.download import Downloader, Wanted, data_clients
+    from trader.research.data.download import Downloader, DownloadRange, data_clients
 
     _refuse_backwards(wish)
     symbols, timeframe = [Symbol(text) for text in settings.trading.symbols], _timeframe(settings.trading.timeframe)
@@ -152,7 +152,7 @@ def download_all(settings: Settings, wish: DownloadWish, as_json: bool) -> int:
             entry = None if wish.quotes else bars.entry(symbol, timeframe)
             span = quotes.span(symbol) if wish.quotes else None if entry is None else (entry.first, entry.last)
             usual = end - YEAR if span is None else span[0] if wish.replace else span[1]
-            wanted = Wanted(symbol=symbol, timeframe=timeframe, start=_utc(wish.start) or usual, end=end)
+            wanted = DownloadRange(symbol=symbol, timeframe=timeframe, start=_utc(wish.start) or usual, end=end)
             if wish.quotes:
                 downloads.append(downloader.quotes(quotes, wanted, listener, anew=wish.replace))
             else:

@@ -21,20 +21,20 @@ from trader.errors import ConfigurationError
 from trader.research.data.windows import Calendar, Window, context_at, rolling_origins
 from trader.research.evaluate.measure import (
     Figures,
-    Read,
+    RuledForecast,
     Truth,
+    at_ruler_levels,
     difference,
     figures_of,
     pooled_difference,
-    read,
     truth_of,
 )
 from trader.research.evaluate.random_walk import NAME as RANDOM_WALK
 from trader.research.evaluate.random_walk import RandomWalk
 from trader.research.evaluate.scores import Difference
 from trader.research.forecasts.arms import Arm, Timing, open_arm, reason_of, timed
-from trader.research.forecasts.store import ForecastStore, Kept
-from trader.research.forecasts.sweep import BATCH, Answered, Progress, sweep
+from trader.research.forecasts.store import ForecastStore, StoredAnswer
+from trader.research.forecasts.sweep import BATCH, OriginAnswer, Progress, sweep
 
 BASELINE = "baseline"
 HELD_OUT = 0.25  # of each series, at its end, where no span is given
@@ -63,7 +63,7 @@ class ArmResult:
     name: str
     problem: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
-    answers: Mapping[Symbol, Mapping[int, Read]] = field(default_factory=dict)
+    answers: Mapping[Symbol, Mapping[int, RuledForecast]] = field(default_factory=dict)
     absent: Mapping[str, int] = field(default_factory=dict)
     timing: Timing | None = None
     computed: int = 0
@@ -149,10 +149,10 @@ def _random_walk(plan: Plan, truths: Mapping[Symbol, Truth]) -> ArmResult:
     return _collected(RANDOM_WALK, truths, answered)
 
 
-def _asked(forecaster: Forecaster, truth: Truth, origin: int, context: Context) -> Answered:
+def _asked(forecaster: Forecaster, truth: Truth, origin: int, context: Context) -> OriginAnswer:
     forecast = forecaster.forecast([context]).get(context.symbol)
-    answer = Kept(forecast=forecast, reason="" if forecast else "too few bars")
-    return Answered(symbol=truth.bars.symbol, origin=origin, context=context, kept=answer)
+    answer = StoredAnswer(forecast=forecast, reason="" if forecast else "too few bars")
+    return OriginAnswer(symbol=truth.bars.symbol, origin=origin, context=context, kept=answer)
 
 
 def _backend(
@@ -187,15 +187,15 @@ def _backend(
         return ArmResult(name=name, problem=str(error))
 
 
-def _collected(name: str, truths: Mapping[Symbol, Truth], answered: Iterator[Answered]) -> ArmResult:
-    answers: dict[Symbol, dict[int, Read]] = {symbol: {} for symbol in truths}
+def _collected(name: str, truths: Mapping[Symbol, Truth], answered: Iterator[OriginAnswer]) -> ArmResult:
+    answers: dict[Symbol, dict[int, RuledForecast]] = {symbol: {} for symbol in truths}
     absent: dict[str, int] = {}
     for answer in answered:
         truth = truths[answer.symbol]
         forecast, reason = answer.kept.forecast, answer.kept.reason
         quantiles = None
         if forecast is not None:
-            quantiles = read(forecast, truth.actual[truth.origins.index(answer.origin)])
+            quantiles = at_ruler_levels(forecast, truth.actual[truth.origins.index(answer.origin)])
             reason = f"its levels end at {forecast.levels[0]:g} and {forecast.levels[-1]:g}: 0.1 and 0.9 are needed"
         if quantiles is None:
             absent[reason] = absent.get(reason, 0) + 1

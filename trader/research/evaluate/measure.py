@@ -57,7 +57,7 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Read:
+class RuledForecast:
     """One forecast at the ruler's levels: quantiles [R, H, C]; path_score [H] is the CRPS of the close, from paths."""
 
     quantiles: Floats
@@ -117,7 +117,7 @@ def truth_of(bars: Bars, origins: Sequence[int], window: Window) -> Truth:
     )
 
 
-def read(forecast: Forecast, actual: Floats) -> Read | None:
+def at_ruler_levels(forecast: Forecast, actual: Floats) -> RuledForecast | None:
     """At the ruler's levels, between the forecast's own by straight lines; None where they do not reach that far."""
     levels = forecast.levels
     if levels[0] > RULER[0] + 1e-9 or levels[-1] < RULER[-1] - 1e-9:
@@ -126,10 +126,10 @@ def read(forecast: Forecast, actual: Floats) -> Read | None:
     ruled = np.stack([np.interp(RULER, levels, column) for column in flat.T], axis=1)
     paths = forecast.paths
     score = None if paths is None else crps_of_paths(actual[:, CLOSE], paths[:, :, CLOSE].T)
-    return Read(quantiles=ruled.reshape(len(RULER), *forecast.quantiles.shape[1:]), path_score=score)
+    return RuledForecast(quantiles=ruled.reshape(len(RULER), *forecast.quantiles.shape[1:]), path_score=score)
 
 
-def figures_of(arm: str, truth: Truth, reads: Mapping[int, Read], common: Sequence[int]) -> Figures:
+def figures_of(arm: str, truth: Truth, reads: Mapping[int, RuledForecast], common: Sequence[int]) -> Figures:
     """Over `common`, the origins at which every arm has a forecast."""
     rows = np.searchsorted(truth.origins, common)
     forecasts = [reads[origin] for origin in common]
@@ -168,7 +168,7 @@ def _scores(actual: Floats, quantiles: Floats) -> Floats:
     return np.stack([quantile_score(actual[:, c], quantiles[:, :, c], RULER) for c in range(OPEN, CLOSE + 1)], axis=1)
 
 
-def _path_score(reads: Sequence[Read], scale: Floats) -> float | None:
+def _path_score(reads: Sequence[RuledForecast], scale: Floats) -> float | None:
     scores = [each.path_score for each in reads]
     if any(score is None for score in scores):
         return None

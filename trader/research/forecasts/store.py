@@ -47,7 +47,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StoredAnswer:
     """What is known of a question: its forecast, or why there is none."""
 
     forecast: Forecast | None
@@ -62,7 +62,7 @@ class Shelf:
         self.folder = folder
         self._where: dict[Question, tuple[Path, int]] = {}
         self._parts: OrderedDict[Path, _Part] = OrderedDict()
-        self._pending: dict[Question, Kept] = {}
+        self._pending: dict[Question, StoredAnswer] = {}
         for path in sorted(folder.glob("*.parquet")):
             self._index(path)
 
@@ -72,7 +72,7 @@ class Shelf:
     def __contains__(self, question: Question) -> bool:
         return question in self._pending or question in self._where
 
-    def get(self, question: Question) -> Kept | None:
+    def get(self, question: Question) -> StoredAnswer | None:
         """None where it is not known: compute it."""
         if question in self._pending:
             return self._pending[question]
@@ -82,7 +82,7 @@ class Shelf:
         part = self._part(place[0])
         return None if part is None else part.kept(question, place[1])
 
-    def put(self, question: Question, kept: Kept) -> None:
+    def put(self, question: Question, kept: StoredAnswer) -> None:
         """Known from now on; on the disk with the next flush."""
         self._pending[question] = kept
         if len(self._pending) >= FLUSH_EVERY:
@@ -184,7 +184,7 @@ class StoredForecaster:
             if (f := answer.forecast) is not None
         }
 
-    def answers(self, contexts: Sequence[Context]) -> list[Kept]:
+    def answers(self, contexts: Sequence[Context]) -> list[StoredAnswer]:
         """One for each context, in their order, under the plain symbol; a symbol may come many times.
 
         Raises ForecastError where `inner` fails: nothing of that batch is kept then.
@@ -204,7 +204,7 @@ class StoredForecaster:
         finally:
             self._inner.close()
 
-    def _computed(self, missing: Mapping[Question, Context]) -> dict[Question, Kept]:
+    def _computed(self, missing: Mapping[Question, Context]) -> dict[Question, StoredAnswer]:
         if self.warm_up_s is None:
             started = time.perf_counter()
             self._inner.warm_up()
@@ -234,17 +234,17 @@ class StoredForecaster:
             return {}, refused  # it did answer: that there are no valid ones
         return answer, getattr(self._inner, "refusals", {})
 
-    def _checked(self, forecast: Forecast | None, question: Question, reason: str) -> Kept:
+    def _checked(self, forecast: Forecast | None, question: Question, reason: str) -> StoredAnswer:
         """An answer of another kind than was asked for (a fallback's) must not lie under this key."""
         if forecast is None:
-            return Kept(forecast=None, reason=reason)
+            return StoredAnswer(forecast=None, reason=reason)
         key = self.shelf.key
         if (forecast.compile_mode == EAGER) != (key.compile_mode == EAGER):
             raise ForecastError(
                 f"{question.series}: {key.backend} was to run {key.compile_mode} and answered {forecast.compile_mode}"
             )
         paths = forecast.paths if key.paths else None
-        return Kept(forecast=replace(forecast, symbol=question.series, paths=paths))
+        return StoredAnswer(forecast=replace(forecast, symbol=question.series, paths=paths))
 
 
 # ---- rows ----
@@ -255,7 +255,9 @@ def packed(forecasts: Sequence[tuple[Question, Forecast]]) -> bytes:
     import pyarrow.parquet as pq
 
     sink = io.BytesIO()
-    pq.write_table(_table([_row(q, Kept(forecast=forecast)) for q, forecast in forecasts]), sink, compression="lz4")
+    pq.write_table(
+        _table([_row(q, StoredAnswer(forecast=forecast)) for q, forecast in forecasts]), sink, compression="lz4"
+    )
     return sink.getvalue()
 
 
@@ -282,7 +284,7 @@ def _name_of(questions: Sequence[Question]) -> str:
     return hashlib.blake2b(repr(questions).encode(), digest_size=8).hexdigest()
 
 
-def _row(question: Question, kept: Kept) -> Row:
+def _row(question: Question, kept: StoredAnswer) -> Row:
     row: Row = {
         "series": question.series,
         "origin": question.origin,
@@ -331,11 +333,11 @@ class _Part:
         self._plain = table.drop_columns(list(_ARRAYS)).to_pylist()
         self._arrays = {name: table.column(name) for name in _ARRAYS}
 
-    def kept(self, question: Question, row: int) -> Kept:
+    def kept(self, question: Question, row: int) -> StoredAnswer:
         plain = self._plain[row]
         quantiles = self._floats("quantiles", row)
         if quantiles is None:
-            return Kept(forecast=None, reason=plain["reason"])
+            return StoredAnswer(forecast=None, reason=plain["reason"])
         bars = (-1, question.horizon, len(CHANNELS))
         paths, levels = self._floats("paths", row), self._floats("levels", row)
         assert levels is not None
@@ -348,7 +350,7 @@ class _Part:
             paths=None if paths is None else paths.reshape(bars),
             **{name: plain[name] for name in (*_TEXTS, *_NUMBERS)},
         )
-        return Kept(forecast=forecast)
+        return StoredAnswer(forecast=forecast)
 
     def _floats(self, name: str, row: int) -> Floats | None:
         buffer = self._arrays[name][row].as_buffer()

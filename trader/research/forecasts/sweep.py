@@ -9,19 +9,19 @@ from forecasters.types import Context
 from trader.core.market import Bars
 from trader.core.types import Symbol
 from trader.research.data.windows import Calendar, Window, context_at
-from trader.research.forecasts.store import Kept, StoredForecaster
+from trader.research.forecasts.store import StoredAnswer, StoredForecaster
 
 BATCH = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class OriginAnswer:
     """One origin: an index into its symbol's bars, what was asked there, and what came of it."""
 
     symbol: Symbol
     origin: int
     context: Context
-    kept: Kept
+    kept: StoredAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def sweep(
     *,
     batch: int = BATCH,
     listener: Callable[[Progress], None] | None = None,
-) -> Generator[Answered, None, None]:
+) -> Generator[OriginAnswer, None, None]:
     """Each origin of each series, in batches over both; each batch is on the disk before its answers are given out.
 
     Raises ForecastError where the backend fails. However it ends, Ctrl-C included, what was computed is kept.
@@ -59,4 +59,4 @@ def sweep(
         if listener is not None:
             listener(Progress(done=first + len(part), total=len(windows), stored=forecaster.hits - before))
         for (bars, origin), context, answer in zip(part, contexts, answers, strict=True):
-            yield Answered(symbol=bars.symbol, origin=origin, context=context, kept=answer)
+            yield OriginAnswer(symbol=bars.symbol, origin=origin, context=context, kept=answer)

@@ -21,7 +21,7 @@ from trader.core.market import AMOUNT, COLUMNS, VOLUME, Bars, to_datetime64
 from trader.core.protect import stop_of
 from trader.core.types import Execution, Order, OrderSide, Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.research.backtest.figures import Figures, Happened, figures_of
+from trader.research.backtest.figures import Figures, RunHistory, figures_of
 from trader.research.backtest.result import BacktestResult
 from trader.research.backtest.run_folder import load_result, load_table
 from trader.research.report.run import Fan, Resting, Run
@@ -44,7 +44,7 @@ def run_of_folder(folder: Path) -> Run:
 
 def _run(folder: Path, result: BacktestResult) -> Run:
     timeframe = Timeframe.parse(result.timeframe)
-    happened = Happened(
+    history = RunHistory(
         symbols=tuple(Symbol(text) for text in result.symbols),
         start=result.start,
         end=result.end,
@@ -59,7 +59,7 @@ def _run(folder: Path, result: BacktestResult) -> Run:
     )
     return Run(
         title=f"{result.strategy} on {_list(result.symbols)}",
-        happened=happened,
+        history=history,
         figures=result.figures,
         trades=[_trade(row) for row in _rows(folder, "trades")],
         facts=_facts(result),
@@ -230,7 +230,7 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
     end = max(points[-1].at, _moment(status.get("market_time"), start))
     fills, orders = journal.executions(), journal.orders(limit=1_000_000)
     symbols = tuple(sorted({*bars, *(fill.symbol for fill in fills)}))
-    happened = Happened(
+    history = RunHistory(
         symbols=symbols,
         start=timeframe.floor(start),
         end=end,
@@ -244,8 +244,8 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
     names = [symbol.text for symbol in symbols]
     return Run(
         title=f"{strategy} on {_list(names)}, {mode}",
-        happened=happened,
-        figures=figures_of(happened),
+        history=history,
+        figures=figures_of(history),
         trades=round_trips(fills),
         facts=[
             ("Span", f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"),

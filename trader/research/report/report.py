@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from trader.research.backtest.figures import Figures, Happened, grid_of, hold_curve, sampled
+from trader.research.backtest.figures import Figures, RunHistory, grid_of, hold_curve, sampled
 from trader.research.report import run_charts as report_charts
 from trader.research.report import tables as report_tables
 from trader.research.report.html import el, number, percent, raw, section
@@ -24,9 +24,9 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 def render(run: Run) -> str:
     """The whole file."""
-    figures, trades, times = run.figures, run.trades, grid_of(run.happened)
-    equity, cash = sampled(run.happened.points, times)
-    held = hold_curve(run.happened, times)
+    figures, trades, times = run.figures, run.trades, grid_of(run.history)
+    equity, cash = sampled(run.history.points, times)
+    held = hold_curve(run.history, times)
     body = [
         _head(run, figures),
         report_tables.tiles(figures),
@@ -53,7 +53,7 @@ def render(run: Run) -> str:
         section(
             "costs",
             "Costs",
-            report_charts.costs(times, run.happened.fills, equity[0]),
+            report_charts.costs(times, run.history.fills, equity[0]),
             report_tables.costs(figures),
             note="What the venue charged. Spreads and slipped stops are no fee: they are in the prices, and so in the "
             "profit before fees.",
@@ -88,15 +88,15 @@ def _page(title: str, body: str) -> str:
 def _head(run: Run, figures: Figures) -> str:
     chips = "".join(el("li", raw(el("b", name)), text) for name, text in run.facts[:6])
     return raw(
-        f"<header>{el('h1', run.title)}{el('p', verdict(run.happened, figures), kind='verdict')}"
+        f"<header>{el('h1', run.title)}{el('p', verdict(run.history, figures), kind='verdict')}"
         f"{''.join(el('p', each, kind='note') for each in run.warnings)}"
         f'<ul class="chips">{chips}</ul></header>'
     )
 
 
-def verdict(happened: Happened, figures: Figures) -> str:
+def verdict(history: RunHistory, figures: Figures) -> str:
     """The run in two sentences, good or bad."""
-    days = (happened.end - happened.start).total_seconds() / 86_400
+    days = (history.end - history.start).total_seconds() / 86_400
     account, hold = figures.account, figures.buy_and_hold
     did = "made" if account.total_return > 0 else "lost" if account.total_return < 0 else "kept its"
     amount = percent(abs(account.total_return), signed=False) if account.total_return else "money"

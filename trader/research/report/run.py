@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trader.adapters.journal.records import Trade
 from trader.core.types import Symbol
-from trader.research.backtest.figures import Figures, Happened
+from trader.research.backtest.figures import Figures, RunHistory
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ class Run:
     """
 
     title: str
-    happened: Happened
+    history: RunHistory
     figures: Figures
     trades: Sequence[Trade]
     facts: Sequence[tuple[str, str]] = ()

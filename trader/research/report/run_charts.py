@@ -112,8 +112,8 @@ def costs(times: Times, fills: Sequence[Execution], first_equity: float) -> Raw:
 def trades_on_candles(run: Run) -> Raw:
     """The best and the worst trade of each symbol and the last of all, with the forecast that led to each."""
     pictures = []
-    for trade in picked(run.trades):
-        bars = run.happened.bars.get(trade.symbol)
+    for trade in trades_to_draw(run.trades):
+        bars = run.history.bars.get(trade.symbol)
         if bars is not None and len(bars):
             pictures.append(_picture(run, trade, bars))
     if not pictures:
@@ -121,7 +121,7 @@ def trades_on_candles(run: Run) -> Raw:
     return el("div", *pictures, kind="pictures")
 
 
-def picked(trades: Sequence[Trade]) -> list[Trade]:
+def trades_to_draw(trades: Sequence[Trade]) -> list[Trade]:
     """In order of time, at most MOST_PICTURES, the largest gains and losses before the smaller."""
     by_place = dict[int, Trade]()
     for symbol in sorted({trade.symbol for trade in trades}):
@@ -141,7 +141,7 @@ def _fan_of(fans: Sequence[Fan], trade: Trade) -> Fan | None:
 
 
 def _picture(run: Run, trade: Trade, bars: Bars) -> Raw:
-    fan, interval = _fan_of(run.fans.get(trade.symbol, ()), trade), run.happened.interval
+    fan, interval = _fan_of(run.fans.get(trade.symbol, ()), trade), run.history.interval
     entered, exited = _place(bars, trade.opened_at), _place(bars, trade.closed_at)
     last = min(exited + _AFTER, len(bars) - 1)
     first = max(entered - _BEFORE, last - _WIDEST, 0)

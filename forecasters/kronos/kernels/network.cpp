@@ -1,6 +1,5 @@
 // A whole block at once, of a context or of what is drawn after it, and a whole step of the network: between the
 // products nothing is left to wait for.
-#if defined(CPU_CAPABILITY_AVX512)
 
 namespace {
 
@@ -36,14 +35,6 @@ struct Plan {
     Kept kept;
   } layer[];
 };
-
-template <typename To, typename From>
-void convert(To* out, const From* from, int64_t count) {
-  for (int64_t index = 0; index < count; index += LANES) {
-    const int64_t part = std::min(count - index, LANES);
-    store(load(from + index, part), out + index, part);
-  }
-}
 
 // rows [count, width] in place; attend makes [count, width] of the projected [count, 3, width]
 template <typename Number, typename Attend>
@@ -199,8 +190,4 @@ void second(float* logits, const Plan<Number>& plan, const Number* context, cons
   }
 
 OF_ONE_DTYPE(float32, float)
-#if defined(__AVX512BF16__)
 OF_ONE_DTYPE(bfloat16, Half)
-#endif
-
-#endif  // CPU_CAPABILITY_AVX512

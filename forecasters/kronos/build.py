@@ -18,11 +18,11 @@ _log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).with_name("kernels")
 _FILES = ("lanes.cpp", "panels.cpp", "attention.cpp", "products.cpp", "network.cpp")  # one source, in this order
 _POINTER, _COUNT = c_void_p, c_int64
-_ARGUMENTS = {
+_ARGUMENTS: dict[str, list[Any]] = {
     "attend": [*[_POINTER] * 8, *[_COUNT] * 8],
     "attend_causally": [*[_POINTER] * 4, *[_COUNT] * 5],
 }
-_OF_BOTH_DTYPES = {
+_OF_BOTH_DTYPES: dict[str, list[Any]] = {
     "normalise": [*[_POINTER] * 2, *[_COUNT] * 2, c_float, _COUNT],
     "gate": [*[_POINTER] * 2, *[_COUNT] * 3],
     "split": [*[_POINTER] * 6, *[_COUNT] * 4],

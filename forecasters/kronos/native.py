@@ -136,7 +136,7 @@ class Native(Arithmetic):
         """Of the blocks, and of what follows them; None where one product does not suit our kernels."""
         blocks = [found for block in network.folded_blocks() if (found := self._of_block(block)) is not None]
         linears = (network.dependency_inputs, network.dependency_output, network.s1_head, network.s2_head)
-        others = [found.addresses() for linear in linears if (found := panels_of(linear)) is not None]
+        others = [panels.addresses() for linear in linears if (panels := panels_of(linear)) is not None]
         if len(blocks) < len(network.blocks) or len(others) < len(linears):
             return None
         return blocks, [address for both in others for address in both]

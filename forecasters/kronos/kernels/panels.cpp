@@ -2,8 +2,9 @@
 //
 // A weight [outputs, depth] is cut into panels of PANEL outputs, one behind the other. A panel is
 // [depth / GROUP, PANEL, GROUP]: for one input, or a pair of them in bfloat16, the numbers of all its outputs side by
-// side. So a product reads a panel along memory, PARTS vectors at a time, however broad they are; a pair of bfloat16 fills the place of one
-// float32, and is multiplied at once where there is an instruction for it. A weight takes as much memory as it did.
+// side. So a product reads a panel along memory, PARTS vectors at a time, however broad they are. A pair of bfloat16
+// takes the place of one float32, and is multiplied at once where there is an instruction for it. A weight takes as
+// much memory as it did.
 
 namespace {
 

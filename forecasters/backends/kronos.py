@@ -112,8 +112,11 @@ def checkpoint(options: Options) -> Checkpoint:
 
 def notes(options: Options) -> Sequence[str]:
     """What runs here, but not as well as it might."""
+    from forecasters.kronos.paths import expected
+
     missing = missing_tools() if options.compile_backend == "inductor" else []
-    return [f"kronos-compiled would run eager, for want of {tool}" for tool in missing]
+    eager = [f"kronos-compiled would run eager, for want of {tool}" for tool in missing]
+    return [*eager, f"compiled on a CPU, {expected()}"]
 
 
 def build(options: Options) -> Forecaster:

@@ -116,11 +116,13 @@ def checkpoint(options: Options) -> Checkpoint:
 
 def notes(options: Options) -> Sequence[str]:
     """What runs here, but not as well as it might."""
+    from forecasters.kronos.paths import expected
     from forecasters.toto.hub import unpinned
 
     missing = missing_tools() if options.compile_backend == "inductor" else []
     moving = unpinned(options.model_id)
-    return [*(f"toto-compiled would run eager, for want of {tool}" for tool in missing), *([moving] if moving else [])]
+    eager = [f"toto-compiled would run eager, for want of {tool}" for tool in missing]
+    return [*eager, f"compiled on a CPU, {expected()}", *([moving] if moving else [])]
 
 
 def build(options: Options) -> Forecaster:

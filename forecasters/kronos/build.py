@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from ctypes import CDLL, c_float, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from forecasters.compiled.toolchain import processor
+from forecasters.kronos.paths import KernelPath, allowed, said_of
+
+_log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).with_name("kernels")
-_FILES = ("lanes.cpp", "attention.cpp", "products.cpp", "network.cpp")  # one source, in this order
+_FILES = ("lanes.cpp", "panels.cpp", "attention.cpp", "products.cpp", "network.cpp")  # one source, in this order
 _POINTER, _COUNT = c_void_p, c_int64
-_ARGUMENTS = {
+_ARGUMENTS: dict[str, list[Any]] = {
     "attend": [*[_POINTER] * 8, *[_COUNT] * 8],
     "attend_causally": [*[_POINTER] * 4, *[_COUNT] * 5],
 }
-_OF_BOTH_DTYPES = {
+_OF_BOTH_DTYPES: dict[str, list[Any]] = {
     "normalise": [*[_POINTER] * 2, *[_COUNT] * 2, c_float, _COUNT],
     "gate": [*[_POINTER] * 2, *[_COUNT] * 3],
     "split": [*[_POINTER] * 6, *[_COUNT] * 4],
+    "suits": [_COUNT, _COUNT],
+    "place": [_COUNT, _COUNT, _COUNT],
+    "pack": [_POINTER, _POINTER, _COUNT, _COUNT],
+    "unpack": [_POINTER, _POINTER, _COUNT, _COUNT],
     "apply": [*[_POINTER] * 4, *[_COUNT] * 4],
     "read": [*[_POINTER] * 6, *[_COUNT] * 5],
     "follow": [*[_POINTER] * 3, _COUNT, *[_POINTER] * 3, *[_COUNT] * 6],
@@ -31,37 +39,76 @@ _OF_BOTH_DTYPES = {
 }
 
 
+_RETURN_A_NUMBER = ("suits", "place")
+
+
 class KernelsUnavailable(RuntimeError):
     """Our own kernels can't be built or loaded here; the message says why."""
 
 
+class Built(NamedTuple):
+    library: CDLL
+    path: KernelPath
+    said: str  # one sentence: which path, and why no better one
+
+
 @cache
+def built() -> Built:
+    """For the best path that the compiler can build. The log says which. Raises KernelsUnavailable."""
+    refused = ""
+    for path in allowed():
+        try:
+            made = _load(path)
+        except KernelsUnavailable as error:
+            refused = refused or f"{path.name} can't be built: {error}"
+            continue
+        said = said_of(path, refused)
+        _log.info("%s", said)
+        return Built(_declared(made), path, said)
+    raise KernelsUnavailable(refused)
+
+
 def library() -> CDLL:
+    """Raises KernelsUnavailable."""
+    return built().library
+
+
+def kernel(name: str, dtype: torch.dtype) -> Any:
+    return getattr(library(), f"{name}_{_name_of(dtype)}")
+
+
+def source(path: KernelPath) -> str:
+    """Its first line names the processor: the compiler's flags say `native`, and a cache folder may be shared."""
+    defines = [f"#define {each}" for each in path.defines]
+    files = [(_FOLDER / name).read_text(encoding="utf-8") for name in _FILES]
+    return "\n".join([f"// for {processor()}", *defines, *files])
+
+
+def _load(path: KernelPath) -> CDLL:
     """Raises KernelsUnavailable."""
     from torch._inductor import exc
     from torch._inductor.codecache import CppCodeCache
 
     load: Any = CppCodeCache.load  # without types in torch
     try:
-        built: CDLL = load(source(), needs_vec_isa=True)
+        made: CDLL = load(source(path), needs_vec_isa=False, extra_flags=path.flags)  # the path says what is needed
     except (exc.CppCompileError, exc.InvalidCxxCompiler, OSError, ImportError) as error:
         said = str(error).strip().splitlines()
         raise KernelsUnavailable(f"{type(error).__name__}: {said[0] if said else 'nothing more is known'}") from error
-    named = _ARGUMENTS | {
-        f"{name}_{dtype}": arguments for name, arguments in _OF_BOTH_DTYPES.items() for dtype in ("float32", "bfloat16")
-    }
-    for name, arguments in named.items():
-        function = getattr(built, name, None)  # products need AVX-512, of bfloat16 its own
-        if function is not None:
-            function.argtypes, function.restype = arguments, None
-    return built
+    return made
 
 
-def kernel(name: str, dtype: torch.dtype) -> Any:
-    """None where the library has none of this dtype, since the processor lacks what it takes."""
-    return getattr(library(), f"{name}_{'bfloat16' if dtype == torch.bfloat16 else 'float32'}", None)
+def _declared(made: CDLL) -> CDLL:
+    """With the types of what its functions take and return."""
+    for name, arguments in _ARGUMENTS.items():
+        function = getattr(made, name)
+        function.argtypes, function.restype = arguments, None
+    for name, arguments in _OF_BOTH_DTYPES.items():
+        for dtype in (torch.float32, torch.bfloat16):
+            function = getattr(made, f"{name}_{_name_of(dtype)}")
+            function.argtypes, function.restype = arguments, _COUNT if name in _RETURN_A_NUMBER else None
+    return made
 
 
-def source() -> str:
-    """Its first line names the processor: the compiler's flags say `native`, and a cache folder may be shared."""
-    return "\n".join([f"// for {processor()}", *((_FOLDER / name).read_text(encoding="utf-8") for name in _FILES)])
+def _name_of(dtype: torch.dtype) -> str:
+    return "bfloat16" if dtype == torch.bfloat16 else "float32"

@@ -1,15 +1,18 @@
 """y = x W' + b for weights that never change again.
 
-On a CPU the weights are laid out once for oneDNN: twice as fast as MKL on processors that are not Intel's, and a row's
-result then does not depend on how many rows are multiplied with it (but for a single row, which takes another way).
+On a CPU the weights are laid out once: for oneDNN, twice as fast as MKL on processors that are not Intel's, and a row's
+result then does not depend on how many rows are multiplied with it (but for a single row, which takes another way); or
+for our own kernels, see panels.py. Each layout is made when it is first multiplied by.
+
+K depth, N outputs.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import cache, partial
-from typing import Any
+from functools import cache
+from typing import Any, Protocol
 from weakref import finalize
 
 import torch
@@ -32,42 +35,83 @@ class FixedLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype) -> None:
         super().__init__()
-        self.register_buffer("weight", weight.detach().to(dtype).contiguous())
+        weight = weight.detach().to(dtype).contiguous()
         self.register_buffer("bias", None if bias is None else bias.detach().to(dtype).contiguous())
-        self._outputs = len(weight)
+        self.outputs, self.depth = weight.shape
+        self.layouts: Layouts | None = None
         self._handle = -1
-        if self.weight.device.type == "cpu" and torch._C._has_mkldnn:
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, None)
+        if weight.device.type == "cpu" and torch._C._has_mkldnn:
+            self.layouts = Layouts(weight, self.bias)
             _packed_operator()
             self._handle = next(_handles)
-            self.within_graphs(partial(_pointwise_packed, self._packed, self.bias))
+            self.within_graphs(self.layouts.multiply)
             finalize(self, _by_handle.pop, self._handle, None)
-            self.weight = self.weight.new_empty(0)  # one copy is enough
+            weight = weight.new_empty(0)  # the layouts have it
+        self.register_buffer("weight", weight)
 
     def forward(self, rows: Tensor) -> Tensor:
         if self._handle < 0:
             return F.linear(rows, self.weight, self.bias)
         if torch.compiler.is_compiling():
-            inside: Tensor = torch.ops.kronos.packed_linear(rows, self._handle, self._outputs)
+            inside: Tensor = torch.ops.kronos.packed_linear(rows, self._handle, self.outputs)
             return inside
-        return self.multiply(rows)
-
-    def multiply(self, rows: Tensor) -> Tensor:
-        """By oneDNN."""
-        return _pointwise_packed(self._packed, self.bias, rows)
-
-    def packed(self) -> tuple[Tensor, Tensor | None, int] | None:
-        """Weight in oneDNN's layout, bias, and N; None where it is not packed."""
-        return None if self._handle < 0 else (self._packed, self.bias, self._outputs)
+        assert self.layouts is not None
+        return self.layouts.multiply(rows)
 
     def within_graphs(self, multiply: Multiply) -> None:
         """What a compiled graph calls for this product from now on, in place of oneDNN."""
         _by_handle[self._handle] = multiply
 
 
-def _pointwise_packed(packed: Tensor, bias: Tensor | None, rows: Tensor) -> Tensor:
-    result: Tensor = _pointwise()(rows, packed, bias, "none", [], "")
-    return result
+class Packed(Protocol):
+    """A layout of others than oneDNN."""
+
+    def plain(self) -> Tensor: ...
+
+
+class Layouts:
+    """A weight on a CPU in the layouts that it is multiplied in. There is one copy, unless it is multiplied in both."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        """weight [N, K], bias [N]"""
+        self.dtype, self.bias = weight.dtype, bias
+        self._plain: Tensor | None = weight  # until there is another
+        self._onednn: Tensor | None = None
+        self.own: Packed | None = None
+
+    def multiply(self, rows: Tensor) -> Tensor:
+        """By oneDNN; by PyTorch where oneDNN does not take the dtype on this processor."""
+        if not _onednn_takes(self.dtype):
+            self._plain = self.plain()
+            return F.linear(rows, self._plain, self.bias)
+        if self._onednn is None:
+            self._onednn = torch.ops.mkldnn._reorder_linear_weight(self.plain(), None)
+            self._plain = None
+        result: Tensor = _pointwise()(rows, self._onednn, self.bias, "none", [], "")
+        return result
+
+    def plain(self) -> Tensor:
+        """[N, K], as it was given."""
+        if self._plain is not None:
+            return self._plain
+        if self._onednn is not None:
+            return self._onednn.to_dense()
+        assert self.own is not None
+        return self.own.plain()
+
+    def keep(self, own: Packed) -> None:
+        """Another layout: the plain one is let go."""
+        self.own, self._plain = own, None
+
+
+@cache
+def _onednn_takes(dtype: torch.dtype) -> bool:
+    """bfloat16 takes AVX-512 or newer: asked of oneDNN itself, which may be held to less than the processor has."""
+    try:
+        torch.ops.mkldnn._reorder_linear_weight(torch.zeros(1, 1, dtype=dtype, device="cpu"), None)
+    except RuntimeError:
+        return False
+    return True
 
 
 @cache

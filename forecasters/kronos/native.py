@@ -1,8 +1,7 @@
 """The same arithmetic as in arithmetic.py, cache.py and folded.py, by our own kernels for a CPU: see kernels/.
 
 They are built for this machine with the compiler and the flags that torch.compile uses, into its cache folder, when
-they are first needed. Attention, and a whole step where registers are as broad as oneDNN's layout asks (AVX-512), are
-operators that a graph holds whole.
+they are first needed; paths.py says for what of it. Attention and a whole step are operators that a graph holds whole.
 
 B series, R rows (samples) each, H heads, W width of a head, P places, N for drawn tokens, T context, D width.
 """
@@ -23,13 +22,13 @@ from forecasters.kronos.linear import LEAST_ROWS, FixedLinear
 from forecasters.kronos.model import DEPENDENCY_HEADS, NORM_EPSILON, rotary_table
 from forecasters.kronos.operators import attend, register
 from forecasters.kronos.pages import take_large_pages
+from forecasters.kronos.panels import panels_of, suits
+from forecasters.kronos.paths import said_of
 
 if TYPE_CHECKING:
     from forecasters.kronos.folded import FoldedBlock, FoldedNetwork, NetworkCache
 
 _log = logging.getLogger(__name__)
-
-_PANEL, _DEPTH = 64, 32  # products are of so many outputs, or a multiple, and of so many inputs
 
 
 class Native(Arithmetic):
@@ -37,7 +36,6 @@ class Native(Arithmetic):
 
     def __init__(self) -> None:
         self._blocks: WeakKeyDictionary[FoldedBlock, Tensor | None] = WeakKeyDictionary()
-        self._linears: WeakKeyDictionary[FixedLinear, list[int] | None] = WeakKeyDictionary()
 
     def least_rows(self, network: FoldedNetwork) -> int:
         """A whole step's products do not depend on how many rows there are."""
@@ -135,39 +133,39 @@ class Native(Arithmetic):
         return found.view(queries.shape).to(queries.dtype)
 
     def _weights(self, network: FoldedNetwork) -> tuple[list[Tensor], list[int]] | None:
-        """Of the blocks, and of what follows them; None where one product does not suit our kernel."""
+        """Of the blocks, and of what follows them; None where one product does not suit our kernels."""
         blocks = [found for block in network.folded_blocks() if (found := self._of_block(block)) is not None]
         linears = (network.dependency_inputs, network.dependency_output, network.s1_head, network.s2_head)
-        others = [pair for linear in linears if (pair := self._of_linear(linear)) is not None]
+        others = [panels.addresses() for linear in linears if (panels := panels_of(linear)) is not None]
         if len(blocks) < len(network.blocks) or len(others) < len(linears):
             return None
         return blocks, [address for both in others for address in both]
 
     def _of_block(self, block: FoldedBlock) -> Tensor | None:
-        """[6] addresses, as Weights in network.cpp has them; None where one product does not suit our kernel."""
+        """[6] addresses, as Weights in network.cpp has them; None where one product does not suit our kernels."""
         if block not in self._blocks:
-            linears = (block.inputs, block.output, block.gate, block.down)
-            found = [pair for linear in linears if (pair := self._of_linear(linear)) is not None]
-            whole = len(found) == len(linears) and block.hidden % _PANEL == 0  # each half of the gate is of panels
-            inputs, output, gate, down = found if whole else [[0, 0]] * 4
-            entries = torch.tensor([*inputs, *output, gate[0], down[0]], dtype=torch.int64, device="cpu")
-            self._blocks[block] = entries if whole else None
+            self._blocks[block] = _packed(block) if _suits(block) else None
         return self._blocks[block]
 
-    def _of_linear(self, linear: FixedLinear) -> list[int] | None:
-        """Addresses of weight and bias; None where the product does not suit our kernel."""
-        if linear not in self._linears:
-            self._linears[linear] = addresses(linear)
-        return self._linears[linear]
+
+def _suits(block: FoldedBlock) -> bool:
+    """All its products do, and each half of the gate: they are multiplied beside each other."""
+    linears = (block.inputs, block.output, block.gate, block.down)
+    sizes = [(each.outputs, each.depth) for each in linears] + [(block.hidden, block.gate.depth)]
+    return all(suits(outputs, depth, block.dtype) for outputs, depth in sizes)
+
+
+def _packed(block: FoldedBlock) -> Tensor:
+    found = [panels_of(linear) for linear in (block.inputs, block.output, block.gate, block.down)]
+    inputs, output, gate, down = [each.addresses() for each in found if each is not None]
+    return torch.tensor([*inputs, *output, gate[0], down[0]], dtype=torch.int64, device="cpu")
 
 
 def _places(owner: FoldedNetwork | NetworkCache) -> list[tuple[int, int]]:
     """Addresses and sizes of what a step reads from end to end."""
     if isinstance(owner, torch.nn.Module):
-        packed = [
-            found[0] for module in owner.modules() if isinstance(module, FixedLinear) and (found := module.packed())
-        ]
-        return [(torch.ops.mkldnn.data_ptr(each), each.numel() * each.element_size()) for each in packed]
+        found = [panels_of(module) for module in owner.modules() if isinstance(module, FixedLinear)]
+        return [each.place() for each in found if each is not None]
     kept = [tensor for layer in (owner.dependency, *owner.layers) for tensor in layer.tensors()]
     return [(each.data_ptr(), each.numel() * each.element_size()) for each in kept]
 
@@ -175,53 +173,8 @@ def _places(owner: FoldedNetwork | NetworkCache) -> list[tuple[int, int]]:
 def take_products(network: nn.Module) -> None:
     """Let compiled graphs multiply by our kernel, which reads weights in half the time where rows are few."""
     for module in network.modules():
-        pair = addresses(module) if isinstance(module, FixedLinear) else None
-        if pair is not None and isinstance(module, FixedLinear):
-            module.within_graphs(_Product(module, pair))
-
-
-class _Product:
-    def __init__(self, linear: FixedLinear, pair: list[int]) -> None:
-        self._kept = packed = linear.packed()  # the memory that is pointed to
-        assert packed is not None
-        self._pair, self._outputs = pair, packed[2]
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        return product(self._pair, rows, self._outputs)
-
-
-def addresses(linear: FixedLinear) -> list[int] | None:
-    """Of weight and bias where oneDNN has packed them; None where our kernel does not read them as oneDNN does.
-
-    It reads a layout that oneDNN does not promise: so it is tried first.
-    """
-    packed = linear.packed()
-    if packed is None:
-        return None
-    weight, bias, outputs = packed
-    depth = weight.shape[1]
-    if kernel("apply", weight.dtype) is None or outputs % _PANEL or depth % _DEPTH:
-        return None
-    rows = torch.randn(2, depth, generator=torch.Generator().manual_seed(0), device="cpu").to(weight.dtype)
-    pair = [torch.ops.mkldnn.data_ptr(weight), 0 if bias is None else bias.data_ptr()]
-    return pair if alike(product(pair, rows, outputs), linear.multiply(rows), bias) else None
-
-
-def product(pair: list[int], rows: Tensor, outputs: int) -> Tensor:
-    """[..., K] -> [..., N] by our kernel; `pair` of addresses()."""
-    rows = rows.contiguous()
-    *leading, depth = rows.shape
-    out = rows.new_empty((*leading, outputs))
-    count = rows.numel() // depth
-    kernel("apply", rows.dtype)(out.data_ptr(), rows.data_ptr(), *pair, count, depth, outputs, torch.get_num_threads())
-    return out
-
-
-def alike(ours: Tensor, theirs: Tensor, bias: Tensor | None) -> bool:
-    """Judged by what the weights contribute, however small that is: read in another order they would give another."""
-    contributed = theirs.float() - (0.0 if bias is None else bias.float())
-    tolerance = 0.05 if ours.dtype == torch.bfloat16 else 1e-3
-    return bool((ours.float() - theirs.float()).abs().max() <= tolerance * contributed.abs().max())
+        if isinstance(module, FixedLinear) and (panels := panels_of(module)) is not None:
+            module.within_graphs(panels.multiply)
 
 
 @cache
@@ -237,5 +190,5 @@ def native_or_plain() -> Arithmetic:
     try:
         return native()
     except KernelsUnavailable as error:
-        _log.warning("Kronos runs without its own kernels, on PyTorch's operators alone: %s", error)
+        _log.warning("Kronos runs without its own kernels. %s", said_of(None, str(error)))
         return PLAIN

@@ -1,4 +1,7 @@
 // Attention: keys lie transposed, so that both of its products read along rows.
+//
+// Matrices lie row by row, `stride` numbers from row to row. Of all pointers here: they are valid for the shape that is
+// said at each function, for as long as the call lasts, and what is written overlaps nothing that is read.
 
 namespace {
 

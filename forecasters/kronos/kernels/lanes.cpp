@@ -1,20 +1,34 @@
 // What PyTorch's operators, compiled or not, do more slowly on a CPU: attention of many samples over keys and values
 // that they share, products of few rows with weights that memory has to bring, and all that lies between them.
 //
-// The files of this folder are one source, in the order that native.py names. Matrices are row-major. Sums, attention
-// and what is passed from block to block are float32; what is multiplied by weights is float32 or bfloat16, as they are.
+// The files of this folder are one source, in the order that build.py names; before it stands what paths.py defines for
+// the path that was chosen. Matrices are row-major. Sums, attention and what is passed from block to block are float32;
+// what is multiplied by weights is float32 or bfloat16, as they are.
+
+#if defined(CPU_CAPABILITY_AVX512) && !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && \
+                                        defined(__AVX512VL__) && defined(__FMA__))
+#error "the compiler's flags lack AVX-512"
+#endif
+#if defined(KERNELS_BFLOAT16_PAIRS) && !defined(__AVX512BF16__)
+#error "the compiler's flags lack AVX-512 BF16"
+#endif
+#if defined(CPU_CAPABILITY_AVX2) && !(defined(__AVX2__) && defined(__FMA__) && defined(__F16C__))
+#error "the compiler's flags lack AVX2, FMA or F16C"
+#endif
 
 #include <ATen/cpu/vec/functional.h>
 #include <ATen/cpu/vec/vec.h>
 
-#if defined(CPU_CAPABILITY_AVX512)
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
 #include <immintrin.h>
 #endif
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -67,6 +81,14 @@ Number* scratch(int64_t count) {
   static thread_local std::vector<Number> kept;
   if (static_cast<int64_t>(kept.size()) < count) kept.resize(count);
   return kept.data();
+}
+
+template <typename To, typename From>
+void convert(To* out, const From* from, int64_t count) {
+  for (int64_t index = 0; index < count; index += LANES) {
+    const int64_t part = std::min(count - index, LANES);
+    store(load(from + index, part), out + index, part);
+  }
 }
 
 // to a root mean square of 1, times a weight where there is one

@@ -1,18 +1,24 @@
 // A whole block at once, of a context or of what is drawn after it, and a whole step of the network: between the
 // products nothing is left to wait for.
-#if defined(CPU_CAPABILITY_AVX512)
+//
+// B series, S samples each, D width, H heads, W = D / H, P places of a context, N own places (of drawn tokens), F
+// hidden, V tokens. Of all pointers here: each lies in a tensor that the network or its cache holds for as long as the
+// plan or the call lasts, contiguous and of the shape said beside it; what is written overlaps nothing that is read.
 
 namespace {
 
 constexpr float EPSILON = 1e-5f;
 
 template <typename Number>
-struct Weights {  // of a block, as FoldedBlock has them
-  const Number *inputs, *inputs_bias, *output, *output_bias, *gate, *down;
+struct Weights {  // of a block, as FoldedBlock has them: in panels, see panels.cpp
+  const Number *inputs, *inputs_bias;  // of [3 D, D], and [3 D]: queries, keys, values
+  const Number *output, *output_bias;  // of [D, D], and [D]
+  const Number *gate, *down;           // of [2 F, D], what is opened above what is multiplied by it, and of [D, F]
 };
 
 struct Kept {  // keys and values of a layer: of the contexts, and of what was drawn
-  float *prefix_keys, *prefix_values, *own_keys, *own_values;
+  float *prefix_keys, *prefix_values;  // [B, H, W, P] and [B, H, P, W]
+  float *own_keys, *own_values;        // [B, H, S, N, W]
 };
 
 struct Sizes {
@@ -25,25 +31,19 @@ struct Plan {
   int64_t series, samples, places, own, layers;
   Sizes sizes;
   int64_t dependency_heads, s1_tokens, s2_tokens;
-  const int64_t* lengths;
-  const float *cosines, *sines;
-  const Number *s1_table, *s2_table, *calendar, *norm, *query_table;
-  const Number *dependency_inputs, *dependency_inputs_bias, *dependency_output, *dependency_output_bias;
-  const Number *s1_head, *s1_head_bias, *s2_head, *s2_head_bias;
+  const int64_t* lengths;                                         // [B] of the contexts
+  const float *cosines, *sines;                                   // [positions, W], at least lengths + N of them
+  const Number *s1_table, *s2_table;                              // [V, D]
+  const Number *calendar, *norm, *query_table;                    // [B, N, D], [D], [V, D]
+  const Number *dependency_inputs, *dependency_inputs_bias;       // panels of [2 D, D], and [2 D]: keys, values
+  const Number *dependency_output, *dependency_output_bias;       // panels of [D, D], and [D]
+  const Number *s1_head, *s1_head_bias, *s2_head, *s2_head_bias;  // panels of [V, D], and [V]
   Kept dependency;
   struct {
     Weights<Number> weights;
     Kept kept;
   } layer[];
 };
-
-template <typename To, typename From>
-void convert(To* out, const From* from, int64_t count) {
-  for (int64_t index = 0; index < count; index += LANES) {
-    const int64_t part = std::min(count - index, LANES);
-    store(load(from + index, part), out + index, part);
-  }
-}
 
 // rows [count, width] in place; attend makes [count, width] of the projected [count, 3, width]
 template <typename Number, typename Attend>
@@ -199,8 +199,4 @@ void second(float* logits, const Plan<Number>& plan, const Number* context, cons
   }
 
 OF_ONE_DTYPE(float32, float)
-#if defined(__AVX512BF16__)
 OF_ONE_DTYPE(bfloat16, Half)
-#endif
-
-#endif  // CPU_CAPABILITY_AVX512

@@ -49,3 +49,14 @@ def make_small(folder: Path, *, bits: int = 6, seed: int = 5, proper: bool = Tru
     save(folder / "tokenizer", tokenizer, tensors)
     save(folder / "network", network, weights("network", network, seed + 1))
     return folder
+
+
+def assert_the_originals(paths: np.ndarray, golden: dict[str, np.ndarray]) -> None:
+    """[H, 6] as the original predicted, to 1e-5, or to 1e-6 of the bars' spread.
+
+    An amount near zero is what is left of numbers a thousand times as large: its last digits are the machine's.
+    """
+    spread = golden["bars"].std(axis=0)
+    allowed = 1e-5 * np.abs(golden["predicted"]) + 1e-6 * spread
+    assert paths.shape == golden["predicted"].shape
+    assert (np.abs(paths - golden["predicted"]) <= allowed).all(), np.abs(paths - golden["predicted"]) / allowed

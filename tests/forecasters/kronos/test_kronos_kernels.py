@@ -14,18 +14,19 @@ torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[
 
 from forecasters.compiled.toolchain import missing_tools, processor  # noqa: E402
 from forecasters.kronos.arithmetic import PLAIN  # noqa: E402
-from forecasters.kronos.build import kernel, source  # noqa: E402
+from forecasters.kronos.build import source  # noqa: E402
 from forecasters.kronos.cache import CacheShape  # noqa: E402
 from forecasters.kronos.folded import FoldedBlock, FoldedNetwork, NetworkCache, least_rows  # noqa: E402
 from forecasters.kronos.model import Block, Network, NetworkConfig, rotary_table  # noqa: E402
 from forecasters.kronos.native import Native, native  # noqa: E402
 from forecasters.kronos.pages import joined  # noqa: E402
+from forecasters.kronos.paths import PATHS, KernelPath  # noqa: E402
 
 needs_compiler = pytest.mark.skipif(bool(missing_tools()), reason=f"this machine lacks {' and '.join(missing_tools())}")
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # the compiler's own imports
 CLOSE = {torch.float32: 2e-5, torch.bfloat16: 6e-2}
 SUITING = NetworkConfig(s1_bits=6, s2_bits=7, n_layers=2, d_model=128, n_heads=4, ff_dim=192)
-ODD = NetworkConfig(s1_bits=5, s2_bits=6, n_layers=2, d_model=96, n_heads=4, ff_dim=100)
+ODD = NetworkConfig(s1_bits=5, s2_bits=6, n_layers=2, d_model=96, n_heads=4, ff_dim=100)  # 100 suits no path
 
 
 @pytest.fixture
@@ -44,17 +45,11 @@ def folded(config: NetworkConfig, dtype: torch.dtype) -> FoldedNetwork:
     return FoldedNetwork(Network(config).eval(), 64, dtype)
 
 
-def needs_whole_steps(dtype: torch.dtype) -> None:
-    if kernel("step", dtype) is None:
-        pytest.skip(f"this processor has no instructions for whole steps in {dtype}")
-
-
 @needs_compiler
 @pytest.mark.parametrize("dtype", CLOSE)
 @pytest.mark.parametrize("samples", [1, 3, 25])
 def test_a_step_as_one_kernel_is_the_step_of_the_operators(ours: Native, dtype: torch.dtype, samples: int) -> None:
     """Two series of unequal length, all the way along their horizon."""
-    needs_whole_steps(dtype)
     network, shape = folded(SUITING, dtype), CacheShape(series=2, rows=samples, context=32, drawn=5)
     random = torch.Generator().manual_seed(samples)
     stamps = torch.randint(0, 7, (2, 37, 5), generator=random)
@@ -108,9 +103,11 @@ def test_a_network_whose_widths_do_not_suit_them_goes_by_operators(ours: Native)
     assert least_rows(network, ours) == least_rows(network, PLAIN)
 
 
-def test_the_source_is_another_for_another_processor() -> None:
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_the_source_is_another_for_another_processor_and_path(path: KernelPath) -> None:
     """The compiler's flags say `native`: they are the same everywhere."""
-    assert source().splitlines()[0] == f"// for {processor()}"
+    assert source(path).splitlines()[0] == f"// for {processor()}"
+    assert sum(source(path) == source(other) for other in PATHS) == 1
 
 
 def test_where_kernels_cannot_be_built_operators_serve_and_the_log_says_why(tmp_path: Path) -> None:
@@ -126,32 +123,7 @@ def test_where_kernels_cannot_be_built_operators_serve_and_the_log_says_why(tmp_
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["Arithmetic"]
-    assert "runs without its own kernels, on PyTorch's operators alone: " in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@needs_compiler
-def test_the_kernels_of_a_processor_with_narrower_registers_give_the_same(tmp_path: Path) -> None:
-    """AVX2 and nothing newer: the tests of all kernels once more, in a process of its own."""
-    if platform_has_no_avx2():
-        pytest.skip("this processor is not an x86-64 one with AVX2")
-    environment = os.environ | {
-        "ATEN_CPU_CAPABILITY": "avx2",
-        "TORCHINDUCTOR_CPP_MARCH": "x86-64-v3",
-        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
-    }
-    files = [str(Path(__file__).with_name("test_kronos_native.py")), __file__]
-    argv = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *files]
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=800)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def platform_has_no_avx2() -> bool:
-    try:
-        return " avx2 " not in Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return True
+    assert "kernels: none, PyTorch's operators serve: " in done.stderr
 
 
 def test_stretches_of_memory_that_adjoin_are_one() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.golden.rebuild import golden_outputs
+from tests.kronos.checkpoints import assert_the_originals
 
 if TYPE_CHECKING:
     from forecasters.kronos.generate import Kronos
@@ -47,7 +48,7 @@ def test_the_greedy_path_is_the_originals(case: tuple[Kronos, dict[str, np.ndarr
     assert np.array_equal(s2[0], golden["greedy_s2"])
     paths = kronos.generate(bars, past, future, samples=1, greedy=True)
     assert paths.shape == (1, int(golden["horizon"]), 6)
-    np.testing.assert_allclose(paths[0], golden["predicted"], rtol=1e-5)
+    assert_the_originals(paths[0], golden)
 
 
 def test_paths_decoded_together_are_those_decoded_alone(case: tuple[Kronos, dict[str, np.ndarray]]) -> None:
@@ -67,7 +68,7 @@ def test_the_strict_strategy_is_the_originals_too(tiny: Kronos) -> None:
     paths = tiny.generate(
         golden["bars"], golden["times"][:split], golden["times"][split:], samples=1, greedy=True, strategy="strict"
     )
-    np.testing.assert_allclose(paths[0], golden["predicted"], rtol=1e-5)
+    assert_the_originals(paths[0], golden)
 
 
 def test_half_precision_stays_close(folders: dict[str, object], tiny: Kronos) -> None:

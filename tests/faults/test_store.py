@@ -106,7 +106,7 @@ def test_row_30_with_the_journal_locked_nothing_is_sent(scene: Scenes) -> None:
     cycles = _cycle_count(one)
     one.until(lambda: _cycle_count(one) > cycles + 1)
     daemon.send(signal.SIGTERM)
-    assert daemon.wait(10) == 0, daemon.said()
+    assert daemon.wait() == 0, daemon.said()
     one.assert_universal()
 
 
@@ -129,5 +129,5 @@ def test_row_31_a_second_daemon_on_the_account_is_refused_with_73(scene: Scenes)
     assert len(one.ours()) >= orders
     assert first.poll() is None
     first.send(signal.SIGTERM)
-    assert first.wait(10) == 0
+    assert first.wait() == 0
     one.assert_universal()

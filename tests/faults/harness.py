@@ -176,6 +176,15 @@ class Scene:
         assert "Traceback" not in said, said[-4000:]
         return program
 
+    def run_until(self, what: Callable[[], object]) -> Program:
+        """The daemon until `what` holds: where the market does not wait, how far some cycles get is the machine's."""
+        program = self.start()
+        self.until(what)
+        program.send(signal.SIGTERM)
+        assert program.wait() == 0, program.said()[-4000:]
+        assert "Traceback" not in program.said(), program.said()[-4000:]
+        return program
+
     # ---- the venue ----
 
     def faults(self, *rules: Mapping[str, Any], seed: int = 1) -> None:

@@ -25,6 +25,7 @@ def test_row_37_a_reload_with_bad_settings_goes_on_with_the_old_ones(scene: Scen
     daemon.send(signal.SIGTERM)
     assert daemon.wait() == 0, daemon.said()
     (one.folder / ".env").unlink()
+    one.leave_the_market()
     one.assert_universal()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import GENEROUS_S
 from trader.adapters.notify import AlertSink, Delivery
 from trader.errors import ConfigurationError
 
@@ -85,7 +85,7 @@ def test_an_alert_arrives_with_what_a_person_needs_to_read(receiver: Receiver) -
     sink = AlertSink(receiver.url, source="trader@paper")
     sink.post("halt", "error", "equity fell 8,879 USD unexplained", AT)
 
-    assert sink.flush(5)
+    assert sink.flush(GENEROUS_S)
     assert receiver.received == [
         {
             "text": "[trader@paper] ERROR halt: equity fell 8,879 USD unexplained",
@@ -104,7 +104,7 @@ def test_a_passing_failure_of_the_receiver_is_tried_again(receiver: Receiver, an
     sink = AlertSink(receiver.url, pause_s=0.01)
     sink.post("order", "warning", "one", AT)
 
-    assert sink.flush(5)
+    assert sink.flush(GENEROUS_S)
     assert [message["kind"] for message in receiver.received] == ["order"]
     assert sink.delivery == Delivery(delivered=1, failed=0, dropped=0)
     sink.close()
@@ -115,10 +115,10 @@ def test_what_was_lost_is_told_with_the_next_alert_that_arrives(receiver: Receiv
     reasons: list[str] = []
     sink = AlertSink(receiver.url, attempts=2, pause_s=0.01, on_failure=reasons.append)
     sink.post("first", "warning", "lost", AT)
-    assert sink.flush(5)
+    assert sink.flush(GENEROUS_S)
     sink.post("second", "warning", "arrives", AT)
 
-    assert sink.flush(5)
+    assert sink.flush(GENEROUS_S)
     assert [(message["kind"], message["lost_before"]) for message in receiver.received] == [("second", 1)]
     assert sink.delivery.lost == 1
     sink.close()
@@ -127,15 +127,12 @@ def test_what_was_lost_is_told_with_the_next_alert_that_arrives(receiver: Receiv
 
 def test_trading_is_unaffected_by_a_receiver_that_hangs(mute_url: str) -> None:
     sink = AlertSink(mute_url, capacity=10, timeout_s=30)
-    began = time.monotonic()
     for number in range(1000):
         sink.post("storm", "warning", str(number), AT)
-    assert time.monotonic() - began < 0.5
-    assert sink.delivery.dropped >= 989  # one under way, ten waiting
+    assert sink.delivery.dropped >= 989  # one under way, ten waiting: nothing was waited for
 
-    began = time.monotonic()
     sink.close(timeout_s=0.1)  # and the end of the daemon does not wait for it either
-    assert time.monotonic() - began < 1
+    assert (sink.delivery.delivered, sink.delivery.failed) == (0, 0)  # the first is still under way
 
 
 def test_the_newest_alerts_are_the_ones_that_are_kept(receiver: Receiver, answers: list[int]) -> None:
@@ -144,7 +141,7 @@ def test_the_newest_alerts_are_the_ones_that_are_kept(receiver: Receiver, answer
     for number in range(8):  # the first is being tried again while the rest pile up
         sink.post("storm", "warning", str(number), AT)
 
-    assert sink.flush(5)
+    assert sink.flush(GENEROUS_S)
     details = [message["text"].rpartition(" ")[2] for message in receiver.received]
     assert details[-3:] == ["5", "6", "7"]
     assert len(details) + sink.delivery.dropped == 8
@@ -171,7 +168,7 @@ def test_an_address_that_no_client_can_use_fails_in_the_sink_and_not_in_the_loop
     reasons: list[str] = []
     sink = AlertSink("http://127.0.0.1:port/s3cret token", attempts=1, on_failure=reasons.append)
     sink.post("halt", "error", "x", AT)
-    assert sink.flush(5)
+    assert sink.flush(GENEROUS_S)
     sink.close()
     assert sink.delivery.failed == 1
     assert "s3cret" not in "".join(reasons)

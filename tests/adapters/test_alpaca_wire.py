@@ -60,11 +60,8 @@ def test_reads_are_bounded_and_then_transient() -> None:
 
 
 def test_a_server_that_trickles_is_given_up_at_the_deadline() -> None:
-    with wire(trickle) as venue:
-        started = time.monotonic()
-        with pytest.raises(Transient, match="ReadTimeout"):
-            broker_at(venue.url, deadline_s=0.3).account()
-        assert time.monotonic() - started < 3
+    with wire(trickle) as venue, pytest.raises(Transient, match="ReadTimeout"):  # and not the end of what it sends
+        broker_at(venue.url, deadline_s=0.3).account()
 
 
 @pytest.mark.parametrize(
@@ -255,17 +252,16 @@ class StillClock:
         self.woken += 1
 
 
-def test_the_limiter_spends_market_time_only() -> None:
+def test_the_limiter_spends_market_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"it slept {seconds} s"))
     clock = StillClock()
     limiter = RequestLimiter(60, clock)
-    started = time.monotonic()
     for _ in range(60):
         limiter()
     assert clock.now() == samples.NOW
     for _ in range(60):
         limiter()
     assert clock.now() - samples.NOW == pytest.approx(timedelta(minutes=1), abs=timedelta(seconds=1))
-    assert time.monotonic() - started < 1
     assert clock.woken == 0
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 
 import pytest
 
 from tests.adapters.wire import reply, wire
 from tests.exchange.api.running import running
+from tests.waiting import let_pass
 from trader.adapters.clock import RealClock, SimClock
 from trader.errors import VenueUnreachable
 
@@ -38,7 +38,7 @@ def test_at_full_speed_time_stands_still_until_someone_waits() -> None:
         clock = SimClock(venue.url)
         start = clock.now()
         assert clock.speed is None
-        time.sleep(0.02)
+        let_pass(0.02)
         assert clock.now() == start
         due = start + timedelta(hours=2)
         assert clock.wait_until(due) == due == clock.now()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-import time
 
 import pytest
 import requests
 
 from tests.adapters.wire import Answer, Asked, reply, reset, wire
+from tests.waiting import eventually
 from trader.adapters.alpaca.direct import DirectSession, NotConnected, session_for
 
 HEADERS = {"APCA-API-KEY-ID": "k"}
@@ -75,9 +75,7 @@ def test_an_order_is_not_sent_into_a_connection_that_the_venue_has_closed() -> N
     with wire(raw("Content-Length: 2", b"{}", close=True), reply(200, {"id": "o"})) as venue:
         session = DirectSession(venue.url, 5.0)
         session.request("GET", f"{venue.url}/v2/account", headers=HEADERS)
-        deadline = time.monotonic() + 5
-        while session._connection.sock is not None and not _ended(session._connection.sock):
-            assert time.monotonic() < deadline
+        eventually(lambda: session._connection.sock is None or _ended(session._connection.sock), "the end of it")
         assert session.request("POST", f"{venue.url}/v2/orders", headers=HEADERS, json={}).json() == {"id": "o"}
         session.close()
     assert [asked.method for asked in venue.asked] == ["GET", "POST"]

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 
 from tests.adapters import samples
 from tests.adapters.samples import BTC, NOW
+from tests.waiting import let_pass
 from trader.adapters.journal import DiskFull, Journal, backup, check, schema, upgrade
 from trader.adapters.journal.store import make_engine
 from trader.errors import DatabaseAway, DatabaseUnusable, Transient
@@ -100,7 +100,7 @@ def test_a_killed_migration_leaves_the_old_schema_or_the_new(tmp_path: Path) -> 
         process = subprocess.Popen([sys.executable, "-c", MIGRATOR, url], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.04 * round_)
+        let_pass(0.04 * round_)  # wherever it is by then
         process.kill()
         process.wait(10)
         process.stdout.close()

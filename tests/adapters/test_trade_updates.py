@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.exchange.api.running import Running, running
+from tests.waiting import GENEROUS_S, eventually
 from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.alpaca.stream import TradeUpdates
 
@@ -46,7 +46,7 @@ class Heard:
     def problem(self, kind: str, detail: str) -> None:
         self.problems.append(detail)
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 10) -> bool:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = GENEROUS_S) -> bool:
         with self.changed:
             return self.changed.wait_for(condition, seconds)
 
@@ -57,20 +57,10 @@ def heard(venue: Running) -> Iterator[tuple[Heard, TradeUpdates]]:
     updates = TradeUpdates(endpoints(venue), ears.event, ears.problem)
     updates.start()
     assert ears.wait_for(lambda: ears.events >= 1)
-    assert wait_until(lambda: venue.ledger()["stream_listeners"] == 1)
+    eventually(lambda: venue.ledger()["stream_listeners"] == 1)
     yield ears, updates
     updates.stop()
     venue.faults()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Asks again and again, for what has no condition variable to wait on."""
-    give_up_at = time.monotonic() + seconds
-    while time.monotonic() < give_up_at:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()
 
 
 def test_each_update_is_a_reason_to_look(venue: Running, heard: tuple[Heard, TradeUpdates]) -> None:
@@ -80,7 +70,7 @@ def test_each_update_is_a_reason_to_look(venue: Running, heard: tuple[Heard, Tra
     venue.order()
     assert ears.wait_for(lambda: ears.events > before)
     assert updates.last_event_at is not None
-    assert wait_until(lambda: updates.connected)
+    eventually(lambda: updates.connected)
     assert not ears.problems
 
 
@@ -99,19 +89,19 @@ def test_a_lost_connection_comes_back_and_is_a_reason_to_look(
     before = ears.events
     venue.faults({"on": {"event": "new", "nth": 1}, "do": {"stream": "disconnect"}})
     venue.order()
-    assert ears.wait_for(lambda: ears.events > before, 15)
-    assert wait_until(lambda: updates.connected)
+    assert ears.wait_for(lambda: ears.events > before)
+    eventually(lambda: updates.connected)
 
 
 def test_guard_31_a_connected_but_silent_stream_is_noticed(venue: Running, heard: tuple[Heard, TradeUpdates]) -> None:
     _, updates = heard
-    assert wait_until(lambda: updates.connected)
+    eventually(lambda: updates.connected)
     venue.faults({"on": {}, "do": {"stream": "mute"}})
     venue.order()
     assert not updates.mute(timedelta(0))  # nobody knows yet that it owes anything
     updates.filled_elsewhere(datetime.now(UTC))
     assert not updates.mute(timedelta(seconds=60))
-    assert wait_until(lambda: updates.mute(timedelta(seconds=0.05)), 2)
+    eventually(lambda: updates.mute(timedelta(seconds=0.05)))
 
 
 def test_it_can_be_stopped_before_it_starts_and_while_nobody_answers(venue: Running) -> None:
@@ -124,8 +114,8 @@ def test_it_can_be_stopped_before_it_starts_and_while_nobody_answers(venue: Runn
         ears.event,
     )
     lonely.start()
-    started = time.monotonic()
+    (thread,) = (each for each in threading.enumerate() if each.name == "trade-updates")
     lonely.stop()
     lonely.stop()
-    assert time.monotonic() - started < 9
+    assert not thread.is_alive()
     assert ears.events == 0

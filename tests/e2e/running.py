@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.waiting import GENEROUS_S, eventually
 
 COMMAND = (sys.executable, "-m", "trader")
 OURS = ("ALPACA_", "RISK__", "SIM__", "STORE__", "TRADING_", "KRONOS_", "TOTO_", "FORECASTER", "STRATEGY", "SYMBOLS")
@@ -34,7 +35,7 @@ def environment(state: Path, **more: str) -> dict[str, str]:
     return {**plain, "STATE_DIR": str(state), "PYTHONWARNINGS": "ignore", **more}
 
 
-def ask(state: Path, *arguments: str, timeout: float = 60, **more: str) -> Answer:
+def ask(state: Path, *arguments: str, timeout: float = 100, **more: str) -> Answer:
     """One command, to its end. Run in the state folder, where no .env lies."""
     state.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
@@ -53,7 +54,7 @@ class Daemon:
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
-    def says(self, text: str, within: float = 20) -> None:
+    def says(self, text: str, within: float = GENEROUS_S) -> None:
         until(lambda: text in self.log.read_text(), f"{text!r} in the log", within)
 
     def status(self) -> dict[str, object]:
@@ -63,7 +64,7 @@ class Daemon:
         assert isinstance(found, dict)
         return found
 
-    def stop(self, number: int = signal.SIGTERM, within: float = 15) -> int:
+    def stop(self, number: int = signal.SIGTERM, within: float = GENEROUS_S) -> int:
         self.process.send_signal(number)
         return self.process.wait(within)
 
@@ -83,7 +84,7 @@ def daemon(state: Path, *arguments: str, **more: str) -> Iterator[Daemon]:
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(GENEROUS_S)
 
 
 @contextmanager
@@ -101,16 +102,13 @@ def exchange(state: Path, *arguments: str) -> Iterator[dict[str, str]]:
         yield {f"ALPACA_{name.upper()}": urls[name] for name in names} | keys
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(GENEROUS_S)
         process.stdout.close()
 
 
-def until(done: Callable[[], bool], what: str, within: float = 20) -> None:
+def until(done: Callable[[], bool], what: str, within: float = GENEROUS_S) -> None:
     """Look until it is so. AssertionError, with `what`, where it takes too long."""
-    deadline = time.monotonic() + within
-    while not done():
-        assert time.monotonic() < deadline, f"waited {within} s for {what}"
-        time.sleep(0.1)
+    eventually(done, what, within_s=within, every_s=0.1)
 
 
 def trouble_in(text: str) -> Sequence[str]:

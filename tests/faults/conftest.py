@@ -6,13 +6,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.harness import HERE, ROOT, Scene, Zygote, open_scene
+from tests.waiting import GENEROUS_S, eventually
 
 
 @pytest.fixture(scope="session")
@@ -30,14 +30,11 @@ def worker() -> Iterator[Path]:
         command = [sys.executable, "-m", "forecasters.worker", "--backend", "bold", "--socket", str(path)]
         environment = {"PYTHONPATH": f"{ROOT}:{HERE / 'installed'}", "OPENBLAS_NUM_THREADS": "1"}
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 30
-        while not _listens(path):
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        eventually(lambda: _listens(path) or process.poll() is not None, "a worker that listens")
+        assert process.poll() is None, process.stderr and process.stderr.read()
         yield path
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=GENEROUS_S)
 
 
 def _listens(path: Path) -> bool:

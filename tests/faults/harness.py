@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,13 +33,13 @@ from tests.faults.universal import (
     positions_agree,
     purpose_of_id,
 )
+from tests.waiting import GENEROUS_S, eventually
 from trader.adapters.journal import Journal
 from trader.core.ids import parse_client_order_id
 from trader.core.types import Purpose
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-QUICK_S = 40.0
 START = "2024-03-05T12:00:00Z"
 
 
@@ -84,7 +83,7 @@ class Zygote:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(timeout=10)
+        self._process.wait(GENEROUS_S)
         self._process.stdout.close()
 
     def _ask(self, request: object) -> dict[str, Any]:
@@ -115,13 +114,8 @@ class Program:
             self.code = self.zygote.poll(self.pid)
         return self.code
 
-    def wait(self, timeout_s: float = QUICK_S) -> int:
-        deadline = time.monotonic() + timeout_s
-        while self.poll() is None:
-            if time.monotonic() > deadline:
-                self.kill()
-                raise AssertionError(f"still running after {timeout_s} s: {self.said()[-3000:]}")
-            time.sleep(0.01)
+    def wait(self) -> int:
+        eventually(lambda: self.poll() is not None, lambda: f"it still runs: {self.said()[-3000:]}", every_s=0.01)
         assert self.code is not None
         return self.code
 
@@ -132,8 +126,7 @@ class Program:
         """Leaves nothing of its process group."""
         if self.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
-            while self.poll() is None:
-                time.sleep(0.005)
+            eventually(lambda: self.poll() is not None, "its end", every_s=0.005)
 
     def said(self) -> str:
         return self.output.read_text() + self.output.with_suffix(".err").read_text()
@@ -181,6 +174,15 @@ class Scene:
         assert expect is None or code == expect, f"exit {code}, not {expect}: {program.said()[-4000:]}"
         said = program.said()
         assert "Traceback" not in said, said[-4000:]
+        return program
+
+    def run_until(self, what: Callable[[], object]) -> Program:
+        """The daemon until `what` holds: where the market does not wait, how far some cycles get is the machine's."""
+        program = self.start()
+        self.until(what)
+        program.send(signal.SIGTERM)
+        assert program.wait() == 0, program.said()[-4000:]
+        assert "Traceback" not in program.said(), program.said()[-4000:]
         return program
 
     # ---- the venue ----
@@ -243,12 +245,9 @@ class Scene:
         with self.journal() as journal:
             return journal.flag(name)
 
-    def until(self, what: Callable[[], object], timeout_s: float = 20.0, every_s: float = 0.03) -> None:
+    def until(self, what: Callable[[], object], within_s: float = GENEROUS_S, every_s: float = 0.03) -> None:
         """Wait until `what` holds."""
-        deadline = time.monotonic() + timeout_s
-        while not what():
-            assert time.monotonic() < deadline, f"not within {timeout_s} s; {self.programs[-1].said()[-3000:]}"
-            time.sleep(every_s)
+        eventually(what, lambda: self.programs[-1].said()[-3000:], within_s=within_s, every_s=every_s)
 
     def leave_the_market(self) -> None:
         """A market that does not wait for us to look is left with nothing in it that could still fill."""
@@ -331,11 +330,8 @@ def open_scene(
     output.touch()
     output.with_suffix(".err").touch()
     program = zygote.start(arguments, base, output)
-    deadline = time.monotonic() + 30
-    while "\n" not in output.read_text():
-        assert program.poll() is None, program.said()
-        assert time.monotonic() < deadline, program.said()
-        time.sleep(0.005)
+    eventually(lambda: "\n" in output.read_text() or program.poll() is not None, program.said, every_s=0.005)
+    assert program.code is None, program.said()
     ready = json.loads(output.read_text().partition("\n")[0])
     base |= {
         "ALPACA_TRADING_URL": ready["trading_url"],

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import HERE, Scene
-from tests.faults.test_streams import buy, is_protected, paper, stream
+from tests.faults.test_streams import SOON_S, buy, is_protected, paper, stream
+from tests.waiting import GENEROUS_S
 
 Scenes = Callable[..., Scene]
 
@@ -72,20 +73,20 @@ def test_row_26_when_the_clock_is_set_by_an_hour_what_is_held_is_still_looked_af
     told = one.folder / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(str(told))
-        notified.settimeout(40.0)
+        notified.settimeout(GENEROUS_S)
         daemon = one.start(LD_PRELOAD=str(shifted_clock), CLOCK_SHIFT=str(shift), NOTIFY_SOCKET=str(told))
         while b"READY=1" not in notified.recv(4096):
             pass
     one.faults(stream("mute"))  # so that nothing but the timetable wakes it
     before = len(traded(one))
     shift.write_text(step)
-    one.until(lambda: f"went {direction} by 36" in one.alerts(), 10.0)
+    one.until(lambda: f"went {direction} by 36" in one.alerts(), SOON_S)
     buy(one)
-    one.until(lambda: is_protected(one), 10.0)
+    one.until(lambda: is_protected(one), SOON_S)
     shift.write_text("0")
-    one.until(lambda: one.alerts().count("at once") == 2, 10.0)
+    one.until(lambda: one.alerts().count("at once") == 2, SOON_S)
     daemon.send(signal.SIGTERM)
-    assert daemon.wait(10) == 0, daemon.said()
+    assert daemon.wait() == 0, daemon.said()
     assert "Traceback" not in daemon.said(), daemon.said()
     bars = traded(one)
     assert len(bars) == len(set(bars))

@@ -47,7 +47,7 @@ def test_row_28_a_full_disk_ends_the_daemon_with_74_and_leaves_the_exits_resting
         assert "space" in one.run(2, expect=74).said()
         assert len(one.entries()) == entries
         filler.unlink()
-        one.run(2)
+        one.leave_the_market()
         one.assert_universal()
 
 
@@ -106,7 +106,8 @@ def test_row_30_with_the_journal_locked_nothing_is_sent(scene: Scenes) -> None:
     cycles = _cycle_count(one)
     one.until(lambda: _cycle_count(one) > cycles + 1)
     daemon.send(signal.SIGTERM)
-    assert daemon.wait(10) == 0, daemon.said()
+    assert daemon.wait() == 0, daemon.said()
+    one.leave_the_market()
     one.assert_universal()
 
 
@@ -129,5 +130,6 @@ def test_row_31_a_second_daemon_on_the_account_is_refused_with_73(scene: Scenes)
     assert len(one.ours()) >= orders
     assert first.poll() is None
     first.send(signal.SIGTERM)
-    assert first.wait(10) == 0
+    assert first.wait() == 0
+    one.leave_the_market()
     one.assert_universal()

@@ -48,7 +48,7 @@ def test_the_unit_says_ready_when_it_is_warm_and_the_daemons_worker_can_speak_to
             assert (health.pid, health.backend, health.warm) == (process.pid, "baseline", True)
             assert (runtime / "worker.sock").stat().st_mode & 0o777 == 0o660  # its group is the daemon's way in
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
             assert "STOPPING=1" in supervisor.recv(4096).decode()
         finally:
             process.kill()

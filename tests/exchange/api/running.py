@@ -15,6 +15,8 @@ import requests
 from alpaca.data.historical import CryptoHistoricalDataClient, StockHistoricalDataClient
 from alpaca.trading.client import TradingClient
 
+from tests.waiting import GENEROUS_S
+
 KEYS = {"APCA-API-KEY-ID": "key", "APCA-API-SECRET-KEY": "secret"}
 
 
@@ -39,13 +41,13 @@ class Running:
         self.stocks._session.trust_env = False
 
     def get(self, path: str, **params: object) -> requests.Response:
-        return self.session.get(self.url + path, params=params, timeout=20)
+        return self.session.get(self.url + path, params=params, timeout=GENEROUS_S)
 
     def post(self, path: str, body: object) -> requests.Response:
-        return self.session.post(self.url + path, json=body, timeout=20)
+        return self.session.post(self.url + path, json=body, timeout=GENEROUS_S)
 
     def delete(self, path: str, **params: object) -> requests.Response:
-        return self.session.delete(self.url + path, params=params, timeout=20)
+        return self.session.delete(self.url + path, params=params, timeout=GENEROUS_S)
 
     def advance(self, until: str) -> dict[str, Any]:
         answer = self.post("/sim/advance", {"until": until})
@@ -87,7 +89,7 @@ def running(arguments: Sequence[str] = (), *, ledger: Path | None = None, speed:
         exchange.close()
         if process.poll() is None:
             process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=GENEROUS_S)
         complaints = process.stderr.read()
         process.stdout.close()
         process.stderr.close()

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.api.running import Running
+from tests.waiting import GENEROUS_S
 from trader.exchange.api.data import ROUTES as DATA_ROUTES
 from trader.exchange.api.trading import ROUTES as TRADING_ROUTES
 
@@ -57,7 +58,7 @@ def test_any_json_is_answered_without_a_500(exchange: Running, body: Any, where:
     method, path = where
     if path == "/sim/faults" and isinstance(body, dict) and body.get("rules"):
         return  # a script that happens to be right would spoil the next example
-    answer = exchange.session.request(method, exchange.url + path, data=json.dumps(body), timeout=20)
+    answer = exchange.session.request(method, exchange.url + path, data=json.dumps(body), timeout=GENEROUS_S)
     assert answer.status_code in (200, 400, 401, 403, 404, 422), (body, answer.text)
     if answer.status_code >= 400:
         assert answer.json()["message"]
@@ -69,7 +70,7 @@ ORDER = {"symbol": "BTC/USD", "qty": "0.01", "side": "buy", "type": "limit", "ti
 @SOME
 @given(changes=st.dictionaries(st.sampled_from(FIELDS[:15]), VALUES, min_size=1, max_size=2))
 def test_one_wrong_field_in_a_good_order_is_answered_without_a_500(exchange: Running, changes: dict[str, Any]) -> None:
-    answer = exchange.session.post(exchange.url + "/v2/orders", data=json.dumps(ORDER | changes), timeout=20)
+    answer = exchange.session.post(exchange.url + "/v2/orders", data=json.dumps(ORDER | changes), timeout=GENEROUS_S)
     assert answer.status_code in (200, 400, 403, 422), (changes, answer.text)  # 400: Infinity is no JSON
 
 
@@ -77,7 +78,7 @@ def test_one_wrong_field_in_a_good_order_is_answered_without_a_500(exchange: Run
 @given(raw=st.binary(max_size=200))
 def test_any_bytes_are_answered_without_a_500(exchange: Running, raw: bytes) -> None:
     for method, path in WRITERS:
-        answer = exchange.session.request(method, exchange.url + path, data=raw, timeout=20)
+        answer = exchange.session.request(method, exchange.url + path, data=raw, timeout=GENEROUS_S)
         assert answer.status_code in (400, 404, 422), (path, answer.text)
 
 
@@ -98,13 +99,13 @@ def test_any_query_is_answered_without_a_500(exchange: Running, path: str, query
     [b"", b"{", b"[]", b"null", b"NaN", b'{"qty": NaN}', b'{"qty": ' + b"9" * 5000 + b"}", b"[" * 60_000, b"\xff\xfe"],
 )
 def test_named_rubbish_is_a_400_or_422(exchange: Running, raw: bytes) -> None:
-    answer = exchange.session.post(exchange.url + "/v2/orders", data=raw, timeout=20)
+    answer = exchange.session.post(exchange.url + "/v2/orders", data=raw, timeout=GENEROUS_S)
     assert answer.status_code in (400, 422)
     assert answer.json()["message"]
 
 
 def test_body_without_end_is_refused(exchange: Running) -> None:
-    answer = exchange.session.post(exchange.url + "/v2/orders", data=b" " * 200_000, timeout=20)
+    answer = exchange.session.post(exchange.url + "/v2/orders", data=b" " * 200_000, timeout=GENEROUS_S)
     assert answer.status_code == 400
 
 
@@ -118,6 +119,6 @@ def test_unknown_path_and_method(exchange: Running) -> None:
 def test_unlisted_reads_need_keys(exchange: Running) -> None:
     for path in READERS:
         bare = exchange.session.get(
-            exchange.url + path, headers={"APCA-API-KEY-ID": None, "APCA-API-SECRET-KEY": None}, timeout=20
+            exchange.url + path, headers={"APCA-API-KEY-ID": None, "APCA-API-SECRET-KEY": None}, timeout=GENEROUS_S
         )
         assert (bare.status_code == 401) is ("crypto" not in path), path

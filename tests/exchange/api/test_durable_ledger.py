@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from tests.exchange.api.running import Running, running
+from tests.waiting import GENEROUS_S
 from trader.core.types import OrderSide, OrderType, Symbol, TimeInForce
 from trader.exchange.engine.answers import VenueRefusal
 from trader.exchange.engine.events import Books
@@ -192,7 +193,7 @@ def test_a_ledger_that_cannot_be_written_any_more_ends_the_exchange_with_one_lin
         with suppress(requests.ConnectionError):
             while statuses[-1] == 200 and len(statuses) < 500:
                 statuses.append(exchange.order().status_code)
-        assert exchange.process.wait(timeout=20) == 74
+        assert exchange.process.wait(timeout=GENEROUS_S) == 74
         assert exchange.process.stderr is not None
         (line,) = exchange.process.stderr.read().splitlines()
     assert statuses.count(200) in (len(statuses), len(statuses) - 1)

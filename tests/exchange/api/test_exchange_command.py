@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from click.testing import CliRunner
 
-from tests.exchange.api.running import running
+from tests.exchange.api.running import KEYS, running
+from tests.waiting import GENEROUS_S, eventually
 from trader.exchange.command import exchange_command
 from trader.exchange.run import ExchangeOptions
 
@@ -36,7 +40,7 @@ def test_signals_end_it_cleanly(number: signal.Signals) -> None:
     with running() as exchange:
         exchange.get("/v2/account")
         exchange.process.send_signal(number)
-        assert exchange.process.wait(timeout=10) == 0
+        assert exchange.process.wait(GENEROUS_S) == 0
 
 
 @pytest.mark.parametrize(
@@ -93,24 +97,31 @@ def test_it_ends_with_its_parent() -> None:
     parent.wait()
     parent.stdin.close()
     parent.stdout.close()
-    for _ in range(200):
-        if not child.is_running() or child.status() == psutil.STATUS_ZOMBIE:
-            return
-        time.sleep(0.05)
-    child.kill()
-    pytest.fail("the exchange outlived its parent")
+    try:
+        eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its end with its parent")
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
-def test_it_starts_within_seconds_and_answers_fast() -> None:
-    """Bounds with much room: this is a check against mistakes of a kind (a 44 ms delayed acknowledgement), no bench."""
-    begin = time.monotonic()
+def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_first_part() -> None:
+    """A client that acknowledges late, as kernels do by 40 ms, is answered as soon as one that does so at once."""
+    late, at_once = [], []
     with running() as exchange:
-        assert time.monotonic() - begin < 10
-        exchange.get("/v2/account")
-        times = []
-        for _ in range(50):
-            before = time.monotonic()
-            exchange.get("/v2/account")
-            times.append(time.monotonic() - before)
-        assert sorted(times)[len(times) // 2] < 0.03
-        assert json.dumps(exchange.ready)
+        where = urlsplit(exchange.url)
+        with socket.create_connection((where.hostname, where.port)) as client:
+            for _ in range(30):
+                late.append(_asked(client, acknowledging_at_once=False))
+                at_once.append(_asked(client, acknowledging_at_once=True))
+    assert median(late) < 8 * median(at_once)
+
+
+def _asked(client: socket.socket, *, acknowledging_at_once: bool) -> float:
+    """Seconds until the whole answer to one request is there."""
+    keys = "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
+    begin, seen = time.perf_counter(), b""
+    client.sendall(f"GET /v2/account HTTP/1.1\r\nHost: exchange\r\n{keys}\r\n".encode())
+    while not seen.endswith(b"}"):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, int(acknowledging_at_once))
+        seen += client.recv(65_536)
+    return time.perf_counter() - begin

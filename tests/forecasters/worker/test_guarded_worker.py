@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from forecasters.base import ForecastError
 from forecasters.compiled.guard import FALLBACK
 from forecasters.worker.client import Worker, WorkerSettings
 from tests.forecasters.support import context, install_oddities
+from tests.waiting import GENEROUS_S, eventually, let_pass
 
 Make = Callable[..., Worker]
 ROOT = Path(__file__).parents[3]
@@ -68,13 +68,6 @@ def mode(worker: Worker) -> str:
     return worker.forecast([context()])["BTC/USD"].compile_mode
 
 
-def eventually(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
 def answers(worker: Worker) -> bool:
     try:
         worker.ping()
@@ -110,7 +103,7 @@ def closed_in_a_forecast(worker: Worker) -> Iterator[None]:
     waiting.start()
     yield
     worker.close()
-    waiting.join(10)
+    waiting.join(GENEROUS_S)
 
 
 def told(worker: Worker, severity: str) -> str:
@@ -126,9 +119,7 @@ def test_an_exception_costs_no_forecast_and_is_heard_of_and_it_serves_again_in_i
     assert (report.frames, report.recompiles) == (1, 0)
     assert mode(worker) == FALLBACK
     assert "failed: RuntimeError: CUDA error: an illegal memory access" in told(worker, "error")
-    deadline = time.monotonic() + 30
-    while mode(worker) == FALLBACK:
-        assert time.monotonic() < deadline
+    eventually(lambda: mode(worker) != FALLBACK)
     assert "serves again" in told(worker, "info")
 
 
@@ -151,7 +142,7 @@ def test_one_that_takes_too_long_is_cut_short_for_eager_and_compiling_again_give
     pid = worker.ping().pid
     assert worker.forecast([context()], deadline_s=2.0)["BTC/USD"].compile_mode == FALLBACK
     assert "s, then it was eager's turn" in told(worker, "error")
-    time.sleep(0.2)
+    let_pass(0.2)  # twice the pause before it is compiled again
     assert mode(worker) == FALLBACK  # after its answer the other is compiled again, which never ends
     eventually(lambda: worker.ping().busy_s > 0.1)
     assert worker.forecast([context()], deadline_s=2.0)["BTC/USD"].compile_mode == FALLBACK

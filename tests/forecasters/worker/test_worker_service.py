@@ -22,6 +22,7 @@ from forecasters.worker import wire
 from forecasters.worker.client import Worker, WorkerSettings
 from forecasters.worker.wire import Frame, WireError
 from tests.forecasters.support import context, install_oddities
+from tests.waiting import GENEROUS_S
 
 
 class Service:
@@ -32,7 +33,7 @@ class Service:
         self._folder = folder
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notices.bind(str(folder / "notify"))
-        self._notices.settimeout(20)
+        self._notices.settimeout(GENEROUS_S)
         self.process: subprocess.Popen[bytes] | None = None
         install_oddities(folder / "site")
 
@@ -51,13 +52,13 @@ class Service:
     def end(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(GENEROUS_S)
 
     def close(self) -> None:
         self._notices.close()
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(GENEROUS_S)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_ready_is_said_after_the_warm_up_and_sigterm_ends_it_in_order(service: S
 def test_wrong_options_end_it_with_the_configuration_status(service: Service) -> None:
     service.start("baseline", "--options-json", '{"sampels": 64}')
     assert service.process is not None
-    assert service.process.wait(20) == 78
+    assert service.process.wait(GENEROUS_S) == 78
 
 
 def test_a_hang_ends_the_service_by_itself_and_a_restarted_one_is_found_again(service: Service) -> None:
@@ -99,14 +100,14 @@ def test_a_hang_ends_the_service_by_itself_and_a_restarted_one_is_found_again(se
     with pytest.raises(ForecastError, match=r"deadline of 0\.3 s"):
         worker.forecast([context()])
     assert service.process is not None
-    assert service.process.wait(10) != 0
+    assert service.process.wait(GENEROUS_S) != 0
     service.start("hangs_deaf", "--options-json", marker)
     service.notice()
     answered: object = None
     while not answered:  # an attempt that began with the old process may still fail
         with contextlib.suppress(ForecastError):
             worker.warm_up()
-            answered = worker.forecast([context()], deadline_s=5.0)
+            answered = worker.forecast([context()], deadline_s=GENEROUS_S)
     worker.close()
 
 
@@ -194,8 +195,8 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next_ones() -> None:
             with pytest.raises(ForecastError, match="deadline"):
                 worker.ping(timeout_s=0.1)
             asked.set()
-            assert worker.ping(timeout_s=10.0).warm
-            assert worker.ping(timeout_s=10.0).warm
+            assert worker.ping(timeout_s=GENEROUS_S).warm
+            assert worker.ping(timeout_s=GENEROUS_S).warm
         finally:
             asked.set()
             worker.close()
@@ -214,6 +215,6 @@ def test_closing_does_not_wait_for_a_service_that_is_not_there(tmp_path: Path) -
     starting = threading.Thread(target=start)
     starting.start()
     worker.close()
-    starting.join(5)
+    starting.join(GENEROUS_S)
     assert not starting.is_alive()
     assert "closed" in failed[0].reason

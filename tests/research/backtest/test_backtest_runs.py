@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing import active_children
@@ -20,6 +20,7 @@ from forecasters.base import Forecaster
 from settings.load import load
 from tests.e2e.running import ask
 from tests.research.backtest.material import HOUR, bars_of, baseline, settings_for, written
+from tests.waiting import let_pass
 from trader.commands.backtest import command, span
 from trader.commands.backtest_table import show
 from trader.core.types import Symbol, Timeframe
@@ -160,7 +161,7 @@ def test_each_window_lies_before_what_it_is_used_for_and_the_future_has_no_part_
 
 def hanging() -> Forecaster:
     """In the other process."""
-    time.sleep(600)
+    threading.Event().wait()
     raise AssertionError("nobody ended it")
 
 
@@ -177,7 +178,7 @@ def test_an_interrupt_ends_the_other_process_too_and_without_a_word(
             assert child.pid is not None
             for _ in range(20):  # while it begins, imports and works
                 os.kill(child.pid, signal.SIGINT)
-                time.sleep(0.1)
+                let_pass(0.1)
             assert child.is_alive()
             raise KeyboardInterrupt
 

@@ -99,7 +99,7 @@ def test_stopped_in_any_way_it_goes_on_without_computing_anything_twice(tmp_path
         child.send_signal(how)
         child.stdin.close()
         child.stdout.read()
-        child.wait(timeout=30)
+        child.wait(60)
     assert child.returncode != 0
     again = Counting()
     answers = run(again, tmp_path, made_bars())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,3 +28,15 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was left out and why, in one line; pytest's own closing line comes after it."""
+    why = Counter(_reason(report) for report in terminalreporter.getreports("skipped"))
+    each = "; ".join(f"{count} {reason}" for reason, count in why.most_common())
+    terminalreporter.write_line(f"skipped: {why.total()}" + (f" ({each})" if each else ""))
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return told.removeprefix("Skipped: ")

@@ -168,9 +168,11 @@ def _requirements(*names: str) -> str:
 def _pip(*words: str) -> float:
     """Run pip and show the step that it is at; the megabytes that it downloaded."""
     said: list[str] = []
-    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off", *words]
+    how = ("--disable-pip-version-check", "--no-compile", "--progress-bar", "off")
     UNPACKING.touch()
-    with subprocess.Popen(command, stdout=PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as pip:
+    with subprocess.Popen(
+        [PYTHON, "-m", "pip", "install", *how, *words], stdout=PIPE, stderr=STDOUT, text=True, errors="replace"
+    ) as pip:
         assert pip.stdout is not None
         try:
             for line in pip.stdout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -30,8 +30,10 @@ def real_data() -> Callable[[str], Path]:
     return find
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was left out and why, in one line; pytest's own closing line comes after it."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """Last, what was left out and why, in one line; after it comes only pytest's closing line."""
+    yield
     why = Counter(_reason(report) for report in terminalreporter.getreports("skipped"))
     each = "; ".join(f"{count} {reason}" for reason, count in why.most_common())
     terminalreporter.write_line(f"skipped: {why.total()}" + (f" ({each})" if each else ""))

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install models postgres research everything run test parity lint bench soak wheel audit lock clean
+.PHONY: help install models postgres research everything run test parity lint bench soak wheel pythons audit lock clean
 
 JOBS ?= 2
 VENV := .venv
@@ -15,6 +15,7 @@ $(if $(filter-out cpu cuda,$(TORCH)),$(error TORCH=$(TORCH) is no build of torch
 # A stamp for each set of packages: a section of the lock, so an unchanged tree has nothing to do.
 HAS := $(VENV)/.has-
 MODELS := $(HAS)models$(if $(filter cuda,$(TORCH)),-cuda)
+HAD := $(wildcard $(HAS)*)
 EVERYTHING := $(MODELS) $(HAS)postgres $(HAS)research $(HAS)dev
 
 define INSTALL
@@ -30,7 +31,8 @@ endef
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-install: $(HAS)base  ## the base, which is all that `make run` needs, into .venv
+# What was installed once is renewed with the base, or its parts would not fit each other after a `git pull`.
+install: $(HAS)base $(HAD)  ## the base, which is all that `make run` needs, into .venv
 
 models: $(MODELS)  ## torch and what loads weights, for FORECASTER=kronos and toto (TORCH=cuda: for a GPU)
 
@@ -51,7 +53,7 @@ $(HAS)%: constraints.txt | $(HAS)base
 $(BIN)/python:
 	$(INSTALL)
 
-run: $(HAS)base  ## the daemon on the simulated exchange, with a live view (ARGS="--cycles 10")
+run: install  ## the daemon on the simulated exchange, with a live view (ARGS="--cycles 10")
 	@$(BIN)/trader run --mode sim $(ARGS)
 
 test: $(EVERYTHING)  ## the whole suite but the long runs (soak, parity)
@@ -64,6 +66,7 @@ lint: $(EVERYTHING)  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict .ci/*.py
 
 bench: $(EVERYTHING)  ## what a cycle costs, outside inference
 	$(BIN)/trader bench cycle $(ARGS)
@@ -73,6 +76,9 @@ soak: $(EVERYTHING)  ## the long runs: an hour or so
 
 wheel: $(HAS)base $(HAS)dev  ## the package, into dist/
 	$(BIN)/python -m build --no-isolation $(ARGS)
+
+pythons: $(EVERYTHING)  ## the quick part of the suite on every Python that this machine has
+	$(BIN)/python .ci/pythons.py -n $(JOBS) $(ARGS)
 
 audit: $(HAS)base $(HAS)audit  ## known holes in what the lock names, by pip-audit; needs a network
 	$(BIN)/python .ci/audit.py $(ARGS)

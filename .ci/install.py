@@ -26,7 +26,7 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
+VENV = Path(os.environ.get("INSTALL_INTO") or ROOT / ".venv")  # another place for another Python: `make pythons`
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "constraints.txt"
 UNPACKING = VENV / ".unpacking"  # there while a kill would leave half a package behind
@@ -67,7 +67,7 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("make: waiting for another installation into .venv", flush=True)
+            print("make: waiting for another installation to end", flush=True)
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
@@ -81,8 +81,11 @@ def _make_environment() -> list[str]:
         return []
     had = sorted(stamp.name.removeprefix(".has-") for stamp in VENV.glob(".has-*"))
     if cut_off:
-        print("make: the last installation was cut off; .venv is made anew, from what pip has downloaded", flush=True)
-    print(f"make: creating .venv with Python {sys.version.split()[0]}", flush=True)
+        print(
+            f"make: the last installation was cut off; {VENV.name} is made anew, from what pip has downloaded",
+            flush=True,
+        )
+    print(f"make: creating {VENV.name} with Python {sys.version.split()[0]}", flush=True)
     if subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)]).returncode:
         raise Failed(f"{sys.executable} cannot make a virtual environment (on Debian: apt-get install python3-venv)")
     return had
@@ -118,7 +121,9 @@ def _install_set(name: str) -> None:
         downloaded = _pip(*HELD, "-r", _requirements(name))
     _compile()
     stamp.touch()
-    took = f"{downloaded:.0f} MB downloaded, {_size_mb(VENV):.0f} MB in .venv now, {time.monotonic() - began:.0f} s"
+    took = (
+        f"{downloaded:.0f} MB downloaded, {_size_mb(VENV):.0f} MB in {VENV.name} now, {time.monotonic() - began:.0f} s"
+    )
     print(f"make: {name} is installed: {took}", flush=True)
 
 

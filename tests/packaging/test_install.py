@@ -152,7 +152,7 @@ def test_a_second_installation_waits_for_the_first(checkout: Checkout) -> None:
         [sys.executable, ".ci/install.py"], cwd=checkout.folder, stdout=subprocess.PIPE, text=True
     ) as second:
         assert second.stdout is not None
-        assert second.stdout.readline() == "make: waiting for another installation into .venv\n"
+        assert second.stdout.readline() == "make: waiting for another installation to end\n"
         os.close(folder)
         assert second.wait(60) == 0
 

@@ -9,7 +9,7 @@ already costs nothing: .venv/.has-SET says so, and is younger than what it was m
     any other       an extra or a group of pyproject.toml
 
 What is cut off is resumed. A cut while packages are being unpacked leaves half of one behind, which pip would take for
-a whole one; so the environment is then made anew, from the files that pip has kept.
+a whole one; so the environment is then made anew. What pip has kept of its downloads is not fetched again.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _make_environment() -> list[str]:
     had = sorted(stamp.name.removeprefix(".has-") for stamp in VENV.glob(".has-*"))
     if cut_off:
         print(
-            f"make: the last installation was cut off; {VENV.name} is made anew, from what pip has downloaded",
+            f"make: the last installation was cut off; {VENV.name} is made anew",
             flush=True,
         )
     print(f"make: creating {VENV.name} with Python {sys.version.split()[0]}", flush=True)

@@ -26,6 +26,9 @@ Levels = Annotated[tuple[float, ...], AfterValidator(_increasing)]
 LEVELS: Levels = tuple(round(0.05 * i, 2) for i in range(1, 20))  # 5% to 95%
 
 
+MODELS = ("torch", "safetensors", "huggingface_hub")  # the extra `models`
+
+
 def missing_packages(names: Sequence[str]) -> list[str]:
     """Those that are not installed and what installs them, as one thing that is missing. Looked for, not imported."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]

@@ -280,7 +280,9 @@ def backends_warm_up(mode: str | None, forecaster: str | None) -> int:
 def make_checkpoint(family: str, size: str, seed: int, folder: Path) -> None:
     """Write a checkpoint with seeded weights into FOLDER: of the right shape, and trained on nothing."""
     from trader.backend import seeded_checkpoint
+    from trader.commands.options import need_models
 
+    need_models("making a checkpoint")
     click.echo(f"seeded {family} {size} in {seeded_checkpoint(family, size, folder, seed)}: it knows nothing")
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tomllib
 import urllib.request
+import zipfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -121,6 +122,20 @@ def bars(tmp_path: Path) -> Path:
     path = tmp_path / "bars.csv"
     path.write_text("\n".join(rows))
     return path
+
+
+def test_every_file_of_the_packages_is_in_it_and_none_of_the_tests(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    ours = {
+        str(path.relative_to(ROOT))
+        for package in ("trader", "forecasters", "settings")
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert ours <= packed
+    assert {f"trader/shipped/systemd/{path.name}" for path in (ROOT / "systemd").iterdir()} <= packed
+    assert not [name for name in packed if name.startswith(("tests", "systemd"))]
 
 
 def test_it_says_the_version_of_pyproject_and_no_commit(installed: Installed) -> None:

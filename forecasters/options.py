@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from forecasters.base import ForecastError, Notice
+from settings.extras import to_install
 
 
 def _increasing(levels: tuple[float, ...]) -> tuple[float, ...]:
@@ -25,9 +26,19 @@ Levels = Annotated[tuple[float, ...], AfterValidator(_increasing)]
 LEVELS: Levels = tuple(round(0.05 * i, 2) for i in range(1, 20))  # 5% to 95%
 
 
+MODELS = ("torch", "safetensors", "huggingface_hub")  # the extra `models`
+
+
 def missing_packages(names: Sequence[str]) -> list[str]:
-    """Those that are not installed, each with how to. Looked for, not imported."""
-    return [f"the package {name} (pip install '.[models]')" for name in names if importlib.util.find_spec(name) is None]
+    """Those that are not installed and what installs them, as one thing that is missing. Looked for, not imported."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if not missing:
+        return []
+    return [f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} not installed; right: {to_install('models')}"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

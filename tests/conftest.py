@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,17 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """Last, what was left out and why, in one line; after it comes only pytest's closing line."""
+    yield
+    why = Counter(_reason(report) for report in terminalreporter.getreports("skipped"))
+    each = "; ".join(f"{count} {reason}" for reason, count in why.most_common())
+    terminalreporter.write_line(f"skipped: {why.total()}" + (f" ({each})" if each else ""))
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return told.removeprefix("Skipped: ")

@@ -22,7 +22,7 @@ from trader.commands.verify_kronos import command as verify
 
 MANY = click.IntRange(1, 1_000_000)  # what a database takes as a limit
 # Commands of their own modules, each `command` there, loaded when asked for: a quick one pays for none of them.
-ELSEWHERE = ("data", "backtest", "evaluate", "compare", "report", "finetune")
+ELSEWHERE = ("data", "backtest", "evaluate", "compare", "report", "finetune", "completion")
 
 
 class Group(click.Group):
@@ -39,8 +39,18 @@ class Group(click.Group):
         return found
 
 
+def _say_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:  # which is what completion does
+        from trader.version import described
+
+        click.echo(f"trader {described()}")
+        context.exit()
+
+
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="trader")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_say_version, help="Say which one this is."
+)
 def cli() -> None:
     """A live trading daemon with pluggable forecasters, and the simulated Alpaca that it is tested against.
 
@@ -270,7 +280,9 @@ def backends_warm_up(mode: str | None, forecaster: str | None) -> int:
 def make_checkpoint(family: str, size: str, seed: int, folder: Path) -> None:
     """Write a checkpoint with seeded weights into FOLDER: of the right shape, and trained on nothing."""
     from trader.daemon.forecaster import seeded_checkpoint
+    from trader.commands.options import need_models
 
+    need_models("making a checkpoint")
     click.echo(f"seeded {family} {size} in {seeded_checkpoint(family, size, folder, seed)}: it knows nothing")
 
 

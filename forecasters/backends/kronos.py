@@ -27,7 +27,7 @@ from forecasters.compiled.forced import Forced, Outputs
 from forecasters.compiled.guard import Guarded, GuardOptions
 from forecasters.compiled.toolchain import missing_tools, use_cache_folder
 from forecasters.compiled.trial import trial_contexts
-from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
+from forecasters.options import LEVELS, MODELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast, quantiles_of
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Kronos, a language model of bars: sampled paths"
 ALIASES = {"kronos-compiled": {"compile": True}}
-PACKAGES = ("torch", "safetensors", "huggingface_hub")
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +91,7 @@ def requires() -> Sequence[str]:
 
 def lacks(options: Options) -> Sequence[str]:
     """What is missing on this machine for these options. Torch is looked for, not imported."""
-    missing = missing_packages(PACKAGES)
+    missing = missing_packages(MODELS)
     if missing:
         return missing
     from forecasters.kronos.hub import lacking

@@ -24,7 +24,7 @@ from forecasters.compiled.forced import Forced, Outputs
 from forecasters.compiled.guard import Guarded, GuardOptions
 from forecasters.compiled.toolchain import missing_tools, use_cache_folder
 from forecasters.compiled.trial import trial_contexts
-from forecasters.options import LEVELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
+from forecasters.options import LEVELS, MODELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
 from forecasters.types import Context, Forecast, quantiles_of
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Toto 1.0 and 2.0, pretrained time series models: sampled paths, or nine quantiles in one pass"
 ALIASES = {"toto-compiled": {"compile": True}}
-PACKAGES = ("torch", "safetensors", "huggingface_hub")
 _FEWEST_PATHS = 16  # quantiles of fewer are noise
 
 Floats = NDArray[np.float64]
@@ -97,7 +96,7 @@ def requires() -> Sequence[str]:
 
 def lacks(options: Options) -> Sequence[str]:
     """What is missing on this machine for these options. Torch is looked for, not imported."""
-    missing = missing_packages(PACKAGES)
+    missing = missing_packages(MODELS)
     if missing:
         return missing
     from forecasters.toto.hub import lacking

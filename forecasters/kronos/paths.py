@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecasters.toolchain import missing_tools
+from forecasters.compiled.toolchain import missing_tools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -23,18 +24,21 @@ needs_systemd = pytest.mark.skipif(
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
-    """An installation in a home folder: our own unit files, with stubs for the programs."""
+    """An installation in a home folder, with stubs for the programs."""
     checkout = tmp_path / "home/anna/trader"
     programs = checkout / ".venv/bin"
     programs.mkdir(parents=True)
-    shutil.copytree(ROOT / "systemd", checkout / "systemd")
-    (checkout / ".env.compile").write_text("KRONOS_COMPILE=0\n")
     for name in ("trader", "python"):
         (programs / name).write_text(
             '#!/bin/sh\necho "$TRADING_MODE $KRONOS_COMPILE $CREDENTIALS_DIRECTORY $*"\nexit 3\n'
         )
         (programs / name).chmod(0o755)
-    return Places(checkout=checkout, environment=checkout / ".venv", interpreter=tmp_path / "home/anna/python/3.11")
+    return Places(
+        code=checkout,
+        runbook=checkout / "docs/runbook.md",
+        environment=checkout / ".venv",
+        interpreter=tmp_path / "home/anna/python/3.11",
+    )
 
 
 @pytest.fixture
@@ -75,6 +79,8 @@ def test_an_installation_writes_what_systemd_needs_and_enables_it(places: Places
         "etc/systemd/system/trader-forecaster@.service",
         "etc/systemd/system/trader@.service",
         "etc/trader/.env.compile",
+        "etc/trader/.env.example",
+        "etc/trader/credentials.example",
         "etc/trader/live.env",
         "usr/local/bin/trader-live",
     } <= set(written)
@@ -118,13 +124,18 @@ def test_a_second_installation_keeps_a_persons_settings_and_renews_the_units(pla
 def test_a_checkout_in_a_home_folder_is_bound_back_in_alone_with_its_interpreter(places: Places) -> None:
     text = unit_text((ROOT / "systemd/trader@.service").read_text(), places)
 
-    assert f"BindReadOnlyPaths={places.checkout} {places.interpreter}\n" in text  # the environment lies in the checkout
-    assert f"Documentation=file:{places.checkout}/docs/runbook.md" in text
+    assert f"BindReadOnlyPaths={places.code} {places.interpreter}\n" in text  # the environment lies in the checkout
+    assert f"Documentation=file:{places.code}/docs/runbook.md" in text
     assert "/opt/trader/" not in text
 
 
 def test_a_system_interpreter_needs_no_binding(places: Places) -> None:
-    system = Places(checkout=Path("/srv/bot"), environment=Path("/srv/venv"), interpreter=Path("/usr"))
+    system = Places(
+        code=Path("/srv/bot"),
+        runbook=Path("/srv/bot/docs/runbook.md"),
+        environment=Path("/srv/venv"),
+        interpreter=Path("/usr"),
+    )
     text = unit_text((ROOT / "systemd/trader-forecaster@.service").read_text(), system)
 
     assert "BindReadOnlyPaths=/srv/bot /srv/venv\n" in text
@@ -162,15 +173,9 @@ def test_only_paper_and_live_are_services(mode: str, places: Places, image: Path
 
 
 def test_a_path_that_a_unit_would_read_otherwise_is_refused(places: Places, image: Path) -> None:
-    odd = Places(checkout=places.checkout, environment=Path("/srv/my venv%i"), interpreter=Path("/usr"))
+    odd = dataclasses.replace(places, environment=Path("/srv/my venv%i"))
     with pytest.raises(ConfigurationError, match="cannot name"):
         install("paper", dry_run=True, say=lambda _line: None, prefix=image, places=odd)
-
-
-def test_without_the_unit_files_the_installation_says_where_it_looked(tmp_path: Path) -> None:
-    wheel = Places(checkout=tmp_path, environment=tmp_path, interpreter=Path("/usr"))
-    with pytest.raises(ConfigurationError, match="from a checkout"):
-        install("paper", dry_run=True, say=lambda _line: None, prefix=tmp_path, places=wheel)
 
 
 @pytest.mark.skipif(

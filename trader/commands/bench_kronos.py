@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from trader.commands.options import need_models
+
 Finding = Mapping[str, Any]
 
 _HEAD = f"{'':<10}{'samples':>8} {'way':<30}{'seconds':>10}{'original':>11}{'eager':>8}{'limit':>7}{'first s':>9}"
@@ -61,6 +63,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Kronos: seconds, times the original, times eager, share of the machine's limit; memory, start-up, bfloat16."""
+    need_models("the bench")
     if upstream is not None and not (upstream / "model" / "kronos.py").is_file():
         raise click.BadParameter(
             f"{upstream} holds no model/kronos.py: give a checkout of github.com/shiyu-coder/Kronos"

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trader.commands.options import need_models
+
 if TYPE_CHECKING:
     from forecasters.toto.original.peer import Worker
 
@@ -96,6 +98,7 @@ class Speed:
 
 def bench_toto(plan: Plan, as_json: bool) -> None:
     """Print rows as they come, or all of it as JSON. Raises ForecastError where a process ends."""
+    need_models("the bench")
     speed = _speed(plan)
     rows: list[Row] = []
     sides: list[Side] = []

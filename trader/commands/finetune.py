@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trader.commands.options import loaded_settings
+from trader.commands.options import loaded_settings, need_models
 
 if TYPE_CHECKING:
     from forecasters.kronos.sizes import Shape
@@ -70,7 +70,7 @@ def command(
 
     The folder that it writes is a KRONOS_MODEL_ID.
     """
-    _check_installed()
+    need_models("training")
     series = _series(symbols, timeframe, data, generated, markets, bars)
     choices = {
         "steps": steps,
@@ -86,15 +86,6 @@ def command(
     folder = out or loaded_settings().settings.store.state_dir / "models" / f"kronos-{size if begin is None else 'own'}"
     trained = _trained(series, recipe, folder, first, device)
     return _say(trained)
-
-
-def _check_installed() -> None:
-    from forecasters.options import missing_packages
-    from trader.errors import ConfigurationError
-
-    missing = missing_packages(("torch", "safetensors", "huggingface_hub"))
-    if missing:
-        raise ConfigurationError(f"training needs {', '.join(missing)}")
 
 
 def _series(

@@ -36,6 +36,16 @@ def loaded_settings(mode: str | None = None, **flags: object) -> Loaded:
     return settings_of({"trading_mode": mode, **flags})
 
 
+def need_models(what: str) -> None:
+    """Raises ConfigurationError (78) where torch, or what loads weights, is not installed."""
+    from forecasters.options import MODELS, missing_packages
+    from trader.errors import ConfigurationError
+
+    missing = missing_packages(MODELS)
+    if missing:
+        raise ConfigurationError(f"{what} can't be done here: {missing[0]}")
+
+
 def settings_of(flags: Mapping[str, object]) -> Loaded:
     """The settings with these flags on top, by the settings' names. Raises ConfigurationError (78)."""
     from settings.load import SettingsError, load

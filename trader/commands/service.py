@@ -1,7 +1,8 @@
 """`trader service install`: the systemd units of one account, written with this installation's own paths.
 
-The units in `systemd/` are complete for /opt/trader; here that path is replaced. Everything is planned first, as steps
-that can be shown, so that a dry run and a real one cannot differ.
+The units are complete for /opt/trader; here that path is replaced. They come with the package, as do the examples, so a
+wheel does as well as a checkout. Everything is planned first, as steps that can be shown, so that a dry run and a real
+one cannot differ.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 from trader.errors import ConfigurationError
 
 MODES = ("paper", "live")
-_SHIPPED_ROOT = "/opt/trader"  # where the shipped units say that the checkout is
+_SHIPPED = Path(__file__).parents[1] / "shipped"
+_SHIPPED_ROOT = "/opt/trader"  # where the shipped units say that the program is
 _UNITS = ("trader@.service", "trader-forecaster@.service")
 _UNUSABLE = frozenset(" \t\n%\"'\\;:$")  # would mean something else in a unit file
 
@@ -42,7 +44,8 @@ exit "$status"
 class Places:
     """Where this installation lies."""
 
-    checkout: Path
+    code: Path  # the checkout, or the folder that the wheel was installed into
+    runbook: Path
     environment: Path  # the virtual environment
     interpreter: Path  # what the virtual environment was made from
 
@@ -52,7 +55,7 @@ class Places:
 
     def to_bind(self) -> list[Path]:
         """What the services must be able to read, each folder once; /usr they see anyway."""
-        wanted = dict.fromkeys((self.checkout, self.environment, self.interpreter))
+        wanted = dict.fromkeys((self.code, self.environment, self.interpreter))
         return [
             path
             for path in wanted
@@ -108,7 +111,8 @@ def install(
 
 def _own_places() -> Places:
     return Places(
-        checkout=Path(__file__).resolve().parents[2],
+        code=Path(__file__).resolve().parents[2],
+        runbook=(_SHIPPED / "runbook.md").resolve(),
         environment=Path(sys.prefix).absolute(),
         interpreter=Path(sys.base_prefix).resolve(),
     )
@@ -117,11 +121,7 @@ def _own_places() -> Places:
 def _check(mode: str, places: Places, prefix: Path, *, dry_run: bool) -> None:
     if mode not in MODES:
         raise ConfigurationError(f"no service for mode {mode!r}; right: {' or '.join(MODES)}")
-    if not (places.checkout / "systemd" / _UNITS[0]).is_file():
-        raise ConfigurationError(
-            f"the unit files are not in {places.checkout / 'systemd'}; install the service from a checkout"
-        )
-    for path in (places.checkout, places.environment, places.interpreter):
+    for path in (places.code, places.runbook, places.environment, places.interpreter):
         if _UNUSABLE & set(str(path)):
             raise ConfigurationError(
                 f"a systemd unit cannot name {str(path)!r}; use a path without blanks or %\"'\\;:$"
@@ -138,7 +138,7 @@ def _check(mode: str, places: Places, prefix: Path, *, dry_run: bool) -> None:
 
 def _plan(mode: str, places: Places, prefix: Path) -> Iterator[Step]:
     etc = prefix / "etc"
-    shipped = places.checkout / "systemd"
+    shipped = _SHIPPED / "systemd"
     yield File(path=etc / "sysusers.d/trader.conf", text=_read(shipped / "sysusers.conf"), mode=0o644)
     for name in _UNITS:
         yield File(path=etc / "systemd/system" / name, text=unit_text(_read(shipped / name), places), mode=0o644)
@@ -148,9 +148,9 @@ def _plan(mode: str, places: Places, prefix: Path) -> Iterator[Step]:
     yield Directory(path=etc / "trader/credentials" / mode, mode=0o700)
     settings = _read(shipped / "environment.example").replace("paper", mode)
     yield File(path=etc / f"trader/{mode}.env", text=settings, mode=0o600, keep=True)
-    compile_settings = places.checkout / ".env.compile"
-    if compile_settings.is_file():
-        yield File(path=etc / "trader/.env.compile", text=_read(compile_settings), mode=0o644, keep=True)
+    yield File(path=etc / "trader/.env.compile", text=_read(_SHIPPED / ".env.compile"), mode=0o644, keep=True)
+    for example in (_SHIPPED / ".env.example", shipped / "credentials.example"):
+        yield File(path=etc / "trader" / example.name, text=_read(example), mode=0o644)
     wrapper = _WRAPPER.format(mode=mode, program=places.program)
     yield File(path=prefix / "usr/local/bin" / f"trader-{mode}", text=wrapper, mode=0o755)
 
@@ -167,7 +167,7 @@ def unit_text(shipped: str, places: Places) -> str:
     return (
         shipped.replace(f"BindReadOnlyPaths={_SHIPPED_ROOT}\n", f"{bound}\n")
         .replace(f"{_SHIPPED_ROOT}/.venv/", f"{places.environment}/")
-        .replace(f"{_SHIPPED_ROOT}/", f"{places.checkout}/")
+        .replace(f"{_SHIPPED_ROOT}/docs/runbook.md", str(places.runbook))
     )
 
 
@@ -223,7 +223,7 @@ def _what_is_left(mode: str, places: Places) -> Iterator[str]:
         folders = " ".join(str(path) for path in unreadable)
         yield f"attention: the service runs as a user of its own and could not read it; run: chmod -R go+rX {folders}"
     yield f"next, put the account's keys, mode 0600 and owned by root, into /etc/trader/credentials/{mode}/:"
-    yield "    alpaca_api_key_id and alpaca_api_secret_key, one key a file (systemd/credentials.example shows how)"
+    yield "    alpaca_api_key_id and alpaca_api_secret_key, one key a file (/etc/trader/credentials.example)"
     yield f"then look over /etc/trader/{mode}.env" + (", LIVE_ACCOUNT above all" if mode == "live" else "")
     yield f"then start it: systemctl start trader@{mode}; see it: trader-{mode} status, journalctl -fu trader@{mode}"
 

@@ -28,6 +28,14 @@ def config_show(mode: str | None, as_json: bool) -> None:
     show.config(loaded_settings(mode), as_json)
 
 
+@config.command("example")
+def config_example() -> None:
+    """Every setting with its default and what it means: the text of .env.example."""
+    from settings.example import render
+
+    click.echo(render(), nl=False)
+
+
 @click.group()
 def db() -> None:
     """The journal's database."""

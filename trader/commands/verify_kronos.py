@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from trader.commands.options import need_models
+
 
 @click.command("verify")
 @click.argument("family", type=click.Choice(["kronos"]))
@@ -25,6 +27,7 @@ def command(family: str, upstream: Path, model: str | None, as_json: bool) -> in
 
     Exit 1 where a figure is off, 69 where the checkpoint or the figures can't be had.
     """
+    need_models("the verification")
     argv = [sys.executable, "-W", "ignore", "-m", f"forecasters.{family}.verify", "--upstream", str(upstream.resolve())]
     argv += ["--model", model] if model else []
     process = subprocess.run(argv, capture_output=True, text=True, check=False)

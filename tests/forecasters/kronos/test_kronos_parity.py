@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.golden.rebuild import golden_outputs
-from tests.kronos.checkpoints import assert_the_originals
+from tests.forecasters.kronos.checkpoints import assert_the_originals
 
 if TYPE_CHECKING:
     from forecasters.kronos.generate import Kronos

@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from settings.extras import to_install
 from trader.errors import DatabaseAway, DatabaseUnusable, TraderError
 
 BUSY_MS = 5_000  # how long a commit waits for another process's
@@ -100,7 +101,8 @@ def make_engine(url: str) -> sa.Engine:
             "DATABASE_URL is not understood: write sqlite:///path/to/journal.db or postgresql://user@host/name"
         ) from error
     except ModuleNotFoundError as error:
-        raise DatabaseUnusable(f"DATABASE_URL needs a driver that is not installed ({error.name})") from error
+        how = f"; right: {to_install('postgres')}" if error.name == "psycopg" else ""
+        raise DatabaseUnusable(f"DATABASE_URL needs a driver that is not installed ({error.name}){how}") from error
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from settings.extras import to_install
 from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def require_matplotlib() -> None:
     import importlib.util
 
     if importlib.util.find_spec("matplotlib") is None:
-        raise ConfigurationError("--report draws with matplotlib, which is not installed: pip install '.[research]'")
+        right = to_install("research")
+        raise ConfigurationError(f"--report draws with matplotlib, which is not installed; right: {right}")
 
 
 def reliability(title: str, levels: Floats, below: Mapping[str, Floats]) -> str:

@@ -40,27 +40,13 @@ class Group(click.Group):
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option(
-    "--version",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=lambda context, _, asked: _show_version(context) if asked else None,
-    help="Show the version, and the commit in a git checkout.",
-)
+@click.version_option(package_name="trader")
 def cli() -> None:
     """A trading daemon with exchangeable forecasters, and a simulated Alpaca to run it against.
 
     `trader run` starts it in the simulation, without keys and without network. `trader config show` lists the
     settings, .env.example explains them.
     """
-
-
-def _show_version(context: click.Context) -> None:
-    from trader.commands.version import shown
-
-    click.echo(f"trader {shown()}")
-    context.exit()
 
 
 # ---- run ----

@@ -21,6 +21,7 @@ from settings.names import right, table
 from settings.schema import Settings
 from tests.docs.pages import ROOT, pages
 from trader.cli import cli
+from trader.exchange.api import faults
 from trader.strategies import Strategy, find, names
 
 PART = re.compile(r"(<!-- generated: ([a-z-]+)[^>]*-->\n).*?(<!-- end -->)", re.DOTALL)
@@ -128,6 +129,12 @@ def _help(command: click.Command) -> str:
     return "\n\n".join(_joined(paragraph) for paragraph in (command.help or "").split("\n\n"))
 
 
+def fault_script() -> str:
+    """What the module says that reads a script."""
+    words = (faults.__doc__ or "").strip().partition("\n\n")[2]
+    return f"```text\n{words}\n```\n"
+
+
 def _joined(text: str) -> str:
     return " ".join(text.split())
 
@@ -141,6 +148,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "settings": settings_tables,
     "strategy-parameters": strategy_tables,
     "commands": command_tables,
+    "faults": fault_script,
 }
 
 

@@ -29,7 +29,12 @@ def test_what_is_made_from_the_code_is_made_from_the_code_as_it_is(path: Path) -
 
 @pytest.mark.parametrize(
     ("page", "part"),
-    [("configuration", "settings"), ("configuration", "strategy-parameters"), ("commands", "commands")],
+    [
+        ("configuration", "settings"),
+        ("configuration", "strategy-parameters"),
+        ("commands", "commands"),
+        ("exchange", "faults"),
+    ],
 )
 def test_the_pages_still_have_their_made_parts(page: str, part: str) -> None:
     assert f"<!-- generated: {part}" in prose(DOCS / f"{page}.md")
@@ -77,7 +82,7 @@ def exit_codes() -> set[int]:
 
 
 def test_every_exit_code_has_its_line() -> None:
-    told = re.findall(r"^\| (\d+) \|", prose(DOCS / "operations.md"), re.MULTILINE)
+    told = re.findall(r"^\| (\d+) \|", prose(DOCS / "runbook.md"), re.MULTILINE)
     assert sorted(map(int, told)) == sorted(exit_codes())
 
 
@@ -94,7 +99,7 @@ def alert_kinds() -> set[str]:
 
 
 def test_every_alert_has_its_line() -> None:
-    section = prose(DOCS / "operations.md").partition("## What each alert means")[2].partition("\n## ")[0]
+    section = prose(DOCS / "runbook.md").partition("## What each alert means")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == alert_kinds()
 
 
@@ -114,13 +119,6 @@ def test_every_way_to_extend_the_program_is_written_down() -> None:
     assert extension_points()
     assert [group for group in extension_points() if f"`{group}`" not in told] == []
     assert "OPTIONS__" in told
-
-
-def test_every_fault_that_can_be_scripted_is_written_down() -> None:
-    from trader.exchange.api.faults import _ACTIONS, _ON, QUOTE_KINDS, STREAM_KINDS
-
-    told = prose(DOCS / "exchange.md")
-    assert [word for word in (*_ACTIONS, *_ON, *QUOTE_KINDS, *STREAM_KINDS) if f"`{word}`" not in told] == []
 
 
 def test_no_page_names_what_is_gone() -> None:

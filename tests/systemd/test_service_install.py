@@ -119,7 +119,7 @@ def test_a_checkout_in_a_home_folder_is_bound_back_in_alone_with_its_interpreter
     text = unit_text((ROOT / "systemd/trader@.service").read_text(), places)
 
     assert f"BindReadOnlyPaths={places.checkout} {places.interpreter}\n" in text  # the environment lies in the checkout
-    assert f"Documentation=file:{places.checkout}/docs/operations.md" in text
+    assert f"Documentation=file:{places.checkout}/docs/runbook.md" in text
     assert "/opt/trader/" not in text
 
 

@@ -15,7 +15,7 @@ from trader.errors import DatabaseAway, Fatal
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "systemd"
-RUNBOOK = ROOT / "docs" / "operations.md"
+RUNBOOK = ROOT / "docs" / "runbook.md"
 SERVICES = ("trader@.service", "trader-forecaster@.service")
 TARGETS = (
     "sysinit",

@@ -74,7 +74,7 @@ class Failure:
 
     @property
     def refuses_keys(self) -> bool:
-        """Whether the venue refuses the keys. A 403 in HTML is a proxy's, one about a data plan is not about keys."""
+        """An HTML 403 is some proxy's page, and a data plan's limits are no matter of keys."""
         if self.status == 401:
             return True
         about_plan = "subscription" in self.message.lower()

@@ -41,8 +41,12 @@ def runnable(page: Path) -> list[Block]:
     return [block for block in marked if block.mark is not None or block.language in RUN]
 
 
+# The examples' own pages are run in their own folders, by the examples' tests.
+RUN_HERE = [page for page in pages() if "examples" not in page.parts and runnable(page)]
+
+
 @pytest.mark.timeout(900)  # whole commands one after the other: on a busy machine that is no sign of anything
-@pytest.mark.parametrize("page", [page for page in pages() if runnable(page)], ids=name_of)
+@pytest.mark.parametrize("page", RUN_HERE, ids=name_of)
 def test_the_blocks_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
     folder = checkout(tmp_path)
     for block in runnable(page):

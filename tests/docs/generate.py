@@ -66,7 +66,7 @@ def _parameters(strategy: Strategy) -> Iterator[tuple[str, ...]]:
     for field in fields(strategy.kind):
         kind = hints[field.name]
         meaning = meanings[field.name][:1].upper() + meanings[field.name][1:]
-        named = isinstance(kind, EnumMeta) and all(str(choice) in meaning for choice in kind)
+        named = isinstance(kind, EnumMeta) and set(map(str, kind)) <= set(re.findall(r"\w+", meaning.lower()))
         choices = f" One of {', '.join(map(str, kind))}." if isinstance(kind, EnumMeta) and not named else ""
         yield (
             f"`{strategy.name.upper()}__{field.name.upper()}`",

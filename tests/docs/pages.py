@@ -1,4 +1,7 @@
-"""The pages that people read, taken apart: code blocks with their marks, headings as anchors, links."""
+"""The pages that people read, taken apart: code blocks with their marks, headings as anchors, links.
+
+The parser comes with rich, which the program needs anyway.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class SettingsError(Exception):
-    """What was configured can't be used. One line: which file or variable, what is wrong, what would be right."""
+    """A setting can't be used. The message is one line: which file or variable, what is wrong, what would be right."""
 
     exit_code = 78
 

@@ -19,7 +19,7 @@ FOOTER = """\
 Parameters of a strategy are written with its name: MAXDIFF__ENTRY_QUANTILE and so on; the strategy checks them.
 Options of a third-party backend are written OPTIONS__BACKEND__NAME, with _ for - in the backend's name; it checks them.
 """
-_PLACES = ("STATE_DIR", "COMPILED_MODELS_DIR", "TORCHINDUCTOR_CACHE_DIR")  # differ by machine: empty is the default
+PLACES = ("STATE_DIR", "COMPILED_MODELS_DIR", "TORCHINDUCTOR_CACHE_DIR")  # differ by machine: empty is the default
 
 
 def render() -> str:
@@ -35,7 +35,7 @@ def render() -> str:
 
 
 def _setting(entry: Entry) -> str:
-    default = "" if entry.name in _PLACES else text_of(entry.info.get_default())
+    default = "" if entry.name in PLACES else text_of(entry.info.get_default())
     return _comment(f"{entry.description}\nRight: {right(entry)}.") + f"#{entry.name}={default}\n"
 
 

@@ -192,20 +192,20 @@ class Risk(Group):
     )
     cooldown_s: Seconds = Field(default=3600, description="No new entry in a symbol for this long after a stop in it.")
     max_level_distance: Annotated[Decimal, Field(gt=0, le=1), Unit("share of price")] = Field(
-        default=Decimal("0.25"), description="A forecast level further than this from the last close is absurd."
+        default=Decimal("0.25"), description="No entry where a forecast level is further than this from the last close."
     )
 
 
 class Exits(Group):
-    """How positions are left. The three short names have been known to operators for long."""
+    """How positions are left. EXIT_RESTS, HOLD and STOCKS_OVERNIGHT may have EXITS__ before them, too."""
 
     prefix: ClassVar[str] = "EXITS__"
     flat: ClassVar[frozenset[str]] = frozenset({"exit_rests", "hold", "stocks_overnight"})
 
     exit_rests: Literal["target", "stop", "nearest"] = Field(
         default="nearest",
-        description="Which exit rests at the venue where it takes only one (crypto): the profit target, the stop, or "
-        "the nearer to the market. The other is watched by the daemon.",
+        description="Which exit waits at the venue where it takes only one (crypto): the profit target, the stop, or "
+        "the one nearer to the market. The daemon watches the other.",
     )
     hold: Literal["bar", "carry"] = Field(
         default="carry",
@@ -223,7 +223,8 @@ class Exits(Group):
         default=2 * 86400, description="A position older than this is left at the market."
     )
     chase_collar_bps: BasisPoints = Field(
-        default=Decimal(100), description="How far past a stop that the market gapped through the exit may follow."
+        default=Decimal(100),
+        description="How far beyond a stop the exit may still reach when the market has jumped past it.",
     )
     flat_before_close_s: Seconds = Field(default=600, description="How long before the close stocks are sold.")
     max_order_age_s: PositiveSeconds = Field(
@@ -231,7 +232,7 @@ class Exits(Group):
     )
     fallback_stop_bps: Annotated[Decimal, Field(gt=0, le=5000), Unit("bps")] = Field(
         default=Decimal(500),
-        description="Where the stop of a position goes whose levels are not known, from its entry.",
+        description="For a position whose levels are not known: how far from its entry the stop is set.",
     )
 
 
@@ -245,11 +246,13 @@ class Sizing(Group):
         description="fixed: the same share of equity for each entry. kelly: a fraction of the share that would make "
         "equity grow fastest if the forecast were right.",
     )
-    fraction: Share = Field(default=Decimal("0.10"), description="The share of fixed.")
+    fraction: Share = Field(default=Decimal("0.10"), description="fixed: the share for each entry.")
     kelly_fraction: Annotated[Decimal, Field(gt=0, le=1), Unit("share of full Kelly")] = Field(
-        default=Decimal("0.25"), description="That fraction. Full Kelly (1) forgives a forecast no error."
+        default=Decimal("0.25"),
+        description="kelly: the fraction of the full Kelly share. The full share (1) leaves no room for errors of the "
+        "forecast.",
     )
-    kelly_cap: Share = Field(default=Decimal("0.20"), description="Most that kelly may ask for in one entry.")
+    kelly_cap: Share = Field(default=Decimal("0.20"), description="kelly: the most for one entry.")
 
 
 class Store(Group):
@@ -272,7 +275,7 @@ class Sim(Group):
 
     speed: Speed = Field(default="720", description="Market time over real time: 720 is a 1Hour bar in five seconds.")
     seed: Annotated[int, Field(ge=0, le=2**31 - 1), Unit("none")] = Field(
-        default=21, description="Which market is generated; the same seed is the same market."
+        default=21, description="The seed of the generated market. The same seed gives the same market."
     )
     cash: Dollars = Field(default=Decimal(100_000), description="The account's cash at the start.")
     spread_bps: Annotated[Decimal, Field(ge=0, le=1000), Unit("bps")] = Field(

@@ -87,20 +87,22 @@ class Compile(Group):
     )
     compile_check_every: Forecasts = Field(
         default=50,
-        description="A compiled model is compared with the same weights uncompiled before it serves, at its first "
-        "forecast, then so often by one symbol in turn, and once a day by all, timed. 0: only before it serves.",
+        description="After how many forecasts a compiled model is compared again with the same weights uncompiled, one "
+        "symbol in turn. It is also compared before it serves, at its first forecast, and once a day with all"
+        " symbols, timed. 0: only before it serves.",
     )
     compile_tolerance: Annotated[float, Field(gt=0, lt=1), Unit("share of the forecast's width")] = Field(
-        default=0.002, description="A price that differs by less is the same; the width is between the outer quantiles."
+        default=0.002,
+        description="Prices that differ by less count as equal. The width is the distance between the outer quantiles.",
     )
     compile_agreement: Annotated[float, Field(gt=0, le=1), Unit("share of sampled bars")] = Field(
         default=0.995,
-        description="So many of the sampled bars that follow equal ones must be the same. In bfloat16 ten times as "
-        "many may differ.",
+        description="The least share that must be equal, of the sampled bars that follow equal ones. In bfloat16 ten "
+        "times as many may differ.",
     )
     compile_most_recompiles: Annotated[int, Field(ge=0, le=1000), Unit("recompilations")] = Field(
-        default=2, description="After the warm-up; more of them are taken for a fault."
+        default=2, description="How many are accepted after the warm-up. More count as a fault."
     )
     compile_retry_s: PositiveSeconds = Field(
-        default=3600, description="After a compiled model has failed, so long before it is tried again."
+        default=3600, description="How long to wait before a compiled model that failed is tried again."
     )

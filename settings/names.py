@@ -87,7 +87,7 @@ def canonical(name: str) -> str | None:
 
 
 def complaint(name: str, *, in_file: bool, strategies: Collection[str] = STRATEGIES) -> str | None:
-    """What is wrong with a name that seems to be meant for us; None where it is ours, or no business of ours."""
+    """What is wrong with a name that seems to be meant for us. None where it is right, or another program's."""
     if canonical(name) or free_path(name, strategies):
         return None
     upper = name.upper()
@@ -108,7 +108,7 @@ def complaint(name: str, *, in_file: bool, strategies: Collection[str] = STRATEG
 
 
 def nearest(text: str, among: Iterable[str]) -> str:
-    """The most similar of them; empty where none is."""
+    """The most similar of them; empty where none is similar."""
     found = difflib.get_close_matches(text, list(among), n=1, cutoff=0.6)
     return found[0] if found else ""
 
@@ -134,6 +134,6 @@ _WORDS = (("gt", "above"), ("ge", "from"), ("lt", "below"), ("le", "up to"))
 
 
 def looks_secret(name: str) -> bool:
-    """Whether what stands under this name should not be repeated, even where it is none of our settings."""
+    """Whether a value under this name must not be shown, even where the name is none of our settings."""
     entry = table().get(name)
     return entry.secret if entry else bool(SECRET_NAME.search(re.sub(r"\W", "", name)))

@@ -17,21 +17,24 @@ class Compare(Group):
     prefix: ClassVar[str] = "COMPARE_"
 
     accuracy: Change = Field(
-        default=0.05, description="The mean absolute error may change by so much, in either direction."
+        default=0.05, description="By how much the mean absolute error may change, in either direction."
     )
     teacher_forced: Change = Field(
         default=0.001,
-        description="Given the same past, the networks' raw outputs may differ by so much of their own spread, and the "
-        "odds that follow from logits by so much of the draws; fifty times as much in bfloat16, whose rounding alone "
-        "moves them by 2%. A thousandth is some thousand times what float32 rounds to, and a tenth of what a weight "
-        "that is off by 1% does.",
+        description="How far the networks' raw outputs may differ given the same past, as a share of their spread; and "
+        "how far the odds that follow from logits may, as a share of the draws. In bfloat16 fifty times as "
+        "far, because its rounding alone moves them by 2%. A thousandth is about a thousand times what "
+        "float32 rounds to, and a tenth of what a weight that is off by 1% does.",
     )
     speed_up: Annotated[float, Field(gt=0, le=1000), Unit("ratio")] = Field(
         default=1.2, description="Compiled must be faster than eager by more than this."
     )
-    returns_pass: Change = Field(default=0.01, description="A backtest's return may change by so much unmentioned.")
+    returns_pass: Change = Field(
+        default=0.01, description="By how much a backtest's return may change before it is mentioned."
+    )
     returns_fail: Change = Field(
-        default=0.05, description="More than this, and compiled has failed; between: a warning."
+        default=0.05,
+        description="By how much it may change before compiled has failed. Between the two: a warning.",
     )
     recompiles: Annotated[int, Field(ge=0, le=100), Unit("graphs")] = Field(
         default=0, description="How many graphs may be made after the warm-up."

@@ -34,7 +34,7 @@ Free = dict[str, dict[str, str]]
 
 
 class Settings(Group):
-    """Everything that was configured. `trading.forecaster` and the COMPILE switches agree: two spellings, one truth."""
+    """Everything that was configured. `trading.forecaster` and the COMPILE switches always agree."""
 
     groups: ClassVar[tuple[str, ...]] = (
         "trading", "venue", "risk", "exits", "sizing", "kronos", "toto", "compile", "store", "sim", "log", "alerts",

@@ -166,18 +166,17 @@ def unknown_commands(text: str) -> list[str]:
     return sorted(unknown)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/runbook.md"])
-def test_every_command_that_a_document_shows_exists(document: str) -> None:
-    path = ROOT / document
-    if not path.is_file() or not (ROOT / "trader/cli.py").is_file():
-        pytest.skip(f"there is no {document}, or no command line, yet")
-    assert unknown_commands(path.read_text(encoding="utf-8")) == []
+DOCUMENTS = [path for path in tracked() if path.suffix == ".md" and (path.parent == ROOT or "docs" in path.parts)]
 
 
-def test_every_make_target_that_the_readme_shows_exists() -> None:
-    path = ROOT / "README.md"
-    if not path.is_file():
-        pytest.skip("there is no README.md yet")
-    shown = set(re.findall(r"(?:`|^\s*(?:\$ )?)make ([a-z]+)", path.read_text(), flags=re.MULTILINE))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_command_that_a_document_shows_exists(document: Path) -> None:
+    assert unknown_commands(document.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_make_target_that_a_document_shows_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    shown = set(re.findall(r"(?:`|^\s*(?:\$ )?)make ([a-z]+)", text, flags=re.MULTILINE))
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert shown <= targets

@@ -52,9 +52,10 @@ def _say_version(context: click.Context, _parameter: click.Parameter, wanted: bo
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_say_version, help="Say which one this is."
 )
 def cli() -> None:
-    """A live trading daemon with pluggable forecasters, and the simulated Alpaca that it is tested against.
+    """A trading daemon with exchangeable forecasters, and a simulated Alpaca to run it against.
 
-    Without keys and network: `trader run`. Settings: `trader config show`, .env.example.
+    `trader run` starts it in the simulation, without keys and without network. `trader config show` lists the
+    settings, .env.example explains them.
     """
 
 
@@ -64,19 +65,19 @@ def cli() -> None:
 @cli.command()
 @mode_option
 @click.option("--cycles", type=click.IntRange(min=1), help="Stop after this many cycles.")
-@click.option("--symbols", help="Comma list, for example BTC/USD,AAPL.")
-@click.option("--timeframe", help="1Min, 5Min, 1Hour, 1Day ...")
+@click.option("--symbols", help="What to trade: a comma list, for example BTC/USD,AAPL.")
+@click.option("--timeframe", help="The length of a bar: 1Min, 5Min, 1Hour, 1Day ...")
 @click.option("--forecaster", help="baseline, kronos, kronos-compiled, toto, toto-compiled, or an installed one.")
 @click.option("--strategy", help="maxdiff, edge or flat.")
 @click.option("--data", multiple=True, metavar="SYM=FILE", help="sim: replay these bars (repeatable).")
-@click.option("--quotes", multiple=True, metavar="SYM=FILE", help="sim: with these quotes.")
-@click.option("--speed", help="sim: market seconds a second, or max.")
-@click.option("--seed", type=int, help="sim: which market is generated.")
-@click.option("--start", help="sim: where the replay starts.")
-@click.option("--faults", type=click.Path(exists=True, dir_okay=False), help="sim: scripted faults.")
-@click.option("--fresh", is_flag=True, help="sim: start anew even where the last run was cut off.")
-@click.option("--state-dir", type=click.Path(file_okay=False), help="Folder of journal and ledger.")
-@click.option("--plain", is_flag=True, help="Log lines instead of the live view.")
+@click.option("--quotes", multiple=True, metavar="SYM=FILE", help="sim: replay these quotes with them (repeatable).")
+@click.option("--speed", help="sim: how many market seconds pass in one second, or max.")
+@click.option("--seed", type=int, help="sim: the seed of the generated market.")
+@click.option("--start", help="sim: the time at which the replay starts.")
+@click.option("--faults", type=click.Path(exists=True, dir_okay=False), help="sim: a file of scripted faults.")
+@click.option("--fresh", is_flag=True, help="sim: start anew, even if the last run was cut off.")
+@click.option("--state-dir", type=click.Path(file_okay=False), help="The folder of the journal and the ledger.")
+@click.option("--plain", is_flag=True, help="Write log lines instead of the live view.")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
 @click.option("--failpoint", multiple=True, hidden=True)
 def run(
@@ -98,7 +99,7 @@ def run(
     picture: Path | None,
     failpoint: tuple[str, ...],
 ) -> int:
-    """Run the daemon: in the simulation by default, offline and without keys."""
+    """Run the daemon. The default is the simulation, which needs no keys and no network."""
     from trader.terminal.runner import run_daemon
 
     flags: dict[str, object] = {
@@ -132,7 +133,7 @@ def _attach_exchange() -> None:
 @mode_option
 @json_option
 def check(mode: str | None, as_json: bool) -> int:
-    """Doctor: settings, keys, clock, disk, database, backends, compile cache."""
+    """Look for what a start would fail on: settings, keys, clock, disk, database, forecaster, compile cache."""
     from trader.commands.doctor import examine, show
 
     return show(examine(loaded_settings(mode)), as_json)
@@ -145,7 +146,7 @@ def check(mode: str | None, as_json: bool) -> int:
 @mode_option
 @json_option
 def status(mode: str | None, as_json: bool) -> None:
-    """What the daemon did last, and whether it runs."""
+    """Show whether the daemon runs, and what it did last."""
     from trader.commands import show
 
     show.status(loaded_settings(mode), as_json)
@@ -155,7 +156,7 @@ def status(mode: str | None, as_json: bool) -> None:
 @mode_option
 @json_option
 def positions(mode: str | None, as_json: bool) -> None:
-    """What is held, by the journal's executions, with its exit levels."""
+    """Show what is held, by the executions in the journal, with its target and stop."""
     from trader.commands import show
 
     show.positions(loaded_settings(mode), as_json)
@@ -163,11 +164,11 @@ def positions(mode: str | None, as_json: bool) -> None:
 
 @cli.command()
 @mode_option
-@click.option("--limit", default=50, show_default=True, type=MANY, help="At most so many.")
-@click.option("--open", "open_only", is_flag=True, help="Open ones only.")
+@click.option("--limit", default=50, show_default=True, type=MANY, help="Show at most this many.")
+@click.option("--open", "open_only", is_flag=True, help="Show open orders only.")
 @json_option
 def orders(mode: str | None, limit: int, open_only: bool, as_json: bool) -> None:
-    """Orders, newest first, each with why it was placed."""
+    """Show the orders, newest first, each with the reason for it."""
     from trader.commands import show
 
     show.orders(loaded_settings(mode), limit, open_only, as_json)
@@ -175,10 +176,10 @@ def orders(mode: str | None, limit: int, open_only: bool, as_json: bool) -> None
 
 @cli.command()
 @mode_option
-@click.option("--limit", default=50, show_default=True, type=MANY, help="At most so many.")
+@click.option("--limit", default=50, show_default=True, type=MANY, help="Show at most this many.")
 @json_option
 def trades(mode: str | None, limit: int, as_json: bool) -> None:
-    """Round trips, newest last."""
+    """Show the round trips (an entry with its exit), newest last."""
     from trader.commands import show
 
     show.trades(loaded_settings(mode), limit, as_json)
@@ -188,7 +189,7 @@ def trades(mode: str | None, limit: int, as_json: bool) -> None:
 @mode_option
 @json_option
 def performance(mode: str | None, as_json: bool) -> None:
-    """Return, drawdown, Sharpe, fees and turnover, by symbol, against buy and hold."""
+    """Show return, drawdown, Sharpe ratio, fees and turnover for each symbol, beside buy and hold."""
     from trader.commands import show
 
     show.performance(loaded_settings(mode), as_json)
@@ -199,9 +200,9 @@ def performance(mode: str | None, as_json: bool) -> None:
 
 @cli.command()
 @mode_option
-@click.option("--reason", default="", help="Shown until resume.")
+@click.option("--reason", default="", help="A note that `status` shows until `resume`.")
 def pause(mode: str | None, reason: str) -> int:
-    """No new entries; exits go on."""
+    """Stop new entries. Exits go on."""
     return _command(mode, "pause", {"reason": one_line(reason)})
 
 
@@ -216,22 +217,22 @@ def resume(mode: str | None) -> int:
 @mode_option
 @click.argument("symbol", required=False)
 def flatten(mode: str | None, symbol: str | None) -> int:
-    """Leave SYMBOL, or everything (and pause)."""
+    """Close the position in SYMBOL. Without SYMBOL: close every position, and pause."""
     return _command(mode, "flatten", {"symbol": symbol or "all"})
 
 
 @cli.command()
 @mode_option
-@click.option("--reason", default="", help="Shown until resume.")
+@click.option("--reason", default="", help="A note that `status` shows until `resume`.")
 def kill(mode: str | None, reason: str) -> int:
-    """Cancel the entries, close every position, nothing new until resume. Latched across restarts."""
+    """Cancel the entries, close every position, and enter nothing until `resume`. Holds across restarts."""
     return _command(mode, "kill", {"reason": one_line(reason)})
 
 
 @cli.command()
 @mode_option
 def reload(mode: str | None) -> int:
-    """Read the settings again; wrong ones are refused and the old go on."""
+    """Make the daemon read its settings again. If they are wrong it keeps the old ones."""
     return _command(mode, "reload", {})
 
 
@@ -250,7 +251,7 @@ def _command(mode: str | None, kind: str, args: dict[str, str]) -> int:
 @json_option
 @click.pass_context
 def backends(context: click.Context, mode: str | None, as_json: bool) -> None:
-    """Which forecasters there are, what each lacks here, and what the daemon last said of the compiled ones."""
+    """List the forecasters, what each lacks on this machine, and what the daemon last said of the compiled ones."""
     from trader.commands import backend_menu
 
     if context.invoked_subcommand is None:
@@ -261,7 +262,10 @@ def backends(context: click.Context, mode: str | None, as_json: bool) -> None:
 @mode_option
 @click.option("--forecaster", "--backend", help="Default: FORECASTER.")
 def backends_warm_up(mode: str | None, forecaster: str | None) -> int:
-    """Load and compile the forecaster as the daemon would, say how long it took, and end. Exit 1: eager would serve."""
+    """Load and compile the forecaster as the daemon would, and say how long it took.
+
+    Exit 1 if the uncompiled (eager) model would serve.
+    """
     from trader.commands import backend_menu
 
     return backend_menu.warm_up(mode, forecaster)
@@ -275,12 +279,14 @@ def backends_warm_up(mode: str | None, forecaster: str | None) -> int:
     show_default=True,
     help="kronos: tiny, nano, mini, small or base; toto: tiny, 4m, 22m, tiny-1.0 or base-1.0.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of its random weights.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="The seed of its random weights."
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def make_checkpoint(family: str, size: str, seed: int, folder: Path) -> None:
-    """Write a checkpoint with seeded weights into FOLDER: of the right shape, and trained on nothing."""
-    from trader.daemon.forecaster import seeded_checkpoint
+    """Write a checkpoint with random weights into FOLDER. It has the right shape and was never trained."""
     from trader.commands.options import need_models
+    from trader.daemon.forecaster import seeded_checkpoint
 
     need_models("making a checkpoint")
     click.echo(f"seeded {family} {size} in {seeded_checkpoint(family, size, folder, seed)}: it knows nothing")
@@ -291,14 +297,14 @@ def make_checkpoint(family: str, size: str, seed: int, folder: Path) -> None:
 @click.argument("symbol")
 @click.option("--forecaster", "--backend", help="Default: FORECASTER.")
 @click.option("--timeframe", help="Default: TIMEFRAME.")
-@click.option("--horizon", type=click.IntRange(1, 256), help="Bars ahead (default: HORIZON).")
+@click.option("--horizon", type=click.IntRange(1, 256), help="How many bars to forecast (default: HORIZON).")
 @click.option(
     "--data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Forecast the bars after the last one of this file.",
 )
-@click.option("--plot/--no-plot", default=None, help="A fan chart above the table (default: in a terminal).")
+@click.option("--plot/--no-plot", default=None, help="Show a fan chart above the table (default: in a terminal).")
 @json_option
 def forecast(
     mode: str | None,
@@ -310,7 +316,7 @@ def forecast(
     plot: bool | None,
     as_json: bool,
 ) -> None:
-    """One forecast of SYMBOL: a fan chart, a table, or JSON."""
+    """Make one forecast of SYMBOL and show it as a fan chart and a table, or as JSON."""
     from trader.commands import one_forecast
 
     loaded = loaded_settings(mode, symbols=symbol, forecaster=forecaster, timeframe=timeframe, horizon=horizon)
@@ -325,7 +331,7 @@ def forecast(
 @click.argument("cycle")
 @json_option
 def replay(mode: str | None, cycle: str, as_json: bool) -> int:
-    """Decide CYCLE (an id, or `last`) again from its record; the same bytes must come out."""
+    """Decide CYCLE (an id, or `last`) again from its record, and compare. The same bytes must come out."""
     from trader.commands.replay import replay_cycle as again
 
     return again(loaded_settings(mode), cycle, as_json, say=click.echo)

@@ -26,11 +26,11 @@ class TraderError(Exception):
 
 
 class Transient(TraderError):
-    """Passing trouble: try again, a bounded number of times."""
+    """Trouble that passes. It is tried again, a bounded number of times."""
 
 
 class DatabaseAway(Transient):
-    """Locked, restarting or out of reach: nothing is wrong with it that a person would have to mend."""
+    """The database is locked, restarting or out of reach. Nobody has to mend anything."""
 
     exit_code = 75  # EX_TEMPFAIL
 
@@ -45,7 +45,7 @@ class Rejected(TraderError):
 
 
 class Unknown(TraderError):
-    """The venue did not answer, or not intelligibly: the outcome must be asked for."""
+    """The venue did not answer, or its answer made no sense. The outcome must be asked for."""
 
 
 class Fatal(TraderError):
@@ -53,7 +53,7 @@ class Fatal(TraderError):
 
 
 class Halt(Fatal):
-    """Something that must not be explained away. Latched in the journal until a person resumes."""
+    """The books do not add up. It stands in the journal until a person resumes."""
 
     exit_code = 70
 

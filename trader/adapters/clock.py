@@ -79,7 +79,7 @@ class SimClock:
 
     @property
     def ended(self) -> bool:
-        """The market has no more data: time will not pass any further."""
+        """Whether the market has no more data. Then its time stands still."""
         return self._ended
 
     @property
@@ -99,7 +99,7 @@ class SimClock:
         return self.now()
 
     def wake(self) -> None:
-        """Noticed between two answers of the exchange, which keeps none for long."""
+        """Takes effect after the exchange's next answer, which never takes long."""
         self._woken.set()
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class SimClock:
         return reason
 
     def _ask(self, method: str, path: str, body: dict[str, str] | None) -> Any:
-        """Retried for a while: asking twice for the same moment advances once."""
+        """Tries again for a while. To ask twice for the same moment does no harm: it advances once."""
         give_up_at = time.monotonic() + _PATIENCE_S
         while True:
             try:

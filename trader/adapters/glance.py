@@ -33,7 +33,7 @@ class Glance:
 
 
 def glance(url: str, flags: Iterable[str], *, limit: int = 5) -> Glance | None:
-    """One consistent look. None: not a plain SQLite file with the schema of this program."""
+    """Reads one snapshot. Returns None where it is not a plain SQLite file with this program's schema."""
     path = Path(url.removeprefix(_PREFIX))
     if not url.startswith(_PREFIX) or "?" in url or not path.is_file():
         return None

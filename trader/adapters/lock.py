@@ -12,7 +12,7 @@ from trader.errors import AccountLocked
 
 
 class AccountLock:
-    """Held from `acquire` to `release`, or for a `with` block. The file stays; its lock is what counts.
+    """Held from `acquire` to `release`, or for a `with` block. Its file stays.
 
     Raises AccountLocked (73), naming the holder, where another process (or another lock in this one) has it.
     """
@@ -41,7 +41,7 @@ class AccountLock:
         self._descriptor = descriptor
 
     def held(self) -> bool:
-        """Whether anybody has it. Looks only: nothing is made or written; a folder that can just be read will do."""
+        """Whether anybody has it. Only looks and writes nothing: a folder that can be read is enough."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -82,7 +82,7 @@ class AlertSink:
         self._thread: threading.Thread | None = None
 
     def post(self, kind: str, severity: str, detail: str, at: datetime) -> None:
-        """Hand one over, in the words of the journal's own `alert`. Never blocks, never raises.
+        """Hand one over, with the arguments of the journal's `alert`. Never blocks, never raises.
 
         The first one starts the thread.
         """
@@ -109,7 +109,7 @@ class AlertSink:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout_s)
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """Give what waits a last chance, then stop. The thread is a daemon: it can't keep the process alive."""
+        """Try to send what waits, then stop. The thread can't keep the process alive."""
         self.flush(timeout_s)
         self._ended.set()
         with self._changed:

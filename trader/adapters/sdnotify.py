@@ -16,7 +16,7 @@ _LONGEST_STATUS = 400  # characters; systemctl shows one line
 
 
 class Notifier:
-    """systemd's notification protocol. Nothing here raises: a daemon must not fall over its own status line."""
+    """systemd's notification protocol. Nothing here raises: a status line must not end the daemon."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         """environment  where NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are read; the process's own by default"""

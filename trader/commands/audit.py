@@ -91,7 +91,7 @@ def brought_up_to(before: Books, events: Sequence[Event], portfolio: Portfolio, 
 
 
 def compare(cycle_id: str, books: Books, portfolio: Portfolio) -> Iterator[Difference]:
-    """What the books and the venue do not agree on."""
+    """Where the books and the venue differ."""
     if not books.ahead:
         yield from _units(cycle_id, books, portfolio)
     yield from _money(cycle_id, books, portfolio)

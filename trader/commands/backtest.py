@@ -23,27 +23,42 @@ TOLD_EVERY = 0.01
 
 @click.command("backtest")
 @click.option("--symbols", help="Comma list, for example BTC/USD,AAPL (default: those of --data, or SYMBOLS).")
-@click.option("--from", "start", metavar="TIME", help="Start; earlier bars are context (default: as early as it goes).")
-@click.option("--to", "end", metavar="TIME", help="End (default: that of the data).")
+@click.option(
+    "--from", "start", metavar="TIME", help="The start. Earlier bars are context (default: as early as possible)."
+)
+@click.option("--to", "end", metavar="TIME", help="The end (default: the end of the data).")
 @click.option("--backend", "--forecaster", "forecaster", help="Default: FORECASTER.")
 @click.option("--strategy", help="Default: STRATEGY.")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the strategy (repeatable).")
-@click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars to replay; without: the store's (repeatable).")
-@click.option("--quotes", multiple=True, metavar="SYM=FILE", help="Recorded quotes that go with them.")
 @click.option(
-    "--finer", multiple=True, metavar="SYM=FILE", help="Finer bars, to show what happened inside a bar; or: store."
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy (repeatable)."
 )
-@click.option("--timeframe", help="Default: that of --data, or TIMEFRAME.")
-@click.option("--generated", is_flag=True, help="On a generated market instead (--seed, --cycles).")
-@click.option("--seed", type=int, help="Of the generated market.")
-@click.option("--cycles", type=click.IntRange(min=1), help="Stop after so many.")
+@click.option(
+    "--data", multiple=True, metavar="SYM=FILE", help="A file of bars (repeatable). Default: the stored bars."
+)
+@click.option("--quotes", multiple=True, metavar="SYM=FILE", help="A file of recorded quotes for them (repeatable).")
+@click.option(
+    "--finer",
+    multiple=True,
+    metavar="SYM=FILE",
+    help="Finer bars, which show what happened inside a bar. `store`: the stored ones.",
+)
+@click.option("--timeframe", help="The length of a bar (default: that of --data, or TIMEFRAME).")
+@click.option("--generated", is_flag=True, help="Use a generated market instead of bars (see --seed, --cycles).")
+@click.option("--seed", type=int, help="The seed of the generated market.")
+@click.option("--cycles", type=click.IntRange(min=1), help="Stop after this many cycles.")
 @click.option("--fit", metavar="GRID", help="Fit on past windows only: 'entry_quantile=0.3,0.5;steps=2,4'.")
-@click.option("--window", default="90d", show_default=True, help="--fit: the past that is fitted on.")
-@click.option("--step", default="30d", show_default=True, help="--fit: how long its choice is used.")
-@click.option("--no-bounds", is_flag=True, help="Only the headline run, without the optimistic one.")
-@click.option("--ahead", type=click.IntRange(min=1), help="Bars forecast in one batch; 1: as the daemon asks.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write the run into this folder.")
-@click.option("--state-dir", type=click.Path(file_okay=False), help="Folder of the stores.")
+@click.option("--window", default="90d", show_default=True, help="--fit: how much of the past is fitted on.")
+@click.option("--step", default="30d", show_default=True, help="--fit: how long the choice is used.")
+@click.option("--no-bounds", is_flag=True, help="Run only the pessimistic bound, without the optimistic one.")
+@click.option(
+    "--ahead", type=click.IntRange(min=1), help="How many bars are forecast in one batch. 1: as the daemon does."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the run into this folder, for `trader report`.",
+)
+@click.option("--state-dir", type=click.Path(file_okay=False), help="The folder of the stored bars and forecasts.")
 @json_option
 def command(
     symbols: str | None,
@@ -68,8 +83,10 @@ def command(
     state_dir: str | None,
     as_json: bool,
 ) -> int:
-    """Run the daemon's own code over stored bars: fees, spread and partial fills as at the venue. Exit 1 where the
-    books do not add up."""
+    """Run the daemon's own code over stored bars, with fees, spread and partial fills as at the venue.
+
+    Exit 1 if the books do not add up.
+    """
     first, until = span(start, end)
     flags: dict[str, object] = {
         "trading_mode": "sim",

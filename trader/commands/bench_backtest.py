@@ -191,14 +191,20 @@ def show(row: Row, as_json: bool) -> None:
 
 
 @click.command("backtest")
-@click.option("--data", metavar="SYM=FILE", required=True, help="The bars, of one symbol.")
-@click.option("--from", "start", metavar="TIME", help="Default: as early as it goes.")
-@click.option("--to", "end", metavar="TIME", help="Default: the end of the data.")
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(min=1), help="Of each, taking turns.")
+@click.option("--data", metavar="SYM=FILE", required=True, help="A file with the bars of one symbol.")
+@click.option("--from", "start", metavar="TIME", help="The start (default: as early as possible).")
+@click.option("--to", "end", metavar="TIME", help="The end (default: the end of the data).")
+@click.option(
+    "--rounds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many rounds of each. They take turns.",
+)
 @click.option("--peer-python", default=sys.executable, help="A Python that has the package backtesting.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench_backtest(data: str, start: str | None, end: str | None, rounds: int, peer_python: str, as_json: bool) -> None:
-    """Bars a second with forecasts at hand, beside backtesting.py on the same bars with an equal strategy."""
+    """Measure the backtest in bars a second with forecasts at hand, beside backtesting.py on the same bars."""
     from trader.commands.backtest import span
     from trader.commands.options import settings_of
     from trader.research.backtest.sources import settled

@@ -23,27 +23,54 @@ _HEAD = f"{'':<10}{'samples':>8} {'way':<30}{'seconds':>10}{'original':>11}{'eag
 @click.option(
     "--upstream",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A checkout of github.com/shiyu-coder/Kronos to compare with; it needs einops. Without: ours alone.",
+    help="A checkout of github.com/shiyu-coder/Kronos to compare with; it needs einops. Default: ours alone.",
 )
-@click.option("--sizes", default="mini,small,base", show_default=True, help="Comma list; also tiny and nano.")
-@click.option("--series", default="1,8", show_default=True, help="Numbers of series, comma list.")
-@click.option("--samples", default="1,10,30", show_default=True, help="Numbers of samples, comma list.")
-@click.option("--dtypes", default="float32,bfloat16", show_default=True, help="Of the network, comma list.")
 @click.option(
-    "--noise", default="exponential", show_default=True, help="exponential (the original's), uniform, or both."
+    "--sizes", default="mini,small,base", show_default=True, help="A comma list of sizes; also tiny and nano."
 )
-@click.option("--no-compile", is_flag=True, help="Eager only.")
-@click.option("--repeats", default=5, show_default=True, type=click.IntRange(min=1), help="Of each; medians are shown.")
-@click.option("--original-repeats", default=0, type=click.IntRange(min=0), help="Of the original, where fewer will do.")
+@click.option("--series", default="1,8", show_default=True, help="How many series at once: a comma list.")
+@click.option("--samples", default="1,10,30", show_default=True, help="How many samples: a comma list.")
 @click.option(
-    "--clock", type=click.Choice(["wall", "cpu"]), default="wall", show_default=True, help="cpu: busy machine."
+    "--dtypes", default="float32,bfloat16", show_default=True, help="The precisions of the network: a comma list."
 )
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Of torch.")
+@click.option(
+    "--noise",
+    default="exponential",
+    show_default=True,
+    help="The random numbers: exponential (as the original), uniform, or both.",
+)
+@click.option("--no-compile", is_flag=True, help="Measure the eager model only.")
+@click.option(
+    "--repeats",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How often each is measured. The median counts.",
+)
+@click.option(
+    "--original-repeats",
+    default=0,
+    type=click.IntRange(min=0),
+    help="How often the original is measured, if less often.",
+)
+@click.option(
+    "--clock",
+    type=click.Choice(["wall", "cpu"]),
+    default="wall",
+    show_default=True,
+    help="Wall time, or CPU time for a busy machine.",
+)
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of torch.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--forecasts", default=0, type=click.IntRange(min=0), help="So many more, tiny, for memory: 10000.")
+@click.option(
+    "--forecasts",
+    default=0,
+    type=click.IntRange(min=0),
+    help="Make this many more forecasts with a tiny model and watch the memory: 10000.",
+)
 @click.option("--starts", is_flag=True, help="Time the first compiled forecast too, without and with a compile cache.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write what was found as JSON.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     upstream: Path | None,
     sizes: str,
@@ -62,7 +89,7 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Kronos: seconds, times the original, times eager, share of the machine's limit; memory, start-up, bfloat16."""
+    """Measure Kronos: seconds, speed beside the original and eager, share of the machine's limit, memory, start."""
     need_models("the bench")
     if upstream is not None and not (upstream / "model" / "kronos.py").is_file():
         raise click.BadParameter(

@@ -32,20 +32,24 @@ MARGIN = 2  # bars between the last forecast's horizon and the end of the data
 @click.command("compare")
 @click.argument("reference")
 @click.argument("candidate")
-@click.option("--symbols", help="Comma list (default: those of --data, or SYMBOLS).")
-@click.option("--timeframe", help="Default: that of --data, or TIMEFRAME.")
-@click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars; without: the store's, or --generated.")
-@click.option("--generated", is_flag=True, help="On a generated market.")
-@click.option("--seed", type=int, help="Of the generated market.")
-@click.option("--strategy", help="Of the backtest (default: STRATEGY).")
+@click.option("--symbols", help="A comma list (default: those of --data, or SYMBOLS).")
+@click.option("--timeframe", help="The length of a bar (default: that of --data, or TIMEFRAME).")
 @click.option(
-    "--cycles", type=click.IntRange(min=1), default=200, show_default=True, help="Bars at which both are asked."
+    "--data", multiple=True, metavar="SYM=FILE", help="A file of bars (repeatable). Default: the stored bars."
 )
-@click.option("--apply", "apply_it", is_flag=True, help="Write the decision into .env.compile here.")
+@click.option("--generated", is_flag=True, help="Use a generated market instead of bars.")
+@click.option("--seed", type=int, help="The seed of the generated market.")
+@click.option("--strategy", help="The strategy of the backtest (default: STRATEGY).")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The evidence (default: in STATE_DIR/compare)."
+    "--cycles", type=click.IntRange(min=1), default=200, show_default=True, help="At how many bars both are asked."
 )
-@click.option("--state-dir", type=click.Path(file_okay=False), help="Folder of the stores.")
+@click.option("--apply", "apply_it", is_flag=True, help="Write the decision into the .env.compile of this folder.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the evidence goes (default: into STATE_DIR/compare).",
+)
+@click.option("--state-dir", type=click.Path(file_okay=False), help="The folder of the stored bars and forecasts.")
 @json_option
 def command(
     reference: str,

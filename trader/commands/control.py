@@ -60,8 +60,8 @@ def command(
 
 
 def _known(name_given: str, journal: Journal, settings: Settings) -> str:
-    """One of the names that something is held or traded by. Raises ConfigurationError: nobody is to believe that
-    they are out of what they have misspelt."""
+    """One of the names that something is held or traded by. Raises ConfigurationError for any other: a misspelt name
+    must not look like a position that was closed."""
     if name_given == "all":
         return name_given
     believed = journal.believed()
@@ -105,7 +105,7 @@ def _do_here(
 
 
 def _leave(hands: Hands, kind: str, symbol: str, say: Callable[[str], None]) -> int:
-    """Until nothing is left that could be sold, of that symbol or of `all`, nor an order of it."""
+    """Works until nothing that could be sold is left of that symbol, or of `all`, and no order."""
     desk, unsold, dust = hands.desk, list[Position](), list[Position]()
     for _ in range(TRIES):
         hands.manager.nudge()
@@ -125,7 +125,7 @@ def _leave(hands: Hands, kind: str, symbol: str, say: Callable[[str], None]) -> 
 
 
 def _left(broker: Broker, portfolio: Portfolio, symbol: str) -> tuple[list[Position], list[Position]]:
-    """What is still held, and what is only dust. What nobody can tell is held."""
+    """What is still held, and what is only dust. If nobody can tell, it counts as held."""
     positions = [
         position for position in portfolio.positions.values() if is_named(symbol, position.symbol) and position.qty
     ]

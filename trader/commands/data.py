@@ -12,18 +12,24 @@ from trader.commands.options import json_option, loaded_settings, time
 
 @click.group("data")
 def command() -> None:
-    """Stored bars and quotes: import files, download, look at what there is."""
+    """Store bars and quotes: import files, download, list what is stored."""
 
 
 @command.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--symbol", required=True, help="BTC/USD for a crypto pair, AAPL for a stock.")
-@click.option("--timeframe", help="1Min, 1Hour, 1Day ... (default: as far apart as the rows are).")
-@click.option("--column", "columns", multiple=True, metavar="FIELD=NAME", help="Where a column is guessed wrongly.")
-@click.option("--zone", help="Of times without one, for example America/New_York (default: UTC).")
-@click.option("--time-format", help="Of times that are not ISO 8601, for example '%d/%m/%Y %H:%M'.")
-@click.option("--repair", is_flag=True, help="Leave the listed rows out and put the rest in order.")
-@click.option("--replace", is_flag=True, help="Instead of the stored series, not in addition to it.")
+@click.option("--timeframe", help="1Min, 1Hour, 1Day ... (default: the distance of the rows).")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="FIELD=NAME",
+    help="Name a column that is guessed wrongly (repeatable).",
+)
+@click.option("--zone", help="The time zone of times that name none, for example America/New_York (default: UTC).")
+@click.option("--time-format", help="The form of times that are not ISO 8601, for example '%d/%m/%Y %H:%M'.")
+@click.option("--repair", is_flag=True, help="Leave out the bad rows and sort the rest.")
+@click.option("--replace", is_flag=True, help="Replace the stored series instead of adding to it.")
 @json_option
 def import_(
     file: Path,
@@ -36,7 +42,7 @@ def import_(
     replace: bool,
     as_json: bool,
 ) -> int:
-    """Bars of FILE (Parquet, CSV) into the store. Bad rows are listed; with any, nothing is written but by --repair."""
+    """Store the bars of FILE (Parquet or CSV). Bad rows are listed. If there are any, only --repair writes."""
     from trader.research.data.view import ImportWish, import_file
 
     wish = ImportWish(
@@ -53,13 +59,21 @@ def import_(
 
 
 @command.command("download")
-@click.option("--symbols", help="Comma list (default: SYMBOLS).")
-@click.option("--timeframe", help="Default: TIMEFRAME.")
-@click.option("--from", "start", type=time, help="UTC (default: where the stored series ends, or a year ago).")
-@click.option("--to", "end", type=time, help="UTC (default: now).")
-@click.option("--quotes", is_flag=True, help="Quotes instead of bars: much more data.")
-@click.option("--adjustment", type=click.Choice(["split", "raw", "all"]), default="split", show_default=True)
-@click.option("--replace", is_flag=True, help="Anew, instead of going on where the stored series ends.")
+@click.option("--symbols", help="A comma list (default: SYMBOLS).")
+@click.option("--timeframe", help="The length of a bar (default: TIMEFRAME).")
+@click.option(
+    "--from", "start", type=time, help="The start, UTC (default: where the stored series ends, or a year ago)."
+)
+@click.option("--to", "end", type=time, help="The end, UTC (default: now).")
+@click.option("--quotes", is_flag=True, help="Download quotes instead of bars. That is much more data.")
+@click.option(
+    "--adjustment",
+    type=click.Choice(["split", "raw", "all"]),
+    default="split",
+    show_default=True,
+    help="Adjust stocks for splits, for nothing, or for splits and dividends.",
+)
+@click.option("--replace", is_flag=True, help="Start anew instead of going on where the stored series ends.")
 @json_option
 def download(
     symbols: str | None,
@@ -71,7 +85,7 @@ def download(
     replace: bool,
     as_json: bool,
 ) -> int:
-    """Bars or quotes from Alpaca; crypto needs no keys. Ctrl-C keeps what has come, the next call goes on there.
+    """Download bars or quotes from Alpaca. Crypto needs no keys. Ctrl-C keeps what has come; the next call goes on.
 
     A --from before what is stored fills in what is missing there.
     """
@@ -84,7 +98,7 @@ def download(
 @command.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """What is stored: span, gaps against the session calendar, what is noticed (splits, other scales, bad ticks)."""
+    """List what is stored: span, gaps against the session calendar, and oddities (splits, scales, bad ticks)."""
     from trader.research.data.view import show_list
 
     show_list(loaded_settings().settings, as_json)

@@ -1,4 +1,4 @@
-"""`trader check`: what a start would stumble over, each finding with what to do."""
+"""`trader check`: what a start would fail on, each finding with what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_SKEW = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`ok` None: could not be looked at here, and why."""
+    """One thing that was looked at. `ok` None: it could not be looked at here; the text says why."""
 
     name: str
     ok: bool | None

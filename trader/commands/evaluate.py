@@ -11,18 +11,36 @@ from trader.commands.options import json_option, settings_of, time
 
 
 @click.command("evaluate")
-@click.option("--backends", default="baseline", show_default=True, help="Comma list of FORECASTER names.")
-@click.option("--symbols", help="Comma list (default: those of --data, else SYMBOLS).")
-@click.option("--timeframe", help="Of the stored bars (default: TIMEFRAME).")
-@click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars of a file instead of stored ones (repeatable).")
-@click.option("--origins", default=200, show_default=True, type=click.IntRange(2, 100_000), help="A symbol.")
-@click.option("--from", "start", type=time, help="First origin, UTC (default: the last quarter's).")
-@click.option("--to", "end", type=time, help="Last origin, UTC (default: the newest).")
-@click.option("--context", type=click.IntRange(min=30), help="Bars in (default: CONTEXT).")
-@click.option("--horizon", type=click.IntRange(1, 256), help="Bars ahead (default: HORIZON).")
-@click.option("--batch", default=64, show_default=True, type=click.IntRange(1, 4096), help="Windows at a time.")
-@click.option("--timing/--no-timing", default=True, show_default=True, help="Latency, windows a second and memory.")
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="One self-contained HTML file.")
+@click.option("--backends", default="baseline", show_default=True, help="A comma list of names as in FORECASTER.")
+@click.option("--symbols", help="A comma list (default: those of --data, or SYMBOLS).")
+@click.option("--timeframe", help="The length of the stored bars (default: TIMEFRAME).")
+@click.option(
+    "--data", multiple=True, metavar="SYM=FILE", help="A file of bars (repeatable). Default: the stored bars."
+)
+@click.option(
+    "--origins",
+    default=200,
+    show_default=True,
+    type=click.IntRange(2, 100_000),
+    help="How many origins for each symbol.",
+)
+@click.option("--from", "start", type=time, help="The first origin, UTC (default: where the last quarter begins).")
+@click.option("--to", "end", type=time, help="The last origin, UTC (default: the newest).")
+@click.option("--context", type=click.IntRange(min=30), help="How many bars go in (default: CONTEXT).")
+@click.option("--horizon", type=click.IntRange(1, 256), help="How many bars are forecast (default: HORIZON).")
+@click.option(
+    "--batch",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1, 4096),
+    help="How many windows are forecast in one batch.",
+)
+@click.option(
+    "--timing/--no-timing", default=True, show_default=True, help="Measure latency, windows a second and memory."
+)
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write one HTML file, which needs no network."
+)
 @json_option
 def command(
     backends: str,
@@ -39,7 +57,7 @@ def command(
     report: Path | None,
     as_json: bool,
 ) -> int:
-    """Scores of backends at rolling origins, against `baseline` and a random walk.
+    """Score backends at rolling origins, beside `baseline` and a random walk.
 
     Exit code 1 where none of the backends could be evaluated.
     """

@@ -26,25 +26,47 @@ INTERRUPTED = 130
 
 
 @click.command("finetune")
-@click.option("--symbols", help="Comma list: their stored bars (`trader data`), or those of --data.")
-@click.option("--timeframe", help="Of the stored bars (default: TIMEFRAME).")
-@click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars of a Parquet or CSV file (repeatable).")
-@click.option("--generated", type=click.IntRange(min=0), metavar="SEED", help="Markets that were never recorded.")
-@click.option("--markets", default=32, show_default=True, type=click.IntRange(min=1), help="How many of those.")
-@click.option("--bars", default=12_000, show_default=True, type=click.IntRange(min=1), help="Of each of them.")
-@click.option("--size", default="nano", show_default=True, help="pico, nano, mini, small or base; random weights.")
-@click.option("--from", "begin", metavar="CHECKPOINT", help="Go on from these weights: a folder or a hub name.")
-@click.option("--steps", type=click.IntRange(min=0), help="Of the network.")
-@click.option("--epochs", type=click.FloatRange(min=0, min_open=True), help="Instead: how often each bar is seen.")
-@click.option("--tokenizer-steps", type=click.IntRange(min=0), help="Of the tokenizer; 0 keeps it.")
-@click.option("--tokens", type=click.IntRange(min=1), help="Bars a step.")
+@click.option("--symbols", help="A comma list. Their stored bars are used, or those of --data.")
+@click.option("--timeframe", help="The length of the stored bars (default: TIMEFRAME).")
+@click.option("--data", multiple=True, metavar="SYM=FILE", help="A Parquet or CSV file of bars (repeatable).")
+@click.option(
+    "--generated", type=click.IntRange(min=0), metavar="SEED", help="Use generated markets, made from this seed."
+)
+@click.option(
+    "--markets", default=32, show_default=True, type=click.IntRange(min=1), help="--generated: how many markets."
+)
+@click.option(
+    "--bars", default=12_000, show_default=True, type=click.IntRange(min=1), help="--generated: how many bars of each."
+)
+@click.option(
+    "--size", default="nano", show_default=True, help="The size, from random weights: pico, nano, mini, small or base."
+)
+@click.option("--from", "begin", metavar="CHECKPOINT", help="Go on from these weights: a folder or a name on the hub.")
+@click.option("--steps", type=click.IntRange(min=0), help="How many steps the network is trained.")
+@click.option(
+    "--epochs", type=click.FloatRange(min=0, min_open=True), help="Instead of --steps: how often each bar is seen."
+)
+@click.option(
+    "--tokenizer-steps",
+    type=click.IntRange(min=0),
+    help="How many steps the tokenizer is trained. 0 keeps it as it is.",
+)
+@click.option("--tokens", type=click.IntRange(min=1), help="How many bars are learned in a step.")
 @click.option("--context", type=click.IntRange(min=1), help="The longest context, in bars.")
-@click.option("--horizon", type=click.IntRange(min=1), help="Bars behind it that are learned.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Of learning, the network's.")
-@click.option("--sampled-s1", is_flag=True, help="Learn s2 given a drawn s1, as the published code does.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--horizon", type=click.IntRange(min=1), help="How many bars after the context are learned.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="The learning rate of the network.")
+@click.option(
+    "--sampled-s1",
+    is_flag=True,
+    help="Learn the second token of a bar given a drawn first one, as the published code does.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="The seed of the training.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Default: models/NAME in STATE_DIR.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write (default: models/NAME in STATE_DIR).",
+)
 def command(
     symbols: str | None,
     timeframe: str | None,
@@ -66,7 +88,7 @@ def command(
     device: str,
     out: Path | None,
 ) -> int:
-    """Train Kronos on bars; the same command goes on where it was interrupted.
+    """Train Kronos on bars. The same command goes on where it was interrupted.
 
     The folder that it writes is a KRONOS_MODEL_ID.
     """

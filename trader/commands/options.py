@@ -78,16 +78,16 @@ def mode_option(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    return click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
 def one_line(text: str) -> str:
-    """Of what a person gives as a reason: it is told in tables and in one-line messages. Never refused for its form."""
+    """A reason that a person gave, fit for tables and one-line messages. No text is refused."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     short = " ".join(printable.split())
     return short if len(short) <= LONGEST_REASON else short[: LONGEST_REASON - 3] + "..."
 
 
 def whisper(line: str) -> None:
-    """News that are no result: standard output is for that."""
+    """Say what is going on, on standard error. Standard output is for results."""
     click.echo(line, err=True)

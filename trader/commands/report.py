@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE.html",
-    help="Default: report.html beside the run.",
+    help="The file to write (default: report.html beside the run).",
 )
 @mode_option
 def command(run: Path | None, out: Path | None, mode: str | None) -> None:
-    """Make one HTML file of RUN, the folder of a backtest; without it, of the daemon's own journal.
+    """Make one HTML file of RUN, the folder of a backtest. Without RUN: of the daemon's own journal.
 
     The file needs no network. It shows equity, drawdown, months, exposure, costs and each symbol, and the trades on
     candles with the forecast that led to them.

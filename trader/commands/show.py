@@ -44,7 +44,7 @@ def status(loaded: Loaded, as_json: bool) -> None:
 
 
 def _thorough(loaded: Loaded) -> Glance:
-    """The same from any journal; raises what is wrong with it."""
+    """The same from any journal. Raises DatabaseUnusable or DatabaseAway where it can't be read."""
     with _journal(loaded) as journal:
         return Glance(
             status=dict(journal.status()),

@@ -15,14 +15,14 @@ _FROM_0, _FROM_1 = click.IntRange(min=0), click.IntRange(min=1)
 
 @click.group()
 def config() -> None:
-    """The settings."""
+    """Look at the settings."""
 
 
 @config.command("show")
 @mode_option
 @json_option
 def config_show(mode: str | None, as_json: bool) -> None:
-    """Each value and where it came from; secrets masked."""
+    """Show each setting, its value and where the value came from. Secrets are masked."""
     from trader.commands import show
 
     show.config(loaded_settings(mode), as_json)
@@ -38,13 +38,13 @@ def config_example() -> None:
 
 @click.group()
 def db() -> None:
-    """The journal's database."""
+    """Look after the database of the journal."""
 
 
 @db.command("upgrade")
 @mode_option
 def db_upgrade(mode: str | None) -> None:
-    """Bring the schema up to this version."""
+    """Bring the schema up to this version of the program."""
     from trader.adapters.journal import upgrade
 
     click.echo(f"schema is at {upgrade(loaded_settings(mode).settings.database_url)}")
@@ -54,7 +54,7 @@ def db_upgrade(mode: str | None) -> None:
 @mode_option
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def db_backup(mode: str | None, path: Path) -> None:
-    """A consistent copy, also while the daemon writes."""
+    """Write a consistent copy to PATH. The daemon may run meanwhile."""
     from trader.adapters.journal import backup
 
     backup(loaded_settings(mode).settings.database_url, path)
@@ -64,7 +64,7 @@ def db_backup(mode: str | None, path: Path) -> None:
 @db.command("check")
 @mode_option
 def db_check(mode: str | None) -> int:
-    """Look for damage, and whether executions and fees add up to the venue's figures. Exit 74 where not."""
+    """Look for damage, and check that executions and fees add up to the venue's figures. Exit 74 if not."""
     from trader.adapters.journal import Journal
     from trader.adapters.journal import check as examine
     from trader.commands.audit import MOST_SKEW, NO_SKEW, audit
@@ -87,14 +87,16 @@ def db_check(mode: str | None) -> int:
 
 @click.group()
 def service() -> None:
-    """The systemd service."""
+    """Run the daemon as a systemd service."""
 
 
 @service.command("install")
-@click.option("--mode", type=click.Choice(["paper", "live"]), required=True, help="Which instance of the unit.")
-@click.option("--dry-run", is_flag=True, help="Say each step, change nothing.")
+@click.option(
+    "--mode", type=click.Choice(["paper", "live"]), required=True, help="The account that the service trades."
+)
+@click.option("--dry-run", is_flag=True, help="Say each step and change nothing.")
 def service_install(mode: str, dry_run: bool) -> int:
-    """Write the units, say where the keys go, enable them."""
+    """Write the units, enable them, and say where the keys go. Nothing is started."""
     from trader.commands.service import install
 
     install(mode, dry_run=dry_run, say=click.echo)
@@ -111,17 +113,27 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> l
 
 @click.group()
 def bench() -> None:
-    """Measurements; each prints figures of this machine."""
+    """Measure this machine."""
 
 
 @bench.command("cycle")
 @click.option(
-    "--symbols", default="1,100", show_default=True, callback=_numbers, help="Numbers of symbols, comma list."
+    "--symbols",
+    default="1,100",
+    show_default=True,
+    callback=_numbers,
+    help="How many symbols: a comma list of numbers, one run for each.",
 )
-@click.option("--cycles", default=200, show_default=True, type=click.IntRange(min=20), help="Measured ones, each.")
+@click.option(
+    "--cycles",
+    default=200,
+    show_default=True,
+    type=click.IntRange(min=20),
+    help="How many cycles to measure in each run.",
+)
 @json_option
 def bench_cycle(symbols: list[int], cycles: int, as_json: bool) -> None:
-    """What a cycle costs outside inference: quote to POST, whole cycle, CPU, memory."""
+    """Measure what a cycle costs apart from the forecast: quote to POST, whole cycle, CPU, memory."""
     from trader.commands.bench import bench_cycle as measure
 
     measure(symbols, cycles, as_json)
@@ -130,7 +142,7 @@ def bench_cycle(symbols: list[int], cycles: int, as_json: bool) -> None:
 @bench.command("backtest", add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bench_backtest(arguments: tuple[str, ...]) -> None:
-    """Bars a second with forecasts at hand, beside backtesting.py (see --help)."""
+    """Measure the backtest in bars a second, beside backtesting.py (see --help)."""
     from trader.commands.bench_backtest import bench_backtest as measure
 
     measure.main(list(arguments), prog_name="trader bench backtest", standalone_mode=False)
@@ -145,29 +157,51 @@ bench.add_command(bench_kronos)
     "packages",
     type=click.Path(exists=True, path_type=Path),
     metavar="PYTHON_OR_DIR",
-    help="Where the published packages are.",
+    help="A Python that has the published packages, or their folder.",
 )
-@click.option("--sizes", default="22m,base-1.0", show_default=True, help="Seeded checkpoints, comma list.")
-@click.option("--series", default="1,8", show_default=True, callback=_numbers, help="Forecast at once.")
-@click.option("--horizons", default="64,96,336", show_default=True, callback=_numbers, help="Steps ahead.")
-@click.option("--samples", default="16,64,256", show_default=True, callback=_numbers, help="Of Toto 1.0.")
-@click.option("--context", default=512, show_default=True, type=_FROM_1, help="Steps of the past.")
 @click.option(
-    "--repeats", default=5, show_default=True, type=click.IntRange(min=1), help="Rounds, of which the median counts."
+    "--sizes", default="22m,base-1.0", show_default=True, help="Sizes of the seeded checkpoints: a comma list."
 )
-@click.option("--threads", default=1, show_default=True, type=_FROM_1, help="Of each process.")
+@click.option(
+    "--series",
+    default="1,8",
+    show_default=True,
+    callback=_numbers,
+    help="How many series to forecast at once: a comma list.",
+)
+@click.option(
+    "--horizons",
+    default="64,96,336",
+    show_default=True,
+    callback=_numbers,
+    help="How many steps to forecast: a comma list.",
+)
+@click.option(
+    "--samples", default="16,64,256", show_default=True, callback=_numbers, help="Samples of Toto 1.0: a comma list."
+)
+@click.option("--context", default=512, show_default=True, type=_FROM_1, help="How many steps of the past go in.")
+@click.option(
+    "--repeats", default=5, show_default=True, type=click.IntRange(min=1), help="How many rounds. The median counts."
+)
+@click.option("--threads", default=1, show_default=True, type=_FROM_1, help="Threads of each process.")
 @click.option(
     "--forecasts",
     default=0,
     show_default=True,
     type=click.IntRange(min=0),
-    help="So many more, whose memory is watched.",
+    help="Make this many more forecasts and watch the memory.",
 )
-@click.option("--compiled/--no-compiled", default=True, show_default=True, help="With the compiled one.")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True, help="Ours.")
+@click.option("--compiled/--no-compiled", default=True, show_default=True, help="Measure the compiled model too.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="The precision of our model.",
+)
 @json_option
 def bench_toto(sizes: str, as_json: bool, **plan: Any) -> None:
-    """What a forecast of Toto costs, beside the published packages where these are (a Python, or their folder)."""
+    """Measure what a forecast of Toto costs, beside the published packages if they are at hand."""
     from trader.commands.bench_toto import Plan
     from trader.commands.bench_toto import bench_toto as measure
 

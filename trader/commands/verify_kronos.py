@@ -20,10 +20,10 @@ from trader.commands.options import need_models
     required=True,
     help="A checkout of github.com/shiyu-coder/Kronos: its test's bars and tables are read from it.",
 )
-@click.option("--model", help="Another checkpoint than the published one, against the tables in the checkout.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of lines.")
+@click.option("--model", help="Another checkpoint than the published one, held against the tables in the checkout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(family: str, upstream: Path, model: str | None, as_json: bool) -> int:
-    """Run FAMILY's published checkpoint (downloaded where need be) against the original's regression figures.
+    """Hold the published checkpoint of FAMILY against the original's regression figures. It is downloaded if need be.
 
     Exit 1 where a figure is off, 69 where the checkpoint or the figures can't be had.
     """

@@ -153,7 +153,7 @@ def _instruments(broker: AlpacaBroker, symbols: Sequence[Symbol]) -> Mapping[Sym
         raise VenueUnreachable(f"no asset data: {error}") from error
     missing = [str(symbol) for symbol in symbols if symbol not in instruments]
     if missing:
-        raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}")
+        raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}: leave it out")
     return instruments
 
 

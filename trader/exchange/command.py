@@ -20,31 +20,59 @@ class _OptionError(ValueError):
 
 
 @click.command("exchange")
-@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-@click.option("--data", multiple=True, metavar="SYMBOL=FILE", help="Bars to replay, Parquet or CSV. Repeatable.")
-@click.option("--quotes", multiple=True, metavar="SYMBOL=FILE", help="Recorded quotes for them. Repeatable.")
-@click.option("--symbol", "symbols", multiple=True, help="Of a generated market, or a further one. Repeatable.")
-@click.option("--seed", default=1, show_default=True, help="Of the generated market.")
-@click.option("--speed", default="1", show_default=True, help="Market seconds a wall second, or max.")
-@click.option("--start", default=None, metavar="TIME", help="Where the clock starts; bars before it are history.")
-@click.option("--cash", default="100000", show_default=True, help="USD.")
-@click.option("--faults", default=None, type=click.Path(path_type=Path), help="A fault script (JSON).")
-@click.option("--ledger", default=None, type=click.Path(path_type=Path), help="SQLite file; without it: in memory.")
-@click.option("--key", default=None, envvar="EXCHANGE_KEY", help="Accept only this key id.")
-@click.option("--secret", default=None, envvar="EXCHANGE_SECRET", help="Accept only this secret.")
-@click.option("--spread-bps", default="20", show_default=True, help="Modelled spread of crypto, whole width.")
-@click.option("--stock-spread-bps", default="2", show_default=True, help="The same of stocks.")
-@click.option("--volume-share", default="0.25", show_default=True, help="Of what traded, what our fills may take.")
-@click.option("--touch-share", default="0", show_default=True, help="Of it, for a limit only touched, not passed.")
-@click.option("--stop-slip", default="0", show_default=True, help="How far to the path's end a passed stop slips, 0-1.")
+@click.option(
+    "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="The port. 0 picks a free one."
+)
+@click.option(
+    "--data", multiple=True, metavar="SYMBOL=FILE", help="A file of bars to replay, Parquet or CSV (repeatable)."
+)
+@click.option("--quotes", multiple=True, metavar="SYMBOL=FILE", help="A file of recorded quotes for them (repeatable).")
+@click.option("--symbol", "symbols", multiple=True, help="A symbol whose market is generated (repeatable).")
+@click.option("--seed", default=1, show_default=True, help="The seed of the generated market.")
+@click.option("--speed", default="1", show_default=True, help="How many market seconds pass in one second, or max.")
+@click.option(
+    "--start", default=None, metavar="TIME", help="The time at which the clock starts. Earlier bars are history."
+)
+@click.option("--cash", default="100000", show_default=True, help="The cash of the account, USD.")
+@click.option("--faults", default=None, type=click.Path(path_type=Path), help="A file of scripted faults (JSON).")
+@click.option(
+    "--ledger",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="The SQLite file of the ledger (default: in memory).",
+)
+@click.option("--key", default=None, envvar="EXCHANGE_KEY", help="Accept this key id only.")
+@click.option("--secret", default=None, envvar="EXCHANGE_SECRET", help="Accept this secret only.")
+@click.option("--spread-bps", default="20", show_default=True, help="The modelled spread of coins, whole width.")
+@click.option("--stock-spread-bps", default="2", show_default=True, help="The modelled spread of stocks, whole width.")
+@click.option(
+    "--volume-share", default="0.25", show_default=True, help="The share of a bar's volume that our orders may take."
+)
+@click.option(
+    "--touch-share",
+    default="0",
+    show_default=True,
+    help="The part of that share for a limit that is touched and not passed.",
+)
+@click.option(
+    "--stop-slip", default="0", show_default=True, help="How far a passed stop slips towards the path's end, 0 to 1."
+)
 @click.option(
     "--timeframe",
     default=None,
-    help="Of a generated market's bars, or of those that CONTEXT counts in files of finer ones.",
+    help="The length of a generated bar. For files of finer bars: the length that --context counts in.",
 )
-@click.option("--context", default=600, show_default=True, type=click.IntRange(0), help="Bars before the start.")
-@click.option("--bars", default=None, type=click.IntRange(1), help="A generated market's length; default endless.")
-@click.option("--rate-limit", default=None, type=click.IntRange(0), help="Requests a market minute; 0 is off.")
+@click.option(
+    "--context",
+    default=600,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How many bars of history before the start.",
+)
+@click.option(
+    "--bars", default=None, type=click.IntRange(1), help="The length of a generated market (default: endless)."
+)
+@click.option("--rate-limit", default=None, type=click.IntRange(0), help="Requests in a market minute. 0 is no limit.")
 @click.option("--with-parent", is_flag=True, help="End when the process that started this one does.")
 def exchange_command(
     port: int,

@@ -43,15 +43,15 @@ class Sides(StrEnum):
 class Params:
     """Quantiles are written for a long; a short uses their mirror images.
 
-    statistic         median or mean of the close
-    steps             bars ahead, 1 to 512; fewer where the forecast is shorter
-    margin_bps        least edge after all costs, 0 to 1000
-    sampling_errors   standard errors of the sampled close by which it must exceed that, 0 to 10
-    entry             rest or cross
-    sides             long or both
-    target_quantile   of the high, 0.01 to 0.99; the forecast's outermost where it is beyond that
-    stop_quantile     of the low, 0 to 0.5; likewise
-    stop_margin_bps   beyond the stop's quantile, 0 to 2000
+    statistic         what stands for the close: its median or its mean
+    steps             how many bars ahead, 1 to 512; fewer where the forecast is shorter
+    margin_bps        the least edge after all costs, 0 to 1000
+    sampling_errors   by how many standard errors of the sampled close the edge must exceed that, 0 to 10
+    entry             rest at our own side of the book, or cross to the other
+    sides             long, or both: short too, where the instrument can be sold short
+    target_quantile   the quantile of the high to leave at, 0.01 to 0.99; no higher than the forecast has
+    stop_quantile     the quantile of the low to stop at, 0 to 0.5; no lower than the forecast has
+    stop_margin_bps   how far beyond that quantile the stop lies, 0 to 2000
     """
 
     statistic: Statistic = Statistic.MEDIAN

@@ -45,18 +45,18 @@ class TargetFill(StrEnum):
 class Params:
     """Quantiles are written for a long; a short uses their mirror images (the high at 1 - entry_quantile, ...).
 
-    mode              levels or expected
+    mode              levels: quantiles of the forecast; expected: the greatest expected return
     steps             bars of the forecast to look over, 1 to 512; fewer where the forecast is shorter
 
-    entry_quantile    levels: of the low, 0.01 to 0.99: lower enters more rarely and cheaper
-    target_quantile   levels: of the high, 0.01 to 0.99: higher leaves more rarely and dearer
-    stop_quantile     levels: of the low, 0 to entry_quantile; the lowest of the forecast where it is below that
-    stop_margin_bps   levels: beyond the stop's quantile, 0 to 2000
-    side_rule         levels: formula or both
+    entry_quantile    levels: the quantile of the low to enter at, 0.01 to 0.99; a lower one is cheaper and rarer
+    target_quantile   levels: the quantile of the high to leave at, 0.01 to 0.99; a higher one is dearer and rarer
+    stop_quantile     levels: the quantile of the low to stop at, 0 to entry_quantile; no lower than the forecast has
+    stop_margin_bps   levels: how far beyond that quantile the stop lies, 0 to 2000
+    side_rule         levels: formula takes the side of the larger excursion; both goes long where it can't go short
 
-    margin_bps        expected: least expected return of placing the entry, 0 to 1000
-    sampling_errors   expected: standard errors by which it must exceed that, 0 to 10
-    target_fill       expected: taken or resting: what a target costs
+    margin_bps        expected: the least expected return of placing the entry, 0 to 1000
+    sampling_errors   expected: by how many standard errors the return must exceed that, 0 to 10
+    target_fill       expected: what a target costs: taken from the book, or resting at the venue
     """
 
     mode: Mode = Mode.LEVELS

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.golden.rebuild import golden_outputs
 from tests.forecasters.kronos.checkpoints import assert_the_originals
+from tests.golden.rebuild import golden_outputs
 
 if TYPE_CHECKING:
     from forecasters.kronos.generate import Kronos

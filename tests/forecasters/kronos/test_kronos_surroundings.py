@@ -13,9 +13,9 @@ from forecasters.compiled.toolchain import missing_tools  # noqa: E402
 from forecasters.kronos import load_kronos  # noqa: E402
 from forecasters.kronos.sampling import logarithms_are_torchs  # noqa: E402
 from forecasters.kronos.step import advance  # noqa: E402
+from tests.forecasters.kronos.checkpoints import assert_the_originals  # noqa: E402
 from tests.forecasters.support import torch_defaults  # noqa: E402
 from tests.golden.rebuild import golden_outputs  # noqa: E402
-from tests.forecasters.kronos.checkpoints import assert_the_originals  # noqa: E402
 
 DEFAULTS = ["float64", "bfloat16", "meta"]  # of floats, or of where tensors are made
 

@@ -91,7 +91,7 @@ class AlpacaBroker:
         return self._whole("/clock", None, lambda raw: moment(mapping(raw, "clock"), "timestamp"))
 
     def positions(self) -> Sequence[Position]:
-        """All of them or none: one that can't be read would be hidden otherwise."""
+        """Returns all of them. Raises if one can't be read: it would be hidden otherwise."""
         found = self._whole("/positions", None, lambda raw: [position_of(each) for each in items(raw, "positions")])
         self._pairs |= {p.symbol.position_name: p.symbol for p in found if "/" in p.symbol.text}
         return found
@@ -137,7 +137,7 @@ class AlpacaBroker:
         return Accepted(order=order)
 
     def cancel(self, order_id: str) -> bool:
-        """True: asked for, not yet confirmed. False: the venue says that it can't (422), or knows no such order."""
+        """True where the cancel is under way, not yet confirmed. False where the venue can't (422), or has no such."""
         try:
             self._clients.delete(f"/orders/{quote(order_id, safe='')}")
         except Rejected as error:

@@ -32,7 +32,7 @@ _LONGEST_BACKOFF_S = 5.0
 
 
 class NeverSent(Transient):
-    """The request surely never reached the venue's books: the same one may go again."""
+    """The request did not reach the venue's books. It may be sent again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class RequestLimiter:
             self._clock.wake()
 
     def _take(self) -> timedelta | None:
-        """None when a token was taken, else how long until there may be one."""
+        """Takes a token and returns None, or returns the seconds until there may be one."""
         with self._lock:
             now = self._clock.now()
             passed = (now - self._filled_at).total_seconds()
@@ -268,8 +268,8 @@ def _retry_after(error: APIError) -> float:
 
 
 def _describe(error: requests.RequestException) -> str:
-    """Kind and first line: never the request, whose headers carry the keys. The cause alone where one is told of: it
-    comes after a URL as long as the question, behind which it would be cut off."""
+    """Its kind and first line. Never the request: its headers carry the keys. If it names a cause, only that: the cause
+    stands behind a long URL and would be cut off."""
     told, _, cause = str(error).partition("(Caused by ")
     return f"{type(error).__name__} {_first_line(cause.removesuffix(')') or told)}".strip()
 

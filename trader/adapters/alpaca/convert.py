@@ -133,7 +133,7 @@ def fill_of(raw: object, pairs: Mapping[str, Symbol]) -> Execution:
 
 
 def quote_of(symbol: Symbol, raw: object, source: str) -> Quote:
-    """Unjudged: a zero, crossed or stale quote passes, for the core to refuse. One without its sides does not."""
+    """A zero, crossed or stale quote passes: the core refuses it. A quote without its sides raises Malformed."""
     body = mapping(raw, "quote")
     conditions = body.get("c") or ()
     return Quote(

@@ -106,7 +106,7 @@ class DirectSession:
         self._connection.close()
 
     def _connect(self) -> None:
-        """A connection that the venue has closed meanwhile is left: what is sent on it would be lost."""
+        """Leaves a connection that the venue has closed: what is sent on it would be lost."""
         connection = self._connection
         if connection.sock is not None:
             if not _readable(connection.sock):
@@ -152,7 +152,7 @@ def session_for(url: str, deadline_s: float) -> DirectSession | requests.Session
 
 
 def _readable(connected: socket.socket) -> bool:
-    """Before anything was asked that can only be the end of the connection."""
+    """Whether the connection has ended: before anything was asked, nothing else can be there to read."""
     poll = select.poll()
     poll.register(connected, select.POLLIN)
     return bool(poll.poll(0))

@@ -62,7 +62,7 @@ class TradeUpdates:
         return self._listening and self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Validate the keys over REST first: with wrong ones this keeps trying."""
+        """Check the keys over REST first. With wrong keys this tries for ever."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="trade-updates", daemon=True)
             self._thread.start()
@@ -79,19 +79,19 @@ class TradeUpdates:
         self._thread = None
 
     def filled_elsewhere(self, at: datetime) -> None:
-        """REST showed a fill of that moment: the stream owes an update, unless one came since shortly before it."""
+        """Call it when REST shows a fill of that moment. The stream owes an update, unless one came shortly before."""
         since = self._connected_at
         told = self.last_event_at is not None and self.last_event_at >= at - _SKEW
         if self._owed_since is None and self.connected and since is not None and at > since and not told:
             self._owed_since = time.monotonic()
 
     def mute(self, after: timedelta) -> bool:
-        """Connected, yet silent: it has owed an update for longer than `after`. Any message settles the debt."""
+        """Whether it is connected and has owed an update for longer than `after`. Any message ends that."""
         owed = self._owed_since
         return self.connected and owed is not None and time.monotonic() - owed > after.total_seconds()
 
     def reconnect(self) -> None:
-        """Drop the connection and make another: for one that is mute."""
+        """Drop the connection and make another. For one that sends nothing."""
         socket = self._socket
         self._listening = False
         if socket is not None:

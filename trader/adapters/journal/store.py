@@ -42,7 +42,7 @@ Row = Mapping[str, Any]
 
 
 class DiskFull(DatabaseUnusable):
-    """Nothing can be written for want of space. What was committed stands."""
+    """The disk is full. What was committed stays."""
 
 
 class Store:

@@ -56,13 +56,13 @@ def round_trips(executions: Iterable[Execution]) -> list[Trade]:
 
 
 def _sells_a_coin(fill: Execution) -> bool:
-    """Which never opens anything: what is sold beyond what was bought was there before, or a fee was less than the
-    estimate that was booked for it."""
+    """A coin is never sold short. If more is sold than was bought, it was there before, or a fee was lower than the
+    estimate that was booked."""
     return fill.symbol.asset_class is AssetClass.CRYPTO and fill.side is OrderSide.SELL
 
 
 def _closed(now: _Open, fill: Execution, closing: Decimal) -> Decimal:
-    """Units that the trade is of: with those of a coin that its fees took less of than was booked."""
+    """The units of the trade. For a coin they include what its fees took less than was booked."""
     spared = _sells_a_coin(fill) and fill.qty <= abs(now.qty) * (1 + FEE_SHARE)
     return fill.qty if spared else closing
 

@@ -192,7 +192,7 @@ def _trader(
     instruments = broker.instruments(rules.symbols)
     missing = [str(symbol) for symbol in rules.symbols if symbol not in instruments]
     if missing:
-        raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}")
+        raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}: leave it out")
     desk = Desk(broker, journal, clock, board, board.account_id, lambda kind, severity, detail: None)
     sessions = Sessions(broker.sessions, ahead=calendar_ahead(rules.timeframe, rules.horizon))
     if any(symbol.asset_class is AssetClass.STOCK for symbol in rules.symbols):

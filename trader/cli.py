@@ -57,7 +57,7 @@ def cli() -> None:
 @click.option("--symbols", help="Comma list, for example BTC/USD,AAPL.")
 @click.option("--timeframe", help="1Min, 5Min, 1Hour, 1Day ...")
 @click.option("--forecaster", help="baseline, kronos, kronos-compiled, toto, toto-compiled, or an installed one.")
-@click.option("--strategy", help="maxdiff, edge or flat.")
+@click.option("--strategy", help="One of `trader strategies`, or the path of a file of your own.")
 @click.option("--data", multiple=True, metavar="SYM=FILE", help="sim: replay these bars (repeatable).")
 @click.option("--quotes", multiple=True, metavar="SYM=FILE", help="sim: with these quotes.")
 @click.option("--speed", help="sim: market seconds a second, or max.")

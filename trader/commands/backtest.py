@@ -26,7 +26,7 @@ TOLD_EVERY = 0.01
 @click.option("--from", "start", metavar="TIME", help="Start; earlier bars are context (default: as early as it goes).")
 @click.option("--to", "end", metavar="TIME", help="End (default: that of the data).")
 @click.option("--backend", "--forecaster", "forecaster", help="Default: FORECASTER.")
-@click.option("--strategy", help="Default: STRATEGY.")
+@click.option("--strategy", help="A name or the path of a file (default: STRATEGY).")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the strategy (repeatable).")
 @click.option("--data", multiple=True, metavar="SYM=FILE", help="Bars to replay; without: the store's (repeatable).")
 @click.option("--quotes", multiple=True, metavar="SYM=FILE", help="Recorded quotes that go with them.")

@@ -44,7 +44,7 @@ def settings_of(flags: Mapping[str, object]) -> Loaded:
 
     try:
         return load(flags, strategies=names())
-    except SettingsError as error:
+    except (SettingsError, ValueError) as error:  # a ValueError is a strategy's name that two packages claim
         raise ConfigurationError(str(error)) from None
 
 

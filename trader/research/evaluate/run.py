@@ -17,6 +17,7 @@ from settings.load import Loaded
 from trader.commands.options import settings_of
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
+from trader.daemon.forecaster import check_options
 from trader.errors import ConfigurationError
 from trader.research.data.store import bars_of_file, store_of
 from trader.research.data.windows import Window
@@ -55,6 +56,7 @@ def run(wish: Wish, as_json: bool) -> int:
     if wish.start is not None and wish.end is not None and wish.start > wish.end:
         raise ConfigurationError(f"--from {wish.start:%Y-%m-%d %H:%M}Z is after --to {wish.end:%Y-%m-%d %H:%M}Z")
     loaded = settings_of(_flags(wish))
+    check_options(loaded.settings)
     trading = loaded.settings.trading
     window = Window(context=trading.context, horizon=trading.horizon)
     plan = Plan(backends=wish.backends, window=window, origins=wish.origins, batch=wish.batch, timing=wish.timing)

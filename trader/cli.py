@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from trader.commands.backend_check import command as backend_check
 from trader.commands.options import (
     json_option,
     loaded_settings,
@@ -22,7 +23,7 @@ from trader.commands.verify_kronos import command as verify
 
 MANY = click.IntRange(1, 1_000_000)  # what a database takes as a limit
 # Commands of their own modules, each `command` there, loaded when asked for: a quick one pays for none of them.
-ELSEWHERE = ("data", "backtest", "evaluate", "compare", "report", "finetune")
+ELSEWHERE = ("strategies", "data", "backtest", "evaluate", "compare", "report", "finetune")
 
 
 class Group(click.Group):
@@ -320,6 +321,7 @@ def replay(mode: str | None, cycle: str, as_json: bool) -> int:
 
 
 backends.add_command(verify)
+backends.add_command(backend_check)
 for upkeep in (config, db, service, bench):
     cli.add_command(upkeep)
 _attach_exchange()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trader.commands.options import A_TIME, in_utc, json_option, settings_of, whisper
+from trader.commands.options import A_TIME, in_utc, json_option, pairs, settings_of, whisper
 from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def command(
         "state_dir": state_dir,
     }
     walk = _walk(fit, window, step)
-    return _run(flags, _pairs(params), walk, finer, until, cycles, generated, not no_bounds, ahead, out, as_json)
+    return _run(flags, pairs(params), walk, finer, until, cycles, generated, not no_bounds, ahead, out, as_json)
 
 
 def _run(
@@ -157,14 +157,6 @@ def _walk(fit: str | None, window: str, step: str) -> Walk | None:
     from trader.research.backtest.walkforward import Walk, grid_of
 
     return Walk(grid=grid_of(fit), window=length("--window", window), step=length("--step", step))
-
-
-def _pairs(params: tuple[str, ...]) -> dict[str, str]:
-    split = [(pair, *pair.partition("=")) for pair in params]
-    for pair, name, equals, _ in split:
-        if not name or not equals:
-            raise ConfigurationError(f"--param {pair}: write NAME=VALUE, for example entry_quantile=0.3")
-    return {name: value for _, name, _, value in split}
 
 
 def _files(finer: tuple[str, ...]) -> dict[Symbol, Path]:

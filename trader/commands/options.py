@@ -63,6 +63,17 @@ def settings_for_emergencies(mode: str | None) -> tuple[Loaded, str]:
             raise error from None
 
 
+def pairs(params: tuple[str, ...]) -> dict[str, str]:
+    """Of `--param NAME=VALUE`. Raises ConfigurationError (78)."""
+    from trader.errors import ConfigurationError
+
+    split = [(pair, *pair.partition("=")) for pair in params]
+    for pair, name, equals, _ in split:
+        if not name or not equals:
+            raise ConfigurationError(f"--param {pair}: write NAME=VALUE, for example entry_quantile=0.3")
+    return {name: value for _, name, _, value in split}
+
+
 def mode_option(command: Command) -> Command:
     return click.option("--mode", type=MODES, help="sim, paper or live (default: TRADING_MODE).")(command)
 

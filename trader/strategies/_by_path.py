@@ -57,6 +57,7 @@ def _module(path: str, source: bytes, digest: str) -> ModuleType:
     spec = spec_from_loader(name, _Given(name, path, source), origin=path)
     assert spec is not None
     assert spec.loader is not None
+    spec.has_location = True  # its module says where it is: for tracebacks, and for whoever reads its source
     module = module_from_spec(spec)
     sys.modules[name] = module  # before it runs: a dataclass looks its own module up there
     try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,3 +60,13 @@ def test_it_is_typed_against_the_installed_program(program: Installed, example: 
     wrong = example / "wrong.py"
     wrong.write_text("from trader.core.types import Symbol\n\nname: int = Symbol('BTC/USD').text\n")
     assert "Incompatible types" in program.run(command.replace(package, wrong.name), example).stdout
+
+
+def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path: Path) -> None:
+    environment = {**os.environ, "STATE_DIR": str(tmp_path / "state"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(EXAMPLES / "notebook.py")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "books sound: True" in done.stdout
+    assert "INCONCLUSIVE" in done.stdout
+    assert "20240123T000000Z-trade" in done.stdout

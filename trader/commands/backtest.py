@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,46 +82,21 @@ def command(
         "sim__start": None if first is None else first.isoformat(),
         "state_dir": state_dir,
     }
-    walk = _walk(fit, window, step)
-    return _run(flags, pairs(params), walk, finer, until, cycles, generated, not no_bounds, ahead, out, as_json)
-
-
-def _run(
-    flags: Mapping[str, object],
-    params: Mapping[str, str],
-    walk: Walk | None,
-    finer: tuple[str, ...],
-    end: datetime | None,
-    cycles: int | None,
-    generated: bool,
-    bounds: bool,
-    ahead: int | None,
-    out: Path | None,
-    as_json: bool,
-) -> int:
     from trader.commands.backtest_table import show
-    from trader.research.backtest.backtest import Request, run_backtest
-    from trader.research.backtest.run_folder import save
-    from trader.research.backtest.sources import finer_in_store, open_forecaster, settled
-    from trader.research.backtest.walkforward import with_params
+    from trader.research.backtest.run import Wish, backtested
 
-    loaded = settings_of(flags)
-    settings = with_params(settled(loaded, generated=generated), params)
-    with ExitStack() as stack:
-        source = open_forecaster(settings, stack, whisper)
-        request = Request(
-            settings=settings,
-            end=end,
-            cycles=cycles,
-            finer=finer_in_store(settings) if finer == ("store",) else _files(finer),
-            bounds=bounds,
-            walk=walk,
-            ahead=ahead or source.ahead,
-        )
-        done = run_backtest(request, source.forecaster, another=source.another, progress=_progress(), say=whisper)
-    if out is not None:
-        save(out, done.result, done.kept)
-        whisper(f"written to {out}")
+    wish = Wish(
+        params=pairs(params),
+        walk=_walk(fit, window, step),
+        finer=None if finer == ("store",) else _files(finer),
+        end=until,
+        cycles=cycles,
+        generated=generated,
+        bounds=not no_bounds,
+        ahead=ahead,
+        out=out,
+    )
+    done = backtested(settings_of(flags), wish, progress=_progress(), say=whisper)
     click.echo(done.result.as_json() if as_json else show(done.result))
     return 1 if done.result.problems else 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trader.commands.options import json_option, time
+from trader.commands.options import json_option, settings_of, time
 
 
 @click.command("evaluate")
@@ -43,8 +43,10 @@ def command(
 
     Exit code 1 where none of the backends could be evaluated.
     """
+    from trader.daemon.forecaster import check_options
     from trader.research.evaluate.run import Wish, run
 
+    check_options(settings_of({}).settings)
     wish = Wish(
         backends=tuple(name.strip() for name in backends.split(",") if name.strip()),
         symbols=symbols,
@@ -59,4 +61,4 @@ def command(
         timing=timing,
         report=report,
     )
-    return run(wish, as_json)
+    return run(wish, settings_of, as_json=as_json)

@@ -28,11 +28,12 @@ def check(name: str, params: tuple[str, ...], as_json: bool) -> int:
     something does not."""
     from trader.commands.contract_table import show
     from trader.contracts.strategy import Subject, check_strategy, entries_of
-    from trader.strategies import find, shown
+    from trader.core.names import shown_strategy
+    from trader.strategies import find
 
     chosen = pairs(params)
     try:
-        failed = show(shown(name), check_strategy(name, chosen), as_json)
+        failed = show(shown_strategy(name), check_strategy(name, chosen), as_json)
         if not failed and not as_json:
             subject = Subject(strategy=find(name), params=chosen)
             click.echo(f"it enters in {entries_of(subject)} of {len(subject.situations)} made situations")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
+from trader.core.names import shown_strategy
 from trader.strategies import _by_path
 from trader.strategies._params import params_from, problem_of, text_of
 
@@ -41,7 +42,7 @@ class Strategy:
 
     def params(self, given: Mapping[str, str]) -> Any:
         """Typed parameters from text; those not given keep their defaults. Raises ValueError, one line."""
-        return params_from(shown(self.name).partition("@")[0], self.kind, given)
+        return params_from(shown_strategy(self.name).partition("@")[0], self.kind, given)
 
     def texts(self) -> dict[str, str]:
         """Every parameter with its default, as it would be written in a setting."""
@@ -95,11 +96,6 @@ def find(name: str) -> Strategy:
         near = difflib.get_close_matches(name, entries, n=1, cutoff=0.6)
         raise ValueError(f"no strategy {name!r} ({f'{near[0]}?' if near else 'there is: ' + ', '.join(entries)})")
     return _of_package(name, entries[name])
-
-
-def shown(name: str) -> str:
-    """A name for a table: of a file without its folder."""
-    return name.rpartition("/")[2]
 
 
 def _built_in() -> tuple[str, ...]:

@@ -247,4 +247,4 @@ def test_equal_figures_draw_equal_pictures() -> None:
 
 def test_a_name_that_no_backend_has_is_refused_before_anything_is_asked() -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'baseline'"):
-        run(Wish(backends=("basline",)), as_json=False)
+        run(Wish(backends=("basline",)), settings_of, as_json=False)

@@ -88,7 +88,7 @@ def save(folder: Path, result: BacktestResult, kept: Kept) -> None:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, table in _tables(kept).items():
+        for name, table in tables_of(kept).items():
             pq.write_table(table, folder / f"{name}.parquet")
         (folder / RESULT).write_text(result.as_json() + "\n")  # last: a folder with it is complete
     except OSError as error:
@@ -114,7 +114,8 @@ def load_table(folder: Path, name: str) -> pa.Table | None:
 # ---- tables ----
 
 
-def _tables(kept: Kept) -> dict[str, pa.Table]:
+def tables_of(kept: Kept) -> dict[str, pa.Table]:
+    """By the names in TABLES."""
     run = kept.run
     rows: dict[str, Sequence[Row]] = {
         "executions": list(_executions(run.fills, kept.orders)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,10 +14,8 @@ import numpy as np
 
 from forecasters.registry import RegistryError, resolve
 from settings.load import Loaded
-from trader.commands.options import settings_of
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
-from trader.daemon.forecaster import check_options
 from trader.errors import ConfigurationError
 from trader.research.data.store import bars_of_file, store_of
 from trader.research.data.windows import Window
@@ -44,34 +42,22 @@ class Wish:
     report: Path | None = None
 
 
-def run(wish: Wish, as_json: bool) -> int:
-    """Exit code. Raises ConfigurationError."""
+SettingsOf = Callable[[Mapping[str, object]], Loaded]
+
+
+def run(wish: Wish, settings_of: SettingsOf, *, as_json: bool) -> int:
+    """Exit code. Raises ConfigurationError.
+
+    settings_of  the settings with these flags on top, by the settings' names
+    """
     from trader.research.evaluate.view import as_plain, print_tables
 
     if wish.report is not None:
         from trader.research.report.pictures import require_matplotlib
 
         require_matplotlib()  # now, rather than after an hour of forecasts
-    _require_known(wish.backends)
-    if wish.start is not None and wish.end is not None and wish.start > wish.end:
-        raise ConfigurationError(f"--from {wish.start:%Y-%m-%d %H:%M}Z is after --to {wish.end:%Y-%m-%d %H:%M}Z")
-    loaded = settings_of(_flags(wish))
-    check_options(loaded.settings)
-    trading = loaded.settings.trading
-    window = Window(context=trading.context, horizon=trading.horizon)
-    plan = Plan(backends=wish.backends, window=window, origins=wish.origins, batch=wish.batch, timing=wish.timing)
-    series = series_of(loaded, wish)
-    origins = {bars.symbol: _origins(bars, plan, wish) for bars in series} if wish.start or wish.end else None
     with _progress() as (say, listener), said_on_stop():
-        found = evaluate(
-            plan,
-            series,
-            lambda name: settings_of({**_flags(wish), "forecaster": name}),
-            forecasts_of(loaded.settings),
-            origins=origins,
-            say=say,
-            listener=listener,
-        )
+        found = evaluated(wish, settings_of, say=say, listener=listener)
     if as_json:
         print(json.dumps(as_plain(found)))
     else:
@@ -79,6 +65,34 @@ def run(wish: Wish, as_json: bool) -> int:
     if wish.report is not None:
         _write_report(found, wish.report, say_where=not as_json)
     return 1 if found.is_empty else 0
+
+
+def evaluated(
+    wish: Wish,
+    settings_of: SettingsOf,
+    *,
+    say: Say = lambda line: None,
+    listener: Callable[[str, Progress], None] | None = None,
+) -> Evaluation:
+    """What was wished for, without a word to anybody but `say` and `listener`. Raises ConfigurationError."""
+    _require_known(wish.backends)
+    if wish.start is not None and wish.end is not None and wish.start > wish.end:
+        raise ConfigurationError(f"--from {wish.start:%Y-%m-%d %H:%M}Z is after --to {wish.end:%Y-%m-%d %H:%M}Z")
+    loaded = settings_of(_flags(wish))
+    trading = loaded.settings.trading
+    window = Window(context=trading.context, horizon=trading.horizon)
+    plan = Plan(backends=wish.backends, window=window, origins=wish.origins, batch=wish.batch, timing=wish.timing)
+    series = series_of(loaded, wish)
+    origins = {bars.symbol: _origins(bars, plan, wish) for bars in series} if wish.start or wish.end else None
+    return evaluate(
+        plan,
+        series,
+        lambda name: settings_of({**_flags(wish), "forecaster": name}),
+        forecasts_of(loaded.settings),
+        origins=origins,
+        say=say,
+        listener=listener,
+    )
 
 
 def _require_known(backends: Collection[str]) -> None:

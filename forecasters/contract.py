@@ -89,7 +89,7 @@ def check_backend(
             name=name, options=options, forecaster=forecaster, bars=bars, horizon=horizon, deadline_s=deadline_s
         )
         for what, check in CHECKS.items():
-            yield Finding(check=what, problem=_problem(check, subject))
+            yield Finding(check=what, problem=problem_of(check, subject))
     finally:
         forecaster.close()
 
@@ -132,7 +132,7 @@ def equal(one: Forecast, other: Forecast) -> bool:
     return np.array_equal(one.quantiles, other.quantiles) and same_paths
 
 
-def _problem(check: Check, subject: Subject) -> str:
+def problem_of(check: Check, subject: Subject) -> str:
     """A check that is cut off by an error of the backend does not hold."""
     try:
         return check(subject)

@@ -25,6 +25,7 @@ from trader.adapters.journal.codec import decode, encode
 from trader.contracts.situations import reordered, situations
 from trader.core.decision import DecisionInputs, Plan, Signal
 from trader.core.plan import plan, view_of
+from trader.core.types import Symbol
 from trader.strategies import Strategy, find
 
 # What would make a decision depend on more than its inputs, or do something besides deciding.
@@ -257,15 +258,16 @@ def _risk_accepts_the_form(subject: Subject) -> str:
 
 @_check("without quotes nothing is entered")
 def _no_quotes_no_entry(subject: Subject) -> str:
-    entered = any(subject.plan(replace(inputs, quotes={})).intents for inputs in subject.situations)
-    return "it enters without having seen a quote" if entered else ""
+    for inputs in subject.situations:
+        if _entered(subject, replace(inputs, quotes={})):
+            return "it enters without having seen a quote"
+    return ""
 
 
 @_check("without forecasts nothing is entered")
 def _no_forecasts_no_entry(subject: Subject) -> str:
     for inputs in subject.situations:
-        signals = subject.signals(replace(inputs, forecasts={}))
-        if any(signal.entry_side is not None for signal in signals):
+        if _entered(subject, replace(inputs, forecasts={})):
             return "it enters without a forecast"
     return ""
 
@@ -276,13 +278,17 @@ def _copes_with_gaps(subject: Subject) -> str:
         first, second, third = inputs.instruments
         gaps = replace(
             inputs,
-            quotes={s: q for s, q in inputs.quotes.items() if s != first},
-            forecasts={s: f for s, f in inputs.forecasts.items() if s != second},
-            instruments={s: i for s, i in inputs.instruments.items() if s != third},
+            quotes={symbol: quote for symbol, quote in inputs.quotes.items() if symbol != first},
+            forecasts={symbol: forecast for symbol, forecast in inputs.forecasts.items() if symbol != second},
+            instruments={symbol: asset for symbol, asset in inputs.instruments.items() if symbol != third},
         )
-        if any(intent.symbol in (first, second, third) for intent in subject.plan(gaps).intents):
-            return f"it enters with quote, forecast or instrument missing in situation {number}"
+        if entered := _entered(subject, gaps):
+            return f"it enters {entered[0]} with quote, forecast or instrument missing in situation {number}"
     return ""
+
+
+def _entered(subject: Subject, inputs: DecisionInputs) -> list[Symbol]:
+    return [signal.symbol for signal in subject.signals(inputs) if signal.entry_side is not None]
 
 
 if __name__ == "__main__":

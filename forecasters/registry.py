@@ -133,6 +133,23 @@ def lacking(name: str, options: Mapping[str, object]) -> tuple[str, ...]:
     return _missing(entry, module, _validated(entry.name, module.Options, {**options, **resolved.fixed}))
 
 
+def check_given(given: Mapping[str, Mapping[str, object]]) -> None:
+    """Options of any backends, by name with `_` for `-`, the chosen one's and others'. RegistryError where a backend
+    does not exist, or does not take what is given. One that can't be loaded is not judged: it may not be used at all.
+    """
+    entries = {name.lower().replace("-", "_"): entry for name, entry in _entries().items()}
+    for name, options in given.items():
+        if name not in entries:
+            nearest = difflib.get_close_matches(name, entries, n=1, cutoff=0.5)
+            advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(entries)}"
+            raise RegistryError(f"no backend is called {name!r}: {advice}")
+        try:
+            model = _loaded(entries[name]).Options
+        except RegistryError:
+            continue
+        _validated(entries[name].name, model, options)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """What decides a backend's forecasts: all its options, and its checkpoint where it says that it has one."""
@@ -164,16 +181,31 @@ def describe(name: str, options: Mapping[str, object]) -> Described:
 def _validated(name: str, model: type[BaseModel], options: Mapping[str, object]) -> BaseModel:
     from pydantic import ValidationError
 
+    unknown = _unknown(model, options)
+    if unknown:
+        raise RegistryError(f"options of backend {name!r}: {'; '.join(unknown)}")
     try:
         return model.model_validate(dict(options))
     except ValidationError as error:
         faults = []
         for fault in error.errors(include_url=False):
             option = ".".join(str(part) for part in fault["loc"]) or "options"
-            nearest = difflib.get_close_matches(option, model.model_fields, n=1)
-            hint = f", did you mean {nearest[0]!r}?" if fault["type"] == "extra_forbidden" and nearest else ""
-            faults.append(f"{option}: {fault['msg'].lower()}{hint}")
+            faults.append(f"{option}: {fault['msg'].lower()}")
         raise RegistryError(f"options of backend {name!r}: {'; '.join(faults)}") from error
+
+
+def _unknown(model: type[BaseModel], options: Mapping[str, object]) -> list[str]:
+    """Of options that the model does not have, what is to be said. pydantic by itself passes them over in silence."""
+    if model.model_config.get("extra") == "allow":  # it says that it takes anything
+        return []
+    aliases = [field.alias for field in model.model_fields.values() if field.alias]
+    known = [*model.model_fields, *aliases]
+    complaints = []
+    for option in sorted(set(options) - set(known)):
+        nearest = difflib.get_close_matches(option, known, n=1)
+        advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(known) or 'none'}"
+        complaints.append(f"{option}: there is no such option, {advice}")
+    return complaints
 
 
 def _entries() -> dict[str, _Entry]:

@@ -32,6 +32,7 @@ from settings.kinds import (
     Seconds,
     Share,
     Speed,
+    StrategyName,
     StreamUrl,
     Symbols,
     Unit,
@@ -85,9 +86,10 @@ class Trading(Group):
         description="What replaces a compiled backend that misbehaves: the same weights uncompiled (eager), or "
         "nothing. Never another model: that would be another trade.",
     )
-    strategy: Name = Field(
+    strategy: StrategyName = Field(
         default="maxdiff",
-        description="Which strategy turns forecasts into wishes: one of trader/strategies, like maxdiff or flat.",
+        description="Which strategy turns forecasts into wishes: one that `trader strategies` lists, like maxdiff or "
+        "flat, or the path of a file of your own, like ./my_strategy.py.",
     )
     symbols: Symbols = Field(
         default=("BTC/USD", "ETH/USD"), description="What is traded: BTC/USD for a crypto pair, AAPL for a stock."

@@ -5,6 +5,7 @@ A kind is a type with everything that the reader, `trader config show` and `.env
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Right:
 
 
 COMPILABLE = ("kronos", "toto")  # families whose name may end in -compiled
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _SYMBOL = re.compile(r"[A-Z0-9]{1,10}(\.[A-Z]{1,2})?|[A-Z0-9]{1,10}/(USD|USDT|USDC|BTC)")
 _GLUED_PAIR = re.compile(r"([A-Z0-9]{2,6}?)(USDT|USDC|USD)")
 _TIMEFRAME = re.compile(r"(\d{1,2})(Min|Hour|Day)")
@@ -104,6 +106,26 @@ def _absolute(path: Path) -> Path:
         return path.expanduser().absolute()
     except RuntimeError:
         raise ValueError("'~' has no meaning without a HOME") from None
+
+
+def is_path(strategy: str) -> bool:
+    """Whether a strategy is given as a file of one's own rather than by name."""
+    return "/" in strategy or strategy.endswith(".py")
+
+
+def variable_of(name: str) -> str:
+    """What stands before the `__` of a strategy's parameters: `my-strategy` and `./my_strategy.py` are MY_STRATEGY."""
+    stem = os.path.basename(name).removesuffix(".py") if is_path(name) else name
+    return re.sub(r"\W", "_", stem.replace("-", "_"), flags=re.ASCII).upper()
+
+
+def _strategy(text: str) -> str:
+    """A name as it is; a path in full, so that it means the same file wherever it is read again."""
+    if is_path(text):
+        return os.path.normpath(_absolute(Path(text)))
+    if not _NAME.fullmatch(text):
+        raise ValueError("is not written so")
+    return text
 
 
 def _assignments(pairs: tuple[str, ...]) -> tuple[str, ...]:
@@ -182,6 +204,12 @@ Name = Annotated[
     str,
     Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$"),
     Right("a name in small letters, with digits, - and _"),
+]
+StrategyName = Annotated[
+    str,
+    Field(max_length=1000),
+    AfterValidator(_strategy),
+    Right("a name in small letters, with digits, - and _; or the path of a file, like ./my_strategy.py"),
 ]
 Place = Annotated[Path, BeforeValidator(_place), AfterValidator(_absolute), Right("a folder or file")]
 BarFiles = Annotated[

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from settings.errors import SettingsError
-from settings.kinds import COMPILABLE
+from settings.kinds import COMPILABLE, is_path
 from settings.names import Entry, looks_secret, nearest, right, table
 from settings.schema import MASK, STRATEGIES, Settings, shown_url
 from settings.sources import PRECEDENCE, Given, Inputs, Source
@@ -93,7 +93,8 @@ def load(
     flags       by setting name in small letters (`trading_mode`, `sim__speed`); None and () are flags not given
     environ     the process environment where None
     folder      where `.env.compile` and `.env` may lie; the working directory where None
-    strategies  the names that STRATEGY may have, and whose `NAME__...` parameters are passed on
+    strategies  the names that STRATEGY may have, and whose `NAME__...` parameters are passed on; a file that it names
+                is one more
     only        names to read, for what must work whatever is wrong with the others; empty is all
 
     Raises SettingsError: one line.
@@ -106,6 +107,9 @@ def load(
         only=only,
     )
     sources, raw = _merge(inputs)
+    chosen = raw.get("trading", {}).get("strategy")
+    if isinstance(chosen, str) and is_path(chosen):  # its parameters have a name only now
+        sources, raw = _merge(replace(inputs, strategies=(*strategies, chosen)))
     problems = [problem for source in sources for problem in source.problems]
     if problems:
         raise SettingsError(problems)
@@ -217,6 +221,11 @@ def _validate(
 
 def _strategy_problems(settings: Settings, given: Mapping[str, Given], strategies: Collection[str]) -> list[str]:
     name = settings.trading.strategy
+    if is_path(name):
+        if Path(name).is_file():
+            return []
+        where = _where("STRATEGY", given)
+        return [f"{where}: STRATEGY={name}: there is no such file; right: a Python file with `decide`"]
     if name in strategies:
         return []
     near = nearest(name, strategies)

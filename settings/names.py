@@ -12,7 +12,7 @@ from typing import Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from settings.kinds import Group, Right, Unit
+from settings.kinds import Group, Right, Unit, variable_of
 from settings.schema import SECRET_NAME, STRATEGIES, Settings
 
 OPTIONS = "OPTIONS"
@@ -75,7 +75,7 @@ def free_path(name: str, strategies: Collection[str] = STRATEGIES) -> tuple[str,
     if head == OPTIONS:
         backend, _, option = rest.partition("__")
         return ("backend_options", backend.lower(), option.lower()) if backend and option else None
-    if rest and head == head.upper() and head.lower() in strategies:
+    if rest and head and any(head == variable_of(strategy) for strategy in strategies):
         return "strategies", head.lower(), rest.lower()
     return None
 
@@ -96,15 +96,19 @@ def complaint(name: str, *, in_file: bool, strategies: Collection[str] = STRATEG
     near = nearest(upper, table())
     if upper.startswith(NAMESPACES):
         return f"{name} is not a setting; right: " + (f"{near}?" if near else "one of those in .env.example")
-    heads = ["RISK", "EXITS", "SIZING", "SIM", OPTIONS, *(s.upper() for s in strategies)]
     head, _, rest = upper.partition("__")
-    slip = difflib.get_close_matches(head, heads, n=1, cutoff=0.75) if rest and head else []
+    slip = difflib.get_close_matches(head, _heads(strategies), n=1, cutoff=0.75) if rest and head else []
     if slip:
         return f"{name} is not a setting; right: {nearest(f'{slip[0]}__{rest}', table()) or f'{slip[0]}__{rest}'}?"
     cutoff = _ALIKE_IN_FILES if in_file else _ALIKE_IN_ENVIRONMENT
     flat = [n for n in table() if len(n) >= (4 if in_file else 6)]
     alike = difflib.get_close_matches(upper, flat, n=1, cutoff=cutoff) if len(name) >= 4 else []
     return f"{name} is not a setting; right: {alike[0]}?" if alike else None
+
+
+def _heads(strategies: Collection[str]) -> list[str]:
+    """What a name with `__` in it may begin with."""
+    return ["RISK", "EXITS", "SIZING", "SIM", OPTIONS, *map(variable_of, strategies)]
 
 
 def nearest(text: str, among: Iterable[str]) -> str:

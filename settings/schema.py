@@ -14,7 +14,7 @@ from pydantic import Field, field_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from settings.groups import Alerts, Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
-from settings.kinds import COMPILABLE, Group
+from settings.kinds import COMPILABLE, Group, variable_of
 from settings.models import Compile, Kronos, Toto
 from settings.research import Compare
 
@@ -93,6 +93,16 @@ class Settings(Group):
         """In the clear: for the engine only, never for a log. `shown_url` is for people."""
         given = self.store.database_url.get_secret_value()
         return given or f"sqlite:///{self.store.state_dir / f'journal-{self.trading.trading_mode}.db'}"
+
+    @property
+    def strategy_params(self) -> dict[str, str]:
+        """Those of the chosen strategy, as they were written."""
+        return dict(self.strategies.get(self.strategy_key, {}))
+
+    @property
+    def strategy_key(self) -> str:
+        """Under which the chosen strategy's parameters stand in `strategies`."""
+        return variable_of(self.trading.strategy).lower()
 
     def options_of(self, backend: str) -> dict[str, str]:
         """A third-party backend's own options. A variable's name can't hold the dash that a backend's may."""

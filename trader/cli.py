@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from trader.commands.backend_check import command as backend_check
 from trader.commands.options import (
     json_option,
     loaded_settings,
@@ -22,7 +23,7 @@ from trader.commands.verify_kronos import command as verify
 
 MANY = click.IntRange(1, 1_000_000)  # what a database takes as a limit
 # Commands of their own modules, each `command` there, loaded when asked for: a quick one pays for none of them.
-ELSEWHERE = ("data", "backtest", "evaluate", "compare", "report", "finetune", "completion")
+ELSEWHERE = ("strategies", "data", "backtest", "evaluate", "compare", "report", "finetune", "completion")
 
 
 class Group(click.Group):
@@ -68,7 +69,7 @@ def cli() -> None:
 @click.option("--symbols", help="What to trade: a comma list, for example BTC/USD,AAPL.")
 @click.option("--timeframe", help="The length of a bar: 1Min, 5Min, 1Hour, 1Day ...")
 @click.option("--forecaster", help="baseline, kronos, kronos-compiled, toto, toto-compiled, or an installed one.")
-@click.option("--strategy", help="maxdiff, edge or flat.")
+@click.option("--strategy", help="One of `trader strategies`, or the path of a file of your own.")
 @click.option("--data", multiple=True, metavar="SYM=FILE", help="sim: replay these bars (repeatable).")
 @click.option("--quotes", multiple=True, metavar="SYM=FILE", help="sim: replay these quotes with them (repeatable).")
 @click.option("--speed", help="sim: how many market seconds pass in one second, or max.")
@@ -338,6 +339,7 @@ def replay(mode: str | None, cycle: str, as_json: bool) -> int:
 
 
 backends.add_command(verify)
+backends.add_command(backend_check)
 for upkeep in (config, db, service, bench):
     cli.add_command(upkeep)
 _attach_exchange()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasters.contract import made_bars
 from forecasters.types import Context
 
 HOUR = np.timedelta64(3600, "s")
@@ -22,16 +23,7 @@ def hours(count: int, first: np.datetime64 = START) -> NDArray[np.datetime64]:
 
 def bars(count: int, *, seed: int = 7, last_close: float = 100.0, volatility: float = 0.004) -> NDArray[np.float64]:
     """[T, 6] a random walk with shadows, ending at `last_close`."""
-    random = np.random.default_rng(seed)
-    closed = np.cumsum(random.standard_t(4, count) * volatility)
-    opened = np.concatenate([[0.0], closed[:-1]]) + random.normal(0, volatility / 20, count)
-    high = np.maximum(opened, closed) + random.exponential(volatility / 2, count)
-    low = np.minimum(opened, closed) - random.exponential(volatility / 2, count)
-    prices = np.exp(np.column_stack([opened, high, low, closed]) - closed[-1]) * last_close
-    prices[:, 1] = prices[:, [0, 1, 3]].max(axis=1)
-    prices[:, 2] = prices[:, [0, 2, 3]].min(axis=1)
-    volume = random.lognormal(3, 1, count)
-    return np.column_stack([prices, volume, volume * prices[:, 3]])
+    return made_bars(count, seed=seed, last_close=last_close, volatility=volatility)
 
 
 def context(

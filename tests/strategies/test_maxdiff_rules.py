@@ -174,7 +174,7 @@ def test_parameters_are_typed_from_text() -> None:
     ("given_text", "message"),
     [
         ({"entry_quantile": "2"}, "maxdiff.entry_quantile: 2.0 is not in 0.01 to 0.99"),
-        ({"entry_quantile": "nan"}, "maxdiff.entry_quantile: nan is not in 0.01 to 0.99"),
+        ({"entry_quantile": "nan"}, "maxdiff.entry_quantile: 'nan' is not a number"),
         ({"entry_quantile": "much"}, "maxdiff.entry_quantile: 'much' is not a number"),
         ({"steps": "1.5"}, "maxdiff.steps: '1.5' is not a whole number"),
         ({"side_rule": "up"}, "maxdiff.side_rule: 'up' is not one of formula, both"),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from trader.commands.options import A_TIME, in_utc, json_option, settings_of, whisper
+from trader.commands.options import A_TIME, in_utc, json_option, pairs, settings_of, whisper
 from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ TOLD_EVERY = 0.01
 )
 @click.option("--to", "end", metavar="TIME", help="The end (default: the end of the data).")
 @click.option("--backend", "--forecaster", "forecaster", help="Default: FORECASTER.")
-@click.option("--strategy", help="Default: STRATEGY.")
+@click.option("--strategy", help="A name or the path of a file (default: STRATEGY).")
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy (repeatable)."
 )
@@ -100,46 +99,21 @@ def command(
         "sim__start": None if first is None else first.isoformat(),
         "state_dir": state_dir,
     }
-    walk = _walk(fit, window, step)
-    return _run(flags, _pairs(params), walk, finer, until, cycles, generated, not no_bounds, ahead, out, as_json)
-
-
-def _run(
-    flags: Mapping[str, object],
-    params: Mapping[str, str],
-    walk: Walk | None,
-    finer: tuple[str, ...],
-    end: datetime | None,
-    cycles: int | None,
-    generated: bool,
-    bounds: bool,
-    ahead: int | None,
-    out: Path | None,
-    as_json: bool,
-) -> int:
     from trader.commands.backtest_table import show
-    from trader.research.backtest.backtest import Request, run_backtest
-    from trader.research.backtest.run_folder import save
-    from trader.research.backtest.sources import finer_in_store, open_forecaster, settled
-    from trader.research.backtest.walkforward import with_params
+    from trader.research.backtest.run import Wish, backtested
 
-    loaded = settings_of(flags)
-    settings = with_params(settled(loaded, generated=generated), params)
-    with ExitStack() as stack:
-        source = open_forecaster(settings, stack, whisper)
-        request = Request(
-            settings=settings,
-            end=end,
-            cycles=cycles,
-            finer=finer_in_store(settings) if finer == ("store",) else _files(finer),
-            bounds=bounds,
-            walk=walk,
-            ahead=ahead or source.ahead,
-        )
-        done = run_backtest(request, source.forecaster, another=source.another, progress=_progress(), say=whisper)
-    if out is not None:
-        save(out, done.result, done.kept)
-        whisper(f"written to {out}")
+    wish = Wish(
+        params=pairs(params),
+        walk=_walk(fit, window, step),
+        finer=None if finer == ("store",) else _files(finer),
+        end=until,
+        cycles=cycles,
+        generated=generated,
+        bounds=not no_bounds,
+        ahead=ahead,
+        out=out,
+    )
+    done = backtested(settings_of(flags), wish, progress=_progress(), say=whisper)
     click.echo(done.result.as_json() if as_json else show(done.result))
     return 1 if done.result.problems else 0
 
@@ -174,14 +148,6 @@ def _walk(fit: str | None, window: str, step: str) -> Walk | None:
     from trader.research.backtest.walkforward import Walk, grid_of
 
     return Walk(grid=grid_of(fit), window=length("--window", window), step=length("--step", step))
-
-
-def _pairs(params: tuple[str, ...]) -> dict[str, str]:
-    split = [(pair, *pair.partition("=")) for pair in params]
-    for pair, name, equals, _ in split:
-        if not name or not equals:
-            raise ConfigurationError(f"--param {pair}: write NAME=VALUE, for example entry_quantile=0.3")
-    return {name: value for _, name, _, value in split}
 
 
 def _files(finer: tuple[str, ...]) -> dict[Symbol, Path]:

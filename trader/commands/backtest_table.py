@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trader.core.names import shown_strategy
 from trader.research.backtest.figures import Curve, Figures, SymbolFigures
 from trader.research.backtest.result import BacktestResult
 
@@ -14,7 +15,7 @@ def show(result: BacktestResult) -> str:
 
 def _lines(result: BacktestResult) -> Iterator[str]:
     yield (
-        f"{', '.join(result.symbols)} {result.timeframe}, {result.backend} + {result.strategy}, "
+        f"{', '.join(result.symbols)} {result.timeframe}, {result.backend} + {shown_strategy(result.strategy)}, "
         f"{result.start:%Y-%m-%d %H:%M}Z to {result.end:%Y-%m-%d %H:%M}Z, {result.cycles} cycles"
     )
     yield ""

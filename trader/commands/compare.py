@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from trader.commands.options import json_option, settings_of, whisper
-from trader.errors import ConfigurationError
-from trader.folders import RIGHT, unwritable
 
 if TYPE_CHECKING:
-    from forecasters.compiled.likeness import Tolerance
-    from settings.schema import Settings
-    from trader.research.backtest.simulate import Setup
     from trader.research.compare.compare import Comparison
-    from trader.research.compare.unfinished import Unfinished
-
-COARSER = 50  # bfloat16's rounding moves kronos-nano's logits by up to 1.7% of their spread: 1% off can't be told there
-_EVIDENCE = "compare"  # the folder in STATE_DIR
-MARGIN = 2  # bars between the last forecast's horizon and the end of the data
 
 
 @click.command("compare")
@@ -72,6 +58,8 @@ def command(
 
     One that is cut off (Ctrl-C, a kill) goes on with the same command, up to 30 days later.
     """
+    from trader.research.compare.run import Wish, compared
+
     shared: dict[str, object] = {
         "trading_mode": "sim",
         "symbols": symbols,
@@ -81,121 +69,23 @@ def command(
         "sim__seed": seed,
         "state_dir": state_dir,
     }
-    generated = generated or not data
-    comparison, settings, unfinished = _compared(reference, candidate, shared, cycles, out, generated=generated)
-    evidence = _kept(comparison, settings, out)
-    unfinished.forget()
+    wish = Wish(
+        reference=reference,
+        candidate=candidate,
+        flags=shared,
+        cycles=cycles,
+        generated=generated or not data,
+        out=out,
+    )
+    done = compared(wish, settings_of, progress=_progress(cycles), say=whisper)
+    comparison, evidence = done.comparison, done.evidence
     click.echo(evidence.read_text() if as_json else _shown(comparison))
     click.echo(f"evidence: {evidence}", err=True)
     if apply_it:
         from trader.research.compare.apply_decision import apply_decision
 
-        click.echo(apply_decision(comparison, settings.trading.family, evidence, Path.cwd()), err=True)
+        click.echo(apply_decision(comparison, done.settings.trading.family, evidence, Path.cwd()), err=True)
     return 1 if comparison.verdict.outcome == "INCONCLUSIVE" else 0
-
-
-def _compared(
-    reference: str, candidate: str, shared: dict[str, object], cycles: int, out: Path | None, *, generated: bool
-) -> tuple[Comparison, Settings, Unfinished]:
-    from trader.research.compare.compare import compare
-    from trader.research.compare.rival_workers import RivalSpec, open_rival
-    from trader.research.compare.unfinished import unfinished_of
-
-    specs = [RivalSpec.parse(text) for text in (reference, candidate)]
-    if reference == candidate:
-        raise ConfigurationError(f"{reference} twice is no comparison; right: for example kronos kronos-compiled")
-    settings = [spec.with_options(_settings_of_rival({**shared, **spec.flags()}, generated)) for spec in specs]
-    setup = _setup(settings[0], cycles)
-    folder = out.parent if out else settings[0].store.state_dir / _EVIDENCE
-    if why := unwritable(folder):  # now, and not after hours of comparing
-        raise ConfigurationError(f"the evidence can't be kept in {folder}: {why}; {RIGHT}")
-    with ExitStack() as stack:
-        first, second = (open_rival(spec, own, stack, whisper) for spec, own in zip(specs, settings, strict=True))
-        parts = (setup.market, setup.cycles, _tolerance(settings[0]))
-        unfinished = unfinished_of(settings, (first, second), parts, list(setup.market.data.values()))
-        with _going_on(unfinished, cycles):
-            comparison = compare(
-                setup,
-                first,
-                second,
-                settings[0].compare,
-                tolerance=_tolerance(settings[0]),
-                progress=_progress(cycles),
-                unfinished=unfinished,
-            )
-    return comparison, settings[0], unfinished
-
-
-@contextmanager
-def _going_on(unfinished: Unfinished, cycles: int) -> Iterator[None]:
-    """Says where a comparison goes on, and, where it is interrupted, that it can."""
-    _prune(unfinished)
-    if len(unfinished):
-        whisper(f"going on: {len(unfinished)} of {cycles} cycles were asked in an earlier sitting")
-    try:
-        yield
-    except KeyboardInterrupt:
-        whisper(f"interrupted: {len(unfinished)} of {cycles} cycles are kept; the same command goes on there")
-        raise
-
-
-def _prune(unfinished: Unfinished) -> None:
-    """What can't be removed is no reason not to compare."""
-    from trader.research.compare.unfinished import KEPT_DAYS
-
-    try:
-        removed, size = unfinished.prune()
-    except OSError as error:
-        whisper(f"old unfinished comparisons could not be removed: {error}")
-        return
-    if removed:
-        what = "1 unfinished comparison" if removed == 1 else f"{removed} unfinished comparisons"
-        whisper(f"removed {what} ({size / 1e6:.1f} MB) that nobody went on with for {KEPT_DAYS} days")
-
-
-def _settings_of_rival(flags: dict[str, object], generated: bool) -> Settings:
-    from trader.research.backtest.sources import settled
-
-    return settled(settings_of(flags), generated=generated)
-
-
-def _tolerance(settings: Settings) -> Tolerance:
-    """As the guard's, and the rule's of the raw outputs. Coarser numbers may differ by more."""
-    from forecasters.compiled.guard import GuardOptions
-
-    models = {"kronos": settings.kronos.dtype, "toto": settings.toto.dtype}
-    dtype = models.get(settings.trading.family, "float32")
-    outputs = min(settings.compare.teacher_forced * (1 if dtype == "float32" else COARSER), 1.0)
-    return replace(GuardOptions().tolerance(dtype), outputs=outputs)
-
-
-def _setup(settings: Settings, cycles: int) -> Setup:
-    from trader.research.backtest.simulate import Setup, market_options
-    from trader.research.compare.compare import last_cycles
-
-    setup = Setup(settings=settings, market=market_options(settings))
-    return last_cycles(setup, cycles, settings.trading.horizon + MARGIN)
-
-
-def _kept(comparison: Comparison, settings: Settings, out: Path | None) -> Path:
-    """The evidence on the disk."""
-    from trader.adapters.journal.codec import to_plain
-    from trader.research.data.store import write_atomically
-
-    names = "-".join(each.name.partition(",")[0] for each in (comparison.reference, comparison.candidate))
-    path = out or settings.store.state_dir / _EVIDENCE / f"{comparison.at:%Y%m%dT%H%M%SZ}-{names}.json"
-    text = json.dumps(_finite(to_plain(comparison)), indent=2, sort_keys=True)
-    write_atomically(path, lambda place: place.write_text(text))
-    return path.absolute()
-
-
-def _finite(plain: Any) -> Any:
-    """JSON has no word for NaN: unknown is null."""
-    if isinstance(plain, dict):
-        return {name: _finite(each) for name, each in plain.items()}
-    if isinstance(plain, list):
-        return [_finite(each) for each in plain]
-    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
 def _shown(comparison: Comparison) -> str:

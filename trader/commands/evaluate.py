@@ -61,8 +61,10 @@ def command(
 
     Exit code 1 where none of the backends could be evaluated.
     """
+    from trader.daemon.forecaster import check_options
     from trader.research.evaluate.run import Wish, run
 
+    check_options(settings_of({}).settings)
     wish = Wish(
         backends=tuple(name.strip() for name in backends.split(",") if name.strip()),
         symbols=symbols,

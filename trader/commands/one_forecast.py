@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import get_terminal_size
 
 from forecasters.base import ForecastError
-from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast
+from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Forecast
 from settings.load import Loaded
 from settings.schema import Settings
-from trader.core.days import starts_ahead
 from trader.core.market import Bars, to_datetime
 from trader.core.types import AssetClass, Symbol, Timeframe
-from trader.daemon.forecaster import check_backend, open_backend
+from trader.daemon.forecaster import check_backend
 from trader.errors import ConfigurationError, VenueUnreachable
+from trader.research.forecasts.one import Seen, forecast_of
 from trader.trading.ports import Broker
 
 SHOWN = (0.1, 0.5, 0.9)
@@ -46,31 +44,6 @@ def show(loaded: Loaded, *, file: Path | None, plot: bool, as_json: bool) -> Non
     if plot:
         print(fan_chart(seen.bars, forecast, get_terminal_size(NO_TERMINAL).columns), end="\n\n")
     print(table(forecast, get_terminal_size((WHOLE_TABLE, 24)).columns))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What is forecast: the newest bars, and when a stock trades after them (open, close)."""
-
-    bars: Bars
-    sessions: Sequence[tuple[datetime, datetime]] = ()
-
-
-def forecast_of(settings: Settings, seen: Seen) -> Forecast:
-    """By the configured backend, in its own process. Raises ForecastError."""
-    bars = seen.bars
-    after = bars.last_start + bars.timeframe.duration
-    future = starts_ahead(bars.symbol, bars.times, bars.timeframe, settings.trading.horizon, after, seen.sessions)
-    context = Context(symbol=str(bars.symbol), times=bars.times, values=bars.values, future_times=future)
-    worker = open_backend(settings, lambda line: None)
-    try:
-        worker.warm_up()
-        answer = worker.forecast([context])
-        if context.symbol not in answer:
-            raise ForecastError(worker.refusals.get(context.symbol, "the backend gave none (too few bars?)"))
-        return answer[context.symbol]
-    finally:
-        worker.close()
 
 
 def _of_file(settings: Settings, file: Path) -> Seen:

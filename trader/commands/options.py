@@ -54,7 +54,7 @@ def settings_of(flags: Mapping[str, object]) -> Loaded:
 
     try:
         return load(flags, strategies=names())
-    except SettingsError as error:
+    except (SettingsError, ValueError) as error:  # a ValueError is a strategy's name that two packages claim
         raise ConfigurationError(str(error)) from None
 
 
@@ -71,6 +71,17 @@ def settings_for_emergencies(mode: str | None) -> tuple[Loaded, str]:
             return load({"trading_mode": mode}, only=("TRADING_MODE", "STATE_DIR", "DATABASE_URL")), str(error)
         except SettingsError:
             raise error from None
+
+
+def pairs(params: tuple[str, ...]) -> dict[str, str]:
+    """Of `--param NAME=VALUE`. Raises ConfigurationError (78)."""
+    from trader.errors import ConfigurationError
+
+    split = [(pair, *pair.partition("=")) for pair in params]
+    for pair, name, equals, _ in split:
+        if not name or not equals:
+            raise ConfigurationError(f"--param {pair}: write NAME=VALUE, for example entry_quantile=0.3")
+    return {name: value for _, name, _, value in split}
 
 
 def mode_option(command: Command) -> Command:

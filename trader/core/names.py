@@ -125,3 +125,8 @@ class Timeframe:
 
 _symbols: dict[str, Symbol] = {}
 _timeframes: dict[tuple[int, str], Timeframe] = {}
+
+
+def shown_strategy(name: str) -> str:
+    """A strategy's name for a table: of a file without its folder."""
+    return name.rpartition("/")[2]

@@ -321,7 +321,7 @@ def _reload(daemon: Daemon, options: RunOptions) -> str:
             raise ConfigurationError(f"TRADING_MODE is {mode} now; a daemon stays in the mode it was started in")
         fresh = rules_of(replayed(loaded))
         decide = decider(fresh.strategy, fresh.params)
-    except (SettingsError, ConfigurationError) as error:
+    except (SettingsError, ConfigurationError, ValueError) as error:
         trader.desk.alert("reload", "warning", f"settings not reloaded: {error}")
         return f"kept the old settings: {error}"
     fixed = ("symbols", "timeframe", "context", "horizon")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from settings.kinds import COMPILABLE
 from settings.schema import Settings
 from trader.errors import ConfigurationError
 
@@ -50,14 +51,33 @@ def guard_options(settings: Settings) -> dict[str, object]:
     }
 
 
+def check_options(settings: Settings) -> None:
+    """Every `OPTIONS__NAME__FIELD`, whichever backend is chosen. Raises ConfigurationError on a misspelt one."""
+    from forecasters.base import ForecastError
+    from forecasters.registry import check_given
+
+    ours = next((family for family in COMPILABLE if family in settings.backend_options), None)
+    if ours is not None:
+        name = ours.upper()
+        raise ConfigurationError(f"OPTIONS__{name}__...: {ours} has settings of its own; right: {name}_ and the rest")
+    if settings.worker.socket:
+        return  # what is installed where that worker runs is not for us to see
+    try:
+        check_given(settings.backend_options)
+    except ForecastError as error:
+        raise ConfigurationError(f"OPTIONS__...: {error}") from error
+
+
 def check_backend(settings: Settings) -> None:
-    """Before anything is started for it. Raises ConfigurationError where the name is unknown or it can't run here.
+    """Before anything is started for it. Raises ConfigurationError where the name is unknown, it can't run here, or an
+    option is misspelt.
 
     A worker that runs as its own unit is asked when it is connected: what it lacks is not for us to see.
     """
     from forecasters.base import ForecastError
     from forecasters.registry import lacking
 
+    check_options(settings)
     name = settings.trading.backend
     if settings.worker.socket:
         return

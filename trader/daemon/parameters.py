@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
+from settings.kinds import variable_of
 from settings.schema import Settings
 from trader.core.decision import (
     DecisionInputs,
@@ -19,21 +20,22 @@ from trader.core.decision import (
 from trader.core.plan import view_of
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.strategies import find
+from trader.strategies import Strategy, find, names
 from trader.trading.cycle import Rules
 
 
 def rules_of(settings: Settings) -> Rules:
-    """Raises ConfigurationError where the strategy or its parameters are wrong."""
+    """Raises ConfigurationError where the strategy or its parameters are wrong, or those of another strategy."""
     trading = settings.trading
-    params = settings.strategies.get(trading.strategy, {})
-    decider(trading.strategy, params)
+    strategy, params = _found(trading.strategy), settings.strategy_params
+    _bound(strategy, params)
+    _check_others(settings)
     return Rules(
         symbols=tuple(Symbol(text) for text in trading.symbols),
         timeframe=Timeframe.parse(trading.timeframe),
         context=trading.context,
         horizon=trading.horizon,
-        strategy=trading.strategy,
+        strategy=strategy.name,
         params=params,
         sizing=sizing_of(settings),
         limits=limits_of(settings),
@@ -92,9 +94,32 @@ def exits_of(settings: Settings) -> ExitPolicy:
 
 def decider(name: str, params: Mapping[str, str]) -> Callable[[DecisionInputs], Sequence[Signal]]:
     """The strategy with its parameters bound, from inputs to signals."""
+    strategy = _found(name)
+    bound = _bound(strategy, params)
+    return lambda inputs: strategy.decide(view_of(inputs), bound)
+
+
+def _found(name: str) -> Strategy:
     try:
-        strategy = find(name)
-        bound = strategy.params(params)
+        return find(name)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-    return lambda inputs: strategy.decide(view_of(inputs), bound)
+
+
+def _bound(strategy: Strategy, params: Mapping[str, str]) -> object:
+    try:
+        return strategy.params(params)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _check_others(settings: Settings) -> None:
+    """A misspelt parameter is one whichever strategy is chosen. A broken package that is not used stops nobody."""
+    given = {key: params for key, params in settings.strategies.items() if key != settings.strategy_key}
+    for name in names() if given else ():
+        if params := given.get(variable_of(name).lower()):
+            try:
+                strategy = find(name)
+            except ValueError:
+                continue
+            _bound(strategy, params)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trader.core.ids import purpose_of
+from trader.core.names import shown_strategy
 from trader.core.types import Order, Purpose
 from trader.terminal.view_parts import (
     COLOURS,
@@ -102,7 +103,8 @@ def _header(board: Board, width: int) -> RenderableType:
     account = board.portfolio.account if board.portfolio else None
     time = f"{board.market_time:%Y-%m-%d %H:%M:%S} UTC" if board.market_time else "no time yet"
     equity = Text.assemble("equity ", (money(account.equity) if account else "-", "bold"), " ", gain_text(board))
-    what = Text.assemble((board.strategy, "bold"), " on ", (board.backend, "bold"), f", {board.timeframe} bars")
+    strategy = shown_strategy(board.strategy)
+    what = Text.assemble((strategy, "bold"), " on ", (board.backend, "bold"), f", {board.timeframe} bars")
     counts = Text(f"fills {board.fills}   open orders {len(board.portfolio.orders) if board.portfolio else 0}")
     if board.errors:
         counts.append(f"   errors {board.errors}", "bold red")

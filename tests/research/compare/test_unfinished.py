@@ -18,11 +18,12 @@ from settings.load import load
 from settings.research import Compare
 from settings.schema import Settings
 from tests.research.compare import arms
-from trader.commands.compare import _going_on
 from trader.commands.compare_table import show
+from trader.commands.options import whisper
 from trader.research.backtest.simulate import Setup, market_options
 from trader.research.compare.compare import Comparison, compare
 from trader.research.compare.rivals import Rival
+from trader.research.compare.run import going_on
 from trader.research.compare.unfinished import KEPT_DAYS, Toll, Unfinished, unfinished_of
 from trader.research.compare.verdict import Outcome
 
@@ -203,12 +204,12 @@ def test_one_that_nobody_went_on_with_for_a_month_is_removed_and_said(
             (folder / "00001.cycle").write_bytes(b"x" * 200_000)
     for path in (mine / "00001.cycle", old / "00001.cycle", mine, recent, old, empty):
         os.utime(path, (long_ago, long_ago))
-    with _going_on(Unfinished(tmp_path / "kept", "key"), CYCLES):
+    with going_on(Unfinished(tmp_path / "kept", "key"), CYCLES, whisper):
         pass
     assert sorted(each.name for each in (tmp_path / "kept").iterdir()) == ["key", "recent"]
     said = capsys.readouterr().err
     assert "removed 2 unfinished comparisons (0.2 MB) that nobody went on with for 30 days" in said
-    with _going_on(Unfinished(tmp_path / "kept", "key"), CYCLES):
+    with going_on(Unfinished(tmp_path / "kept", "key"), CYCLES, whisper):
         pass
     assert "removed" not in capsys.readouterr().err
 

@@ -118,7 +118,7 @@ def _result(setup: Setup, recording: Recording, figures: Figures) -> BacktestRes
         symbols=settings.trading.symbols,
         timeframe=str(recording.rules.timeframe),
         backend=settings.trading.backend,
-        strategy=settings.trading.strategy,
+        strategy=recording.rules.strategy,
         params=dict(recording.rules.params),
         context=recording.rules.context,
         horizon=recording.rules.horizon,

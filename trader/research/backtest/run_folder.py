@@ -90,7 +90,7 @@ def save(folder: Path, result: BacktestResult, kept: RunRecord) -> None:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, table in _tables(kept).items():
+        for name, table in tables_of(kept).items():
             pq.write_table(table, folder / f"{name}.parquet")
         (folder / RESULT).write_text(result.as_json() + "\n")  # last: a folder with it is complete
     except OSError as error:
@@ -116,7 +116,8 @@ def load_table(folder: Path, name: str) -> pa.Table | None:
 # ---- tables ----
 
 
-def _tables(record: RunRecord) -> dict[str, pa.Table]:
+def tables_of(record: RunRecord) -> dict[str, pa.Table]:
+    """By the names in TABLES."""
     run = record.run
     rows: dict[str, Sequence[Row]] = {
         "executions": list(_executions(run.fills, record.orders)),

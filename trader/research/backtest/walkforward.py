@@ -121,12 +121,12 @@ class Walker:
 
 
 def params_with(settings: Settings, chosen: Mapping[str, str]) -> dict[str, str]:
-    return {**settings.strategies.get(settings.trading.strategy, {}), **chosen}
+    return {**settings.strategy_params, **chosen}
 
 
 def with_params(settings: Settings, chosen: Mapping[str, str]) -> Settings:
     """The settings with some of the strategy's parameters replaced."""
-    name = settings.trading.strategy
+    name = settings.strategy_key
     return settings.model_copy(update={"strategies": {**settings.strategies, name: params_with(settings, chosen)}})
 
 

@@ -42,7 +42,10 @@ class Wish:
     report: Path | None = None
 
 
-def run(wish: Wish, settings_of: Callable[[Mapping[str, object]], Loaded], *, as_json: bool) -> int:
+SettingsOf = Callable[[Mapping[str, object]], Loaded]
+
+
+def run(wish: Wish, settings_of: SettingsOf, *, as_json: bool) -> int:
     """Exit code. Raises ConfigurationError.
 
     settings_of  the settings with these flags on top, by the settings' names
@@ -53,6 +56,25 @@ def run(wish: Wish, settings_of: Callable[[Mapping[str, object]], Loaded], *, as
         from trader.research.report.pictures import require_matplotlib
 
         require_matplotlib()  # now, rather than after an hour of forecasts
+    with _progress() as (say, listener), said_on_stop():
+        found = evaluated(wish, settings_of, say=say, listener=listener)
+    if as_json:
+        print(json.dumps(as_plain(found)))
+    else:
+        print_tables(found)
+    if wish.report is not None:
+        _write_report(found, wish.report, say_where=not as_json)
+    return 1 if found.is_empty else 0
+
+
+def evaluated(
+    wish: Wish,
+    settings_of: SettingsOf,
+    *,
+    say: Say = lambda line: None,
+    listener: Callable[[str, Progress], None] | None = None,
+) -> Evaluation:
+    """What was wished for, without a word to anybody but `say` and `listener`. Raises ConfigurationError."""
     _require_known(wish.backends)
     if wish.start is not None and wish.end is not None and wish.start > wish.end:
         raise ConfigurationError(f"--from {wish.start:%Y-%m-%d %H:%M}Z is after --to {wish.end:%Y-%m-%d %H:%M}Z")
@@ -62,23 +84,15 @@ def run(wish: Wish, settings_of: Callable[[Mapping[str, object]], Loaded], *, as
     plan = Plan(backends=wish.backends, window=window, origins=wish.origins, batch=wish.batch, timing=wish.timing)
     series = series_of(loaded, wish)
     origins = {bars.symbol: _origins(bars, plan, wish) for bars in series} if wish.start or wish.end else None
-    with _progress() as (say, listener), said_on_stop():
-        evaluation = evaluate(
-            plan,
-            series,
-            lambda name: settings_of({**_flags(wish), "forecaster": name}),
-            forecasts_of(loaded.settings),
-            origins=origins,
-            say=say,
-            listener=listener,
-        )
-    if as_json:
-        print(json.dumps(as_plain(evaluation)))
-    else:
-        print_tables(evaluation)
-    if wish.report is not None:
-        _write_report(evaluation, wish.report, say_where=not as_json)
-    return 1 if evaluation.is_empty else 0
+    return evaluate(
+        plan,
+        series,
+        lambda name: settings_of({**_flags(wish), "forecaster": name}),
+        forecasts_of(loaded.settings),
+        origins=origins,
+        say=say,
+        listener=listener,
+    )
 
 
 def _require_known(backends: Collection[str]) -> None:

@@ -18,6 +18,7 @@ from trader.adapters.journal.records import EquityPoint, Trade
 from trader.adapters.journal.trades import round_trips
 from trader.core.ids import purpose_of
 from trader.core.market import AMOUNT, COLUMNS, VOLUME, Bars, to_datetime64
+from trader.core.names import shown_strategy
 from trader.core.protect import stop_of
 from trader.core.types import Execution, Order, OrderSide, Symbol, Timeframe
 from trader.errors import ConfigurationError
@@ -58,7 +59,7 @@ def _run(folder: Path, result: BacktestResult) -> Run:
         bars=_bars(folder, timeframe),
     )
     return Run(
-        title=f"{result.strategy} on {_list(result.symbols)}",
+        title=f"{shown_strategy(result.strategy)} on {_list(result.symbols)}",
         history=history,
         figures=result.figures,
         trades=[_trade(row) for row in _rows(folder, "trades")],
@@ -243,7 +244,7 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
     strategy = str(status.get("strategy") or "strategy")
     names = [symbol.text for symbol in symbols]
     return Run(
-        title=f"{strategy} on {_list(names)}, {mode}",
+        title=f"{shown_strategy(strategy)} on {_list(names)}, {mode}",
         history=history,
         figures=figures_of(history),
         trades=round_trips(fills),

@@ -1,0 +1,35 @@
+"""A contract's findings, each line as it is found: of `trader backends check` and `trader strategies check`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Protocol
+
+import click
+
+
+class Finding(Protocol):
+    @property
+    def check(self) -> str: ...
+
+    @property
+    def problem(self) -> str: ...
+
+
+def show(name: str, findings: Iterable[Finding], as_json: bool) -> int:
+    """Exit code: 1 where a check does not hold."""
+    seen = []
+    for finding in findings:
+        seen.append(finding)
+        if not as_json:
+            click.echo(f"{'FAILS' if finding.problem else 'ok   '}  {finding.check}")
+            if finding.problem:
+                click.echo(f"       {finding.problem}")
+    failed = sum(1 for finding in seen if finding.problem)
+    if as_json:
+        rows = [{"check": each.check, "ok": not each.problem, "problem": each.problem} for each in seen]
+        click.echo(json.dumps({"name": name, "checks": rows}, indent=2))
+    else:
+        click.echo(f"{name}: {len(seen)} checks, {failed or 'none'} failed")
+    return 1 if failed else 0

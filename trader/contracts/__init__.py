@@ -1,0 +1,1 @@
+"""What a strategy owes the daemon, as checks that its author can run: `trader strategies check NAME`."""

@@ -1,0 +1,217 @@
+"""backtest, evaluate and compare: the commands' own code, with frames for what they print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from trader.core.types import Symbol
+from trader.daemon.forecaster import check_options
+from trader.errors import ConfigurationError
+from trader.library.frames import Bars, as_files, frame_of
+from trader.library.settings import NONE, Changes, load_settings
+from trader.research.backtest.result import BacktestResult
+from trader.research.backtest.run import Wish as BacktestWish
+from trader.research.backtest.run import backtested
+from trader.research.backtest.run_folder import tables_of
+from trader.research.compare.compare import Comparison, RivalResult
+from trader.research.compare.run import Wish as CompareWish
+from trader.research.compare.run import compared
+from trader.research.evaluate.evaluate import Evaluation
+from trader.research.evaluate.run import Wish as EvaluateWish
+from trader.research.evaluate.run import evaluated
+from trader.research.evaluate.view import skill
+
+Say = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    """What the commands say on standard error is for whoever asks for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BacktestRun:
+    """`result` has the figures; the frames are those of a run's folder (docs/library.md has their columns)."""
+
+    result: BacktestResult
+    equity: pd.DataFrame
+    executions: pd.DataFrame
+    orders: pd.DataFrame
+    trades: pd.DataFrame
+    forecasts: pd.DataFrame
+    bars: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EvaluationRun:
+    """`scores`: one row a backend and symbol. `against`: paired differences of the close's score; less is better."""
+
+    evaluation: Evaluation
+    scores: pd.DataFrame
+    against: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CompareRun:
+    """`outcome` is COMPILED, EAGER or INCONCLUSIVE, `reasons` say why; `arms` has one row an arm."""
+
+    comparison: Comparison
+    outcome: str
+    reasons: tuple[str, ...]
+    arms: pd.DataFrame
+    evidence: Path
+
+
+def backtest(
+    changes: Changes = NONE,
+    *,
+    data: Mapping[str, Bars] | None = None,
+    generated: bool = False,
+    params: Mapping[str, object] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    cycles: int | None = None,
+    bounds: bool = True,
+    out: Path | None = None,
+    say: Say = _silent,
+) -> BacktestRun:
+    """The daemon's own code over bars, as `trader backtest`.
+
+    changes        settings, as for `load_settings`
+    data           by symbol a file or a frame; None: what is stored, or a generated market
+    params         of the strategy
+    start, end     of the run, UTC where they have no zone; earlier bars are context
+    bounds         also the optimistic order of each bar's extremes
+    out            a folder for `trader report`
+    Raises ConfigurationError.
+    """
+    first, last = _utc(start), _utc(end)
+    with ExitStack() as stack:
+        flags = {**changes, "trading_mode": "sim", **_bars(stack, data)}
+        if first is not None:
+            flags["sim__start"] = first.isoformat()
+        wish = BacktestWish(
+            params={name: str(value) for name, value in (params or {}).items()},
+            end=last,
+            cycles=cycles,
+            generated=generated,
+            bounds=bounds,
+            out=out,
+        )
+        done = backtested(load_settings(flags), wish, say=say, one_process=True)
+    frames = {name: table.to_pandas() for name, table in tables_of(done.kept).items()}
+    return BacktestRun(result=done.result, **frames)
+
+
+def evaluate(
+    backends: Sequence[str],
+    changes: Changes = NONE,
+    *,
+    data: Mapping[str, Bars] | None = None,
+    origins: int = 200,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    batch: int = 64,
+    say: Say = _silent,
+) -> EvaluationRun:
+    """Backends at the same rolling origins against a random walk, as `trader evaluate`; their speed is not measured.
+
+    data  by symbol a file or a frame; None: what is stored
+    Raises ConfigurationError.
+    """
+    with ExitStack() as stack:
+        files = stack.enter_context(as_files(data or {}))
+        wish = EvaluateWish(
+            backends=tuple(backends),
+            symbols=None if data is None else ",".join(data),
+            files=files,
+            origins=origins,
+            start=start,
+            end=end,
+            batch=batch,
+            timing=False,
+        )
+        check_options(load_settings(changes).settings)
+        found = evaluated(wish, lambda flags: load_settings({**changes, **flags}), say=say)
+    return EvaluationRun(evaluation=found, scores=_scores(found), against=_against(found))
+
+
+def compare(
+    reference: str,
+    candidate: str,
+    changes: Changes = NONE,
+    *,
+    data: Mapping[str, Bars] | None = None,
+    cycles: int = 200,
+    say: Say = _silent,
+) -> CompareRun:
+    """Should a model be compiled? As `trader compare`; without data on a generated market. The evidence is kept.
+
+    Raises ConfigurationError.
+    """
+    with ExitStack() as stack:
+        flags = {**changes, "trading_mode": "sim", **_bars(stack, data)}
+        wish = CompareWish(reference=reference, candidate=candidate, flags=flags, cycles=cycles, generated=data is None)
+        done = compared(wish, load_settings, say=say)
+    found = done.comparison
+    arms = frame_of(RivalResult, [found.reference, found.candidate], without=("report", "mae", "crps"))
+    verdict = found.verdict
+    return CompareRun(
+        comparison=found, outcome=verdict.outcome, reasons=tuple(verdict.reasons), arms=arms, evidence=done.evidence
+    )
+
+
+def _bars(stack: ExitStack, data: Mapping[str, Bars] | None) -> dict[str, object]:
+    """As settings. The symbols are those of the data."""
+    if data is None:
+        return {}
+    if not data:
+        raise ConfigurationError("data names no symbol; right: for example {'BTC/USD': 'bars.parquet'}")
+    return {"sim__bars": stack.enter_context(as_files(data)), "symbols": ",".join(Symbol(s).text for s in data)}
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _scores(found: Evaluation) -> pd.DataFrame:
+    rows = [
+        {
+            "backend": each.arm,
+            "symbol": each.symbol.text,
+            "origins": each.count,
+            **{f"mae_{name}": value for name, value in each.mae.items()},
+            **{f"mase_{name}": value for name, value in each.mase.items()},
+            **{f"crps_{name}": value for name, value in each.score.items()},
+            "skill": skill(found, each),
+            **{f"coverage_{name}": share.value for name, share in each.coverage.items()},
+            "direction": each.hits.value,
+        }
+        for each in found.figures
+    ]
+    return pd.DataFrame(rows)
+
+
+def _against(found: Evaluation) -> pd.DataFrame:
+    columns = ["backend", "other", "symbol", "difference", "low", "high", "p_value", "verdict"]
+    rows = [
+        (
+            each.arm,
+            each.other,
+            each.symbol.text if each.symbol else "all",
+            each.difference.mean,
+            each.difference.interval.low,
+            each.difference.interval.high,
+            each.difference.p_value,
+            each.difference.verdict,
+        )
+        for each in found.against
+    ]
+    return pd.DataFrame(rows, columns=columns)

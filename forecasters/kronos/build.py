@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from forecasters.compiled.toolchain import processor
-from forecasters.kronos.paths import KernelPath, allowed, said_of
+from forecasters.compiled.toolchain import missing_tools, processor
+from forecasters.kronos.paths import KernelPath, allowed, for_want_of, said_of
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +46,10 @@ class KernelsUnavailable(RuntimeError):
     """Our own kernels can't be built or loaded here; the message says why."""
 
 
+class _Refused(KernelsUnavailable):
+    """By the compiler, which may take the source of a lower path."""
+
+
 class Built(NamedTuple):
     library: CDLL
     path: KernelPath
@@ -55,11 +59,13 @@ class Built(NamedTuple):
 @cache
 def built() -> Built:
     """For the best path that the compiler can build. The log says which. Raises KernelsUnavailable."""
+    if lacks := missing_tools():
+        raise KernelsUnavailable(for_want_of(lacks))
     refused = ""
     for path in allowed():
         try:
             made = _load(path)
-        except KernelsUnavailable as error:
+        except _Refused as error:
             refused = refused or f"{path.name} can't be built: {error}"
             continue
         said = said_of(path, refused)
@@ -85,17 +91,23 @@ def source(path: KernelPath) -> str:
 
 
 def _load(path: KernelPath) -> CDLL:
-    """Raises KernelsUnavailable."""
+    """Raises KernelsUnavailable, of which _Refused."""
     from torch._inductor import exc
     from torch._inductor.codecache import CppCodeCache
 
     load: Any = CppCodeCache.load  # without types in torch
     try:
         made: CDLL = load(source(path), needs_vec_isa=False, extra_flags=path.flags)  # the path says what is needed
-    except (exc.CppCompileError, exc.InvalidCxxCompiler, OSError, ImportError) as error:
-        said = str(error).strip().splitlines()
-        raise KernelsUnavailable(f"{type(error).__name__}: {said[0] if said else 'nothing more is known'}") from error
+    except exc.CppCompileError as error:
+        raise _Refused(_first_line(error)) from error
+    except (exc.InvalidCxxCompiler, OSError, ImportError) as error:
+        raise KernelsUnavailable(_first_line(error)) from error
     return made
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0] if said else 'nothing more is known'}"
 
 
 def _declared(made: CDLL) -> CDLL:

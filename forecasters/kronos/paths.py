@@ -7,7 +7,7 @@ ATEN_CPU_CAPABILITY and ONEDNN_MAX_CPU_ISA.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,11 @@ def allowed(processor: frozenset[str] | None = None, environ: Mapping[str, str] 
 def expected() -> str:
     """One sentence, without building anything: what a compiled model on this machine's CPU will run on."""
     lacks = missing_tools()
-    return said_of(None, f"for want of {' and '.join(lacks)}") if lacks else said_of(allowed()[0])
+    return said_of(None, for_want_of(lacks)) if lacks else said_of(allowed()[0])
+
+
+def for_want_of(lacks: Sequence[str]) -> str:
+    return f"for want of {' and '.join(lacks)}"
 
 
 def said_of(path: KernelPath | None, why: str = "", environ: Mapping[str, str] = os.environ) -> str:

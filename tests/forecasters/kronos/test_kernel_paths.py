@@ -76,6 +76,7 @@ def test_the_menu_of_backends_says_it(backend: str) -> None:
 
 
 @needs_compiler
+@pytest.mark.timeout(900)  # it may be the first to build them, beside whatever else this machine does
 def test_what_is_expected_is_what_is_built_and_the_log_says_it(caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'")
     from forecasters.kronos.build import built
@@ -111,6 +112,7 @@ def test_every_path_that_this_processor_can_run_gives_the_same(path: KernelPath,
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(shutil.which(CROSS_COMPILER) is None, reason=f"{CROSS_COMPILER} is not installed")
 def test_the_plain_path_compiles_for_aarch64(tmp_path: Path) -> None:
     """With Debian's cross compiler (g++-aarch64-linux-gnu); that it runs there is not tested."""
@@ -121,7 +123,7 @@ def test_the_plain_path_compiles_for_aarch64(tmp_path: Path) -> None:
 
     (code := tmp_path / "kernels.cpp").write_text(source(PLAIN), encoding="utf-8")
     includes = [f"-I{folder}" for folder in include_paths()]
-    argv = [CROSS_COMPILER, "-std=c++20", "-O1", "-fopenmp", "-fPIC", "-c", str(code), "-o", str(tmp_path / "out.o")]
-    done = subprocess.run([*argv, *includes], capture_output=True, text=True, timeout=110)
+    argv = [CROSS_COMPILER, "-std=c++20", "-O0", "-fopenmp", "-fPIC", "-c", str(code), "-o", str(tmp_path / "out.o")]
+    done = subprocess.run([*argv, *includes], capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.o").read_bytes()[18] == 183  # e_machine of an ELF file: EM_AARCH64

@@ -110,6 +110,7 @@ def test_the_source_is_another_for_another_processor_and_path(path: KernelPath) 
     assert sum(source(path) == source(other) for other in PATHS) == 1
 
 
+@pytest.mark.timeout(900)
 def test_where_kernels_cannot_be_built_operators_serve_and_the_log_says_why(tmp_path: Path) -> None:
     """In a process of its own: what is built once is kept."""
     script = (
@@ -119,11 +120,11 @@ def test_where_kernels_cannot_be_built_operators_serve_and_the_log_says_why(tmp_
     )
     environment = os.environ | {"CXX": str(tmp_path / "no-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "ignore", "-c", script], env=environment, capture_output=True, text=True, timeout=800
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["Arithmetic"]
-    assert "kernels: none, PyTorch's operators serve: " in done.stderr
+    assert "kernels: none, PyTorch's operators serve: for want of a C++ compiler" in done.stderr
 
 
 def test_stretches_of_memory_that_adjoin_are_one() -> None:

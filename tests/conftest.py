@@ -10,6 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# Tests in these start whole programs, some of them with torch: 20 s on a quiet machine, minutes on one that is not.
+WHOLE_PROGRAMS = ("contracts", "e2e", "faults", "forecasters", "research", "systemd")
+PATIENCE_S = 400
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The limit of a test is against hanging only."""
+    folders = [Path(__file__).parent / name for name in WHOLE_PROGRAMS]
+    for item in items:
+        if item.get_closest_marker("timeout") is None and any(folder in item.path.parents for folder in folders):
+            item.add_marker(pytest.mark.timeout(PATIENCE_S))
 
 
 def data_folder() -> Path:

@@ -28,7 +28,7 @@ RUNS: dict[str, dict[str, str]] = {
 def test_it_trades_in_the_simulation_and_leaves_sound_books(name: str, tmp_path: Path) -> None:
     ran = ask(
         tmp_path, "run", "--mode", "sim", "--speed", "max", "--plain", "--cycles", "25", "--symbols", "AAPL,SPY",
-        timeout=110, CONTEXT="60", **RUNS[name],
+        CONTEXT="60", **RUNS[name],
     )  # fmt: skip
     assert ran.code == 0, ran.err
     assert trouble_in(ran.out + ran.err) == []

@@ -35,7 +35,7 @@ def environment(state: Path, **more: str) -> dict[str, str]:
     return {**plain, "STATE_DIR": str(state), "PYTHONWARNINGS": "ignore", **more}
 
 
-def ask(state: Path, *arguments: str, timeout: float = 100, **more: str) -> Answer:
+def ask(state: Path, *arguments: str, timeout: float = 300, **more: str) -> Answer:
     """One command, to its end. Run in the state folder, where no .env lies."""
     state.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(

@@ -24,7 +24,7 @@ from trader.core.types import OrderSide, OrderStatus, TimeInForce
 
 def run_and_audit(state: Path, *arguments: str, cycles: int, trades: bool = True, **environment: str) -> None:
     run = ("run", "--plain", "--speed", "max", "--cycles", str(cycles), *arguments)
-    done = ask(state, *run, timeout=110, **environment)
+    done = ask(state, *run, **environment)
     assert done.code == 0, done.out[-2000:] + done.err
     assert not trouble_in(done.out + done.err)
     assert problems_of(state) == []

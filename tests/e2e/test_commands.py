@@ -226,7 +226,7 @@ def test_a_reader_that_has_had_enough_is_no_failure(state: Path, command: tuple[
     os.close(reader)
     try:
         done = subprocess.run(
-            [*COMMAND, *command], env=environment(state), cwd=state, stdout=writer, stderr=subprocess.PIPE, timeout=60,
+            [*COMMAND, *command], env=environment(state), cwd=state, stdout=writer, stderr=subprocess.PIPE, timeout=300,
             check=False,
         )  # fmt: skip
     finally:

@@ -28,7 +28,7 @@ print(json.dumps({"code": code or 0, "loaded": list(sys.modules)}))
 def _loaded_by(state: Path, *arguments: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", _RUN_AND_TELL, *arguments],
-        env=environment(state), cwd=state, capture_output=True, text=True, timeout=90, check=False,
+        env=environment(state), cwd=state, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])

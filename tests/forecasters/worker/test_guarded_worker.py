@@ -45,7 +45,9 @@ def make(oddities: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("PYTHONPATH", str(oddities))
     made: list[Worker] = []
 
-    def maker(how: str, *, deadline_s: float = 5.0, warm_up_deadline_s: float = 60.0, **changes: object) -> Worker:
+    def maker(
+        how: str, *, deadline_s: float = GENEROUS_S, warm_up_deadline_s: float = 5 * GENEROUS_S, **changes: object
+    ) -> Worker:
         folder = str(tmp_path / "cache")
         options = {"how": how, "folder": folder, "marker": str(tmp_path / "once"), **changes}
         settings = WorkerSettings(
@@ -123,12 +125,16 @@ def test_an_exception_costs_no_forecast_and_is_heard_of_and_it_serves_again_in_i
     assert "serves again" in told(worker, "info")
 
 
-@pytest.mark.parametrize(("how", "reason"), [("crashes", "SIGABRT"), ("hangs", "deadline")])
-def test_one_that_takes_its_process_with_it_is_not_trusted_by_the_next(make: Make, how: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "reason", "within_s"), [("crashes", "SIGABRT", GENEROUS_S), ("hangs", "deadline", 2.0)]
+)
+def test_one_that_takes_its_process_with_it_is_not_trusted_by_the_next(
+    make: Make, how: str, reason: str, within_s: float
+) -> None:
     worker = make(how)
     worker.warm_up()
     with pytest.raises(ForecastError, match=reason):
-        worker.forecast([context()])
+        worker.forecast([context()], deadline_s=within_s)
     worker.warm_up()
     assert mode(worker) == FALLBACK
     assert "ended while it ran, the compiled model is suspected" in told(worker, "error")
@@ -137,15 +143,15 @@ def test_one_that_takes_its_process_with_it_is_not_trusted_by_the_next(make: Mak
 def test_one_that_takes_too_long_is_cut_short_for_eager_and_compiling_again_gives_way_to_a_forecast(
     make: Make,
 ) -> None:
-    worker = make("waits", eager_s=0.2, compiles="slowly_again", retry_s=0.1)
+    worker = make("waits", eager_s=1.0, compiles="slowly_again", retry_s=0.1)
     worker.warm_up()
     pid = worker.ping().pid
-    assert worker.forecast([context()], deadline_s=2.0)["BTC/USD"].compile_mode == FALLBACK
+    assert worker.forecast([context()], deadline_s=4.0)["BTC/USD"].compile_mode == FALLBACK
     assert "s, then it was eager's turn" in told(worker, "error")
     let_pass(0.2)  # twice the pause before it is compiled again
     assert mode(worker) == FALLBACK  # after its answer the other is compiled again, which never ends
     eventually(lambda: worker.ping().busy_s > 0.1)
-    assert worker.forecast([context()], deadline_s=2.0)["BTC/USD"].compile_mode == FALLBACK
+    assert worker.forecast([context()], deadline_s=4.0)["BTC/USD"].compile_mode == FALLBACK
     assert "a forecast was wanted, and it was not yet compiled again" in told(worker, "error")
     assert worker.ping().pid == pid
 
@@ -169,7 +175,7 @@ def test_one_that_ended_with_its_parent_or_was_told_to_is_not_suspected(
         eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
     (mark,) = (tmp_path / "cache/running").iterdir()
     assert "hread 0x" in mark.read_text()  # the kernel may say it once more, and that may cut the note short
-    next_one = make("hangs", deadline_s=60.0)
+    next_one = make("hangs", deadline_s=5 * GENEROUS_S)
     next_one.warm_up()
     assert "guarded-compiled: serves" in told(next_one, "info")
     assert not mark.exists()
@@ -184,7 +190,9 @@ def test_one_that_ended_with_its_parent_or_was_told_to_is_not_suspected(
 
 def test_a_gpu_that_is_out_of_order_costs_one_forecast_and_the_process(make: Make, tmp_path: Path) -> None:
     worker = Worker(
-        WorkerSettings(backend="breaks_gpu", options={"marker": str(tmp_path / "gpu")}, deadline_s=30, threads=1)
+        WorkerSettings(
+            backend="breaks_gpu", options={"marker": str(tmp_path / "gpu")}, deadline_s=GENEROUS_S, threads=1
+        )
     )
     try:
         worker.warm_up()

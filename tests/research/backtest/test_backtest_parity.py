@@ -39,7 +39,7 @@ def ran(state: Path, flags: dict[str, object], cycles: int) -> None:
         option = {"--bars": "--data"}.get(option, option)
         for each in value if isinstance(value, tuple) else (value,):
             arguments += [option, str(each)]
-    done = ask(state, *arguments, timeout=110)
+    done = ask(state, *arguments)
     assert done.code == 0, done.out[-2000:] + done.err
     assert not trouble_in(done.out + done.err)
 

@@ -30,7 +30,7 @@ def ask(browser: str, folder: Path, *arguments: str) -> str:
             browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
             "--hide-scrollbars", "--virtual-time-budget=3000", *arguments,
         ],
-        capture_output=True, text=True, timeout=100, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     return done.stdout
 

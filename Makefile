@@ -49,7 +49,8 @@ $(HAS)base: pyproject.toml constraints.txt $(BIN)/python
 $(HAS)%: constraints.txt | $(HAS)base
 	$(INSTALL) $*
 
-# Missing at first, and where the interpreter has gone that it points to.
+# Missing at first, and where the interpreter has gone that it points to. Not for make to delete at a Ctrl-C.
+.PRECIOUS: $(BIN)/python
 $(BIN)/python:
 	$(INSTALL)
 

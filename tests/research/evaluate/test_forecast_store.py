@@ -246,6 +246,7 @@ def test_a_third_partys_backend_has_its_own_code_in_the_key(tmp_path: Path, monk
 
 
 def test_a_backend_that_lacks_something_has_no_key(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="a checkpoint is looked for only where torch is: make models")
     with pytest.raises(ForecastError, match=r"no folder|no checkpoint"):
         key_of("toto", {"model_id": str(tmp_path / "nothing")})
     with pytest.raises(ForecastError, match="no backend is called"):

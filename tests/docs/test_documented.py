@@ -15,6 +15,7 @@ from settings.names import table
 from tests.docs.generate import commands, made, meanings_of
 from tests.docs.pages import ROOT, name_of, pages, prose
 from trader import __main__ as program
+from trader.core.risk import CAPS, GATES
 from trader.errors import TraderError
 from trader.strategies import find, names
 
@@ -106,6 +107,11 @@ def test_every_alert_has_its_line_and_none_is_of_an_alert_that_is_gone() -> None
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "trader").rglob("*.py"))
     assert sorted(alert_kinds() - told) == []
     assert [kind for kind in told if f'"{kind}"' not in code] == []
+
+
+def test_every_rule_that_may_refuse_an_entry_has_its_line() -> None:
+    told = prose(DOCS / "faq.md")
+    assert [rule for rule, _ in (*GATES, *CAPS) if f"`{rule}`" not in told] == []
 
 
 def extension_points() -> set[str]:

@@ -360,3 +360,22 @@ def test_what_differs_from_process_to_process_is_found_by_the_command(tmp_path: 
     wrong = [row["check"] for row in rows if not row["ok"]]
     assert wrong == ["another process decides the same, whatever its hash seed and threads"]
     assert find(str(path)).name.startswith(str(path))
+
+
+# ---- the commands ----
+
+
+def test_a_sound_backend_passes_by_the_command() -> None:
+    answer = CliRunner().invoke(cli, ["backends", "check", "baseline", "--json"], standalone_mode=False)
+    assert (answer.exception, answer.return_value) == (None, 0)
+    rows = json.loads(answer.stdout)["checks"]
+    assert [row["check"] for row in rows] == list(backend_contract.CHECKS)
+    assert all(row["ok"] for row in rows)
+
+
+def test_the_strategies_are_listed_with_their_parameters() -> None:
+    answer = CliRunner().invoke(cli, ["strategies", "--json"], standalone_mode=False)
+    rows = {row["name"]: row for row in json.loads(answer.stdout)}
+    assert {"edge", "flat", "maxdiff"} <= set(rows)
+    assert (rows["edge"]["source"], rows["edge"]["problem"]) == ("built in", "")
+    assert "margin_bps" in rows["edge"]["params"]

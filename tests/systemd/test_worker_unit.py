@@ -15,8 +15,10 @@ import pytest
 
 from forecasters.worker.client import Worker, WorkerSettings
 from settings.load import load
+from tests.packages import install
 from trader.daemon.worker_unit import worker_command
 from trader.errors import ConfigurationError
+from trader.strategies import GROUP
 
 
 @pytest.fixture
@@ -84,3 +86,19 @@ def test_a_folder_that_is_not_there_is_named(runtime: Path) -> None:
     loaded = load(environ={"WORKER_SOCKET": str(runtime / "gone/worker.sock")}, folder=runtime)
     with pytest.raises(ConfigurationError, match="gone"):
         worker_command(loaded.settings)
+
+
+def test_the_unit_knows_the_strategies_of_other_packages_and_of_files(runtime: Path) -> None:
+    """It needs none of them, but reads the settings that name one."""
+    (runtime / "mine.py").write_text("")
+    install(runtime, "mine", GROUP, {"mine-too": "mine"})
+    for strategy in ("mine-too", "./mine.py"):
+        done = subprocess.run(
+            [sys.executable, "-m", "trader.daemon.worker_unit"],
+            env=environment(runtime, WORKER_SOCKET="", STRATEGY=strategy, PYTHONPATH=str(runtime)),
+            cwd=runtime,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "WORKER_SOCKET is not set" in done.stderr, done.stderr

@@ -17,6 +17,7 @@ from settings.load import SettingsError, load
 from settings.schema import Settings
 from trader.daemon.forecaster import backend_options
 from trader.errors import ConfigurationError
+from trader.strategies import names
 
 
 def worker_command(settings: Settings, python: str = sys.executable) -> list[str]:
@@ -42,7 +43,7 @@ def worker_command(settings: Settings, python: str = sys.executable) -> list[str
 
 def main() -> NoReturn:
     try:
-        command = worker_command(load().settings)
+        command = worker_command(load(strategies=names()).settings)
     except (SettingsError, ConfigurationError) as error:
         print(f"trader-forecaster: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

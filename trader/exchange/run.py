@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from trader.core.types import Symbol, Timeframe
+from trader.exchange.api import fault_script
 from trader.exchange.api.faults import FaultError, Faults
 from trader.exchange.engine.events import MatchingRules
 from trader.exchange.ledger.sqlite import LedgerError
@@ -123,7 +124,7 @@ def _faults(options: ExchangeOptions) -> Faults:
     if options.faults is None:
         return Faults()
     try:
-        return Faults.load(options.faults)
+        return fault_script.load(options.faults)
     except (FaultError, OSError) as problem:
         raise ExchangeError(f"--faults: {problem}") from problem
 

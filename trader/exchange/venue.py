@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from trader.core.fees import schedule_for
-from trader.core.types import ZERO, AssetClass, OrderSide, OrderType, Quote, Symbol, TimeInForce
+from trader.core.types import ZERO, AssetClass, OrderSide, Quote, Symbol
 from trader.core.values import quick
 from trader.exchange.api.parse import NewOrder, Patch
 from trader.exchange.api.wire import DEFAULT_CONFIGURATION, NAMESPACE, asset_id
-from trader.exchange.engine.answers import VenueRefusal, no_position, refused
+from trader.exchange.engine.answers import VenueRefusal, refused
 from trader.exchange.engine.engine import AccountFigures, account_figures, apply, open_books
 from trader.exchange.engine.events import (
     Books,
@@ -55,15 +55,6 @@ class Advance:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
-    """What became of closing one position: the order, or the refusal."""
-
-    symbol: Symbol
-    order: SimOrder | None
-    refusal: Refusal | None
-
-
 class Venue:
     """Open one with `Venue.open`."""
 
@@ -78,6 +69,7 @@ class Venue:
         self.fills = 0  # executions since this venue was opened
         self.thin: Callable[[Tape], Tape] | None = None  # a fault: what is left of a phase's volume
         self.halts: Callable[[datetime], frozenset[Symbol]] | None = None  # a fault: halted by the clock
+        self.remember: Callable[[datetime, Books], None] | None = None  # told of the books after each change
         self._halted_by_clock: frozenset[Symbol] = frozenset()
         self._day, self._day_ends = now.date(), datetime.combine(now, time.max, UTC)
         self._listeners: list[Listener] = []
@@ -185,6 +177,8 @@ class Venue:
             events.append(output)
             self.fills += output.execution is not None
         self.books = books
+        if events and self.remember is not None:
+            self.remember(event.at, books)
         return events
 
     def _new_day(self, at: datetime) -> None:
@@ -291,39 +285,6 @@ class Venue:
                 results.append((order.id, None))
             except VenueRefusal as no:
                 results.append((order.id, no.refusal))
-        return results
-
-    def close_position(
-        self, symbol: Symbol, *, qty: Decimal | None = None, percentage: Decimal | None = None
-    ) -> SimOrder:
-        """A market order against the position. Raises VenueRefusal."""
-        holding = self.books.holdings.get(symbol)
-        if holding is None or not holding.qty:
-            raise no_position(symbol)
-        units = qty if qty is not None else abs(holding.qty)
-        if percentage is not None and percentage != 100:
-            units = self.market.instruments[symbol].qty_down(units * percentage / 100)
-        if units <= 0:
-            raise refused(422, 40010001, "qty must be > 0")
-        return self.submit(
-            NewOrder(
-                symbol=symbol.text,
-                side=OrderSide.SELL if holding.qty > 0 else OrderSide.BUY,
-                type=OrderType.MARKET,
-                tif=TimeInForce.GTC if symbol.asset_class is AssetClass.CRYPTO else TimeInForce.DAY,
-                qty=units,
-            )
-        )
-
-    def close_all(self, *, cancel_orders: bool) -> list[Closed]:
-        if cancel_orders:
-            self.cancel_all()
-        results = []
-        for symbol in list(self.books.holdings):
-            try:
-                results.append(Closed(symbol=symbol, order=self.close_position(symbol), refusal=None))
-            except VenueRefusal as no:
-                results.append(Closed(symbol=symbol, order=None, refusal=no.refusal))
         return results
 
     def halt(self, symbol: Symbol, halted: bool) -> None:

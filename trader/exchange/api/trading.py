@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from trader.core.types import OrderSide, Symbol
+from trader.exchange import closing
 from trader.exchange.api import parse, wire
 from trader.exchange.api.call import Call, Handler, Reply, not_found
 from trader.exchange.api.history import history_query, portfolio_history
@@ -113,13 +114,13 @@ def close_position(call: Call) -> Reply:
     qty, share = parse.positive(call.params, "qty"), parse.percentage(call.params, "percentage")
     if qty is not None and share is not None:
         raise BadRequest("only one of qty or percentage is accepted")
-    order = call.venue.close_position(_held(call), qty=qty, percentage=share)
+    order = closing.close_position(call.venue, _held(call), qty=qty, percentage=share)
     return Reply(body=_order(call.venue, order, nested=True))
 
 
 def close_positions(call: Call) -> Reply:
     body = []
-    for closed in call.venue.close_all(cancel_orders=parse.boolean(call.params, "cancel_orders")):
+    for closed in closing.close_all(call.venue, cancel_orders=parse.boolean(call.params, "cancel_orders")):
         row: Json = {"symbol": closed.symbol.position_name}
         if closed.order is not None:
             row |= {"status": 200, "order_id": closed.order.id, "body": _order(call.venue, closed.order, nested=True)}

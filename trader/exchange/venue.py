@@ -25,6 +25,7 @@ from trader.exchange.engine.engine import AccountFigures, account_figures, apply
 from trader.exchange.engine.events import (
     Books,
     Cancel,
+    Due,
     Event,
     Halted,
     MatchingRules,
@@ -37,6 +38,7 @@ from trader.exchange.engine.events import (
     Tape,
 )
 from trader.exchange.engine.ids import derived_id
+from trader.exchange.engine.waiting import next_due
 from trader.exchange.ledger.sqlite import Ledger
 from trader.exchange.market.market import Market
 from trader.exchange.market.replay import dated, told_at
@@ -49,7 +51,7 @@ Listener = Callable[[Sequence[OrderEvent]], None]
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
-    """`reason`: time (the moment asked for), fill (stopped at the first one), end (the data are over)."""
+    """`reason`: time (the moment asked for), fill (stopped at a fill or a late rejection), end (the data are over)."""
 
     now: datetime
     reason: str
@@ -66,10 +68,12 @@ class Venue:
         self.account_id = uuid.uuid5(NAMESPACE, f"account:{market.fingerprint}")
         self.configuration: dict[str, Any] = dict(DEFAULT_CONFIGURATION)
         self.last_equity = books.cash
-        self.fills = 0  # executions since this venue was opened
+        self.stops = 0  # executions and rejections since this venue was opened: an advance ends there
         self.thin: Callable[[Tape], Tape] | None = None  # a fault: what is left of a phase's volume
         self.halts: Callable[[datetime], frozenset[Symbol]] | None = None  # a fault: halted by the clock
         self.remember: Callable[[datetime, Books], None] | None = None  # told of the books after each change
+        # the open orders that were looked through last, and when the first of them arrives or leaves
+        self._waiting: tuple[Mapping[str, SimOrder] | None, datetime | None] = (None, None)
         self._halted_by_clock: frozenset[Symbol] = frozenset()
         self._day, self._day_ends = now.date(), datetime.combine(now, time.max, UTC)
         self._listeners: list[Listener] = []
@@ -124,7 +128,7 @@ class Venue:
         through_fills   go on after a fill (a clock that runs by itself)
         write_idle      commit also where nothing was played, so that the ledger has the clock exactly
         """
-        before, before_fills = self.books, self.fills
+        before, before_stops = self.books, self.stops
         events: list[OrderEvent] = []
         result: Advance | None = None
         for _ in range(steps):
@@ -133,7 +137,7 @@ class Venue:
                 result = self._rest(until, following)
                 break
             events += self._play(following)
-            if self.fills != before_fills and not through_fills:
+            if self.stops != before_stops and not through_fills:
                 result = Advance(now=self.now, reason="fill")
                 break
         if write_idle or events or self.books is not before:
@@ -143,11 +147,20 @@ class Venue:
     def _following(self, until: datetime) -> datetime | None:
         """The next moment to play. Where nothing is held or ordered a tape only takes the place of the one before it:
         within a day, up to `until`, the last of each symbol is enough."""
-        following = self.market.next_time(self.now)
+        following = self.next_moment()
         at_stake = self.books.orders or self.books.holdings or self.thin or self.halts
         if following is None or following > until or at_stake:
             return following
         return self.market.last_time(self.now, min(until, self._day_ends)) or following
+
+    def next_moment(self) -> datetime | None:
+        """When something happens next: in the market, or to an order that is on its way in or out."""
+        if self._waiting[0] is not self.books.orders:
+            self._waiting = (self.books.orders, next_due(self.books.orders.values()))
+        moment, due = self.market.next_time(self.now), self._waiting[1]
+        if due is None or (moment is not None and moment <= due):
+            return moment
+        return max(due, self.now)
 
     def _rest(self, until: datetime, following: datetime | None) -> Advance:
         """Nothing happens between here and `until`."""
@@ -163,6 +176,8 @@ class Venue:
         events = self._obey_halts(at)
         for tape in self.market.tapes(at, self._low_first):
             events += self._step(tape if self.thin is None else self.thin(tape))
+        if self._waiting[1] is not None and self._waiting[1] <= at:  # they meet the market that this moment has left
+            events += self._step(Due(at=at))
         if self._session_ends(at):
             events += self._step(SessionEnd(at=at))
         return events
@@ -175,7 +190,7 @@ class Venue:
             if isinstance(output, Refusal):
                 raise VenueRefusal(output)
             events.append(output)
-            self.fills += output.execution is not None
+            self.stops += output.execution is not None or output.event == "rejected"
         self.books = books
         if events and self.remember is not None:
             self.remember(event.at, books)
@@ -215,8 +230,8 @@ class Venue:
 
     # ---- orders ----
 
-    def submit(self, new: NewOrder) -> SimOrder:
-        """Raises VenueRefusal."""
+    def submit(self, new: NewOrder, *, accept_s: Decimal | None = None, rejected: str = "") -> SimOrder:
+        """`accept_s` and `rejected`: as in Submit, faults of this one order. Raises VenueRefusal."""
         symbol = self.find(new.symbol)
         if symbol is None:
             raise refused(422, 42210000, f"asset {new.symbol!a} not found")
@@ -243,14 +258,17 @@ class Venue:
                 extended_hours=new.extended_hours,
                 duplicate=self.ledger.knows_client_id(client_id),
                 market_open=self.market.is_open(symbol, self.now),
+                accept_s=accept_s,
+                rejected=rejected,
             )
         )
         return self._must(order_id)
 
-    def cancel(self, order_id: str) -> None:
+    def cancel(self, order_id: str, *, cancel_s: Decimal | None = None) -> None:
         """Raises VenueRefusal: 404 for one that never was, 422 for one that can't be cancelled any more."""
         known = None if order_id in self.books.orders else self.ledger.order(order_id)
-        self._do(Cancel(at=self.now, order_id=order_id, terminal=known.status if known else None))
+        terminal = known.status if known else None
+        self._do(Cancel(at=self.now, order_id=order_id, terminal=terminal, cancel_s=cancel_s))
 
     def replace(self, order_id: str, patch: Patch) -> SimOrder:
         """The new order. Raises VenueRefusal."""
@@ -273,7 +291,9 @@ class Venue:
         )
         return self._must(new_id)
 
-    def cancel_all(self, symbols: Iterable[Symbol] | None = None) -> list[tuple[str, Refusal | None]]:
+    def cancel_all(
+        self, symbols: Iterable[Symbol] | None = None, *, cancel_s: Decimal | None = None
+    ) -> list[tuple[str, Refusal | None]]:
         """(order id, refusal) of each that was open; legs go with their parents."""
         wanted = None if symbols is None else set(symbols)
         results: list[tuple[str, Refusal | None]] = []
@@ -281,7 +301,7 @@ class Venue:
             if order.id not in self.books.orders or (wanted is not None and order.symbol not in wanted):
                 continue
             try:
-                self.cancel(order.id)
+                self.cancel(order.id, cancel_s=cancel_s)
                 results.append((order.id, None))
             except VenueRefusal as no:
                 results.append((order.id, no.refusal))

@@ -43,6 +43,9 @@ each one that fires does its thing (a request can meet several). Equal scripts a
                                 instead of sending it; sends nothing any more on the connections of that moment; sends
                                 it twice; sends it after the next one; sends junk before it
   partial_fill: 0.25            only so much of each phase's volume is there to fill orders in `symbol`
+  accept_s: 5                   a submitted order arrives so many market seconds later; until then it is pending_new
+  reject_late: "why"            it is accepted, and rejected when it arrives ("after_s": 1 unless given)
+  cancel_s: 300                 a cancel is answered 204 and obeyed so many market seconds later (pending_cancel)
 Faults on the contents of an answer; the truth stays as it is:
   lack: true                    entries of `symbol` or `order` are missing; asked for alone they do not exist
   lag_s: 60                     account, positions, orders and activities as they were so many market seconds ago
@@ -87,13 +90,22 @@ _EXTRA = {
     "html": {"status", "after", "retry_after_s"},
     "quote": {"age_s", "bid", "ask", "with"},
     "figure": {"times", "value", "frozen", "swap_with"},
+    "reject_late": {"after_s"},
 }
-_SECONDS = ("delay_s", "timeout_before", "timeout_after", "clock_skew_s", "partial_fill", "lag_s")
+_SECONDS = (
+    "delay_s", "timeout_before", "timeout_after", "clock_skew_s", "partial_fill", "lag_s", "accept_s", "cancel_s",
+)  # fmt: skip
 _ACTIONS = (
     "delay_s", "timeout_before", "timeout_after", "reset_before", "reset_after", "html", "status", "empty_positions",
     "clock_skew_s", "quote", "halt", "stream", "partial_fill", "lack", "lag_s", "shuffle", "figure", "set", "inject",
+    "accept_s", "reject_late", "cancel_s",
 )  # fmt: skip
 _LAGGING = ACCOUNT | POSITIONS | ORDERS | ACTIVITIES
+_PLACES = {
+    "lag_s": _LAGGING,
+    "accept_s": frozenset(["submit"]),
+    "cancel_s": frozenset(["cancel", "cancel_all"]),
+}
 _LISTS = frozenset(["positions", "orders", "activities", "assets", "calendar"])
 
 
@@ -173,12 +185,16 @@ def _action(do: Mapping[str, Any], where: str) -> Rule:
         raise FaultError(f"{where}: `do` takes exactly one of {', '.join(_ACTIONS)}{extra}: {odd}")
     value = do[action]
     if action in _SECONDS:
-        lagging = _LAGGING if action == "lag_s" else None
-        return Rule(action=action, amount=_number(value, f"{where}: {action}"), applies_to=lagging)
+        return Rule(action=action, amount=_number(value, f"{where}: {action}"), applies_to=_PLACES.get(action))
     if action in ("quote", "stream"):
         return _quote(do, where) if action == "quote" else Rule(action=action, kind=_kind(do, action, where))
     if action in ("status", "html"):
         return Rule(action=action, page=_page(do, where))
+    if action == "reject_late":
+        if not isinstance(value, str) or not value:
+            raise FaultError(f"{where}: reject_late takes the reason, a text")
+        after_s = _number(do.get("after_s", 1), f"{where}: after_s")
+        return Rule(action=action, reason=value, amount=after_s, applies_to=_PLACES["accept_s"])
     if action == "figure":
         return _figure(do, where)
     if action == "set":

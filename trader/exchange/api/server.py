@@ -147,7 +147,7 @@ class Exchange:
 
     def _happened(self, events: Sequence[OrderEvent]) -> None:
         self.hub.publish(events)
-        if any(event.execution is not None for event in events):
+        if any(event.execution is not None or event.event == "rejected" for event in events):
             self.filled.set()
             self.filled = asyncio.Event()
 
@@ -156,7 +156,7 @@ class Exchange:
         while self.pace.speed is not None:
             pause = 0.0
             if self.pace.catch_up():
-                following = self.venue.market.next_time(self.venue.now)
+                following = self.venue.next_moment()
                 pause = 1.0 if following is None else min(1.0, self.pace.wall_seconds_until(following))
             await asyncio.sleep(pause)
 
@@ -214,6 +214,9 @@ class Exchange:
         if not self.faults.any:
             return []
         text = f"{request.url.path} {' '.join(request.query_params.values())} {body.decode(errors='replace')}"
+        order = self.venue.order(request.path_params.get("order_id", "")) if "order_id" in request.path_params else None
+        if order is not None:  # its path names an id alone; a rule may be about its symbol or its own name
+            text += f" {order.symbol} {order.client_order_id}"
         happening = Happening(
             now=self.venue.now,
             method=request.method,

@@ -10,6 +10,7 @@ from trader.core.types import OrderSide, Symbol
 from trader.exchange import closing
 from trader.exchange.api import parse, wire
 from trader.exchange.api.call import Call, Handler, Reply, not_found
+from trader.exchange.api.faults import Rule
 from trader.exchange.api.history import history_query, portfolio_history
 from trader.exchange.api.parse import BadRequest
 from trader.exchange.api.wire import Json
@@ -26,7 +27,12 @@ _LONGEST_CALENDAR = timedelta(days=3660)
 
 
 def submit_order(call: Call) -> Reply:
-    order = call.venue.submit(parse.new_order(parse.json_object(call.body)))
+    late, no = call.fault("accept_s"), call.fault("reject_late")
+    order = call.venue.submit(
+        parse.new_order(parse.json_object(call.body)),
+        accept_s=_seconds(late if no is None else no),
+        rejected="" if no is None else no.reason,
+    )
     return Reply(body=_order(call.venue, order, nested=True))
 
 
@@ -72,13 +78,13 @@ def replace_order(call: Call) -> Reply:
 
 
 def cancel_order(call: Call) -> Reply:
-    call.venue.cancel(call.path["order_id"])
+    call.venue.cancel(call.path["order_id"], cancel_s=_seconds(call.fault("cancel_s")))
     return Reply(status=204, body=None)
 
 
 def cancel_orders(call: Call) -> Reply:
     body = []
-    for order_id, refusal in call.venue.cancel_all():
+    for order_id, refusal in call.venue.cancel_all(cancel_s=_seconds(call.fault("cancel_s"))):
         row: Json = {"id": order_id, "status": 200 if refusal is None else refusal.status}
         body.append(row if refusal is None else row | {"body": wire.error(refusal)})
     return Reply(status=207, body=body)
@@ -86,6 +92,10 @@ def cancel_orders(call: Call) -> Reply:
 
 def _order(venue: Venue, order: SimOrder, *, nested: bool) -> Json:
     return wire.order(order, legs=venue.ledger.legs(order.id) if nested and order.leg_ids else None)
+
+
+def _seconds(rule: Rule | None) -> Decimal | None:
+    return None if rule is None else Decimal(str(rule.amount))
 
 
 def _known(venue: Venue, name: str) -> str:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from trader.core.types import ZERO, AssetClass, Instrument, OrderClass, OrderSide, Symbol
+from trader.core.types import ZERO, AssetClass, Instrument, OrderClass, OrderSide, OrderStatus, Symbol
 from trader.exchange.engine.events import Holding, OrderEvent, Refusal, SimOrder
 from trader.exchange.ledger.queries import Activity
 
@@ -63,7 +63,7 @@ def error(refusal: Refusal) -> Json:
 def order(item: SimOrder, *, legs: Sequence[SimOrder] | None = None) -> Json:
     """`legs` None: not asked for (the venue then answers null)."""
     average = item.filled_avg_price
-    return {
+    body: Json = {
         "id": item.id,
         "client_order_id": item.client_order_id,
         "created_at": stamp(item.submitted_at),
@@ -72,7 +72,7 @@ def order(item: SimOrder, *, legs: Sequence[SimOrder] | None = None) -> Json:
         "filled_at": maybe_stamp(item.filled_at),
         "expired_at": maybe_stamp(item.expired_at),
         "canceled_at": maybe_stamp(item.canceled_at),
-        "failed_at": None,
+        "failed_at": maybe_stamp(item.failed_at),
         "replaced_at": stamp(item.updated_at) if item.replaced_by else None,
         "replaced_by": item.replaced_by,
         "replaces": item.replaces,
@@ -100,6 +100,9 @@ def order(item: SimOrder, *, legs: Sequence[SimOrder] | None = None) -> Json:
         "subtag": None,
         "source": None,
     }
+    if item.status is OrderStatus.REJECTED:
+        body["reject_reason"] = item.reject_reason  # ours: what the venue says of it is not documented
+    return body
 
 
 def trade_update(event: OrderEvent) -> Json:

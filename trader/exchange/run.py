@@ -45,6 +45,7 @@ class ExchangeOptions:
     ledger       None: in memory, gone with the process
     rate_limit   requests a minute of market time; 0 is off; None: 200 at speed 1, else off
     key, secret  None: any pair is accepted
+    late_fees    crypto fees are posted at the end of the day
     with_parent  end when the process that started this one does
     """
 
@@ -67,6 +68,7 @@ class ExchangeOptions:
     context: int = 600
     bars: int | None = None
     rate_limit: int | None = None
+    late_fees: bool = False
     with_parent: bool = False
 
     @property
@@ -88,6 +90,7 @@ def serve(options: ExchangeOptions) -> int:
     except LedgerError as problem:
         listener.close()
         raise ExchangeError(str(problem)) from problem
+    venue.late_fees = options.late_fees
     for note in market.notes:
         print(f"trader exchange: {note}", file=sys.stderr, flush=True)
     try:

@@ -31,17 +31,19 @@ from trader.exchange.engine.events import (
     MatchingRules,
     OrderEvent,
     Refusal,
+    Relisted,
     Replace,
     SessionEnd,
     SimOrder,
-    Submit,
     Tape,
 )
 from trader.exchange.engine.ids import derived_id
 from trader.exchange.engine.waiting import next_due
 from trader.exchange.ledger.sqlite import Ledger
+from trader.exchange.listings import Listing, relisted
 from trader.exchange.market.market import Market
 from trader.exchange.market.replay import dated, told_at
+from trader.exchange.submission import submission
 
 STEPS_AT_ONCE = 512
 _MONTH = timedelta(days=30)
@@ -71,6 +73,9 @@ class Venue:
         self.stops = 0  # executions and rejections since this venue was opened: an advance ends there
         self.thin: Callable[[Tape], Tape] | None = None  # a fault: what is left of a phase's volume
         self.halts: Callable[[datetime], frozenset[Symbol]] | None = None  # a fault: halted by the clock
+        self.listed: Callable[[datetime], Mapping[Symbol, Listing]] | None = None  # a fault: assets with other rules
+        self.listings: Mapping[Symbol, Listing] = {}  # those that hold now
+        self.late_fees = False  # crypto fees are posted at the end of the day
         self.remember: Callable[[datetime, Books], None] | None = None  # told of the books after each change
         # the open orders that were looked through last, and when the first of them arrives or leaves
         self._waiting: tuple[Mapping[str, SimOrder] | None, datetime | None] = (None, None)
@@ -173,7 +178,7 @@ class Venue:
         if at.date() != self._day:
             self._new_day(at)
         self.now = at
-        events = self._obey_halts(at)
+        events = self._obey_halts(at) + self._relist(at)
         for tape in self.market.tapes(at, self._low_first):
             events += self._step(tape if self.thin is None else self.thin(tape))
         if self._waiting[1] is not None and self._waiting[1] <= at:  # they meet the market that this moment has left
@@ -228,6 +233,27 @@ class Venue:
         self._halted_by_clock = wanted
         return events
 
+    def _relist(self, at: datetime) -> list[OrderEvent]:
+        wanted, events = self.listed(at) if self.listed is not None else {}, list[OrderEvent]()
+        if wanted == self.listings:
+            return events
+        for symbol in sorted(wanted.keys() | self.listings.keys()):
+            listing = wanted.get(symbol)
+            if listing == self.listings.get(symbol) or symbol not in self.market.instruments:
+                continue
+            events += self._step(Relisted(at=at, instrument=relisted(self.market.instruments[symbol], listing)))
+            ending = [o for o in self.books.orders.values() if listing and listing.delisted and o.symbol == symbol]
+            for order in ending:
+                if order.id in self.books.orders:  # a leg goes with its parent
+                    events += self._step(Cancel(at=at, order_id=order.id, cancel_s=ZERO))
+        self.listings = wanted
+        return events
+
+    def obey_faults(self) -> None:
+        """Halts and changed assets as they are meant to be now: faults are set while the clock stands, too."""
+        before = self.books
+        self._commit(before, self._obey_halts(self.now) + self._relist(self.now))
+
     # ---- orders ----
 
     def submit(self, new: NewOrder, *, accept_s: Decimal | None = None, rejected: str = "") -> SimOrder:
@@ -235,33 +261,24 @@ class Venue:
         symbol = self.find(new.symbol)
         if symbol is None:
             raise refused(422, 42210000, f"asset {new.symbol!a} not found")
+        listing = self.listings.get(symbol)
+        if listing is not None and listing.delisted:
+            raise refused(422, 42210000, f"asset {symbol.text} is not active")
         self._obey_configuration(new, symbol)
         order_id = self._order_id()
         client_id = new.client_order_id or derived_id(self.account_id, f"client:{order_id}")
-        self._do(
-            Submit(
-                at=self.now,
-                order_id=order_id,
-                client_order_id=client_id,
-                symbol=symbol,
-                side=new.side,
-                type=new.type,
-                tif=new.tif,
-                qty=new.qty,
-                notional=new.notional,
-                limit_price=new.limit_price,
-                stop_price=new.stop_price,
-                order_class=new.order_class,
-                take_profit=new.take_profit,
-                stop_loss=new.stop_loss,
-                stop_loss_limit=new.stop_loss_limit,
-                extended_hours=new.extended_hours,
-                duplicate=self.ledger.knows_client_id(client_id),
-                market_open=self.market.is_open(symbol, self.now),
-                accept_s=accept_s,
-                rejected=rejected,
-            )
+        event = submission(
+            new,
+            symbol,
+            order_id=order_id,
+            client_order_id=client_id,
+            at=self.now,
+            duplicate=self.ledger.knows_client_id(client_id),
+            market_open=self.market.is_open(symbol, self.now),
         )
+        if accept_s is not None or rejected:
+            event = replace(event, accept_s=accept_s, rejected=rejected)
+        self._do(event)
         return self._must(order_id)
 
     def cancel(self, order_id: str, *, cancel_s: Decimal | None = None) -> None:

@@ -171,7 +171,9 @@ def _refigure(fired: Fired, figures: Figures, endpoint: str, entries: Sequence[E
             if entry.fields.get(name) is None:
                 continue
             was = entry.fields[name]
-            if figures.frozen:
+            if figures.yesterday:
+                entry.fields[name] = entry.fields.get("lastday_price", was)
+            elif figures.frozen:
                 key = f"{endpoint} {entry.symbol} {entry.fields.get('id', '')} {name}"
                 entry.fields[name] = fired.kept.setdefault(key, was)
             elif figures.times is not None:

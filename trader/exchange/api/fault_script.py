@@ -43,6 +43,9 @@ each one that fires does its thing (a request can meet several). Equal scripts a
                                 instead of sending it; sends nothing any more on the connections of that moment; sends
                                 it twice; sends it after the next one; sends junk before it
   partial_fill: 0.25            only so much of each phase's volume is there to fill orders in `symbol`
+  asset: {...}                  the rules of `symbol` are others, and the venue keeps to them: tick, lot, min_size,
+                                tradable (false: what is held may be left, nothing opened), shortable, easy_to_borrow,
+                                delisted (true: its orders end, nothing is accepted any more)
   accept_s: 5                   a submitted order arrives so many market seconds later; until then it is pending_new
   reject_late: "why"            it is accepted, and rejected when it arrives ("after_s": 1 unless given)
   cancel_s: 300                 a cancel is answered 204 and obeyed so many market seconds later (pending_cancel)
@@ -51,15 +54,16 @@ Faults on the contents of an answer; the truth stays as it is:
   lag_s: 60                     account, positions, orders and activities as they were so many market seconds ago
   shuffle: true                 a list in another order, from the seed
   figure: NAME or names         numbers changed: "times": 10 | "value": anything ("NaN", 0, null) | "frozen": true (as
-                                first met) | "swap_with": another symbol's. Names: equity, cash, buying_power (account);
+                                first met) | "swap_with": another symbol's | "yesterday": true (of mark: the last close
+                                before this day). Names: equity, cash, buying_power (account);
                                 qty, qty_available, avg_price, mark, market_value (positions); qty, filled_qty,
                                 avg_price, limit_price, stop_price (orders); qty, price, net_amount (activities); tick,
                                 lot, min_size (assets); bid, ask, bid_size, ask_size (quotes); open, high, low, close,
                                 volume (bars)
   set: {"status": "held"}       fields of the entries of `symbol` or `order` told otherwise, any JSON
   inject: {...} or a list       raw entries that a list gets besides: an order of several legs, a name nobody can read
-`halt` and `partial_fill` need `on.symbol`. partial_fill, and a halt without endpoint, method and path, take nothing
-else but from and until, and hold for as long as market time is in between.
+`halt`, `partial_fill` and `asset` need `on.symbol`. partial_fill and asset, and a halt without endpoint, method and
+path, take nothing else but from and until, and hold for as long as market time is in between.
 """
 
 from __future__ import annotations
@@ -77,6 +81,7 @@ from trader.exchange.api.answer_changes import ENTRIES_IN, FIGURES
 from trader.exchange.api.endpoints import ACCOUNT, ACTIVITIES, ENDPOINTS, ORDERS, POSITIONS
 from trader.exchange.api.faults import FaultError, Faults, Figures, Page, Rule, follows_clock
 from trader.exchange.api.parse import BadRequest, to_moment
+from trader.exchange.listings import Listing
 
 QUOTE_KINDS = ("zero", "crossed", "stale", "one_sided", "absent", "locked", "frozen", "stuck", "absurd", "swapped")
 STREAM_KINDS = ("drop", "disconnect", "mute", "duplicate", "reorder", "garbage")
@@ -89,7 +94,7 @@ _EXTRA = {
     "status": _PAGE,
     "html": {"status", "after", "retry_after_s"},
     "quote": {"age_s", "bid", "ask", "with"},
-    "figure": {"times", "value", "frozen", "swap_with"},
+    "figure": {"times", "value", "frozen", "swap_with", "yesterday"},
     "reject_late": {"after_s"},
 }
 _SECONDS = (
@@ -98,7 +103,7 @@ _SECONDS = (
 _ACTIONS = (
     "delay_s", "timeout_before", "timeout_after", "reset_before", "reset_after", "html", "status", "empty_positions",
     "clock_skew_s", "quote", "halt", "stream", "partial_fill", "lack", "lag_s", "shuffle", "figure", "set", "inject",
-    "accept_s", "reject_late", "cancel_s",
+    "accept_s", "reject_late", "cancel_s", "asset",
 )  # fmt: skip
 _LAGGING = ACCOUNT | POSITIONS | ORDERS | ACTIVITIES
 _PLACES = {
@@ -144,9 +149,9 @@ def read_rule(raw: Any, where: str) -> Rule:
         raise FaultError(f"{where}: `on` is an object")
     _known(on, _ON, f"{where}: `on`")
     rule = replace(_action(do, where), name=name, **_conditions(on, where))
-    if rule.action in ("halt", "partial_fill") and rule.symbol is None:
+    if rule.action in ("halt", "partial_fill", "asset") and rule.symbol is None:
         raise FaultError(f"{where}: {rule.action} needs on.symbol")
-    by_clock = rule.action == "partial_fill" or follows_clock(rule)
+    by_clock = rule.action in ("partial_fill", "asset") or follows_clock(rule)
     if by_clock and set(on) - {"symbol", "from", "until"}:
         raise FaultError(f"{where}: here `on` takes symbol, from and until alone")
     _content(rule, where)
@@ -197,6 +202,8 @@ def _action(do: Mapping[str, Any], where: str) -> Rule:
         return Rule(action=action, reason=value, amount=after_s, applies_to=_PLACES["accept_s"])
     if action == "figure":
         return _figure(do, where)
+    if action == "asset":
+        return Rule(action=action, listing=_listing(value, where))
     if action == "set":
         if not isinstance(value, dict) or not value:
             raise FaultError(f"{where}: set takes fields and their values")
@@ -257,17 +264,36 @@ def _figure(do: Mapping[str, Any], where: str) -> Rule:
     if odd or not names:
         raise FaultError(f"{where}: there is no figure {', '.join(odd)}; there are {', '.join(sorted(FIGURES))}")
     how = set(do) & _EXTRA["figure"]
-    if len(how) != 1 or ("frozen" in how and do["frozen"] is not True):
-        raise FaultError(f'{where}: a figure takes one of "times", "value", "frozen": true and "swap_with"')
+    if len(how) != 1 or any(do[name] is not True for name in how & {"frozen", "yesterday"}):
+        told = '"times", "value", "frozen": true, "swap_with" and "yesterday": true'
+        raise FaultError(f"{where}: a figure takes one of {told}")
+    if "yesterday" in how and names != ("mark",):
+        raise FaultError(f"{where}: yesterday's is known of mark alone")
     figures = Figures(
         names=names,
         times=_number(do["times"], f"{where}: times") if "times" in how else None,
         value=_plain(do.get("value")),
         frozen="frozen" in how,
+        yesterday="yesterday" in how,
         swap_with=_symbol(do["swap_with"], where) if "swap_with" in how else None,
     )
     places = frozenset(place for name in names for place in FIGURES[name])
     return Rule(action="figure", figures=figures, applies_to=places)
+
+
+def _listing(raw: Any, where: str) -> Listing:
+    steps, flags = ("tick", "lot", "min_size"), ("tradable", "shortable", "easy_to_borrow", "delisted")
+    if not isinstance(raw, dict) or not raw:
+        raise FaultError(f"{where}: asset takes some of {', '.join((*steps, *flags))}")
+    _known(raw, (*steps, *flags), f"{where}: `asset`")
+    found: dict[str, Any] = {}
+    for name, value in raw.items():
+        if name in flags and not isinstance(value, bool):
+            raise FaultError(f"{where}: {name} must be true or false")
+        found[name] = value if name in flags else Decimal(str(_number(value, f"{where}: {name}")))
+        if name in steps and found[name] <= 0:
+            raise FaultError(f"{where}: {name} must be above 0")
+    return Listing(**found)
 
 
 def _symbol(raw: Any, where: str) -> Symbol:

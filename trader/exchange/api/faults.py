@@ -15,11 +15,12 @@ from datetime import datetime
 from typing import Any
 
 from trader.core.types import Symbol
+from trader.exchange.listings import Listing
 
 BEFORE = ("timeout_before", "reset_before")
 AFTER = ("timeout_after", "reset_after")
 # there the symbol says whose entries or whose market it is, not what the request has to name
-OWN_SYMBOL = frozenset(["halt", "partial_fill", "figure", "lack", "lag_s", "set", "inject", "shuffle"])
+OWN_SYMBOL = frozenset(["halt", "partial_fill", "asset", "figure", "lack", "lag_s", "set", "inject", "shuffle"])
 
 
 class FaultError(ValueError):
@@ -39,13 +40,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """How told numbers are changed. One of the four is set.
+    """How told numbers are changed. One of the five is set.
 
     names      of the figures, as in `answer_changes.FIGURES`
     times      factor
     value      told instead; any JSON
     frozen     as they were when the rule first met them
     swap_with  the other symbol, whose figures are told here, and these there
+    yesterday  a position's price is the last close before this day
     """
 
     names: tuple[str, ...]
@@ -53,6 +55,7 @@ class Figures:
     value: Any = None
     frozen: bool = False
     swap_with: Symbol | None = None
+    yesterday: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,7 @@ class Rule:
     entries: tuple[Any, ...] = ()  # JSON that lists get besides
     other: Symbol | None = None  # of a swapped quote
     reason: str = ""  # of a late rejection
+    listing: Listing | None = None
     applies_to: frozenset[str] | None = None  # endpoints whose answers it can act on; None: all
     method: str | None = None
     path: re.Pattern[str] | None = None
@@ -193,7 +197,7 @@ class Faults:
         return [fired.rule for fired in self._firing(happening, lambda rule: rule.action == "stream")]
 
     def by_clock(self) -> Iterator[Rule]:
-        """Halts and thin markets that hold while market time is in their window."""
+        """Halts, thin markets and changed assets that hold while market time is in their window."""
         return (rule for rule in self.rules if follows_clock(rule))
 
     def _firing(self, happening: Happening, wanted: Callable[[Rule], bool]) -> list[Fired]:
@@ -207,7 +211,7 @@ class Faults:
 
 def follows_clock(rule: Rule) -> bool:
     narrowed = rule.method is not None or rule.path is not None or rule.endpoints is not None
-    return rule.action in ("halt", "partial_fill") and not narrowed
+    return rule.action in ("halt", "partial_fill", "asset") and not narrowed
 
 
 def _matches(rule: Rule, happening: Happening) -> bool:

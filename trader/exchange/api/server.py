@@ -143,7 +143,8 @@ class Exchange:
     def use_faults(self, faults: Faults) -> None:
         self.faults = faults
         by_clock = FaultsByClock(faults)
-        self.venue.thin, self.venue.halts = by_clock.thin, by_clock.halted
+        self.venue.thin, self.venue.halts, self.venue.listed = by_clock.thin, by_clock.halted, by_clock.listings
+        self.venue.obey_faults()
 
     def _happened(self, events: Sequence[OrderEvent]) -> None:
         self.hub.publish(events)

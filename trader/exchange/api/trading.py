@@ -17,6 +17,7 @@ from trader.exchange.api.wire import Json
 from trader.exchange.engine.accounting import PositionFigures
 from trader.exchange.engine.answers import no_position
 from trader.exchange.engine.events import Holding, SimOrder
+from trader.exchange.ledger import late_fees
 from trader.exchange.ledger.queries import ActivityQuery, OrderQuery
 from trader.exchange.venue import Venue
 
@@ -259,7 +260,9 @@ def list_activities(call: Call) -> Reply:
         page_token=params.get("page_token") or None,
     )
     account = str(call.venue.account_id)
-    return Reply(body=[wire.activity(item, account) for item in call.venue.ledger.activities(query)])
+    venue = call.venue
+    found = late_fees.activities(venue.ledger, query, venue.now) if venue.late_fees else venue.ledger.activities(query)
+    return Reply(body=[wire.activity(item, account) for item in found])
 
 
 # ---- the venue ----
@@ -292,12 +295,11 @@ def _utc(day: date) -> datetime:
 def list_assets(call: Call) -> Reply:
     wanted = parse.choice(call.params, "asset_class", ("", "crypto", "us_equity", "us_option", "crypto_perp"))
     status = parse.choice(call.params, "status", ("", "active", "inactive"))
-    if status == "inactive":
-        return Reply(body=[])
-    instruments = call.venue.market.instruments.values()
-    chosen = (i for i in instruments if not wanted or i.symbol.asset_class.value == wanted)
+    venue = call.venue
+    instruments = (i for i in venue.books.instruments.values() if not wanted or i.symbol.asset_class.value == wanted)
     exchange = (call.params.get("exchange") or "").upper()
-    rows = [wire.asset(instrument) for instrument in chosen]
+    rows = [wire.asset(instrument, venue.listings.get(instrument.symbol)) for instrument in instruments]
+    rows = [row for row in rows if not status or row["status"] == status]
     return Reply(body=[row for row in rows if not exchange or row["exchange"] == exchange])
 
 
@@ -305,7 +307,7 @@ def get_asset(call: Call) -> Reply:
     symbol = call.venue.find(call.path["symbol"])
     if symbol is None:
         raise not_found(f"asset not found for {call.path['symbol'][:64]!a}")
-    return Reply(body=wire.asset(call.venue.market.instruments[symbol]))
+    return Reply(body=wire.asset(call.venue.books.instruments[symbol], call.venue.listings.get(symbol)))
 
 
 # the most asked-for first: the router tries them in this order

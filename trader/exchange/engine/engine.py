@@ -20,6 +20,7 @@ from trader.exchange.engine.events import (
     Halted,
     Output,
     Refusal,
+    Relisted,
     Replace,
     SessionEnd,
     SimOrder,
@@ -52,6 +53,10 @@ def apply(books: Books, event: Event) -> Result:
         return _session_end(books, event)
     if isinstance(event, Due):
         return _due(books, event)
+    if isinstance(event, Relisted):
+        known = event.instrument.symbol in books.instruments
+        changed = {**books.instruments, event.instrument.symbol: event.instrument}
+        return altered(books, instruments=changed) if known else books, ()
     return _halted(books, event)
 
 

@@ -133,6 +133,14 @@ class Halted:
     halted: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relisted:
+    """What the venue allows for one symbol is not what it was: its steps, its smallest order, who may trade it."""
+
+    at: datetime
+    instrument: Instrument
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
@@ -141,7 +149,7 @@ class Due:
     at: datetime
 
 
-Event = Tape | Submit | Cancel | Replace | SessionEnd | Halted | Due
+Event = Tape | Submit | Cancel | Replace | SessionEnd | Halted | Relisted | Due
 
 
 # ---- state ----
@@ -158,6 +166,7 @@ class MatchingRules:
     margin_multiplier: Decimal = Decimal(1)  # of equity, for stocks; crypto is never marginable
     accept_s: Decimal = ZERO  # market seconds between an order's POST and its arrival; 0: it arrives at once
     cancel_s: Decimal = ZERO  # between a cancel's 204 and the order's end
+    coin_order_limit: Decimal | None = Decimal(200_000)  # USD that one order in a coin may be worth; None: any
     optimistic: bool = False  # plays each bar's extremes in the order that is better for the account: a bound, no claim
 
 

@@ -21,7 +21,7 @@ from settings.names import right, table
 from settings.schema import Settings
 from tests.docs.pages import ROOT, pages
 from trader.cli import cli
-from trader.exchange.api import faults
+from trader.exchange.api import fault_script as faults
 from trader.strategies import Strategy, find, names
 
 PART = re.compile(r"(<!-- generated: ([a-z-]+)[^>]*-->\n).*?(<!-- end -->)", re.DOTALL)

@@ -17,7 +17,9 @@ from starlette.websockets import WebSocket
 from trader.exchange.api import data as api_data
 from trader.exchange.api import trading as api_trading
 from trader.exchange.api.call import Handler, Reply
-from trader.exchange.api.server import Exchange, answer
+from trader.exchange.api.connection_faults import answer
+from trader.exchange.api.endpoints import endpoint_of
+from trader.exchange.api.server import Exchange, Way
 from trader.exchange.api.simulation import Endpoint, SimApi
 
 _NO_PATH = Reply(status=404, body={"code": 40410000, "message": "endpoint not found"})
@@ -47,11 +49,11 @@ def application(exchange: Exchange) -> Front:
     """Its clock is a task that the server starts and ends."""
     sim = SimApi(exchange)
     routes: list[Route | WebSocketRoute] = [
-        Route(path, _endpoint(exchange, handler, data=False, open_to_all=False), methods=[method])
+        Route(path, _endpoint(exchange, handler, Way(endpoint_of(method, path))), methods=[method])
         for method, path, handler in api_trading.ROUTES
     ]
     routes += [
-        Route(path, _endpoint(exchange, handler, data=True, open_to_all="crypto" in path), methods=[method])
+        Route(path, _endpoint(exchange, handler, _data_way(method, path)), methods=[method])
         for method, path, handler in api_data.ROUTES
     ]
     routes += [Route(path, endpoint, methods=[method]) for method, path, endpoint in sim.routes()]
@@ -68,9 +70,13 @@ def application(exchange: Exchange) -> Front:
     return Front(plain, rest, exchange.on_lost)
 
 
-def _endpoint(exchange: Exchange, handler: Handler, *, data: bool, open_to_all: bool) -> Endpoint:
+def _data_way(method: str, path: str) -> Way:
+    return Way(endpoint_of(method, path), data=True, open_to_all="crypto" in path)
+
+
+def _endpoint(exchange: Exchange, handler: Handler, route: Way) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        return await exchange.handle(request, handler, data=data, open_to_all=open_to_all)
+        return await exchange.handle(request, handler, route)
 
     return endpoint
 

@@ -1,4 +1,4 @@
-"""What stands between the venue and the wire: keys, rate limits, faults, errors. One process, one thread, one port.
+"""The HTTP face of the venue: routing, keys, rate limits, faults, errors. One process, one thread, one port.
 
 The venue is only ever called between two awaits, so that a request sees it whole.
 """
@@ -9,10 +9,7 @@ import asyncio
 import base64
 import binascii
 import hmac
-import json
-import socket
-import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +19,10 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trader.exchange.api.call import Call, Handler, Reply
-from trader.exchange.api.faults import AFTER, BEFORE, Faults, Happening, Rule
+from trader.exchange.api.connection_faults import TOO_MANY, TRANSPORT, after, answer, before
+from trader.exchange.api.fault_answers import answered
+from trader.exchange.api.faults import Faults, Fired, Happening
+from trader.exchange.api.lag import Past
 from trader.exchange.api.pacing import Pace, RateLimiter
 from trader.exchange.api.parse import MAX_BODY_BYTES, BadRequest
 from trader.exchange.api.stream import StreamHub
@@ -32,14 +32,9 @@ from trader.exchange.engine.answers import VenueRefusal
 from trader.exchange.engine.events import OrderEvent, Refusal
 from trader.exchange.venue import Venue
 
-_TRANSPORT = "trader.transport"
-_HTML = (
-    "<html>\r\n<head><title>{0} Bad Gateway</title></head>\r\n<body><center><h1>{0}</h1></center></body>\r\n</html>\r\n"
-)
-_LINGER_NOT = struct.pack("ii", 1, 0)
 _UNAUTHORIZED = Reply(status=401, body={"code": 40110000, "message": "request is not authorized"})
 _FORBIDDEN = Reply(status=403, body={"message": "forbidden."})
-_TOO_MANY = Reply(status=429, body={"code": 42910000, "message": "rate limit exceeded"})
+_NO_PATH = Reply(status=404, body={"code": 40410000, "message": "endpoint not found"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +50,15 @@ class Keys:
 
 def _same(wanted: str | None, given: str) -> bool:
     return bool(given) if wanted is None else hmac.compare_digest(wanted.encode(), given.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What is known of a route before anybody asks: its name in fault scripts, its rate limit, whether keys matter."""
+
+    endpoint: str
+    data: bool = False
+    open_to_all: bool = False
 
 
 class OneWrite:
@@ -95,7 +99,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope[_TRANSPORT] = self.transport  # type: ignore[literal-required]
+        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]
 
 
 class Exchange:
@@ -121,17 +125,19 @@ class Exchange:
         self.on_lost = on_lost
         self._trading_limit = RateLimiter(rate_limit)
         self._data_limit = RateLimiter(rate_limit)
+        self.past = Past(venue)
         self.use_faults(faults)
         venue.listen(self._happened)
 
     def use_faults(self, faults: Faults) -> None:
         self.faults = faults
         by_clock = FaultsByClock(faults)
-        self.venue.thin, self.venue.halts = by_clock.thin, by_clock.halted
+        self.venue.thin, self.venue.halts, self.venue.listed = by_clock.thin, by_clock.halted, by_clock.listings
+        self.venue.obey_faults()
 
     def _happened(self, events: Sequence[OrderEvent]) -> None:
         self.hub.publish(events)
-        if any(event.execution is not None for event in events):
+        if any(event.execution is not None or event.event == "rejected" for event in events):
             self.filled.set()
             self.filled = asyncio.Event()
 
@@ -140,27 +146,27 @@ class Exchange:
         while self.pace.speed is not None:
             pause = 0.0
             if self.pace.catch_up():
-                following = self.venue.market.next_time(self.venue.now)
+                following = self.venue.next_moment()
                 pause = 1.0 if following is None else min(1.0, self.pace.wall_seconds_until(following))
             await asyncio.sleep(pause)
 
     # ---- one request ----
 
-    async def handle(self, request: Request, handler: Handler, *, data: bool, open_to_all: bool) -> Response:
+    async def handle(self, request: Request, handler: Handler, route: Way) -> Response:
         self.pace.catch_up()  # a market too fast to play is told as far as it has been played
         try:
             body = await _body(request)
         except BadRequest as bad:
             return answer(_bad(bad), {})
-        rules = self._rules(request, body)
-        for rule in rules:
-            early = await _before(request, rule)
+        rules = self._rules(request, body, route)
+        for fired in rules:
+            early = await before(request, fired.rule)
             if early is not None:
                 return early
-        limiter = self._data_limit if data else self._trading_limit
-        reply = self._reply(request, handler, body, rules, limiter, open_to_all=open_to_all)
-        for rule in rules:
-            late = await _after(request, rule)
+        limiter = self._data_limit if route.data else self._trading_limit
+        reply = self._reply(request, handler, body, rules, limiter, route)
+        for fired in rules:
+            late = await after(request, fired.rule)
             if late is not None:
                 return late
         return answer(reply, limiter.headers())
@@ -170,45 +176,46 @@ class Exchange:
         request: Request,
         handler: Handler,
         body: bytes,
-        rules: Sequence[Rule],
+        rules: Sequence[Fired],
         limiter: RateLimiter,
-        *,
-        open_to_all: bool,
+        route: Way,
     ) -> Reply:
-        denied = None if open_to_all else _denied(self.keys, request.headers)
+        denied = None if route.open_to_all else _denied(self.keys, request.headers)
         if denied is not None:
             return denied
         if not limiter.take(self.venue.now):
-            return _TOO_MANY
+            return TOO_MANY
         try:
             self._obey(rules)
             params = dict(request.query_params)
             call = Call(venue=self.venue, params=params, path=request.path_params, body=body, faults=rules)
-            return handler(call)
+            return answered(call, handler, route.endpoint, self.past) if rules else handler(call)
         except VenueRefusal as no:
             return Reply(status=no.refusal.status, body=error(no.refusal))
         except BadRequest as bad:
             return _bad(bad)
 
-    def _obey(self, rules: Sequence[Rule]) -> None:
-        for rule in rules:
+    def _obey(self, rules: Sequence[Fired]) -> None:
+        for rule in (fired.rule for fired in rules):
             if rule.action == "halt" and rule.symbol is not None:
                 self.venue.halt(rule.symbol, rule.flag)
 
-    def _rules(self, request: Request, body: bytes) -> list[Rule]:
-        if not self.faults.rules:
+    def _rules(self, request: Request, body: bytes, route: Way) -> list[Fired]:
+        if not self.faults.any:
             return []
         text = f"{request.url.path} {' '.join(request.query_params.values())} {body.decode(errors='replace')}"
-        happening = Happening(now=self.venue.now, method=request.method, path=request.url.path, text=text)
+        order = self.venue.order(request.path_params.get("order_id", "")) if "order_id" in request.path_params else None
+        if order is not None:  # its path names an id alone; a rule may be about its symbol or its own name
+            text += f" {order.symbol} {order.client_order_id}"
+        happening = Happening(
+            now=self.venue.now,
+            method=request.method,
+            path=request.url.path,
+            endpoint=route.endpoint,
+            text=text,
+            body=body,
+        )
         return self.faults.request(happening)
-
-
-def answer(reply: Reply, headers: Mapping[str, str]) -> Response:
-    """As JSON; with no body where there is none."""
-    if reply.body is None:
-        return Response(status_code=reply.status, headers=headers)
-    content = json.dumps(reply.body, separators=(",", ":"))
-    return Response(content, status_code=reply.status, media_type="application/json", headers=headers)
 
 
 def _bad(bad: BadRequest) -> Reply:
@@ -246,45 +253,3 @@ def _basic(header: str) -> tuple[str, str]:
     except (binascii.Error, ValueError):
         return "", ""
     return key, secret
-
-
-# ---- faults of the connection ----
-
-
-async def _before(request: Request, rule: Rule) -> Response | None:
-    """An answer that comes instead of the venue's, the request not having been looked at."""
-    if rule.action == "delay_s":
-        await asyncio.sleep(rule.amount)
-    if rule.action in BEFORE:
-        return await _hang_up(request, rule)
-    if rule.action in ("status", "html") and not rule.after:
-        return _page(rule)
-    return None
-
-
-async def _after(request: Request, rule: Rule) -> Response | None:
-    """An answer that comes instead of the venue's, although the request was carried out."""
-    if rule.action in AFTER:
-        return await _hang_up(request, rule)
-    return _page(rule) if rule.action in ("status", "html") and rule.after else None
-
-
-async def _hang_up(request: Request, rule: Rule) -> Response:
-    if rule.action.startswith("timeout"):
-        await asyncio.sleep(rule.amount)
-    transport = request.scope.get(_TRANSPORT)
-    if transport is not None:
-        raw = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)  # a reset, not an orderly end
-        transport.abort()
-    return Response(status_code=503)  # nobody hears it
-
-
-def _page(rule: Rule) -> Response:
-    if rule.action == "html":
-        return Response(_HTML.format(rule.status), status_code=rule.status, media_type="text/html")
-    if rule.status == 429:
-        return answer(_TOO_MANY, {})
-    code = rule.status * 100_000 + 10_000
-    return answer(Reply(status=rule.status, body={"code": code, "message": "simulated server error"}), {})

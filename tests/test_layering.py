@@ -25,10 +25,12 @@ OURS = ("trader", "forecasters", "settings")
 HOUSE = """
 # what a person touches
 __main__              cli, errors
-cli                   terminal, commands, daemon/app, daemon, exchange/command, errors
+cli                   terminal, commands, daemon/app, daemon, exchange/command, version, errors
 terminal              daemon/app, daemon, adapters, trading, core, errors, log, folders, settings
-commands              research, daemon, adapters, trading, trading/ports, strategies, exchange, core, errors, log,
-                      folders, forecasters, settings
+commands              research, audit, contracts, daemon, adapters, trading, trading/ports, strategies, exchange, core,
+                      errors, log, folders, version, forecasters, settings
+library               research, daemon, adapters, strategies, core, errors, forecasters/worker, forecasters/base,
+                      forecasters/types, settings
 
 # the evidence
 research/compare      research, daemon, adapters, trading, trading/ports, strategies, exchange, core, errors, folders,
@@ -42,6 +44,12 @@ research/backtest     research/forecasts, research/data, research/intervals, dae
 research/forecasts    research/data, research/intervals, daemon, core, errors, folders, forecasters, settings
 research/data         research/intervals, adapters, exchange/market, core, errors, folders, forecasters/types, settings
 research/intervals
+
+# the second opinion: of the venue and the journal, with nothing of what they are checked against
+audit                 errors
+
+# what a strategy owes the daemon
+contracts             adapters, strategies, core, forecasters/types
 
 # how it runs
 daemon/app            daemon, adapters, trading, trading/ports, strategies, core, errors, log, folders,
@@ -72,6 +80,8 @@ core                  forecasters/types
 errors
 log
 folders
+version
+shipped
 __init__
 
 # bars in, distributions out
@@ -80,12 +90,13 @@ forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/opti
                       forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
 forecasters/kronos    forecasters/compiled, forecasters/options, forecasters/progress, forecasters/deadline,
                       forecasters/base, forecasters/types, forecasters/errors
+forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
 forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
                       forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
 forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
 forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
                       forecasters/types, forecasters/errors
-forecasters/options   forecasters/base, forecasters/errors
+forecasters/options   forecasters/base, forecasters/errors, settings
 forecasters/progress
 forecasters/deadline
 forecasters/base      forecasters/types, forecasters/errors

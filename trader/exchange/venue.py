@@ -37,12 +37,12 @@ from trader.exchange.engine.events import (
 )
 from trader.exchange.engine.ids import NAMESPACE, asset_id, derived_id
 from trader.exchange.engine.requests import DEFAULT_CONFIGURATION, NewOrder, Patch
+from trader.exchange.engine.submission import submission
 from trader.exchange.engine.waiting import next_due
 from trader.exchange.ledger.sqlite import Ledger
-from trader.exchange.listings import Listing, relisted
+from trader.exchange.market.listings import Listing, relisted
 from trader.exchange.market.market import Market
 from trader.exchange.market.replay import dated, told_at
-from trader.exchange.submission import submission
 
 STEPS_AT_ONCE = 512
 _MONTH = timedelta(days=30)

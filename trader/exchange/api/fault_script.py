@@ -81,7 +81,7 @@ from trader.exchange.api.answer_changes import ENTRIES_IN, FIGURES
 from trader.exchange.api.endpoints import ACCOUNT, ACTIVITIES, ENDPOINTS, ORDERS, POSITIONS
 from trader.exchange.api.faults import FaultError, Faults, Figures, Page, Rule, follows_clock
 from trader.exchange.api.parse import BadRequest, to_moment
-from trader.exchange.listings import Listing
+from trader.exchange.market.listings import Listing
 
 QUOTE_KINDS = ("zero", "crossed", "stale", "one_sided", "absent", "locked", "frozen", "stuck", "absurd", "swapped")
 STREAM_KINDS = ("drop", "disconnect", "mute", "duplicate", "reorder", "garbage")

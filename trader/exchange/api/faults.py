@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from trader.core.types import Symbol
-from trader.exchange.listings import Listing
+from trader.exchange.market.listings import Listing
 
 BEFORE = ("timeout_before", "reset_before")
 AFTER = ("timeout_after", "reset_after")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from trader.core.types import Symbol
 from trader.exchange.api.faults import Faults
 from trader.exchange.engine.events import Tape
-from trader.exchange.listings import Listing
+from trader.exchange.market.listings import Listing
 
 
 class FaultsByClock:

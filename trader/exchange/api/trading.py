@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from trader.core.types import OrderSide, Symbol
-from trader.exchange import closing
-from trader.exchange.api import parse, wire
+from trader.exchange.api import closing, parse, wire
 from trader.exchange.api.call import Call, Handler, Reply, not_found
 from trader.exchange.api.faults import Rule
 from trader.exchange.api.history import history_query, portfolio_history

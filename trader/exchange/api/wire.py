@@ -16,7 +16,7 @@ from trader.core.types import ZERO, AssetClass, Instrument, OrderClass, OrderSid
 from trader.exchange.engine.events import Holding, OrderEvent, Refusal, SimOrder
 from trader.exchange.engine.ids import asset_id
 from trader.exchange.ledger.queries import Activity
-from trader.exchange.listings import Listing
+from trader.exchange.market.listings import Listing
 
 Json = dict[str, Any]
 NEW_YORK = ZoneInfo("America/New_York")

@@ -186,6 +186,8 @@ def performance(mode: str | None, as_json: bool) -> None:
 
 # ---- control ----
 
+no_wait_option = click.option("--no-wait", "wait", flag_value=False, default=True, help="The daemon's word is enough.")
+
 
 @cli.command()
 @mode_option
@@ -205,17 +207,22 @@ def resume(mode: str | None) -> int:
 @cli.command()
 @mode_option
 @click.argument("symbol", required=False)
-def flatten(mode: str | None, symbol: str | None) -> int:
-    """Leave SYMBOL, or everything (and pause)."""
-    return _command(mode, "flatten", {"symbol": symbol or "all"})
+@no_wait_option
+def flatten(mode: str | None, symbol: str | None, wait: bool) -> int:
+    """Leave SYMBOL, or everything (and pause). Waits until it is sold; exit 0 only then."""
+    return _command(mode, "flatten", {"symbol": symbol or "all"}, wait=wait)
 
 
 @cli.command()
 @mode_option
 @click.option("--reason", default="", help="Shown until resume.")
-def kill(mode: str | None, reason: str) -> int:
-    """Cancel the entries, close every position, nothing new until resume. Latched across restarts."""
-    return _command(mode, "kill", {"reason": one_line(reason)})
+@no_wait_option
+def kill(mode: str | None, reason: str, wait: bool) -> int:
+    """Cancel the entries, close every position, nothing new until resume. Waits until it is done; exit 0 only then.
+
+    Latched across restarts, also where the journal can't be written.
+    """
+    return _command(mode, "kill", {"reason": one_line(reason)}, wait=wait)
 
 
 @cli.command()
@@ -225,11 +232,22 @@ def reload(mode: str | None) -> int:
     return _command(mode, "reload", {})
 
 
-def _command(mode: str | None, kind: str, args: dict[str, str]) -> int:
+def _command(mode: str | None, kind: str, args: dict[str, str], *, wait: bool = True) -> int:
     from trader.commands.control import command
 
     loaded, trouble = settings_for_emergencies(mode)
-    return command(loaded, kind, args, say=click.echo, trouble=trouble)
+    return command(loaded, kind, args, say=click.echo, trouble=trouble, wait=wait)
+
+
+@cli.command()
+@mode_option
+@click.option("--watch", is_flag=True, help="Go on looking: alerts, and may latch a halt or a kill.")
+@json_option
+def audit(mode: str | None, watch: bool, as_json: bool) -> int:
+    """Recompute the account from the venue alone and hold the journal against it. Exit 1 where they differ."""
+    from trader.commands.second_opinion import run as audit_account
+
+    return audit_account(loaded_settings(mode), watch=watch, as_json=as_json, say=click.echo)
 
 
 # ---- forecasters ----

@@ -16,7 +16,7 @@ from trader.errors import DatabaseAway, Fatal
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "systemd"
 RUNBOOK = ROOT / "docs" / "runbook.md"
-SERVICES = ("trader@.service", "trader-forecaster@.service")
+SERVICES = ("trader@.service", "trader-forecaster@.service", "trader-audit@.service")
 TARGETS = (
     "sysinit",
     "basic",
@@ -67,7 +67,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", ["trader@paper.service", "trader@live.service", "trader-forecaster@paper.service"])
+@pytest.mark.parametrize(
+    "unit",
+    ["trader@paper.service", "trader@live.service", "trader-forecaster@paper.service", "trader-audit@paper.service"],
+)
 def test_systemd_understands_every_line(root: Path, unit: str) -> None:
     done = analyze("verify", f"--root={root}", "--recursive-errors=yes", "--man=no", unit)
     assert (done.returncode, done.stderr.strip()) == (0, "")

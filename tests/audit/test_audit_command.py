@@ -40,7 +40,8 @@ def test_a_confirmed_difference_halts_the_running_daemon(tmp_path: Path) -> None
         anchor.write_text(anchor.read_text().replace('"cash": "', '"cash": "9'))
         auditor = subprocess.Popen(
             [*COMMAND, "audit", "--watch"],
-            env=environment(tmp_path, AUDIT__EVERY_S="0.5", **venue), cwd=tmp_path, text=True, stdout=subprocess.DEVNULL,
+            env=environment(tmp_path, AUDIT__EVERY_S="0.5", **venue),
+            cwd=tmp_path, text=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             until(lambda: "audit: the venue's activities make a cash" in str(running.status()["flags"]), "a halt", 60)

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, field_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
-from settings.groups import Alerts, Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
+from settings.groups import Alerts, Audit, Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
 from settings.kinds import COMPILABLE, Group, variable_of
 from settings.models import Compile, Kronos, Toto
 from settings.research import Compare
@@ -38,7 +38,7 @@ class Settings(Group):
 
     groups: ClassVar[tuple[str, ...]] = (
         "trading", "venue", "risk", "exits", "sizing", "kronos", "toto", "compile", "store", "sim", "log", "alerts",
-        "worker", "compare",
+        "worker", "compare", "audit",
     )  # fmt: skip
 
     trading: Trading = Field(default_factory=Trading)
@@ -55,6 +55,7 @@ class Settings(Group):
     alerts: Alerts = Field(default_factory=Alerts)
     worker: Worker = Field(default_factory=Worker)
     compare: Compare = Field(default_factory=Compare)
+    audit: Audit = Field(default_factory=Audit)
     strategies: Free = Field(default_factory=dict, description="Parameters by strategy; the strategy validates them.")
     backend_options: Free = Field(
         default_factory=dict, repr=False, description="Options by third-party backend; the backend validates them."
@@ -110,7 +111,9 @@ class Settings(Group):
 
     def secrets(self) -> tuple[str, ...]:
         """Every text that must never be shown, for the log's redaction."""
-        keys = (self.venue.alpaca_api_key_id, self.venue.alpaca_api_secret_key)
+        keys = (
+            self.venue.alpaca_api_key_id, self.venue.alpaca_api_secret_key, self.audit.key_id, self.audit.secret_key,
+        )  # fmt: skip
         found = [key.get_secret_value() for key in (*keys, self.alerts.webhook_url)]
         found += [v for o in self.backend_options.values() for n, v in o.items() if SECRET_NAME.search(n)]
         found += _passwords(self.store.database_url.get_secret_value())

@@ -90,7 +90,8 @@ forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/opti
                       forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
 forecasters/kronos    forecasters/compiled, forecasters/options, forecasters/progress, forecasters/deadline,
                       forecasters/base, forecasters/types, forecasters/errors
-forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
+forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/base,
+                      forecasters/types, forecasters/errors
 forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
                       forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
 forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors

@@ -198,6 +198,10 @@ def performance(mode: str | None, as_json: bool) -> None:
 
 # ---- control ----
 
+no_wait_option = click.option(
+    "--no-wait", "wait", flag_value=False, default=True, help="Do not wait: the daemon's word is enough."
+)
+
 
 @cli.command()
 @mode_option
@@ -217,17 +221,25 @@ def resume(mode: str | None) -> int:
 @cli.command()
 @mode_option
 @click.argument("symbol", required=False)
-def flatten(mode: str | None, symbol: str | None) -> int:
-    """Close the position in SYMBOL. Without SYMBOL: close every position, and pause."""
-    return _command(mode, "flatten", {"symbol": symbol or "all"})
+@no_wait_option
+def flatten(mode: str | None, symbol: str | None, wait: bool) -> int:
+    """Close the position in SYMBOL. Without SYMBOL: close every position, and pause.
+
+    Waits until it is sold, and says what it sees; exit code 0 only then.
+    """
+    return _command(mode, "flatten", {"symbol": symbol or "all"}, wait=wait)
 
 
 @cli.command()
 @mode_option
 @click.option("--reason", default="", help="A note that `status` shows until `resume`.")
-def kill(mode: str | None, reason: str) -> int:
-    """Cancel the entries, close every position, and enter nothing until `resume`. Holds across restarts."""
-    return _command(mode, "kill", {"reason": one_line(reason)})
+@no_wait_option
+def kill(mode: str | None, reason: str, wait: bool) -> int:
+    """Cancel the entries, close every position, and enter nothing until `resume`. Holds across restarts.
+
+    Waits until it is done, and says what it sees; exit code 0 only then. Works without a journal, too.
+    """
+    return _command(mode, "kill", {"reason": one_line(reason)}, wait=wait)
 
 
 @cli.command()
@@ -237,11 +249,22 @@ def reload(mode: str | None) -> int:
     return _command(mode, "reload", {})
 
 
-def _command(mode: str | None, kind: str, args: dict[str, str]) -> int:
+def _command(mode: str | None, kind: str, args: dict[str, str], *, wait: bool = True) -> int:
     from trader.commands.control import command
 
     loaded, trouble = settings_for_emergencies(mode)
-    return command(loaded, kind, args, say=click.echo, trouble=trouble)
+    return command(loaded, kind, args, say=click.echo, trouble=trouble, wait=wait)
+
+
+@cli.command()
+@mode_option
+@click.option("--watch", is_flag=True, help="Go on looking: alerts, and may latch a halt or a kill.")
+@json_option
+def audit(mode: str | None, watch: bool, as_json: bool) -> int:
+    """Recompute the account from the venue alone and hold the journal against it. Exit 1 where they differ."""
+    from trader.commands.second_opinion import run as audit_account
+
+    return audit_account(loaded_settings(mode), watch=watch, as_json=as_json, say=click.echo)
 
 
 # ---- forecasters ----

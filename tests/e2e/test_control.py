@@ -21,7 +21,7 @@ def test_pause_reload_flatten_kill_and_resume_are_answered(tmp_path: Path) -> No
             (("resume",), "entries are allowed"),
             (("reload",), "reloaded"),
             (("flatten", "BTC/USD"), "leaving BTC/USD"),
-            (("kill", "--reason", "boom"), "positions closed"),
+            (("kill", "--reason", "boom"), "kill: done"),
         ):
             done = ask(tmp_path, *command)
             assert (done.code, answer in done.out) == (0, True), (command, done)
@@ -39,7 +39,7 @@ def test_a_running_daemon_is_stopped_however_broken_its_settings_are_by_now(tmp_
         (tmp_path / ".env").write_text("KRONOS_SAMPLE_COUTN=3\nRISK__MAX_SYMBOL\n")
         (tmp_path / ".env.compile").write_bytes(b"KRONOS_COMPILE=perhaps\n\xff")
         done = ask(tmp_path, "kill", "--reason", "boom", HORIZON="soon")
-        assert (done.code, "positions closed" in done.out) == (0, True), done
+        assert (done.code, "kill: done" in done.out) == (0, True), done
         assert "the settings are broken" in done.out
         until(lambda: "boom" in running.log.read_text(), "the daemon's word on it")
         assert running.stop() == 0
@@ -76,7 +76,8 @@ def test_killed_stays_killed_over_restarts_until_resume(tmp_path: Path) -> None:
 def test_a_kill_with_no_daemon_is_latched(tmp_path: Path) -> None:
     assert ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2").code == 0
     done = ask(tmp_path, "kill", "--reason", "from\n  afar\x1b[31m" + "!" * 500)
-    assert (done.code, "latched" in done.out) == (0, True)
+    assert "latched" in done.out
+    assert (done.code == 0) == ("not done; held" not in done.out), done
     other = ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2", "--seed", "99")
     assert other.code == 78
     assert "killed: from afar" in other.err
@@ -122,7 +123,9 @@ def test_what_is_left_is_what_was_meant_or_nothing(tmp_path: Path) -> None:
     assert (wrong.code, wrong.err.count("\n")) == (78, 1)
     assert "'BTC/USDT' is neither held nor traded; there is BTC/USD, ETH/USD" in wrong.err
     for spelling in ("btcusd", "ETH-USD", "ETH/USD"):
-        assert ask(tmp_path, "flatten", spelling).code == 0
+        done = ask(tmp_path, "flatten", spelling)
+        assert "latched" in done.out
+        assert (done.code == 0) == ("not done; held" not in done.out), done
     assert ask(tmp_path, "status", "--json").data["flags"]["flatten"] == "BTC/USD,ETH/USD"  # type: ignore[index,call-overload]
 
 
@@ -149,3 +152,43 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path) -> None
         until(lambda: running.log.read_text().count("order: entry") > before, "the next order")
         assert running.stop(signal.SIGINT) == 0
     assert problems_of(tmp_path, waits=False) == []
+
+
+def test_a_kill_is_latched_and_obeyed_though_the_journal_is_gone(tmp_path: Path) -> None:
+    with daemon(tmp_path, *FAST) as running:
+        running.says("books agree")
+        done = ask(tmp_path, "kill", "--reason", "boom", DATABASE_URL="postgresql://nobody@127.0.0.1:1/gone")
+        assert (done.code, "latched in" in done.out, "Nothing is sold yet" in done.out) == (75, True, True), done
+        until(lambda: str(running.status()["flags"]["killed"]).startswith("boom (latched"), "the daemon's obedience")  # type: ignore[index]
+        until(lambda: running.status()["open_orders"] == 0 and running.status()["positions"] == 0, "everything left")
+        assert ask(tmp_path, "resume").code == 0
+        assert running.status()["flags"]["killed"] == ""  # type: ignore[index]
+        assert list(tmp_path.glob("latch-*")) == []
+        assert running.stop() == 0
+
+
+def test_a_kill_waits_until_nothing_is_held_and_says_what_was_seen(tmp_path: Path) -> None:
+    with daemon(tmp_path, *FAST) as running:
+        until(lambda: '"fill: buy' in running.log.read_text(), "a position", within=60)
+        done = ask(tmp_path, "kill")
+        assert (done.code, "kill: done, nothing that could be sold is held (seen 20" in done.out) == (0, True), done
+        assert running.status()["positions"] == 0
+        assert running.stop() == 0
+
+
+def test_a_kill_with_the_venue_away_is_not_done(tmp_path: Path) -> None:
+    with exchange(tmp_path, *FAST) as venue, daemon(tmp_path, **venue) as running:
+        until(lambda: '"fill: buy' in running.log.read_text(), "a position", within=60)
+        running.process.kill()
+        running.process.wait(10)
+    done = ask(tmp_path, "kill", **venue)  # the exchange has ended
+    assert done.code == 69, done
+    assert "nothing was sold" in done.out
+    assert len(list(tmp_path.glob("latch-sim.json"))) == 1
+
+
+def test_a_second_daemon_with_another_state_folder_is_refused(tmp_path: Path) -> None:
+    with exchange(tmp_path, *FAST) as venue, daemon(tmp_path / "one", **venue) as running:
+        running.says("books agree")
+        second = ask(tmp_path / "two", "run", "--plain", **venue)
+        assert (second.code, f"process {running.process.pid} on this machine" in second.err) == (73, True), second

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "systemd"
 RUNBOOK = ROOT / "docs" / "runbook.md"
 SERVICES = ("trader@.service", "trader-forecaster@.service")
+AUDIT = "trader-audit@.service"
 TARGETS = (
     "sysinit",
     "basic",
@@ -67,7 +68,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", ["trader@paper.service", "trader@live.service", "trader-forecaster@paper.service"])
+@pytest.mark.parametrize(
+    "unit",
+    ["trader@paper.service", "trader@live.service", "trader-forecaster@paper.service", "trader-audit@paper.service"],
+)
 def test_systemd_understands_every_line(root: Path, unit: str) -> None:
     done = analyze("verify", f"--root={root}", "--recursive-errors=yes", "--man=no", unit)
     assert (done.returncode, done.stderr.strip()) == (0, "")
@@ -83,7 +87,9 @@ def test_a_misspelt_directive_would_be_noticed(root: Path) -> None:
 
 
 @needs_systemd
-@pytest.mark.parametrize(("unit", "threshold"), [("trader@.service", 12), ("trader-forecaster@.service", 15)])
+@pytest.mark.parametrize(
+    ("unit", "threshold"), [("trader@.service", 12), ("trader-forecaster@.service", 15), (AUDIT, 12)]
+)
 def test_the_exposure_stays_under_its_limit(unit: str, threshold: int) -> None:
     done = analyze("security", "--offline=true", f"--threshold={threshold}", str(SHIPPED / unit))
     assert done.returncode == 0, done.stdout.splitlines()[-1]
@@ -109,7 +115,7 @@ def test_the_services_speak_for_themselves_and_run_as_users_made_for_them(name: 
     assert unit["Type"] == ["notify"]
     assert unit["NotifyAccess"] == ["main"]
     assert unit["DynamicUser"] == ["yes"]
-    assert "User" not in unit
+    assert unit.get("User", ["trader-%i"]) == ["trader-%i"]  # the audit's, too
     assert unit["LimitCORE"] == ["0"]
 
 
@@ -123,6 +129,17 @@ def test_the_daemon_denies_itself_what_only_the_compiler_needs_and_the_worker_ha
         "alpaca_api_key_id",
         "alpaca_api_secret_key",
     ]
+
+
+def test_the_audit_runs_as_the_daemons_user_with_keys_of_its_own_and_is_started_again_for_ever() -> None:
+    trading, audit = directives("trader@.service"), directives(AUDIT)
+    for name in ("DynamicUser", "User", "StateDirectory", "StateDirectoryMode"):
+        assert audit[name] == trading[name]  # else it could not read the journal, or would take the folder away
+    assert [line.partition(":")[0] for line in audit["LoadCredential"]] == [
+        *("audit__key_id", "audit__secret_key"), *("alpaca_api_key_id", "alpaca_api_secret_key")
+    ]  # fmt: skip
+    assert (audit["Restart"], audit["StartLimitIntervalSec"]) == (["always"], ["0"])
+    assert AUDIT.replace("@", "@%i") in trading["Wants"][-1].split()
 
 
 def test_two_services_never_own_one_folder_since_each_start_gives_it_to_its_own_user() -> None:

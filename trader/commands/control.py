@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 from settings.load import Loaded
 from settings.schema import Settings
@@ -15,14 +16,22 @@ from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
 from trader.core.portfolio import is_held
 from trader.core.types import Portfolio, Position
-from trader.daemon.account import Hands, endpoints_of, take_hands
+from trader.daemon.account import Hands, endpoints_of, latch_of, take_hands
 from trader.daemon.parameters import rules_of
-from trader.errors import AccountLocked, ConfigurationError, DatabaseUnusable, Transient
+from trader.errors import (
+    AccountLocked,
+    ConfigurationError,
+    DatabaseAway,
+    DatabaseUnusable,
+    Transient,
+    VenueUnreachable,
+)
 from trader.trading.ports import Broker
 from trader.trading.positions import also_leave, is_named
 
 ANSWER_S = 30.0
 POLL_S = 0.1
+LEAVE_S = 120.0  # how long a command waits for the daemon to sell
 TRIES = 30  # runs of the manage job, a second apart, to leave everything
 # what a latched flag alone expresses; the next start acts on it
 _LATCHES = {
@@ -33,30 +42,75 @@ _LATCHES = {
 
 
 def command(
-    loaded: Loaded, kind: str, args: Mapping[str, str], say: Callable[[str], None], *, trouble: str = ""
+    loaded: Loaded,
+    kind: str,
+    args: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    trouble: str = "",
+    wait: bool = True,
 ) -> int:
-    """Enqueue it and wait for the answer; 1 where it failed or none came.
+    """Enqueue it, wait for the answer, and for `flatten` and `kill` until nothing is left to sell.
 
     trouble  what is wrong with the settings: a running daemon is told all the same, without one only flags are set
+    wait     False: the daemon's word is enough
+
+    Returns 0 where it is done, 1 where it failed or is not done yet, else the code of what stands in the way.
     """
     settings = loaded.settings
     if trouble:
         say(f"the settings are broken: {trouble}")
-    with Journal.open(settings.database_url, create=False) as journal:
-        account = journal.get_meta("account")
-        if account is None:
-            raise DatabaseUnusable("the journal belongs to no account yet: start the daemon once with `trader run`")
-        if "symbol" in args:
-            args = {"symbol": _known(args["symbol"], journal, settings)}
-        number = journal.enqueue(kind, args, datetime.now(UTC))
-        try:
-            with AccountLock(settings.store.state_dir / "locks", account):
-                pass  # nobody holds it: no daemon is running
-        except AccountLocked:
-            return _await(journal, number, say)
-        if trouble:
-            return _latch(journal, number, kind, args, say)
-        return _do_here(journal, loaded, number, kind, args, say)
+    latched = _latch_kill(settings, args, say) if kind == "kill" else ""
+    try:
+        with Journal.open(settings.database_url, create=False) as journal:
+            return _through(journal, loaded, kind, args, say, trouble=trouble, wait=wait)
+    except (DatabaseUnusable, DatabaseAway) as error:
+        if not latched:
+            raise
+        say(f"the journal can't be written: {error}")
+        say(f"{latched}: a running daemon obeys it within seconds, and every start reads it. Nothing is sold yet")
+        return error.exit_code
+
+
+def _latch_kill(settings: Settings, args: Mapping[str, str], say: Callable[[str], None]) -> str:
+    """Where it is latched; "" where the file can't be written. It comes before all that may fail."""
+    latch = latch_of(settings)
+    try:
+        latch.set("killed", args.get("reason") or _LATCHES["kill"]["killed"], datetime.now(UTC))
+    except OSError as error:
+        say(f"the latch {latch.path} can't be written: {error.strerror}")
+        return ""
+    return f"killed is latched in {latch.path}"
+
+
+def _through(
+    journal: Journal,
+    loaded: Loaded,
+    kind: str,
+    args: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    trouble: str,
+    wait: bool,
+) -> int:
+    settings = loaded.settings
+    account = journal.get_meta("account")
+    if account is None:
+        raise DatabaseUnusable("the journal belongs to no account yet: start the daemon once with `trader run`")
+    if "symbol" in args:
+        args = {"symbol": _known(args["symbol"], journal, settings)}
+    number = journal.enqueue(kind, args, datetime.now(UTC))
+    try:
+        with AccountLock(settings.store.state_dir / "locks", account):
+            pass  # nobody holds it: no daemon is running
+    except AccountLocked:
+        code = _await(journal, number, say)
+        if code or kind not in ("flatten", "kill"):
+            return code
+        return _until_left(journal, number, kind, say) if wait else _as_seen(journal, kind, say)
+    if trouble:
+        return _latch(journal, settings, number, kind, args, say)
+    return _do_here(journal, loaded, number, kind, args, say)
 
 
 def _known(name_given: str, journal: Journal, settings: Settings) -> str:
@@ -91,6 +145,45 @@ def _await(journal: Journal, number: int, say: Callable[[str], None]) -> int:
     return 1
 
 
+def _until_left(journal: Journal, number: int, kind: str, say: Callable[[str], None]) -> int:
+    """Follow the daemon's own account of it until nothing is left. Ctrl-C leaves it working."""
+    told, deadline = "", time.monotonic() + LEAVE_S
+    try:
+        while time.monotonic() < deadline:
+            status = journal.status()
+            if int(str(status.get("last_command") or 0)) >= number:
+                leaving = _leaving(status)
+                if not leaving:
+                    say(f"{kind}: done, nothing that could be sold is held (seen {_when(status)})")
+                    return 0
+                text = "; ".join(f"{symbol}: {why or 'under way'}" for symbol, why in leaving.items())
+                if text != told:
+                    say(f"{kind}: still held (seen {_when(status)}): {text}")
+                    told = text
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        say(f"{kind}: not waited for any longer; the daemon goes on with it, see `trader status`")
+        return 130
+    say(f"{kind}: not done after {LEAVE_S:.0f} s; the daemon goes on trying, see `trader status`")
+    return 1
+
+
+def _as_seen(journal: Journal, kind: str, say: Callable[[str], None]) -> int:
+    status = journal.status()
+    leaving = _leaving(status)
+    if leaving:
+        say(f"{kind}: still held (seen {_when(status)}): {', '.join(leaving)}; see `trader status`")
+    return 1 if leaving else 0
+
+
+def _leaving(status: Mapping[str, Any]) -> Mapping[str, str]:
+    return status.get("leaving") or {}
+
+
+def _when(status: Mapping[str, object]) -> str:
+    return str(status.get("market_time") or "at an unknown time")
+
+
 def _do_here(
     journal: Journal, loaded: Loaded, number: int, kind: str, args: Mapping[str, str], say: Callable[[str], None]
 ) -> int:
@@ -98,10 +191,17 @@ def _do_here(
     settings = loaded.settings
     endpoints = endpoints_of(settings)
     if endpoints is None or kind not in ("flatten", "kill"):
-        return _latch(journal, number, kind, args, say)
-    with ExitStack() as stack:
-        hands = take_hands(settings, rules_of(settings), endpoints, _clock(settings, endpoints, stack), stack)
-        return _leave(hands, kind, args.get("symbol", "all"), say)
+        return _latch(journal, settings, number, kind, args, say)
+    try:
+        with ExitStack() as stack:
+            hands = take_hands(settings, rules_of(settings), endpoints, _clock(settings, endpoints, stack), stack)
+            return _leave(hands, kind, args.get("symbol", "all"), say)
+    except VenueUnreachable as error:
+        _latch(journal, settings, number, kind, args, lambda _: None)
+        say(
+            f"{kind}: the venue can't be reached ({error}): nothing was sold. It is latched, and the next start does it"
+        )
+        return error.exit_code
 
 
 def _leave(hands: Hands, kind: str, symbol: str, say: Callable[[str], None]) -> int:
@@ -145,8 +245,17 @@ def _clock(settings: Settings, endpoints: AlpacaEndpoints, stack: ExitStack) -> 
     return clock
 
 
-def _latch(journal: Journal, number: int, kind: str, args: Mapping[str, str], say: Callable[[str], None]) -> int:
+def _latch(
+    journal: Journal,
+    settings: Settings,
+    number: int,
+    kind: str,
+    args: Mapping[str, str],
+    say: Callable[[str], None],
+) -> int:
     now = datetime.now(UTC)
+    if kind == "resume":
+        latch_of(settings).clear()
     for flag, reason in _LATCHES.get(kind, {}).items():
         journal.set_flag(flag, args.get("reason") or reason, now)
     if kind == "flatten":
@@ -156,4 +265,8 @@ def _latch(journal: Journal, number: int, kind: str, args: Mapping[str, str], sa
     message = "no daemon is running: latched, and carried out as soon as one starts"
     journal.finish_command(number, now, True, message)
     say(message)
-    return 0
+    held = [f"{qty} {symbol}" for symbol, qty in journal.believed().positions.items() if qty]
+    if kind not in ("flatten", "kill") or not held:
+        return 0
+    say(f"{kind}: not done; held by the last look at the venue: {', '.join(held)}")
+    return 1

@@ -20,7 +20,7 @@ from trader.errors import ConfigurationError
 MODES = ("paper", "live")
 _SHIPPED = Path(__file__).parents[1] / "shipped"
 _SHIPPED_ROOT = "/opt/trader"  # where the shipped units say that the program is
-_UNITS = ("trader@.service", "trader-forecaster@.service")
+_UNITS = ("trader@.service", "trader-forecaster@.service", "trader-audit@.service")
 _UNUSABLE = frozenset(" \t\n%\"'\\;:$")  # would mean something else in a unit file
 
 _WRAPPER = """\

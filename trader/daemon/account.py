@@ -15,7 +15,10 @@ from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, buil
 from trader.adapters.alpaca.data import AlpacaMarketData
 from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.journal import Journal
+from trader.adapters.journal.writer_lock import sole_writer
+from trader.adapters.latch import Latch
 from trader.adapters.lock import AccountLock
+from trader.adapters.machine_lock import MachineLock
 from trader.adapters.notify import AlertSink
 from trader.core.days import calendar_ahead
 from trader.core.types import Account, AssetClass, Instrument, Symbol
@@ -56,7 +59,7 @@ def take_hands(
     account = broker.validate()
     check_account(settings, broker, account)
     board.account_id = account.id
-    stack.enter_context(AccountLock(settings.store.state_dir / "locks", account.id))
+    keep_lock = lock_account(settings, endpoints, account.id, stack)
     journal = stack.enter_context(open_journal(settings, account.id))
     sink = AlertSink(
         settings.alerts.webhook_url.get_secret_value() or None,
@@ -72,8 +75,27 @@ def take_hands(
         policy=rules.exits,
         sessions=_sessions(broker, rules, clock),
         timeframe=rules.timeframe,
+        latch=latch_of(settings),
+        keep_lock=keep_lock,
     )
     return Hands(desk=desk, manager=manager, market=market)
+
+
+def lock_account(
+    settings: Settings, endpoints: AlpacaEndpoints, account_id: str, stack: ExitStack
+) -> Callable[[], None]:
+    """Three locks, until `stack` ends: on this machine, whatever the folders are; in STATE_DIR, where the commands
+    look; at the journal, whatever the machines are. Returns the check of the last one, see sole_writer.
+
+    Raises AccountLocked, DatabaseAway, DatabaseUnusable.
+    """
+    stack.enter_context(MachineLock(endpoints.trading_url, account_id))
+    stack.enter_context(AccountLock(settings.store.state_dir / "locks", account_id))
+    return stack.enter_context(sole_writer(settings.database_url, account_id))
+
+
+def latch_of(settings: Settings) -> Latch:
+    return Latch(settings.store.state_dir, settings.trading.trading_mode)
 
 
 def endpoints_of(settings: Settings) -> AlpacaEndpoints | None:

@@ -374,6 +374,13 @@ class Desk:
         self._memory.flags[name] = reason
         self.board.flags = self.flags()
 
+    def latch_flag(self, name: str, reason: str) -> None:
+        """Obeyed at once, and told; in the journal as soon as that can be written."""
+        self._memory.flags[name] = reason
+        self.board.flags = self.flags()
+        self.alert(name, "error", reason)
+        self.journal.set_flag(name, reason, self.clock.now())
+
     def halt(self, reason: str) -> None:
         """No new entries until a person resumes; exits go on."""
         if not self._memory.flags["halted"]:

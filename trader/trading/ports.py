@@ -151,6 +151,16 @@ class PendingCommand(Protocol):
     def args(self) -> Mapping[str, str]: ...
 
 
+class Latch(Protocol):
+    """`killed` and `halted` in a file: works where the journal does not."""
+
+    def read(self) -> Mapping[str, str]:
+        """What is latched, with its reason."""
+
+    def clear(self) -> None:
+        """Raises OSError."""
+
+
 class Journal(Protocol):
     """The daemon's memory. A call that returns is on disk; one that fails raises DatabaseUnusable."""
 

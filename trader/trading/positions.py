@@ -31,11 +31,12 @@ from trader.core.types import (
 from trader.errors import Transient
 from trader.trading import failpoints
 from trader.trading.desk import Desk
-from trader.trading.ports import MarketData, PendingCommand
+from trader.trading.ports import Latch, MarketData, PendingCommand
 from trader.trading.sessions import Sessions as Sessions
 from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
 from trader.trading.status import Board
 
+LOCK_S = 60.0  # the journal's lock is looked at this often, in wall time
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
 IDLE_SYNC = timedelta(seconds=60)  # with nothing at risk, the venue is asked this often
 PASSES = 3  # cancel, confirm, place: looked at anew after each step
@@ -65,7 +66,11 @@ class Manager:
     hears_of_fills: bool = False  # the clock surely tells of every fill: a simulated one, at full speed
     doubt: Callable[[], str] = lambda: ""  # asked each time: why no entry is to be made, "" for none
     reload_asked: bool = False  # by SIGHUP
+    latch: Latch | None = None  # what a person or another process latched in a file
+    keep_lock: Callable[[], None] = lambda: None  # raises AccountLocked where another daemon has the journal by now
     _status_at: float = float("-inf")
+    _lock_kept_at: float = float("-inf")
+    _why: dict[Symbol, str] = field(default_factory=dict)  # what was decided last about each position's exit
     _last_sync: datetime | None = None
     _nudged: bool = True
     _recorded: tuple[datetime, str] | None = None  # the bar whose exits have a record, and its name
@@ -99,6 +104,8 @@ class Manager:
             self.reload_asked = False
             self.board.say("command", f"reload: {self.on_reload()}")
         self._ask_doubt()
+        self._obey_latch()
+        self._keep_lock()
         commands = self.desk.journal.pending_commands()
         if not (commands or self._due(now)):
             return
@@ -112,6 +119,7 @@ class Manager:
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self._finish_flatten()
+        self.board.leaving = self._leaving()
         self.publish()
 
     def _ask_doubt(self) -> None:
@@ -119,6 +127,20 @@ class Manager:
         self.desk.doubt = doubt
         if doubt and not before:
             self.desk.alert("stream", "error", f"no entries: {doubt}")
+
+    def _obey_latch(self) -> None:
+        """In force from here on, also where the journal can't be told."""
+        latched = self.latch.read() if self.latch is not None else {}
+        for name, reason in latched.items():
+            if not self.board.flags.get(name):
+                self._nudged = True
+                self.desk.latch_flag(name, reason)
+
+    def _keep_lock(self) -> None:
+        now = time.monotonic()
+        if now - self._lock_kept_at >= LOCK_S:
+            self.keep_lock()
+            self._lock_kept_at = now
 
     def publish(self) -> None:
         """The row that `trader status` reads."""
@@ -203,6 +225,7 @@ class Manager:
             if position is None or instrument is None:
                 return portfolio
             action = self._action(position, portfolio, quote, levels, instrument)
+            self._why[symbol] = action.reason
             if action.cancel:
                 confirmed = self.desk.cancel(action.cancel)
                 portfolio = self.desk.refresh()
@@ -318,6 +341,8 @@ class Manager:
             self.desk.journal.finish_command(command.id, now, False, f"unknown command {command.kind!r}")
             return
         message = done(command.args)
+        self.board.last_command = command.id
+        self._status_at = float("-inf")  # whoever sent it is waiting to see what came of it
         failpoints.reach("amid_command")
         self.board.say("command", f"{command.kind}: {message}")
         self.desk.journal.finish_command(command.id, now, True, message)
@@ -327,6 +352,8 @@ class Manager:
         return "no new entries; exits go on"
 
     def _resume(self, args: Mapping[str, str]) -> str:
+        if self.latch is not None:
+            self.latch.clear()
         for name in ("paused", "halted", "killed", "flatten"):
             self.desk.set_flag(name, "")
         return "entries are allowed again"
@@ -340,7 +367,7 @@ class Manager:
 
     def _kill(self, args: Mapping[str, str]) -> str:
         self.desk.set_flag("killed", args.get("reason", "") or "killed by command")
-        return "entries cancelled, positions closed, nothing new until resume"
+        return "killed: no entries until resume; open entries are being cancelled, what is held is being sold"
 
     def _reload(self, args: Mapping[str, str]) -> str:
         return self.on_reload()
@@ -353,6 +380,26 @@ class Manager:
         held = any(is_held(portfolio.positions[symbol], self._instrument(symbol, None)) for symbol in left)
         if not held and not any(is_named(wanted, symbol) for symbol in self.awaited()):
             self.desk.set_flag("flatten", "")
+
+    def _leaving(self) -> dict[Symbol, str]:
+        """What a person wants to be out of and is still held, with what was decided about it last. Of the last sync."""
+        portfolio = self.board.portfolio
+        if portfolio is None or not any(self._is_left(symbol) for symbol in portfolio.positions):
+            return {}
+        still: dict[Symbol, str] = {}
+        for symbol, position in portfolio.positions.items():
+            if self._is_left(symbol) and is_held(position, self._instrument(symbol, None)):
+                still[symbol] = self._why.get(symbol, "") + self._blocked_by(symbol, portfolio)
+        return still
+
+    def _blocked_by(self, symbol: Symbol, portfolio: Portfolio) -> str:
+        """Orders that are not ours, which may hold the quantity; and when a refused exit is tried again."""
+        strangers = [order.id for order in portfolio.orders_of(symbol) if purpose_of(order) is None]
+        trouble = self._trouble.get(symbol)
+        text = f"; not ours there: order {', '.join(strangers)}" if strangers else ""
+        if trouble is not None and trouble.not_before is not None:
+            text += f"; refused {trouble.refusals} times, tried again at {trouble.not_before:%H:%M:%S}"
+        return text
 
     # ---- the end ----
 

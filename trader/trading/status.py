@@ -43,6 +43,8 @@ class Board:
     reasons: dict[Symbol, str] = field(default_factory=dict)
     levels: dict[Symbol, Levels] = field(default_factory=dict)
     flags: dict[str, str] = field(default_factory=dict)
+    last_command: int = 0  # the newest that was executed: `leaving` is from after it
+    leaving: dict[Symbol, str] = field(default_factory=dict)  # what flatten or kill has not sold yet, and why not
     equity: deque[float] = field(default_factory=lambda: deque(maxlen=EQUITY_KEPT))
     events: deque[tuple[datetime | None, str, str]] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     fills: int = 0
@@ -101,6 +103,8 @@ class Board:
             "fills": self.fills,
             "errors": self.errors,
             "flags": {name: reason for name, reason in self.flags.items() if reason},
+            "last_command": self.last_command,
+            "leaving": {str(symbol): why for symbol, why in self.leaving.items()},
             "reasons": {str(symbol): reason for symbol, reason in self.reasons.items()},
         }
 

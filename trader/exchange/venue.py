@@ -177,7 +177,9 @@ class Venue:
         if at.date() != self._day:
             self._new_day(at)
         self.now = at
-        events = self._obey_halts(at) + self._relist(at)
+        events = self._obey_halts(at)
+        if self.listed is not None:
+            events += self._relist(at)
         for tape in self.market.tapes(at, self._low_first):
             events += self._step(tape if self.thin is None else self.thin(tape))
         if self._waiting[1] is not None and self._waiting[1] <= at:  # they meet the market that this moment has left

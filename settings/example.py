@@ -16,7 +16,8 @@ no export, no comment after a value, and single quotes around a value with blank
 A name that is none of these but looks like one is an error. `trader config show` prints what is in effect, and why.
 """
 FOOTER = """\
-Parameters of a strategy are written with its name: MAXDIFF__ENTRY_QUANTILE and so on; the strategy checks them.
+Parameters of a strategy are written with its name: MAXDIFF__ENTRY_QUANTILE and so on; of a file with the file's name,
+MY_STRATEGY__FIELD for ./my_strategy.py. The strategy checks them.
 Options of a third-party backend are written OPTIONS__BACKEND__NAME, with _ for - in the backend's name; it checks them.
 """
 PLACES = ("STATE_DIR", "COMPILED_MODELS_DIR", "TORCHINDUCTOR_CACHE_DIR")  # differ by machine: empty is the default

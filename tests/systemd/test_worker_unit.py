@@ -45,7 +45,7 @@ def test_the_unit_says_ready_when_it_is_warm_and_the_daemons_worker_can_speak_to
             assert supervisor.recv(4096).decode().startswith("READY=1")
             worker = Worker(WorkerSettings(backend="baseline", socket_path=runtime / "worker.sock"))
             worker.warm_up()
-            health = worker.ping()
+            health = worker.ping(60)
             worker.close()
             assert (health.pid, health.backend, health.warm) == (process.pid, "baseline", True)
             assert (runtime / "worker.sock").stat().st_mode & 0o777 == 0o660  # its group is the daemon's way in

@@ -30,7 +30,7 @@ from forecasters.worker.client import Worker, WorkerSettings
 from tests.forecasters.support import context
 worker = Worker(WorkerSettings(backend="guarded", options=json.loads(sys.argv[1]), threads=1))
 worker.warm_up()
-print(worker.ping().pid, flush=True)
+print(worker.ping(60).pid, flush=True)
 worker.forecast([context()])
 """
 
@@ -116,7 +116,7 @@ def test_an_exception_costs_no_forecast_and_is_heard_of_and_it_serves_again_in_i
     worker = make("raises", retry_s=0.5)
     worker.warm_up()
     assert "guarded-compiled: serves: 1 graphs" in told(worker, "info")
-    report = worker.ping().compile
+    report = worker.ping(GENEROUS_S).compile
     assert report is not None
     assert (report.frames, report.recompiles) == (1, 0)
     assert mode(worker) == FALLBACK
@@ -145,15 +145,15 @@ def test_one_that_takes_too_long_is_cut_short_for_eager_and_compiling_again_give
 ) -> None:
     worker = make("waits", eager_s=1.0, compiles="slowly_again", retry_s=0.1)
     worker.warm_up()
-    pid = worker.ping().pid
+    pid = worker.ping(GENEROUS_S).pid
     assert worker.forecast([context()], deadline_s=4.0)["BTC/USD"].compile_mode == FALLBACK
     assert "s, then it was eager's turn" in told(worker, "error")
     let_pass(0.2)  # twice the pause before it is compiled again
     assert mode(worker) == FALLBACK  # after its answer the other is compiled again, which never ends
-    eventually(lambda: worker.ping().busy_s > 0.1)
+    eventually(lambda: worker.ping(GENEROUS_S).busy_s > 0.1)
     assert worker.forecast([context()], deadline_s=4.0)["BTC/USD"].compile_mode == FALLBACK
     assert "a forecast was wanted, and it was not yet compiled again" in told(worker, "error")
-    assert worker.ping().pid == pid
+    assert worker.ping(GENEROUS_S).pid == pid
 
 
 def test_a_compilation_that_never_ends_is_not_tried_by_the_next_process(make: Make) -> None:
@@ -196,11 +196,11 @@ def test_a_gpu_that_is_out_of_order_costs_one_forecast_and_the_process(make: Mak
     )
     try:
         worker.warm_up()
-        pid = worker.ping().pid
+        pid = worker.ping(GENEROUS_S).pid
         with pytest.raises(ForecastError, match="illegal memory access"):
             worker.forecast([context()])
         worker.warm_up()
-        assert worker.ping().pid != pid
+        assert worker.ping(GENEROUS_S).pid != pid
         assert mode(worker) == "eager"
     finally:
         worker.close()

@@ -65,7 +65,7 @@ def test_a_crash_costs_one_forecast(make: Make) -> None:
 def test_a_hang_is_given_up_at_its_deadline_and_its_process_is_killed(make: Make, backend: str) -> None:
     worker = make(backend, deadline_s=0.6)
     worker.warm_up()
-    child = psutil.Process(worker.ping().pid)
+    child = psutil.Process(worker.ping(GENEROUS_S).pid)
     started = time.monotonic()
     with pytest.raises(ForecastError, match=r"deadline of 0\.6 s"):
         worker.forecast([context()])
@@ -78,12 +78,12 @@ def test_a_hang_is_given_up_at_its_deadline_and_its_process_is_killed(make: Make
 def test_an_exception_costs_one_forecast_and_not_the_process(make: Make) -> None:
     worker = make("raises")
     worker.warm_up()
-    pid = worker.ping().pid
+    pid = worker.ping(GENEROUS_S).pid
     with pytest.raises(ForecastError, match=r"ZeroDivisionError.*by design"):
         worker.forecast([context()])
     assert worker.forecast([context()])
-    assert worker.ping().pid == pid
-    assert (worker.ping().forecasts, worker.ping().failures) == (2, 1)
+    assert worker.ping(GENEROUS_S).pid == pid
+    assert (worker.ping(GENEROUS_S).forecasts, worker.ping(GENEROUS_S).failures) == (2, 1)
 
 
 def test_garbage_on_the_socket_costs_one_forecast(make: Make) -> None:
@@ -98,7 +98,7 @@ def test_memory_beyond_the_limit_costs_one_forecast(make: Make) -> None:
 def test_a_kill_from_outside_is_noticed_before_the_next_forecast(make: Make) -> None:
     worker = make("steady")
     worker.warm_up()
-    os.kill(worker.ping().pid, signal.SIGKILL)
+    os.kill(worker.ping(GENEROUS_S).pid, signal.SIGKILL)
     eventually(lambda: "SIGKILL" in worker.reason)
     assert "out of memory?" in worker.reason
     eventually(lambda: worker.state is WorkerState.READY)
@@ -188,7 +188,7 @@ def test_a_broken_log_callback_does_not_stop_the_draining(make: Make) -> None:
 def test_close_during_a_forecast_ends_it_and_is_idempotent(make: Make) -> None:
     worker = make("hangs", deadline_s=2 * GENEROUS_S)
     worker.warm_up()
-    child = psutil.Process(worker.ping().pid)
+    child = psutil.Process(worker.ping(GENEROUS_S).pid)
     raised: list[ForecastError] = []
 
     def wait_for_forecast() -> None:
@@ -198,7 +198,7 @@ def test_close_during_a_forecast_ends_it_and_is_idempotent(make: Make) -> None:
 
     waiting = threading.Thread(target=wait_for_forecast)
     waiting.start()
-    eventually(lambda: worker.ping().busy_s > 0)
+    eventually(lambda: worker.ping(GENEROUS_S).busy_s > 0)
     closers = [threading.Thread(target=worker.close) for _ in range(3)]
     for thread in closers:
         thread.start()
@@ -220,7 +220,7 @@ def test_a_second_caller_waits_no_longer_than_its_deadline(make: Make) -> None:
 
     first = threading.Thread(target=never_answered)
     first.start()
-    eventually(lambda: worker.ping().busy_s > 0)
+    eventually(lambda: worker.ping(GENEROUS_S).busy_s > 0)
     with pytest.raises(ForecastError, match="busy"):  # the first never ends
         worker.forecast([context()], deadline_s=0.2)
     worker.close()
@@ -233,7 +233,7 @@ def test_guard_09_the_child_does_not_outlive_a_parent_that_is_killed(oddities: P
         "from forecasters.worker.client import Worker, WorkerSettings\n"
         "worker = Worker(WorkerSettings(backend='steady'))\n"
         "worker.warm_up()\n"
-        "print(worker.ping().pid, flush=True)\n"
+        "print(worker.ping(60).pid, flush=True)\n"
         "threading.Event().wait()\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(oddities)}

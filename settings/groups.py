@@ -157,6 +157,11 @@ class Venue(Group):
     requests_per_minute: Annotated[int, Field(ge=10, le=10_000), Unit("requests/min")] = Field(
         default=180, description="Our own limit, below the venue's (200 for a plain account)."
     )
+    keys_confirm_s: PositiveSeconds = Field(
+        default=600,
+        description="How long the venue must refuse the keys, and answer nothing else, before the daemon ends with 77. "
+        "A single refusal is asked again; positions are looked after meanwhile.",
+    )
 
 
 class Risk(Group):

@@ -2,7 +2,8 @@
 
 TraderError
 ├── Transient      retried, bounded; never for submissions
-│   └── DatabaseAway       the same of the journal; at a start 75: the service manager tries again
+│   ├── DatabaseAway       the same of the journal; at a start 75: the service manager tries again
+│   └── KeysDoubted        the venue does not take the keys for now: asked again for minutes before that is believed
 ├── Rejected       the venue said no: recorded, the cycle goes on
 ├── Unknown        the venue did not say: asked for by client id, never resent blindly
 └── Fatal          the daemon ends with `exit_code`
@@ -33,6 +34,10 @@ class DatabaseAway(Transient):
     """Locked, restarting or out of reach: nothing is wrong with it that a person would have to mend."""
 
     exit_code = 75  # EX_TEMPFAIL
+
+
+class KeysDoubted(Transient):
+    """The venue refuses the keys, and may take them again: good ones have been refused for a while."""
 
 
 class Rejected(TraderError):

@@ -51,7 +51,7 @@ def take_hands(
         speed=f"speed {settings.sim.speed}" if mode == "sim" else "",
         market_time=clock.now(),
     )
-    clients = build_clients(endpoints, pace=_pace(settings, clock))
+    clients = build_clients(endpoints, pace=_pace(settings, clock), keys_confirm_s=settings.venue.keys_confirm_s)
     broker, market = AlpacaBroker(clients, clock, noter(board)), AlpacaMarketData(clients, noter(board))
     account = broker.validate()
     check_account(settings, broker, account)
@@ -73,6 +73,7 @@ def take_hands(
         sessions=_sessions(broker, rules, clock),
         timeframe=rules.timeframe,
     )
+    manager.doubts["keys"] = clients.keys.doubt
     return Hands(desk=desk, manager=manager, market=market)
 
 

@@ -364,7 +364,7 @@ def _doubt_a_mute_stream(daemon: Daemon) -> None:
         return "the trade updates are silent about fills; connecting again" if reconnecting else ""
 
     daemon.desk.on_fill = lambda execution: stream.filled_elsewhere(execution.at)
-    daemon.manager.doubt = doubt
+    daemon.manager.doubts["stream"] = doubt
 
 
 def _catch_signals(daemon: Daemon, options: RunOptions) -> dict[signal.Signals, Any]:

@@ -58,7 +58,7 @@ class Desk:
         self.on_fill: Callable[[Execution], None] = lambda execution: None
         self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
         self.restated: dict[Symbol, datetime] = {}  # since when a position is in other units, as after a split
-        self.doubt = ""  # why no entry is to be made for now, though nobody has said so
+        self.doubts: dict[str, str] = {}  # by what is doubted: why no entry is to be made, though nobody has said so
         self._memory = recall(journal, board.symbols)
         self.board.flags = self.flags()
 
@@ -264,7 +264,7 @@ class Desk:
         """Send one journaled intent. None where it was refused, or where the venue has still not said."""
         name = intent.client_order_id
         self._memory.touched = True
-        self._memory.submitted.append(self.clock.now())
+        self._memory.submitted.append(self.clock.monotonic())
         for wait in (*ASK_AGAIN_S, None):
             failpoints.reach("before_post")
             outcome = self.broker.submit(intent)
@@ -337,10 +337,10 @@ class Desk:
             except Transient as error:
                 self.board.say("venue", f"cancel: {error}")
         failpoints.reach("after_cancel")
-        deadline = self.clock.now() + timedelta(seconds=CONFIRM_S)
+        deadline = self.clock.monotonic() + CONFIRM_S
         while pending:
             pending -= {order_id for order_id in pending if self._has_ended(order_id)}
-            if pending and self.clock.now() >= deadline:
+            if pending and self.clock.monotonic() >= deadline:
                 self.alert("cancel", "warning", f"{len(pending)} cancels unconfirmed after {CONFIRM_S:.0f} s")
                 return False
             if pending:
@@ -358,12 +358,16 @@ class Desk:
 
     # ---- the rest ----
 
+    def doubt(self) -> str:
+        """Why no entry is to be made for now; "" for no reason."""
+        return "; ".join(each for each in self.doubts.values() if each)
+
     def risk_state(self, portfolio: Portfolio) -> RiskState:
         """What risk must remember."""
         memory, now = self._memory, self.clock.now()
         begin_day(memory, self.journal, portfolio, now.date())
         reach_peak(memory, self.journal, portfolio.account.equity)
-        return risk_state(memory, self.doubt, now)
+        return risk_state(memory, self.doubt(), self.clock.monotonic())
 
     def flags(self) -> dict[str, str]:
         """Latched switches and their reasons; "" is off. Only this process sets them while it holds the account."""
@@ -389,9 +393,10 @@ class Desk:
             self.board.say("journal", str(error))  # it was said all the same
 
     def pause(self, seconds: float) -> None:
-        """Let market time pass, whatever wakes the clock meanwhile."""
-        until = self.clock.now() + timedelta(seconds=seconds)
-        while self.clock.now() < until:
-            before = self.clock.now()
-            if self.clock.wait_until(until) <= before:
+        """Let market time pass, whatever wakes the clock meanwhile. A wall clock that is set makes it no longer."""
+        end = self.clock.monotonic() + seconds
+        while (left := end - self.clock.monotonic()) > 0:
+            before = self.clock.monotonic()
+            self.clock.wait_until(self.clock.now() + timedelta(seconds=left))
+            if self.clock.monotonic() <= before:
                 break  # the market has ended, or the clock was woken for good

@@ -30,7 +30,7 @@ class Memory:
     execution_ids: frozenset[str] = frozenset()
     ended: dict[str, Order] = field(default_factory=dict)  # by client id, seen terminal since the last sync
     last_execution_at: datetime | None = None
-    submitted: deque[datetime] = field(default_factory=deque)
+    submitted: deque[float] = field(default_factory=deque)  # by the clock's own seconds
     unanswered: dict[str, datetime] = field(default_factory=dict)  # by client id, when it was last sent in vain
     day: date | None = None
     day_start: Decimal | None = None
@@ -71,10 +71,13 @@ def remember_stop(memory: Memory, journal: Journal, execution: Execution) -> Non
     journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
 
 
-def risk_state(memory: Memory, doubt: str, now: datetime) -> RiskState:
-    """What risk must remember, the day and the peak being those of now. `doubt`: why no entry is to be made, or ""."""
+def risk_state(memory: Memory, doubt: str, seconds: float) -> RiskState:
+    """What risk must remember, the day and the peak being those of now. `doubt`: why no entry is to be made, or "".
+
+    seconds  the clock's own, `Clock.monotonic`
+    """
     submitted, flags = memory.submitted, memory.flags
-    while submitted and submitted[0] < now - timedelta(minutes=1):
+    while submitted and submitted[0] < seconds - 60:
         submitted.popleft()
     return RiskState(
         day_start_equity=memory.day_start,

@@ -31,6 +31,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The market's time, aware UTC."""
 
+    def monotonic(self) -> float:
+        """Seconds of the market's time since some moment, which nobody can set: for back-offs, deadlines and ages."""
+
     def wait_until(self, moment: datetime) -> datetime:
         """Wait for `moment`; may return earlier, when something happened (a fill, a wake-up). Returns now()."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from trader.core.decision import ExitPolicy, ExitRests, Levels
 from trader.core.ids import cycle_id, purpose_of
@@ -37,7 +37,7 @@ from trader.trading.split_handling import in_new_units, refill, waits_for_a_pric
 from trader.trading.status import Board
 
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
-IDLE_SYNC = timedelta(seconds=60)  # with nothing at risk, the venue is asked this often
+IDLE_SYNC_S = 60.0  # with nothing at risk, the venue is asked this often
 PASSES = 3  # cancel, confirm, place: looked at anew after each step
 RETRY_S = (5, 10, 20, 40, 60)  # after the venue refused an exit: no tight loop
 
@@ -47,7 +47,7 @@ class _Trouble:
     """An exit that the venue refused: when to try again."""
 
     refusals: int = 0
-    not_before: datetime | None = None
+    not_before: float = 0.0  # by the clock's own seconds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,10 +63,10 @@ class Manager:
     on_reload: Callable[[], str] = lambda: "nothing to reload"
     on_progress: Callable[[str], None] = lambda name: None
     hears_of_fills: bool = False  # the clock surely tells of every fill: a simulated one, at full speed
-    doubt: Callable[[], str] = lambda: ""  # asked each time: why no entry is to be made, "" for none
+    doubts: dict[str, Callable[[], str]] = field(default_factory=dict)  # by name: why no entry is to be made, or ""
     reload_asked: bool = False  # by SIGHUP
     _status_at: float = float("-inf")
-    _last_sync: datetime | None = None
+    _last_sync: float | None = None
     _nudged: bool = True
     _recorded: tuple[datetime, str] | None = None  # the bar whose exits have a record, and its name
     _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
@@ -98,27 +98,31 @@ class Manager:
         if self.reload_asked:
             self.reload_asked = False
             self.board.say("command", f"reload: {self.on_reload()}")
-        self._ask_doubt()
+        self._ask_doubts()
         commands = self.desk.journal.pending_commands()
-        if not (commands or self._due(now)):
+        if not (commands or self._due()):
             return
         for command in commands:
             self._execute(command)  # what it switches is latched, whether or not the venue can be reached
         nudged, self._nudged = self._nudged or bool(commands), False
         portfolio = self.board.portfolio
-        if portfolio is None or nudged or not self.hears_of_fills or self._is_old(now):
+        if portfolio is None or nudged or not self.hears_of_fills or self._is_old():
             portfolio = self.desk.refresh()
-            self._last_sync = now
+            self._last_sync = self.desk.clock.monotonic()
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self._finish_flatten()
         self.publish()
 
-    def _ask_doubt(self) -> None:
-        doubt, before = self.doubt(), self.desk.doubt
-        self.desk.doubt = doubt
-        if doubt and not before:
-            self.desk.alert("stream", "error", f"no entries: {doubt}")
+    def _ask_doubts(self) -> None:
+        """Each is told when it begins and when it is over."""
+        for name, ask in self.doubts.items():
+            doubt, before = ask(), self.desk.doubts.get(name, "")
+            self.desk.doubts[name] = doubt
+            if doubt and not before:
+                self.desk.alert(name, "error", f"no entries: {doubt}")
+            elif before and not doubt:
+                self.desk.alert(name, "info", f"over: {before}")
 
     def publish(self) -> None:
         """The row that `trader status` reads."""
@@ -132,16 +136,17 @@ class Manager:
         quiet = not (self._nudged or self.reload_asked or any(self.board.flags.values()))
         return self.hears_of_fills and quiet and portfolio is not None and not portfolio.positions
 
-    def _due(self, now: datetime) -> bool:
+    def _due(self) -> bool:
         """Whether anything could want doing."""
         portfolio = self.board.portfolio
-        if self._nudged or portfolio is None or any(self.board.flags.values()) or self._is_old(now):
+        if self._nudged or portfolio is None or any(self.board.flags.values()) or self._is_old():
             return True
         return bool(portfolio.positions) or (bool(portfolio.orders) and not self.hears_of_fills)
 
-    def _is_old(self, now: datetime) -> bool:
+    def _is_old(self) -> bool:
         """With nothing else to go by the venue is asked once in a while. A simulated market asks at each bar."""
-        return self._last_sync is None or (now - self._last_sync >= IDLE_SYNC and not self.hears_of_fills)
+        since = self._last_sync
+        return since is None or (self.desk.clock.monotonic() - since >= IDLE_SYNC_S and not self.hears_of_fills)
 
     # ---- exits ----
 
@@ -277,7 +282,7 @@ class Manager:
 
     def _held_back(self, symbol: Symbol) -> bool:
         trouble = self._trouble.get(symbol)
-        return trouble is not None and trouble.not_before is not None and self.desk.clock.now() < trouble.not_before
+        return trouble is not None and self.desk.clock.monotonic() < trouble.not_before
 
     def _note(self, symbol: Symbol, order: Order | None) -> None:
         if order is not None:
@@ -286,7 +291,7 @@ class Manager:
         trouble = self._trouble.setdefault(symbol, _Trouble())
         wait = RETRY_S[min(trouble.refusals, len(RETRY_S) - 1)]
         trouble.refusals += 1
-        trouble.not_before = self.desk.clock.now() + timedelta(seconds=wait)
+        trouble.not_before = self.desk.clock.monotonic() + wait
         self.desk.alert("unprotected", "error", f"{symbol}: no exit rests; tried again in {wait} s")
 
     def _count(self, sent: ExitWish, levels: Levels | None) -> None:

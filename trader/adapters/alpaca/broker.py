@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from trader.adapters.alpaca.activities import join_fees
+from trader.adapters.alpaca.answers import Failure, Meaning
 from trader.adapters.alpaca.clients import AlpacaClients, NeverSent
 from trader.adapters.alpaca.convert import (
     NEW_YORK,
@@ -37,7 +38,15 @@ from trader.core.types import (
     Position,
     Symbol,
 )
-from trader.errors import ConfigurationError, Rejected, Transient, Unknown, VenueUnreachable
+from trader.errors import (
+    ConfigurationError,
+    CredentialsRefused,
+    KeysDoubted,
+    Rejected,
+    Transient,
+    Unknown,
+    VenueUnreachable,
+)
 from trader.trading.ports import Accepted, Clock, Refused, Session, Submission, Undetermined
 
 Value = TypeVar("Value")
@@ -45,7 +54,6 @@ Value = TypeVar("Value")
 _ORDERS_PAGE = 500  # the venue's largest
 _ACTIVITIES_PAGE = 100
 _MOST_PAGES = 1_000
-_DUPLICATE_ID = 40010001
 _INSTRUMENT_AGE = timedelta(hours=6)
 
 
@@ -70,6 +78,8 @@ class AlpacaBroker:
         """
         try:
             account = self.account()
+        except KeysDoubted as error:  # asked several times: at a start nothing is gained by waiting
+            raise CredentialsRefused(f"{error}: check ALPACA_API_KEY_ID and its secret") from error
         except Transient as error:
             where = self._clients.endpoints.trading_url
             raise VenueUnreachable(f"no account from {where}: {error}. Is it up, and the URL right?") from error
@@ -264,11 +274,9 @@ def order_request(intent: OrderIntent) -> dict[str, object]:
 
 
 def _refusal(error: Rejected) -> Refused:
-    told = str(error)
-    about_id = error.code == _DUPLICATE_ID or "client_order_id" in told
-    taken = any(hint in told.lower() for hint in ("unique", "duplicate", "already exist"))
+    answer = Failure(status=error.status, code=error.code, message=str(error), is_json=True)
     return Refused(
-        reason=told, code=error.code, status=error.status, duplicate=error.status == 422 and about_id and taken
+        reason=str(error), code=error.code, status=error.status, duplicate=answer.meaning is Meaning.DUPLICATE
     )
 
 

@@ -59,10 +59,14 @@ class VenueClock:
         self._venue = venue
         self._end = end
         self._woken = False
+        self._began = venue.now
         self.ended = False
 
     def now(self) -> datetime:
         return self._venue.now
+
+    def monotonic(self) -> float:
+        return (self._venue.now - self._began).total_seconds()
 
     def wait_until(self, moment: datetime) -> datetime:
         if not self._woken and self._venue.now < moment and not self.ended:

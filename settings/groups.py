@@ -238,6 +238,24 @@ class Exits(Group):
         default=Decimal(500),
         description="Where the stop of a position goes whose levels are not known, from its entry.",
     )
+    max_quote_age_s: PositiveSeconds = Field(
+        default=60, description="Nothing is sold on a quote older than this; the position's own mark is used then."
+    )
+    watch_quote_age_s: PositiveSeconds = Field(
+        default=30,
+        description="With a quote older than this, or none, the stop is what rests at the venue: nobody watches it.",
+    )
+    max_spread_bps: BasisPoints = Field(
+        default=Decimal(500), description="A quote wider than this is no price to leave by."
+    )
+    max_disagreement_bps: BasisPoints = Field(
+        default=Decimal(1_000),
+        description="How far quote, mark and the price before may lie apart. Beyond it nothing is sold at the market: "
+        "the stop rests at the venue.",
+    )
+    max_attempts_per_minute: Annotated[int, Field(ge=1, le=60), Unit("orders/min")] = Field(
+        default=6, description="Most exits that are tried for one symbol in a minute."
+    )
 
 
 class Sizing(Group):

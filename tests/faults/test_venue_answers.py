@@ -108,8 +108,9 @@ def test_row_33_a_moment_without_positions_neither_sells_nor_buys(scene: Scenes)
     held, entries = one.ledger()["holdings"], len(one.entries())
     assert held
     one.faults(gets("^/v2/positions$", {"empty_positions": True}))
-    one.run(1, expect=69)  # the books can't be read
+    one.run(1)
     assert one.ledger()["holdings"] == held
+    assert len(one.entries()) == entries
     one.faults(gets("^/v2/positions$", {"empty_positions": True}, after_n=3, nth=[1, 2, 3, 4, 5, 6, 7, 8]))
     one.run(2)
     assert len(one.entries()) <= entries + 2

@@ -143,10 +143,10 @@ def bench_on(
     return _wired(settings, venue, ledger, MemoryJournal(), broker_of)
 
 
-def restarted(bench: Bench, symbols: str, folder: Path) -> Bench:
+def restarted(bench: Bench, symbols: str, folder: Path, *, broker: VenueBroker | None = None) -> Bench:
     """Another daemon on the same venue and journal, with other SYMBOLS."""
     settings = settings_for({}, folder, context=CONTEXT, symbols=symbols)
-    return _wired(settings, bench.venue, bench.ledger, bench.journal, VenueBroker)
+    return _wired(settings, bench.venue, bench.ledger, bench.journal, lambda *_: broker or VenueBroker(*_))
 
 
 def _wired(

@@ -18,8 +18,8 @@ from trader.core.types import Portfolio, Position
 from trader.daemon.account import Hands, endpoints_of, take_hands
 from trader.daemon.parameters import rules_of
 from trader.errors import AccountLocked, ConfigurationError, DatabaseUnusable, Transient
+from trader.trading.commands import also_leave, is_named
 from trader.trading.ports import Broker
-from trader.trading.positions import also_leave, is_named
 
 ANSWER_S = 30.0
 POLL_S = 0.1

@@ -85,6 +85,11 @@ class ExitPolicy:
     flat_before_close: timedelta = timedelta(minutes=10)
     max_order_age: timedelta = timedelta(hours=24)
     fallback_stop_bps: Decimal = Decimal(500)  # from the entry, for a position whose levels are not known
+    max_quote_age: timedelta = timedelta(seconds=60)  # nothing is left by an older quote
+    watch_quote_age: timedelta = timedelta(seconds=30)  # with an older one the stop rests at the venue
+    max_spread_bps: Decimal = Decimal(500)  # a wider quote is no price
+    max_disagreement_bps: Decimal = Decimal(1_000)  # between quote, mark and the price before
+    max_attempts_per_minute: int = 6  # at one symbol's exit
 
 
 class SizingRule(StrEnum):

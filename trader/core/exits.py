@@ -82,7 +82,7 @@ class Held:
     side        of the position
     qty         what our exit may own: no other's order holds it; on the lot
     quote       a possible one, or None
-    exit_price  what could be had now, or None
+    exit_price  what could be had now: the quote's side, or the mark where there is no quote; or None
     is_open     whether the market trades now
     """
 
@@ -215,7 +215,8 @@ def exit_at_market(held: Held, purpose: Purpose, reason: str) -> ExitWish | None
             _wish(held, purpose, OrderType.MARKET, TimeInForce.IOC, reason=f"{reason}, no quote") if at_once else None
         )
     limit = away(price * (1 - held.side.sign * held.policy.chase_collar_bps / BPS), held.side, held.instrument)
-    return _wish(held, purpose, OrderType.LIMIT, TimeInForce.IOC, limit=limit, reason=f"{reason}, quote {price}")
+    told = "mark" if held.quote is None else "quote"
+    return _wish(held, purpose, OrderType.LIMIT, TimeInForce.IOC, limit=limit, reason=f"{reason}, {told} {price}")
 
 
 def _stock_tif(held: Held) -> TimeInForce:

@@ -87,6 +87,11 @@ def exits_of(settings: Settings) -> ExitPolicy:
         flat_before_close=timedelta(seconds=exits.flat_before_close_s),
         max_order_age=timedelta(seconds=exits.max_order_age_s),
         fallback_stop_bps=exits.fallback_stop_bps,
+        max_quote_age=timedelta(seconds=exits.max_quote_age_s),
+        watch_quote_age=timedelta(seconds=exits.watch_quote_age_s),
+        max_spread_bps=exits.max_spread_bps,
+        max_disagreement_bps=exits.max_disagreement_bps,
+        max_attempts_per_minute=exits.max_attempts_per_minute,
     )
 
 

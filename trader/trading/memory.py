@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from trader.core.decision import RiskState
 from trader.core.types import Execution, Order, Portfolio, Symbol
-from trader.trading.ports import Journal
+from trader.trading.ports import Journal, KnownIntent
 
 FLAGS = ("paused", "halted", "killed", "flatten")
 OVERLAP = timedelta(minutes=2)  # executions this far before the last one are asked for again: clocks differ
@@ -29,6 +29,7 @@ class Memory:
     flags: dict[str, str] = field(default_factory=dict)
     execution_ids: frozenset[str] = frozenset()
     ended: dict[str, Order] = field(default_factory=dict)  # by client id, seen terminal since the last sync
+    filled: dict[str, Decimal] = field(default_factory=dict)  # units of the booked executions, by order id
     last_execution_at: datetime | None = None
     submitted: deque[float] = field(default_factory=deque)  # by the clock's own seconds
     unanswered: dict[str, datetime] = field(default_factory=dict)  # by client id, when it was last sent in vain
@@ -39,7 +40,7 @@ class Memory:
     symbols: frozenset[Symbol] = frozenset()  # those that are traded
 
 
-def recall(journal: Journal, symbols: Iterable[Symbol]) -> Memory:
+def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownIntent] = ()) -> Memory:
     """As the journal gives it back."""
     memory = Memory(flags={name: journal.flag(name) for name in FLAGS}, symbols=frozenset(symbols))
     opened = journal.get_meta("opened")
@@ -53,6 +54,10 @@ def recall(journal: Journal, symbols: Iterable[Symbol]) -> Memory:
         memory.day, memory.day_start = date.fromisoformat(text), Decimal(equity)
     peak = journal.get_meta("peak")
     memory.peak = Decimal(peak) if peak else None
+    if live:
+        for execution in journal.executions(after=min(each.created_at for each in live) - OVERLAP):
+            before = memory.filled.get(execution.order_id, Decimal(0))
+            memory.filled[execution.order_id] = before + execution.qty
     for symbol in memory.symbols:
         stopped = journal.get_meta(f"stop {symbol}")
         if stopped:

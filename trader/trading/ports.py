@@ -110,8 +110,8 @@ class Broker(Protocol):
     def cancel(self, order_id: str) -> bool:
         """Ask for it. False where the venue says that it can no longer be cancelled (look at the order again)."""
 
-    def instruments(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:
-        """A symbol that the venue does not know, or whose asset can't be read, is absent."""
+    def instruments(self, symbols: Sequence[Symbol], *, fresh: bool = False) -> Mapping[Symbol, Instrument]:
+        """A symbol that the venue does not know, or whose asset can't be read, is absent. `fresh`: as of now."""
 
     def sessions(self, start: datetime, end: datetime) -> Sequence[Session]:
         """Stock sessions that overlap [start, end]."""

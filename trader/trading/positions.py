@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from trader.core.decision import ExitPolicy, ExitRests, Levels
+from trader.core.exit_price import Judged
 from trader.core.ids import cycle_id, purpose_of
 from trader.core.overdue import Overdue, after_exit, meanwhile
 from trader.core.portfolio import is_held
 from trader.core.protect import ExitWish, ProtectAction, close_now, protect
-from trader.core.quotes import price_problem
 from trader.core.splits import are_forgotten
 from trader.core.types import (
     Instrument,
@@ -30,8 +30,11 @@ from trader.core.types import (
 )
 from trader.errors import Transient
 from trader.trading import failpoints
+from trader.trading.commands import Commands, is_named
 from trader.trading.desk import Desk
-from trader.trading.ports import MarketData, PendingCommand
+from trader.trading.exit_attempts import ExitAttempts
+from trader.trading.exit_prices import ExitPrices
+from trader.trading.ports import MarketData
 from trader.trading.sessions import Sessions as Sessions
 from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
 from trader.trading.status import Board
@@ -39,15 +42,6 @@ from trader.trading.status import Board
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
 IDLE_SYNC_S = 60.0  # with nothing at risk, the venue is asked this often
 PASSES = 3  # cancel, confirm, place: looked at anew after each step
-RETRY_S = (5, 10, 20, 40, 60)  # after the venue refused an exit: no tight loop
-
-
-@dataclass(slots=True)
-class _Trouble:
-    """An exit that the venue refused: when to try again."""
-
-    refusals: int = 0
-    not_before: float = 0.0  # by the clock's own seconds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,13 +63,17 @@ class Manager:
     _last_sync: float | None = None
     _nudged: bool = True
     _recorded: tuple[datetime, str] | None = None  # the bar whose exits have a record, and its name
-    _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
     _overdue: dict[Symbol, Overdue] = field(default_factory=dict)  # time exits, which may have left something
 
     board: Board = field(init=False)
+    prices: ExitPrices = field(init=False)
+    attempts: ExitAttempts = field(init=False)
 
     def __post_init__(self) -> None:
-        self.board = self.desk.board
+        desk = self.desk
+        self.board = desk.board
+        self.prices = ExitPrices(market=self.market, clock=desk.clock, board=desk.board, alert=desk.alert)
+        self.attempts = ExitAttempts(desk.clock.monotonic, desk.alert)
 
     def nudge(self) -> None:
         """Something happened at the venue: do not skip the next run. Called from any thread."""
@@ -103,7 +101,7 @@ class Manager:
         if not (commands or self._due()):
             return
         for command in commands:
-            self._execute(command)  # what it switches is latched, whether or not the venue can be reached
+            Commands(desk=self.desk, on_reload=self.on_reload).carry_out(command)
         nudged, self._nudged = self._nudged or bool(commands), False
         portfolio = self.board.portfolio
         if portfolio is None or nudged or not self.hears_of_fills or self._is_old():
@@ -161,9 +159,10 @@ class Manager:
         if aged:
             self.desk.cancel(aged)
             portfolio = self.desk.refresh()
-        quotes = self._quotes(portfolio, fresh or {})
+        quotes: Mapping[Symbol, Quote] = self.prices.quotes(portfolio, fresh or {})
         if self.desk.restated or any(map(are_forgotten, levels.values())):
             quotes, levels = self._in_new_units(portfolio, quotes, levels)
+        self.attempts.gone(frozenset(portfolio.positions))
         for symbol in sorted(portfolio.positions):
             portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
         return portfolio
@@ -190,43 +189,59 @@ class Manager:
         live = (record.intent for record in self.desk.known.live())
         return {each.symbol for each in live if each.purpose is Purpose.ENTRY and each != but}
 
-    def _quotes(self, portfolio: Portfolio, fresh: Mapping[Symbol, Quote]) -> dict[Symbol, Quote]:
-        """Quotes that can be prices at all; their age matters less on the way out than on the way in."""
-        wanted = sorted(symbol for symbol in portfolio.positions if symbol not in fresh)
-        quotes = dict(fresh)
-        if wanted:
-            try:
-                quotes |= self.market.quotes(wanted)
-            except Transient as error:
-                self.board.say("venue", f"quotes: {error}")
-        self.board.quotes = {**self.board.quotes, **quotes}
-        return {symbol: quote for symbol, quote in quotes.items() if price_problem(quote) is None}
-
     def _protect(self, symbol: Symbol, portfolio: Portfolio, quote: Quote | None, levels: Levels | None) -> Portfolio:
+        judged = self.prices.judged(portfolio.positions[symbol], quote, self.policy, self.desk.restated)
         for _ in range(PASSES):
             position, instrument = portfolio.position(symbol), self._instrument(symbol, levels)
             if position is None or instrument is None:
                 return portfolio
-            action = self._action(position, portfolio, quote, levels, instrument)
+            action = self._action(position, portfolio, judged, levels, instrument)
             if action.cancel:
+                self.attempts.withdrawn(symbol)
                 confirmed = self.desk.cancel(action.cancel)
                 portfolio = self.desk.refresh()
                 if not confirmed:
                     return portfolio
                 continue
+            if action.keep is not None:
+                self.attempts.rests(symbol)
             if action.place is None:
                 return portfolio
-            if self._held_back(symbol):
+            in_the_way = self._in_the_way(symbol, portfolio)
+            self.attempts.look(symbol, self.desk.broker.order, in_the_way)
+            if not self.attempts.may_try(symbol, self.policy.max_attempts_per_minute):
                 return portfolio
             order = self.desk.place(self.desk.intent_for(action.place, self._bar()))
-            self._note(symbol, order)
             if order is not None:
+                self.attempts.taken(action.place, order)
                 self._count(action.place, levels)
             portfolio = self.desk.refresh()
             failpoints.reach("after_exit")
             if order is None:
+                if self._rules_changed(symbol):
+                    continue  # priced anew, by the rules of now
+                self.attempts.refused(action.place, f"{action.place.purpose} was not taken{in_the_way}")
                 return portfolio
         return portfolio
+
+    def _in_the_way(self, symbol: Symbol, portfolio: Portfolio) -> str:
+        """Orders that are not ours: one of them may be why the venue refuses an exit."""
+        others = [order for order in portfolio.orders_of(symbol) if order.is_open and purpose_of(order) is None]
+        named = [f"{o.side} {o.remaining} at {o.limit_price or o.stop_price or 'the market'} ({o.id})" for o in others]
+        return f"; beside an order that is not ours: {', '.join(named)}" if named else ""
+
+    def _rules_changed(self, symbol: Symbol) -> bool:
+        """Whether the venue's rules for it are others than those that the refused order was made by."""
+        try:
+            fresh = self.desk.broker.instruments([symbol], fresh=True).get(symbol)
+        except Transient:
+            return False
+        known = self.instruments.get(symbol)
+        if fresh is None or known is None or fresh == known:
+            return False
+        self.instruments = {**self.instruments, symbol: fresh}
+        self.desk.alert("rules", "warning", f"{symbol}: the venue's rules have changed: {_rules(fresh)}")
+        return True
 
     def _instrument(self, symbol: Symbol, levels: Levels | None) -> Instrument | None:
         """None for a position that is not ours to touch: in a symbol that SYMBOLS does not name, unless we entered it
@@ -260,7 +275,7 @@ class Manager:
         self,
         position: Position,
         portfolio: Portfolio,
-        quote: Quote | None,
+        judged: Judged,
         levels: Levels | None,
         instrument: Instrument,
     ) -> ProtectAction:
@@ -269,7 +284,16 @@ class Manager:
         close = self.sessions.close_of(symbol, now)
         if self._is_left(symbol):
             purpose = Purpose.KILL if self.board.flags.get("killed") else Purpose.FLATTEN
-            return close_now(position, quote, self.policy, instrument, resting, purpose, session_close=close)
+            return close_now(
+                position,
+                judged.quote,
+                self.policy,
+                instrument,
+                resting,
+                purpose,
+                session_close=close,
+                mark=judged.mark,
+            )
         waiting = waits_for_a_price(levels, resting)
         if waiting is not None:
             return waiting
@@ -277,22 +301,18 @@ class Manager:
             levels = meanwhile(levels, self._overdue.get(symbol), now)
         reopens = self.sessions.reopens(symbol, now)
         return protect(
-            position, quote, levels, self.policy, instrument, now, resting, session_close=close, reopens=reopens
+            position,
+            judged.quote,
+            levels,
+            self.policy,
+            instrument,
+            now,
+            resting,
+            session_close=close,
+            reopens=reopens,
+            mark=judged.mark,
+            without=self.attempts.without(symbol),
         )
-
-    def _held_back(self, symbol: Symbol) -> bool:
-        trouble = self._trouble.get(symbol)
-        return trouble is not None and self.desk.clock.monotonic() < trouble.not_before
-
-    def _note(self, symbol: Symbol, order: Order | None) -> None:
-        if order is not None:
-            self._trouble.pop(symbol, None)
-            return
-        trouble = self._trouble.setdefault(symbol, _Trouble())
-        wait = RETRY_S[min(trouble.refusals, len(RETRY_S) - 1)]
-        trouble.refusals += 1
-        trouble.not_before = self.desk.clock.monotonic() + wait
-        self.desk.alert("unprotected", "error", f"{symbol}: no exit rests; tried again in {wait} s")
 
     def _count(self, sent: ExitWish, levels: Levels | None) -> None:
         """The market may take only a part of a time exit: the next one then waits."""
@@ -307,48 +327,6 @@ class Manager:
         if self._is_left(order.symbol):
             return True
         return self.desk.clock.now() - order.submitted_at >= self.policy.max_order_age
-
-    # ---- commands ----
-
-    def _execute(self, command: PendingCommand) -> None:
-        done = {
-            "pause": self._pause,
-            "resume": self._resume,
-            "flatten": self._flatten,
-            "kill": self._kill,
-            "reload": self._reload,
-        }.get(command.kind)
-        now = self.desk.clock.now()
-        if done is None:
-            self.desk.journal.finish_command(command.id, now, False, f"unknown command {command.kind!r}")
-            return
-        message = done(command.args)
-        failpoints.reach("amid_command")
-        self.board.say("command", f"{command.kind}: {message}")
-        self.desk.journal.finish_command(command.id, now, True, message)
-
-    def _pause(self, args: Mapping[str, str]) -> str:
-        self.desk.set_flag("paused", args.get("reason", "") or "paused by command")
-        return "no new entries; exits go on"
-
-    def _resume(self, args: Mapping[str, str]) -> str:
-        for name in ("paused", "halted", "killed", "flatten"):
-            self.desk.set_flag(name, "")
-        return "entries are allowed again"
-
-    def _flatten(self, args: Mapping[str, str]) -> str:
-        symbol = args.get("symbol", "") or "all"
-        self.desk.set_flag("flatten", also_leave(self.board.flags.get("flatten", ""), symbol))
-        if symbol == "all":
-            self.desk.set_flag("paused", "flattened by command")
-        return f"leaving {symbol}"
-
-    def _kill(self, args: Mapping[str, str]) -> str:
-        self.desk.set_flag("killed", args.get("reason", "") or "killed by command")
-        return "entries cancelled, positions closed, nothing new until resume"
-
-    def _reload(self, args: Mapping[str, str]) -> str:
-        return self.on_reload()
 
     def _finish_flatten(self) -> None:
         wanted, portfolio = self.board.flags.get("flatten", ""), self.board.portfolio
@@ -377,14 +355,8 @@ class Manager:
                 self.desk.alert("shutdown", "error", f"left without tidying up: {error}")
 
 
-def also_leave(flag: str, symbol: str) -> str:
-    """The flag `flatten` with one more name in it: one that is not left yet must not be forgotten for another."""
-    names = flag.split(",") if flag else []
-    if "all" in (symbol, *names):
-        return "all"
-    return ",".join(dict.fromkeys([*names, symbol]))
-
-
-def is_named(wanted: str, symbol: Symbol) -> bool:
-    """In a comma list of symbols, or `all`."""
-    return wanted == "all" or str(symbol) in wanted.split(",")
+def _rules(instrument: Instrument) -> str:
+    return (
+        f"tick {instrument.tick}, lot {instrument.lot}, least {instrument.min_qty}, "
+        f"{'tradable' if instrument.tradable else 'not tradable'}"
+    )

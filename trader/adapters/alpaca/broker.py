@@ -178,13 +178,13 @@ class AlpacaBroker:
         fills = join_fees(rows, self._pairs, self._on_problem)
         return tuple(fill for fill in fills if fill.at >= after)
 
-    def instruments(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:
+    def instruments(self, symbols: Sequence[Symbol], *, fresh: bool = False) -> Mapping[Symbol, Instrument]:
         """Kept for some hours: increments seldom change, and each asset is a request."""
         now = self._clock.now()
         found = {}
         for symbol in symbols:
             known = self._instruments.get(symbol)
-            if known is None or not timedelta(0) <= now - known[0] < _INSTRUMENT_AGE:
+            if fresh or known is None or not timedelta(0) <= now - known[0] < _INSTRUMENT_AGE:
                 instrument = self._instrument(symbol)
                 if instrument is None:
                     continue

@@ -192,7 +192,7 @@ class VenueBroker:
             self._fills[execution.id] = fill_of(execution)
         return self._fills[execution.id]
 
-    def instruments(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:
+    def instruments(self, symbols: Sequence[Symbol], *, fresh: bool = False) -> Mapping[Symbol, Instrument]:
         listed = self._venue.market.instruments
         return {symbol: instrument_of(symbol, wire.asset(listed[symbol])) for symbol in symbols if symbol in listed}
 

@@ -309,6 +309,18 @@ class Sim(Group):
     faults: Annotated[str, Right("a file")] = Field(
         default="", max_length=1000, description="A file of scripted faults. Empty: none."
     )
+    accept_s: Annotated[Decimal, Field(ge=0, le=3600), Unit("s")] = Field(
+        default=Decimal(0), description="Market seconds from an order's submission to its arrival; 0: it fills at once."
+    )
+    cancel_s: Annotated[Decimal, Field(ge=0, le=86_400), Unit("s")] = Field(
+        default=Decimal(0), description="Market seconds from a cancel to its effect; the order can fill meanwhile."
+    )
+    coin_order_limit: Annotated[Decimal, Field(ge=0, le=10**12), Unit("USD")] = Field(
+        default=Decimal(200_000), description="USD that one order in a coin may be worth. 0: any."
+    )
+    late_fees: bool = Field(
+        default=False, description="Crypto fees are posted at the end of the day, as the real venue does it."
+    )
 
     @property
     def factor(self) -> float:

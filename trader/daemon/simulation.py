@@ -105,6 +105,10 @@ def exchange_arguments(settings: Settings, *, chosen: bool = False) -> list[str]
         arguments += ["--start", sim.start.isoformat()]
     if sim.faults:
         arguments += ["--faults", sim.faults]
+    arguments += ["--accept-s", str(sim.accept_s), "--cancel-s", str(sim.cancel_s)]
+    arguments += ["--coin-order-limit", str(sim.coin_order_limit)]
+    if sim.late_fees:
+        arguments += ["--late-fees"]
     return arguments
 
 

@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from trader.core.types import Symbol, Timeframe
+
+if TYPE_CHECKING:
+    from trader.exchange.engine.events import MatchingRules
 
 CONFIGURATION_EXIT = 78
 
@@ -37,6 +41,10 @@ class _OptionError(ValueError):
 @click.option("--volume-share", default="0.25", show_default=True, help="Of what traded, what our fills may take.")
 @click.option("--touch-share", default="0", show_default=True, help="Of it, for a limit only touched, not passed.")
 @click.option("--stop-slip", default="0", show_default=True, help="How far to the path's end a passed stop slips, 0-1.")
+@click.option("--accept-s", default="0", show_default=True, help="Market seconds from an order's POST to its arrival.")
+@click.option("--cancel-s", default="0", show_default=True, help="Market seconds from a cancel's 204 to its effect.")
+@click.option("--coin-order-limit", default="200000", show_default=True, help="USD of one order in a coin; 0: any.")
+@click.option("--late-fees", is_flag=True, help="Crypto fees (CFEE) are posted at the end of the day, without a time.")
 @click.option(
     "--timeframe",
     default=None,
@@ -64,6 +72,10 @@ def exchange_command(
     volume_share: str,
     touch_share: str,
     stop_slip: str,
+    accept_s: str,
+    cancel_s: str,
+    coin_order_limit: str,
+    late_fees: bool,
     timeframe: str | None,
     context: int,
     bars: int | None,
@@ -71,7 +83,6 @@ def exchange_command(
     with_parent: bool,
 ) -> None:
     """Run the simulated Alpaca. When it is ready it prints one line of JSON with its addresses."""
-    from trader.exchange.engine.events import MatchingRules
     from trader.exchange.run import ExchangeError, ExchangeOptions, serve  # heavy: not for --help
 
     try:
@@ -90,22 +101,38 @@ def exchange_command(
             secret=secret,
             spread_bps=_amount("--spread-bps", spread_bps),
             stock_spread_bps=_amount("--stock-spread-bps", stock_spread_bps),
-            rules=MatchingRules(
-                volume_share=_share("--volume-share", volume_share),
-                touch_share=_share("--touch-share", touch_share),
-                stop_slip=_share("--stop-slip", stop_slip),
-            ),
+            rules=_rules(volume_share, touch_share, stop_slip, accept_s, cancel_s, coin_order_limit),
             timeframe=_timeframe(timeframe),
             context=context,
             bars=bars,
             rate_limit=rate_limit,
+            late_fees=late_fees,
             with_parent=with_parent,
         )
         code = serve(options)
     except (_OptionError, ExchangeError) as problem:
-        click.echo(f"trader exchange: {' '.join(str(problem).split())}", err=True)
-        code = CONFIGURATION_EXIT
+        code = _complain(problem)
     sys.exit(code)
+
+
+def _complain(problem: Exception) -> int:
+    click.echo(f"trader exchange: {' '.join(str(problem).split())}", err=True)
+    return CONFIGURATION_EXIT
+
+
+def _rules(
+    volume_share: str, touch_share: str, stop_slip: str, accept_s: str, cancel_s: str, coin_order_limit: str
+) -> MatchingRules:
+    from trader.exchange.engine.events import MatchingRules  # heavy: not for --help
+
+    return MatchingRules(
+        volume_share=_share("--volume-share", volume_share),
+        touch_share=_share("--touch-share", touch_share),
+        stop_slip=_share("--stop-slip", stop_slip),
+        accept_s=_amount("--accept-s", accept_s),
+        cancel_s=_amount("--cancel-s", cancel_s),
+        coin_order_limit=_amount("--coin-order-limit", coin_order_limit) or None,
+    )
 
 
 def _files(option: str, pairs: Iterable[str]) -> dict[Symbol, Path]:

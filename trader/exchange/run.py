@@ -18,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from trader.core.types import Symbol, Timeframe
+from trader.exchange.api import fault_script
 from trader.exchange.api.faults import FaultError, Faults
 from trader.exchange.engine.events import MatchingRules
 from trader.exchange.ledger.sqlite import LedgerError
@@ -44,6 +45,7 @@ class ExchangeOptions:
     ledger       None: in memory, gone with the process
     rate_limit   requests a minute of market time; 0 is off; None: 200 at speed 1, else off
     key, secret  None: any pair is accepted
+    late_fees    crypto fees are posted at the end of the day
     with_parent  end when the process that started this one does
     """
 
@@ -66,6 +68,7 @@ class ExchangeOptions:
     context: int = 600
     bars: int | None = None
     rate_limit: int | None = None
+    late_fees: bool = False
     with_parent: bool = False
 
     @property
@@ -87,6 +90,7 @@ def serve(options: ExchangeOptions) -> int:
     except LedgerError as problem:
         listener.close()
         raise ExchangeError(str(problem)) from problem
+    venue.late_fees = options.late_fees
     for note in market.notes:
         print(f"trader exchange: {note}", file=sys.stderr, flush=True)
     try:
@@ -123,7 +127,7 @@ def _faults(options: ExchangeOptions) -> Faults:
     if options.faults is None:
         return Faults()
     try:
-        return Faults.load(options.faults)
+        return fault_script.load(options.faults)
     except (FaultError, OSError) as problem:
         raise ExchangeError(f"--faults: {problem}") from problem
 

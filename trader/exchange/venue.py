@@ -16,30 +16,34 @@ from pathlib import Path
 from typing import Any
 
 from trader.core.fees import schedule_for
-from trader.core.types import ZERO, AssetClass, OrderSide, OrderType, Quote, Symbol, TimeInForce
+from trader.core.types import ZERO, AssetClass, OrderSide, Quote, Symbol
 from trader.core.values import quick
 from trader.exchange.api.parse import NewOrder, Patch
 from trader.exchange.api.wire import DEFAULT_CONFIGURATION, NAMESPACE, asset_id
-from trader.exchange.engine.answers import VenueRefusal, no_position, refused
+from trader.exchange.engine.answers import VenueRefusal, refused
 from trader.exchange.engine.engine import AccountFigures, account_figures, apply, open_books
 from trader.exchange.engine.events import (
     Books,
     Cancel,
+    Due,
     Event,
     Halted,
     MatchingRules,
     OrderEvent,
     Refusal,
+    Relisted,
     Replace,
     SessionEnd,
     SimOrder,
-    Submit,
     Tape,
 )
 from trader.exchange.engine.ids import derived_id
+from trader.exchange.engine.waiting import next_due
 from trader.exchange.ledger.sqlite import Ledger
+from trader.exchange.listings import Listing, relisted
 from trader.exchange.market.market import Market
 from trader.exchange.market.replay import dated, told_at
+from trader.exchange.submission import submission
 
 STEPS_AT_ONCE = 512
 _MONTH = timedelta(days=30)
@@ -49,19 +53,10 @@ Listener = Callable[[Sequence[OrderEvent]], None]
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
-    """`reason`: time (the moment asked for), fill (stopped at the first one), end (the data are over)."""
+    """`reason`: time (the moment asked for), fill (stopped at a fill or a late rejection), end (the data are over)."""
 
     now: datetime
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
-    """What became of closing one position: the order, or the refusal."""
-
-    symbol: Symbol
-    order: SimOrder | None
-    refusal: Refusal | None
 
 
 class Venue:
@@ -75,9 +70,15 @@ class Venue:
         self.account_id = uuid.uuid5(NAMESPACE, f"account:{market.fingerprint}")
         self.configuration: dict[str, Any] = dict(DEFAULT_CONFIGURATION)
         self.last_equity = books.cash
-        self.fills = 0  # executions since this venue was opened
+        self.stops = 0  # executions and rejections since this venue was opened: an advance ends there
         self.thin: Callable[[Tape], Tape] | None = None  # a fault: what is left of a phase's volume
         self.halts: Callable[[datetime], frozenset[Symbol]] | None = None  # a fault: halted by the clock
+        self.listed: Callable[[datetime], Mapping[Symbol, Listing]] | None = None  # a fault: assets with other rules
+        self.listings: Mapping[Symbol, Listing] = {}  # those that hold now
+        self.late_fees = False  # crypto fees are posted at the end of the day
+        self.remember: Callable[[datetime, Books], None] | None = None  # told of the books after each change
+        # the open orders that were looked through last, and when the first of them arrives or leaves
+        self._waiting: tuple[Mapping[str, SimOrder] | None, datetime | None] = (None, None)
         self._halted_by_clock: frozenset[Symbol] = frozenset()
         self._day, self._day_ends = now.date(), datetime.combine(now, time.max, UTC)
         self._listeners: list[Listener] = []
@@ -132,7 +133,7 @@ class Venue:
         through_fills   go on after a fill (a clock that runs by itself)
         write_idle      commit also where nothing was played, so that the ledger has the clock exactly
         """
-        before, before_fills = self.books, self.fills
+        before, before_stops = self.books, self.stops
         events: list[OrderEvent] = []
         result: Advance | None = None
         for _ in range(steps):
@@ -141,7 +142,7 @@ class Venue:
                 result = self._rest(until, following)
                 break
             events += self._play(following)
-            if self.fills != before_fills and not through_fills:
+            if self.stops != before_stops and not through_fills:
                 result = Advance(now=self.now, reason="fill")
                 break
         if write_idle or events or self.books is not before:
@@ -151,11 +152,20 @@ class Venue:
     def _following(self, until: datetime) -> datetime | None:
         """The next moment to play. Where nothing is held or ordered a tape only takes the place of the one before it:
         within a day, up to `until`, the last of each symbol is enough."""
-        following = self.market.next_time(self.now)
+        following = self.next_moment()
         at_stake = self.books.orders or self.books.holdings or self.thin or self.halts
         if following is None or following > until or at_stake:
             return following
         return self.market.last_time(self.now, min(until, self._day_ends)) or following
+
+    def next_moment(self) -> datetime | None:
+        """When something happens next: in the market, or to an order that is on its way in or out."""
+        if self._waiting[0] is not self.books.orders:
+            self._waiting = (self.books.orders, next_due(self.books.orders.values()))
+        moment, due = self.market.next_time(self.now), self._waiting[1]
+        if due is None or (moment is not None and moment <= due):
+            return moment
+        return max(due, self.now)
 
     def _rest(self, until: datetime, following: datetime | None) -> Advance:
         """Nothing happens between here and `until`."""
@@ -168,9 +178,11 @@ class Venue:
         if at.date() != self._day:
             self._new_day(at)
         self.now = at
-        events = self._obey_halts(at)
+        events = self._obey_halts(at) + self._relist(at)
         for tape in self.market.tapes(at, self._low_first):
             events += self._step(tape if self.thin is None else self.thin(tape))
+        if self._waiting[1] is not None and self._waiting[1] <= at:  # they meet the market that this moment has left
+            events += self._step(Due(at=at))
         if self._session_ends(at):
             events += self._step(SessionEnd(at=at))
         return events
@@ -183,8 +195,10 @@ class Venue:
             if isinstance(output, Refusal):
                 raise VenueRefusal(output)
             events.append(output)
-            self.fills += output.execution is not None
+            self.stops += output.execution is not None or output.event == "rejected"
         self.books = books
+        if events and self.remember is not None:
+            self.remember(event.at, books)
         return events
 
     def _new_day(self, at: datetime) -> None:
@@ -219,44 +233,59 @@ class Venue:
         self._halted_by_clock = wanted
         return events
 
+    def _relist(self, at: datetime) -> list[OrderEvent]:
+        wanted, events = self.listed(at) if self.listed is not None else {}, list[OrderEvent]()
+        if wanted == self.listings:
+            return events
+        for symbol in sorted(wanted.keys() | self.listings.keys()):
+            listing = wanted.get(symbol)
+            if listing == self.listings.get(symbol) or symbol not in self.market.instruments:
+                continue
+            events += self._step(Relisted(at=at, instrument=relisted(self.market.instruments[symbol], listing)))
+            ending = [o for o in self.books.orders.values() if listing and listing.delisted and o.symbol == symbol]
+            for order in ending:
+                if order.id in self.books.orders:  # a leg goes with its parent
+                    events += self._step(Cancel(at=at, order_id=order.id, cancel_s=ZERO))
+        self.listings = wanted
+        return events
+
+    def obey_faults(self) -> None:
+        """Halts and changed assets as they are meant to be now: faults are set while the clock stands, too."""
+        before = self.books
+        self._commit(before, self._obey_halts(self.now) + self._relist(self.now))
+
     # ---- orders ----
 
-    def submit(self, new: NewOrder) -> SimOrder:
-        """Raises VenueRefusal."""
+    def submit(self, new: NewOrder, *, accept_s: Decimal | None = None, rejected: str = "") -> SimOrder:
+        """`accept_s` and `rejected`: as in Submit, faults of this one order. Raises VenueRefusal."""
         symbol = self.find(new.symbol)
         if symbol is None:
             raise refused(422, 42210000, f"asset {new.symbol!a} not found")
+        listing = self.listings.get(symbol)
+        if listing is not None and listing.delisted:
+            raise refused(422, 42210000, f"asset {symbol.text} is not active")
         self._obey_configuration(new, symbol)
         order_id = self._order_id()
         client_id = new.client_order_id or derived_id(self.account_id, f"client:{order_id}")
-        self._do(
-            Submit(
-                at=self.now,
-                order_id=order_id,
-                client_order_id=client_id,
-                symbol=symbol,
-                side=new.side,
-                type=new.type,
-                tif=new.tif,
-                qty=new.qty,
-                notional=new.notional,
-                limit_price=new.limit_price,
-                stop_price=new.stop_price,
-                order_class=new.order_class,
-                take_profit=new.take_profit,
-                stop_loss=new.stop_loss,
-                stop_loss_limit=new.stop_loss_limit,
-                extended_hours=new.extended_hours,
-                duplicate=self.ledger.knows_client_id(client_id),
-                market_open=self.market.is_open(symbol, self.now),
-            )
+        event = submission(
+            new,
+            symbol,
+            order_id=order_id,
+            client_order_id=client_id,
+            at=self.now,
+            duplicate=self.ledger.knows_client_id(client_id),
+            market_open=self.market.is_open(symbol, self.now),
         )
+        if accept_s is not None or rejected:
+            event = replace(event, accept_s=accept_s, rejected=rejected)
+        self._do(event)
         return self._must(order_id)
 
-    def cancel(self, order_id: str) -> None:
+    def cancel(self, order_id: str, *, cancel_s: Decimal | None = None) -> None:
         """Raises VenueRefusal: 404 for one that never was, 422 for one that can't be cancelled any more."""
         known = None if order_id in self.books.orders else self.ledger.order(order_id)
-        self._do(Cancel(at=self.now, order_id=order_id, terminal=known.status if known else None))
+        terminal = known.status if known else None
+        self._do(Cancel(at=self.now, order_id=order_id, terminal=terminal, cancel_s=cancel_s))
 
     def replace(self, order_id: str, patch: Patch) -> SimOrder:
         """The new order. Raises VenueRefusal."""
@@ -279,7 +308,9 @@ class Venue:
         )
         return self._must(new_id)
 
-    def cancel_all(self, symbols: Iterable[Symbol] | None = None) -> list[tuple[str, Refusal | None]]:
+    def cancel_all(
+        self, symbols: Iterable[Symbol] | None = None, *, cancel_s: Decimal | None = None
+    ) -> list[tuple[str, Refusal | None]]:
         """(order id, refusal) of each that was open; legs go with their parents."""
         wanted = None if symbols is None else set(symbols)
         results: list[tuple[str, Refusal | None]] = []
@@ -287,43 +318,10 @@ class Venue:
             if order.id not in self.books.orders or (wanted is not None and order.symbol not in wanted):
                 continue
             try:
-                self.cancel(order.id)
+                self.cancel(order.id, cancel_s=cancel_s)
                 results.append((order.id, None))
             except VenueRefusal as no:
                 results.append((order.id, no.refusal))
-        return results
-
-    def close_position(
-        self, symbol: Symbol, *, qty: Decimal | None = None, percentage: Decimal | None = None
-    ) -> SimOrder:
-        """A market order against the position. Raises VenueRefusal."""
-        holding = self.books.holdings.get(symbol)
-        if holding is None or not holding.qty:
-            raise no_position(symbol)
-        units = qty if qty is not None else abs(holding.qty)
-        if percentage is not None and percentage != 100:
-            units = self.market.instruments[symbol].qty_down(units * percentage / 100)
-        if units <= 0:
-            raise refused(422, 40010001, "qty must be > 0")
-        return self.submit(
-            NewOrder(
-                symbol=symbol.text,
-                side=OrderSide.SELL if holding.qty > 0 else OrderSide.BUY,
-                type=OrderType.MARKET,
-                tif=TimeInForce.GTC if symbol.asset_class is AssetClass.CRYPTO else TimeInForce.DAY,
-                qty=units,
-            )
-        )
-
-    def close_all(self, *, cancel_orders: bool) -> list[Closed]:
-        if cancel_orders:
-            self.cancel_all()
-        results = []
-        for symbol in list(self.books.holdings):
-            try:
-                results.append(Closed(symbol=symbol, order=self.close_position(symbol), refusal=None))
-            except VenueRefusal as no:
-                results.append(Closed(symbol=symbol, order=None, refusal=no.refusal))
         return results
 
     def halt(self, symbol: Symbol, halted: bool) -> None:

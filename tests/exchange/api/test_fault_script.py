@@ -15,7 +15,9 @@ import requests
 
 from tests.exchange.api.running import Running, running
 from trader.core.types import Quote, Symbol
-from trader.exchange.api.faults import FaultError, Faults, Happening, spoiled
+from trader.exchange.api.fault_script import faults_of
+from trader.exchange.api.faults import FaultError, Happening
+from trader.exchange.api.quote_faults import spoiled
 
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
 
@@ -165,7 +167,7 @@ def test_script_file_is_read_at_the_start(tmp_path: Path) -> None:
 
 
 def fired(on: dict[str, Any], count: int, seed: int = 1) -> list[int]:
-    faults = Faults.of({"seed": seed, "rules": [{"on": on, "do": {"delay_s": 1}}]})
+    faults = faults_of({"seed": seed, "rules": [{"on": on, "do": {"delay_s": 1}}]})
     happening = Happening(now=NOW, method="GET", path="/v2/account", text="symbols BTC/USD")
     return [n for n in range(1, count + 1) if faults.request(happening)]
 
@@ -206,7 +208,7 @@ def test_chance_comes_from_the_seed() -> None:
 )
 def test_wrong_script_is_refused_with_its_rule(script: Any) -> None:
     with pytest.raises(FaultError):
-        Faults.of(script)
+        faults_of(script)
 
 
 def test_spoiled_quote_keeps_what_the_fault_does_not_touch() -> None:
@@ -219,7 +221,8 @@ def test_spoiled_quote_keeps_what_the_fault_does_not_touch() -> None:
         at=NOW,
         source="test",
     )
-    faults = Faults.of({"rules": [{"do": {"quote": "stale", "age_s": 5}}]})
-    stale = spoiled(quote, faults.rules[0])
+    faults = faults_of({"rules": [{"do": {"quote": "stale", "age_s": 5}}]})
+    told = faults.request(Happening(now=NOW, endpoint="quotes"))[0]
+    stale = spoiled(quote, told, lambda symbol: None)
     assert stale is not None
     assert (stale.bid, stale.at) == (quote.bid, NOW - timedelta(seconds=5))

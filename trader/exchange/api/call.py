@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trader.exchange.api.faults import Rule
+from trader.exchange.api.faults import Fired, Rule
 from trader.exchange.engine.answers import VenueRefusal
 from trader.exchange.engine.events import Refusal
 from trader.exchange.venue import Venue
@@ -20,10 +20,10 @@ class Call:
     params: Mapping[str, str]
     path: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    faults: Sequence[Rule] = ()
+    faults: Sequence[Fired] = ()
 
     def fault(self, action: str) -> Rule | None:
-        return next((rule for rule in self.faults if rule.action == action), None)
+        return next((fired.rule for fired in self.faults if fired.rule.action == action), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from typing import Any
 from trader.core.types import AssetClass, Quote, Symbol, Timeframe
 from trader.exchange.api import parse, wire_data
 from trader.exchange.api.call import Call, Handler, Reply
-from trader.exchange.api.faults import spoiled
 from trader.exchange.api.parse import BadRequest
+from trader.exchange.api.quote_faults import spoiled
 from trader.exchange.api.wire import Json, stamp
 from trader.exchange.market.market import BarRow
 
@@ -234,9 +234,9 @@ def _last_trade(call: Call, symbol: Symbol) -> Json | None:
 
 def _quote(call: Call, symbol: Symbol) -> Quote | None:
     quote = call.venue.quote(symbol)
-    for rule in call.faults:
-        if quote is not None and rule.action == "quote" and (rule.symbol is None or rule.symbol == symbol):
-            quote = spoiled(quote, rule)
+    for fired in call.faults:
+        if quote is not None and fired.rule.action == "quote":
+            quote = spoiled(quote, fired, call.venue.quote)
     return quote
 
 

@@ -1,37 +1,6 @@
-"""Scripted, seeded trouble: what `--faults FILE` (or POST /sim/faults) makes the exchange do.
+"""The rules of a fault script at work: which of them fire on a request, on a streamed event, or by the clock.
 
-The file is JSON: {"seed": 7, "rules": [{"on": {...}, "do": {...}}, ...]}. Rules are asked in order; each one that
-fires does its thing (a request can meet several). Equal scripts and equal requests give equal trouble.
-
-`on`: which happenings, and how often. All that is given must hold.
-  method       GET, POST, PATCH or DELETE
-  path         a regular expression, found anywhere in the request's path
-  symbol       as in orders (BTC/USD): the request's path, query or body names it; for stream rules: the order's symbol
-  event        stream rules only: new, fill, partial_fill, canceled ...
-  after_n      the first n matches pass untouched (the ones below count from there)
-  nth          only the nth match (1 is the first), or a list of them
-  every        each nth match
-  probability  each match with this chance, from the seed
-  from, until  market times between which the rule is awake
-`do`: exactly one of
-  delay_s: 0.5                  answer late
-  timeout_before: 30            say nothing for so many seconds, then hang up; the request is never looked at
-  timeout_after: 30             likewise, after the request was carried out
-  reset_before: true            hang up at once (RST), the request is never looked at
-  reset_after: true             likewise, after the request was carried out
-  status: 503                   that answer instead; with "after": true the request was carried out all the same
-  html: true                    a proxy's HTML error page ("status" 502 unless given, "after" as above)
-  empty_positions: true         GET /v2/positions says that there are none
-  clock_skew_s: 3600            GET /v2/clock is wrong by so much
-  quote: "zero"|"crossed"|"stale"|"one_sided"|"absent"|"locked"   what the data API says of the book (the true one
-                                goes on trading); "age_s" is a stale one's age (3600)
-  halt: true|false              trading in `symbol` stops or resumes
-  stream: "drop"|"disconnect"|"mute"|"duplicate"|"reorder"|"garbage"   the trade-update stream loses the event; hangs up
-                                instead of sending it; sends nothing any more on the connections of that moment; sends
-                                it twice; sends it after the next one; sends junk before it
-  partial_fill: 0.25            only so much of each phase's volume is there to fill orders in `symbol`
-`halt` and `partial_fill` need `on.symbol`. partial_fill, and a halt without method and path, take nothing else but
-from and until, and hold for as long as market time is in between.
+What a script may say is in `fault_script`. Equal scripts and equal requests give equal trouble.
 """
 
 from __future__ import annotations
@@ -39,26 +8,19 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from trader.core.types import ZERO, Quote, Symbol
-from trader.exchange.api.parse import BadRequest, to_moment
+from trader.core.types import Symbol
+from trader.exchange.listings import Listing
 
-QUOTE_KINDS = ("zero", "crossed", "stale", "one_sided", "absent", "locked")
-STREAM_KINDS = ("drop", "disconnect", "mute", "duplicate", "reorder", "garbage")
 BEFORE = ("timeout_before", "reset_before")
 AFTER = ("timeout_after", "reset_after")
-_ON = frozenset(["method", "path", "symbol", "event", "after_n", "nth", "every", "probability", "from", "until"])
-_EXTRA = {"status": {"after"}, "html": {"status", "after"}, "quote": {"age_s"}}
-_ACTIONS = (
-    "delay_s", "timeout_before", "timeout_after", "reset_before", "reset_after", "html", "status", "empty_positions",
-    "clock_skew_s", "quote", "halt", "stream", "partial_fill",
-)  # fmt: skip
+# there the symbol says whose entries or whose market it is, not what the request has to name
+OWN_SYMBOL = frozenset(["halt", "partial_fill", "asset", "figure", "lack", "lag_s", "set", "inject", "shuffle"])
 
 
 class FaultError(ValueError):
@@ -66,121 +28,190 @@ class FaultError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """An answer that is given instead of the venue's. `body` None: the usual error of that status."""
+
+    status: int
+    html: bool = False
+    after: bool = False  # the request is carried out all the same
+    body: Any = None
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """How told numbers are changed. One of the five is set.
+
+    names      of the figures, as in `answer_changes.FIGURES`
+    times      factor
+    value      told instead; any JSON
+    frozen     as they were when the rule first met them
+    swap_with  the other symbol, whose figures are told here, and these there
+    yesterday  a position's price is the last close before this day
+    """
+
+    names: tuple[str, ...]
+    times: float | None = None
+    value: Any = None
+    frozen: bool = False
+    swap_with: Symbol | None = None
+    yesterday: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
+    """One rule: what it does, then when (the part that `on` of the script gives)."""
+
     action: str
+    name: str = ""
     amount: float = 0.0  # seconds, or a share
     kind: str = ""  # of quote and stream faults
     flag: bool = True
-    status: int = 0
-    after: bool = False
+    page: Page | None = None
+    figures: Figures | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)  # a quote's bid and ask, an entry's fields
+    entries: tuple[Any, ...] = ()  # JSON that lists get besides
+    other: Symbol | None = None  # of a swapped quote
+    reason: str = ""  # of a late rejection
+    listing: Listing | None = None
+    applies_to: frozenset[str] | None = None  # endpoints whose answers it can act on; None: all
     method: str | None = None
     path: re.Pattern[str] | None = None
+    endpoints: frozenset[str] | None = None
     symbol: Symbol | None = None
+    order: re.Pattern[str] | None = None
+    side: str | None = None
+    type: str | None = None
     event: str | None = None
     after_n: int = 0
     nth: tuple[int, ...] = ()
     every: int = 0
+    count: int | None = None
     probability: float | None = None
     start: datetime | None = None
     until: datetime | None = None
+    wall_from_s: float | None = None
+    wall_until_s: float | None = None
 
     def awake(self, now: datetime) -> bool:
         return (self.start is None or now >= self.start) and (self.until is None or now < self.until)
 
+    def by_wall(self, seconds: float) -> bool:
+        """Whether its window of wall time is open so many seconds after the rule came."""
+        begun = self.wall_from_s is None or seconds >= self.wall_from_s
+        return begun and (self.wall_until_s is None or seconds < self.wall_until_s)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """A request, or an event about to be streamed. `text` is where a symbol is looked for."""
+    """A request, or an event about to be streamed. `text` is where a symbol or an order's id is looked for."""
 
     now: datetime
     method: str = ""
     path: str = ""
+    endpoint: str = ""
     text: str = ""
     event: str = ""
+    body: bytes = b""
 
 
-class Faults:
-    """The rules with their counters. One lot of matches is counted for each rule."""
+class _Live:
+    """A rule with its counters, its dice and what it has seen."""
 
-    def __init__(self, rules: Sequence[Rule] = (), seed: int = 1) -> None:
-        self.rules = tuple(rules)
-        self.fired = [0] * len(self.rules)
-        self._matched = [0] * len(self.rules)
-        self._dice = [random.Random(f"{seed}:{number}") for number in range(len(self.rules))]
+    __slots__ = ("began", "dice", "fired", "kept", "matched", "rule")
 
-    @classmethod
-    def load(cls, path: Path) -> Faults:
-        """Raises FaultError, OSError."""
-        try:
-            script = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise FaultError(f"{path}: not JSON: {error}") from error
-        return cls.of(script)
+    def __init__(self, rule: Rule, seed: str, began: float) -> None:
+        self.rule, self.began = rule, began
+        self.matched = self.fired = 0
+        self.dice = random.Random(seed)
+        self.kept: dict[str, Any] = {}  # values as they were when the rule first met them
 
-    @classmethod
-    def of(cls, script: Any) -> Faults:
-        """From the parsed file. Raises FaultError."""
-        if not isinstance(script, dict) or set(script) - {"seed", "rules"} or not isinstance(script.get("rules"), list):
-            raise FaultError('a fault script is {"seed": N, "rules": [...]}')
-        seed = script.get("seed", 1)
-        if isinstance(seed, bool) or not isinstance(seed, int | Decimal):
-            raise FaultError("seed must be an integer")
-        return cls([_rule(raw, number) for number, raw in enumerate(script["rules"], 1)], int(seed))
-
-    def request(self, happening: Happening) -> list[Rule]:
-        """The rules that fire on this request, other than stream rules and those that follow the clock."""
-        return [
-            rule
-            for number, rule in enumerate(self.rules)
-            if rule.action != "stream" and not _follows_clock(rule) and self._fires(number, rule, happening)
-        ]
-
-    def stream(self, happening: Happening) -> list[Rule]:
-        return [
-            rule
-            for number, rule in enumerate(self.rules)
-            if rule.action == "stream" and self._fires(number, rule, happening)
-        ]
-
-    def by_clock(self) -> Iterator[Rule]:
-        """Halts and thin markets that hold while market time is in their window."""
-        return (rule for rule in self.rules if _follows_clock(rule))
-
-    def _fires(self, number: int, rule: Rule, happening: Happening) -> bool:
-        if not _matches(rule, happening):
+    def fires(self, happening: Happening, wall: float) -> bool:
+        if not _matches(self.rule, happening) or not self.rule.by_wall(wall - self.began):
             return False
-        self._matched[number] += 1
-        fires = self._due(number, rule, self._matched[number] - rule.after_n)
-        self.fired[number] += fires
+        self.matched += 1
+        fires = self._due(self.matched - self.rule.after_n)
+        self.fired += fires
         return fires
 
-    def _due(self, number: int, rule: Rule, count: int) -> bool:
-        if count < 1:
+    def _due(self, count: int) -> bool:
+        rule = self.rule
+        if count < 1 or (rule.count is not None and self.fired >= rule.count):
             return False
         if rule.nth and count not in rule.nth:
             return False
         if rule.every and count % rule.every:
             return False
-        return rule.probability is None or self._dice[number].random() < rule.probability
+        return rule.probability is None or self.dice.random() < rule.probability
 
 
-def spoiled(quote: Quote, rule: Rule) -> Quote | None:
-    """What the data API says instead of `quote`."""
-    if rule.kind == "absent":
-        return None
-    if rule.kind == "zero":
-        return replace(quote, bid=ZERO, ask=ZERO, bid_size=ZERO, ask_size=ZERO)
-    if rule.kind == "one_sided":
-        return replace(quote, ask=ZERO, ask_size=ZERO)
-    if rule.kind == "crossed":
-        return replace(quote, bid=quote.ask, ask=quote.bid)
-    if rule.kind == "locked":
-        return replace(quote, bid=quote.ask)
-    return replace(quote, at=quote.at - timedelta(seconds=rule.amount))
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A rule that fired, and where it keeps what it has seen."""
+
+    rule: Rule
+    kept: dict[str, Any]
+    dice: random.Random
 
 
-def _follows_clock(rule: Rule) -> bool:
-    return rule.action in ("halt", "partial_fill") and rule.method is None and rule.path is None
+class Faults:
+    """The rules with their counters. One lot of matches is counted for each rule."""
+
+    def __init__(self, rules: Sequence[Rule] = (), seed: int = 1, wall: Callable[[], float] = time.monotonic) -> None:
+        self._seed, self._wall = seed, wall
+        began = wall()
+        self._live = [_Live(rule, f"{seed}:{number}", began) for number, rule in enumerate(rules)]
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(live.rule for live in self._live)
+
+    @property
+    def fired(self) -> list[int]:
+        return [live.fired for live in self._live]
+
+    @property
+    def any(self) -> bool:
+        return bool(self._live)
+
+    def put(self, rule: Rule) -> None:
+        """The rule of that name anew, its counters at nothing; the others go on as they are."""
+        place = next((n for n, live in enumerate(self._live) if live.rule.name == rule.name), None)
+        fresh = _Live(rule, f"{self._seed}:{rule.name}", self._wall())
+        if place is None:
+            self._live.append(fresh)
+        else:
+            self._live[place] = fresh
+
+    def drop(self, name: str) -> bool:
+        """Whether there was a rule of that name to take away."""
+        before = len(self._live)
+        self._live = [live for live in self._live if live.rule.name != name]
+        return len(self._live) < before
+
+    def request(self, happening: Happening) -> list[Fired]:
+        """The rules that fire on this request, other than stream rules and those that follow the clock."""
+        return self._firing(happening, lambda rule: rule.action != "stream" and not follows_clock(rule))
+
+    def stream(self, happening: Happening) -> list[Rule]:
+        return [fired.rule for fired in self._firing(happening, lambda rule: rule.action == "stream")]
+
+    def by_clock(self) -> Iterator[Rule]:
+        """Halts, thin markets and changed assets that hold while market time is in their window."""
+        return (rule for rule in self.rules if follows_clock(rule))
+
+    def _firing(self, happening: Happening, wanted: Callable[[Rule], bool]) -> list[Fired]:
+        wall = self._wall()
+        return [
+            Fired(live.rule, live.kept, live.dice)
+            for live in self._live
+            if wanted(live.rule) and live.fires(happening, wall)
+        ]
+
+
+def follows_clock(rule: Rule) -> bool:
+    narrowed = rule.method is not None or rule.path is not None or rule.endpoints is not None
+    return rule.action in ("halt", "partial_fill", "asset") and not narrowed
 
 
 def _matches(rule: Rule, happening: Happening) -> bool:
@@ -188,94 +219,33 @@ def _matches(rule: Rule, happening: Happening) -> bool:
         return False
     if rule.method is not None and rule.method != happening.method:
         return False
+    if rule.endpoints is not None and happening.endpoint not in rule.endpoints:
+        return False
+    if rule.applies_to is not None and happening.endpoint not in rule.applies_to:
+        return False
     if rule.event is not None and rule.event != happening.event:
         return False
     if rule.path is not None and rule.path.search(happening.path) is None:
         return False
-    halting = rule.action in ("halt", "partial_fill")  # there the symbol says what is halted, not what is asked for
-    return halting or rule.symbol is None or _names(rule.symbol, happening.text)
+    if (rule.side is not None or rule.type is not None) and not _is_such_order(rule, happening.body):
+        return False
+    if rule.action in OWN_SYMBOL:
+        return True
+    if rule.order is not None and rule.order.search(happening.text) is None:
+        return False
+    wanted = [symbol for symbol in (rule.symbol, rule.other) if symbol is not None]
+    return not wanted or any(_names(symbol, happening.text) for symbol in wanted)
+
+
+def _is_such_order(rule: Rule, body: bytes) -> bool:
+    try:
+        order = json.loads(body)
+    except ValueError:
+        return False
+    if not isinstance(order, dict):
+        return False
+    return rule.side in (None, order.get("side")) and rule.type in (None, order.get("type"))
 
 
 def _names(symbol: Symbol, text: str) -> bool:
     return symbol.text in text or re.search(rf"\b{re.escape(symbol.position_name)}\b", text) is not None
-
-
-# ---- reading a rule ----
-
-
-def _rule(raw: Any, number: int) -> Rule:
-    where = f"rule {number}"
-    if not isinstance(raw, dict) or set(raw) - {"on", "do"} or not isinstance(raw.get("do"), dict):
-        raise FaultError(f'{where}: a rule is {{"on": {{...}}, "do": {{...}}}}')
-    on, do = raw.get("on", {}), raw["do"]
-    if not isinstance(on, dict) or set(on) - _ON:
-        raise FaultError(f"{where}: `on` takes {', '.join(sorted(_ON))}")
-    rule = replace(_action(do, where), **_conditions(on, where))
-    if rule.action in ("halt", "partial_fill") and rule.symbol is None:
-        raise FaultError(f"{where}: {rule.action} needs on.symbol")
-    by_clock = rule.action == "partial_fill" or _follows_clock(rule)
-    if by_clock and set(on) - {"symbol", "from", "until"}:
-        raise FaultError(f"{where}: here `on` takes symbol, from and until alone")
-    return rule
-
-
-def _action(do: Mapping[str, Any], where: str) -> Rule:
-    named = [name for name in _ACTIONS if name in do]
-    action = named[0] if named else ""
-    if not named or set(do) - {action} - _EXTRA.get(action, set()):
-        raise FaultError(f"{where}: `do` takes exactly one of {', '.join(_ACTIONS)}")
-    value, after = do[action], bool(do.get("after", False))
-    if action in ("delay_s", "timeout_before", "timeout_after", "clock_skew_s", "partial_fill"):
-        return Rule(action=action, amount=_number(value, f"{where}: {action}"))
-    if action in ("quote", "stream"):
-        kinds = QUOTE_KINDS if action == "quote" else STREAM_KINDS
-        if value not in kinds:
-            raise FaultError(f"{where}: {action} must be one of {', '.join(kinds)}")
-        return Rule(action=action, kind=value, amount=_number(do.get("age_s", 3600), f"{where}: age_s"))
-    if action in ("status", "html"):
-        status = int(_number(do.get("status", 502), f"{where}: status"))
-        if not 400 <= status <= 599:
-            raise FaultError(f"{where}: status must be from 400 to 599")
-        return Rule(action=action, status=status, after=after)
-    if not isinstance(value, bool):
-        raise FaultError(f"{where}: {action} must be true or false")
-    return Rule(action=action, flag=value)
-
-
-def _conditions(on: Mapping[str, Any], where: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    try:
-        if "method" in on:
-            found["method"] = str(on["method"]).upper()
-        if "path" in on:
-            found["path"] = re.compile(str(on["path"]))
-        if "symbol" in on:
-            found["symbol"] = Symbol(str(on["symbol"]))
-        if "event" in on:
-            found["event"] = str(on["event"])
-        if "nth" in on:
-            many = on["nth"] if isinstance(on["nth"], list) else [on["nth"]]
-            found["nth"] = tuple(int(_number(n, f"{where}: nth")) for n in many)
-        for name in ("after_n", "every"):
-            if name in on:
-                found[name] = int(_number(on[name], f"{where}: {name}"))
-        if "probability" in on:
-            found["probability"] = _number(on["probability"], f"{where}: probability")
-        for name, field in (("from", "start"), ("until", "until")):
-            if name in on:
-                found[field] = to_moment(str(on[name]), name)
-    except (re.error, ValueError, BadRequest) as error:
-        raise FaultError(f"{where}: {error}") from error
-    return found
-
-
-def _number(raw: Any, what: str) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal):
-        raise FaultError(f"{what} must be a number")
-    try:
-        value = float(raw)
-    except (OverflowError, InvalidOperation) as error:
-        raise FaultError(f"{what} is out of range") from error
-    if not abs(value) < 1e9:
-        raise FaultError(f"{what} is out of range")
-    return value

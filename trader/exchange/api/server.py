@@ -10,9 +10,7 @@ import base64
 import binascii
 import hmac
 import json
-import socket
 import sqlite3
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +28,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from trader.exchange.api import data as api_data
 from trader.exchange.api import trading as api_trading
 from trader.exchange.api.call import Call, Handler, Reply
-from trader.exchange.api.faults import AFTER, BEFORE, Faults, Happening, Rule
+from trader.exchange.api.connection_faults import TOO_MANY, TRANSPORT, after, answer, before
+from trader.exchange.api.endpoints import endpoint_of
+from trader.exchange.api.fault_answers import answered
+from trader.exchange.api.faults import Faults, Fired, Happening
+from trader.exchange.api.lag import Past
 from trader.exchange.api.parse import MAX_BODY_BYTES, BadRequest
 from trader.exchange.api.simulation import Endpoint, SimApi
 from trader.exchange.api.stream import StreamHub
@@ -41,14 +43,8 @@ from trader.exchange.engine.events import OrderEvent, Refusal
 from trader.exchange.market.pacing import Pace, RateLimiter
 from trader.exchange.venue import Venue
 
-_TRANSPORT = "trader.transport"
-_HTML = (
-    "<html>\r\n<head><title>{0} Bad Gateway</title></head>\r\n<body><center><h1>{0}</h1></center></body>\r\n</html>\r\n"
-)
-_LINGER_NOT = struct.pack("ii", 1, 0)
 _UNAUTHORIZED = Reply(status=401, body={"code": 40110000, "message": "request is not authorized"})
 _FORBIDDEN = Reply(status=403, body={"message": "forbidden."})
-_TOO_MANY = Reply(status=429, body={"code": 42910000, "message": "rate limit exceeded"})
 _NO_PATH = Reply(status=404, body={"code": 40410000, "message": "endpoint not found"})
 
 
@@ -65,6 +61,15 @@ class Keys:
 
 def _same(wanted: str | None, given: str) -> bool:
     return bool(given) if wanted is None else hmac.compare_digest(wanted.encode(), given.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What is known of a route before anybody asks: its name in fault scripts, its rate limit, whether keys matter."""
+
+    endpoint: str
+    data: bool = False
+    open_to_all: bool = False
 
 
 class OneWrite:
@@ -105,7 +110,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope[_TRANSPORT] = self.transport  # type: ignore[literal-required]
+        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]
 
 
 class Exchange:
@@ -131,17 +136,19 @@ class Exchange:
         self.on_lost = on_lost
         self._trading_limit = RateLimiter(rate_limit)
         self._data_limit = RateLimiter(rate_limit)
+        self.past = Past(venue)
         self.use_faults(faults)
         venue.listen(self._happened)
 
     def use_faults(self, faults: Faults) -> None:
         self.faults = faults
         by_clock = FaultsByClock(faults)
-        self.venue.thin, self.venue.halts = by_clock.thin, by_clock.halted
+        self.venue.thin, self.venue.halts, self.venue.listed = by_clock.thin, by_clock.halted, by_clock.listings
+        self.venue.obey_faults()
 
     def _happened(self, events: Sequence[OrderEvent]) -> None:
         self.hub.publish(events)
-        if any(event.execution is not None for event in events):
+        if any(event.execution is not None or event.event == "rejected" for event in events):
             self.filled.set()
             self.filled = asyncio.Event()
 
@@ -150,66 +157,75 @@ class Exchange:
         while self.pace.speed is not None:
             pause = 0.0
             if self.pace.catch_up():
-                following = self.venue.market.next_time(self.venue.now)
+                following = self.venue.next_moment()
                 pause = 1.0 if following is None else min(1.0, self.pace.wall_seconds_until(following))
             await asyncio.sleep(pause)
 
     # ---- one request ----
 
-    async def handle(self, request: Request, handler: Handler, *, data: bool, open_to_all: bool) -> Response:
+    async def handle(self, request: Request, handler: Handler, route: Way) -> Response:
         self.pace.catch_up()  # a market too fast to play is told as far as it has been played
         try:
             body = await _body(request)
         except BadRequest as bad:
-            return _answer(_bad(bad), {})
-        rules = self._rules(request, body)
-        for rule in rules:
-            early = await _before(request, rule)
+            return answer(_bad(bad), {})
+        rules = self._rules(request, body, route)
+        for fired in rules:
+            early = await before(request, fired.rule)
             if early is not None:
                 return early
-        limiter = self._data_limit if data else self._trading_limit
-        reply = self._reply(request, handler, body, rules, limiter, open_to_all=open_to_all)
-        for rule in rules:
-            late = await _after(request, rule)
+        limiter = self._data_limit if route.data else self._trading_limit
+        reply = self._reply(request, handler, body, rules, limiter, route)
+        for fired in rules:
+            late = await after(request, fired.rule)
             if late is not None:
                 return late
-        return _answer(reply, limiter.headers())
+        return answer(reply, limiter.headers())
 
     def _reply(
         self,
         request: Request,
         handler: Handler,
         body: bytes,
-        rules: Sequence[Rule],
+        rules: Sequence[Fired],
         limiter: RateLimiter,
-        *,
-        open_to_all: bool,
+        route: Way,
     ) -> Reply:
-        denied = None if open_to_all else _denied(self.keys, request.headers)
+        denied = None if route.open_to_all else _denied(self.keys, request.headers)
         if denied is not None:
             return denied
         if not limiter.take(self.venue.now):
-            return _TOO_MANY
+            return TOO_MANY
         try:
             self._obey(rules)
             params = dict(request.query_params)
             call = Call(venue=self.venue, params=params, path=request.path_params, body=body, faults=rules)
-            return handler(call)
+            return answered(call, handler, route.endpoint, self.past) if rules else handler(call)
         except VenueRefusal as no:
             return Reply(status=no.refusal.status, body=error(no.refusal))
         except BadRequest as bad:
             return _bad(bad)
 
-    def _obey(self, rules: Sequence[Rule]) -> None:
-        for rule in rules:
+    def _obey(self, rules: Sequence[Fired]) -> None:
+        for rule in (fired.rule for fired in rules):
             if rule.action == "halt" and rule.symbol is not None:
                 self.venue.halt(rule.symbol, rule.flag)
 
-    def _rules(self, request: Request, body: bytes) -> list[Rule]:
-        if not self.faults.rules:
+    def _rules(self, request: Request, body: bytes, route: Way) -> list[Fired]:
+        if not self.faults.any:
             return []
         text = f"{request.url.path} {' '.join(request.query_params.values())} {body.decode(errors='replace')}"
-        happening = Happening(now=self.venue.now, method=request.method, path=request.url.path, text=text)
+        order = self.venue.order(request.path_params.get("order_id", "")) if "order_id" in request.path_params else None
+        if order is not None:  # its path names an id alone; a rule may be about its symbol or its own name
+            text += f" {order.symbol} {order.client_order_id}"
+        happening = Happening(
+            now=self.venue.now,
+            method=request.method,
+            path=request.url.path,
+            endpoint=route.endpoint,
+            text=text,
+            body=body,
+        )
         return self.faults.request(happening)
 
 
@@ -237,11 +253,11 @@ def application(exchange: Exchange) -> Front:
     """Its clock is a task that the server starts and ends."""
     sim = SimApi(exchange)
     routes: list[Route | WebSocketRoute] = [
-        Route(path, _endpoint(exchange, handler, data=False, open_to_all=False), methods=[method])
+        Route(path, _endpoint(exchange, handler, Way(endpoint_of(method, path))), methods=[method])
         for method, path, handler in api_trading.ROUTES
     ]
     routes += [
-        Route(path, _endpoint(exchange, handler, data=True, open_to_all="crypto" in path), methods=[method])
+        Route(path, _endpoint(exchange, handler, _data_way(method, path)), methods=[method])
         for method, path, handler in api_data.ROUTES
     ]
     routes += [Route(path, endpoint, methods=[method]) for method, path, endpoint in sim.routes()]
@@ -258,9 +274,13 @@ def application(exchange: Exchange) -> Front:
     return Front(plain, rest, exchange.on_lost)
 
 
-def _endpoint(exchange: Exchange, handler: Handler, *, data: bool, open_to_all: bool) -> Endpoint:
+def _data_way(method: str, path: str) -> Way:
+    return Way(endpoint_of(method, path), data=True, open_to_all="crypto" in path)
+
+
+def _endpoint(exchange: Exchange, handler: Handler, route: Way) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        return await exchange.handle(request, handler, data=data, open_to_all=open_to_all)
+        return await exchange.handle(request, handler, route)
 
     return endpoint
 
@@ -276,15 +296,8 @@ async def _no_such_stream(socket: WebSocket) -> None:
 async def _http_error(_: Request, problem: Exception) -> Response:
     status = problem.status_code if isinstance(problem, HTTPException) else 500
     if status == 405:
-        return _answer(Reply(status=405, body={"code": 40510000, "message": "method not allowed"}), {})
-    return _answer(_NO_PATH if status == 404 else Reply(status=status, body={"message": str(problem)}), {})
-
-
-def _answer(reply: Reply, headers: Mapping[str, str]) -> Response:
-    if reply.body is None:
-        return Response(status_code=reply.status, headers=headers)
-    content = json.dumps(reply.body, separators=(",", ":"))
-    return Response(content, status_code=reply.status, media_type="application/json", headers=headers)
+        return answer(Reply(status=405, body={"code": 40510000, "message": "method not allowed"}), {})
+    return answer(_NO_PATH if status == 404 else Reply(status=status, body={"message": str(problem)}), {})
 
 
 def _bad(bad: BadRequest) -> Reply:
@@ -322,45 +335,3 @@ def _basic(header: str) -> tuple[str, str]:
     except (binascii.Error, ValueError):
         return "", ""
     return key, secret
-
-
-# ---- faults of the connection ----
-
-
-async def _before(request: Request, rule: Rule) -> Response | None:
-    """An answer that comes instead of the venue's, the request not having been looked at."""
-    if rule.action == "delay_s":
-        await asyncio.sleep(rule.amount)
-    if rule.action in BEFORE:
-        return await _hang_up(request, rule)
-    if rule.action in ("status", "html") and not rule.after:
-        return _page(rule)
-    return None
-
-
-async def _after(request: Request, rule: Rule) -> Response | None:
-    """An answer that comes instead of the venue's, although the request was carried out."""
-    if rule.action in AFTER:
-        return await _hang_up(request, rule)
-    return _page(rule) if rule.action in ("status", "html") and rule.after else None
-
-
-async def _hang_up(request: Request, rule: Rule) -> Response:
-    if rule.action.startswith("timeout"):
-        await asyncio.sleep(rule.amount)
-    transport = request.scope.get(_TRANSPORT)
-    if transport is not None:
-        raw = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)  # a reset, not an orderly end
-        transport.abort()
-    return Response(status_code=503)  # nobody hears it
-
-
-def _page(rule: Rule) -> Response:
-    if rule.action == "html":
-        return Response(_HTML.format(rule.status), status_code=rule.status, media_type="text/html")
-    if rule.status == 429:
-        return _answer(_TOO_MANY, {})
-    code = rule.status * 100_000 + 10_000
-    return _answer(Reply(status=rule.status, body={"code": code, "message": "simulated server error"}), {})

@@ -4,7 +4,8 @@ GET  /sim/clock    {"now", "speed" (a number or "max"), "start", "end", "timefra
 POST /sim/advance  {"until": time} -> {"now", "reason": time | fill | end, "speed"}. At a finite speed the market
                    runs by itself: the answer comes at `until`, at the next fill, or after 2 s of wall time ("wait").
 GET  /sim/ledger   the truth: counts, cash, holdings, executions, orders by client id
-GET, POST /sim/faults   how often each rule has fired; replace the script
+GET, POST, DELETE /sim/faults   how often each rule has fired; replace the script; end all of it
+PUT, DELETE /sim/faults/NAME    set or replace the one rule of that name; end it
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trader.exchange.api import parse, wire
+from trader.exchange.api import fault_script, parse, wire
 from trader.exchange.api.faults import FaultError, Faults
 from trader.exchange.api.parse import MAX_BODY_BYTES, BadRequest
 from trader.exchange.engine.events import Refusal
@@ -45,6 +46,9 @@ class SimApi:
             ("GET", "/sim/ledger", _json(self.ledger)),
             ("GET", "/sim/faults", _json(self.faults)),
             ("POST", "/sim/faults", _json(self.set_faults)),
+            ("DELETE", "/sim/faults", _json(self.clear_faults)),
+            ("PUT", "/sim/faults/{name}", _json(self.put_fault)),
+            ("DELETE", "/sim/faults/{name}", _json(self.drop_fault)),
         ]
 
     async def clock(self, _: Request) -> Any:
@@ -113,13 +117,37 @@ class SimApi:
         }
 
     async def faults(self, _: Request) -> Any:
-        return {"fired": self._exchange.faults.fired}
+        faults = self._exchange.faults
+        named = {rule.name: fired for rule, fired in zip(faults.rules, faults.fired, strict=True) if rule.name}
+        return {"fired": faults.fired, "by_name": named}
 
     async def set_faults(self, request: Request) -> Any:
+        body = await _object(request)
         try:
-            faults = Faults.of(await _object(request))
+            faults = fault_script.faults_of(body)
         except FaultError as problem:
             raise BadRequest(str(problem)) from problem
+        self._exchange.use_faults(faults)
+        return {"rules": len(faults.rules)}
+
+    async def clear_faults(self, _: Request) -> Any:
+        self._exchange.use_faults(Faults())
+        return {"rules": 0}
+
+    async def put_fault(self, request: Request) -> Any:
+        name, body, faults = request.path_params["name"], await _object(request), self._exchange.faults
+        try:
+            rule = fault_script.read_rule({**body, "name": name}, f"rule {name}")
+        except FaultError as problem:
+            raise BadRequest(str(problem)) from problem
+        faults.put(rule)
+        self._exchange.use_faults(faults)
+        return {"rules": len(faults.rules)}
+
+    async def drop_fault(self, request: Request) -> Any:
+        name, faults = request.path_params["name"], self._exchange.faults
+        if not faults.drop(name):
+            raise BadRequest(f"no rule is named {name[:64]!a}", status=404, code=40410000)
         self._exchange.use_faults(faults)
         return {"rules": len(faults.rules)}
 

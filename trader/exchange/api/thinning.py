@@ -1,4 +1,4 @@
-"""Faults that follow market time, not requests: halts, and markets with less volume than the data say."""
+"""Faults that follow market time, not requests: halts, changed assets, markets with less volume than the data say."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from decimal import Decimal
 from trader.core.types import Symbol
 from trader.exchange.api.faults import Faults
 from trader.exchange.engine.events import Tape
+from trader.exchange.listings import Listing
 
 
 class FaultsByClock:
@@ -30,3 +31,11 @@ class FaultsByClock:
             for rule in self._rules
             if rule.action == "halt" and rule.flag and rule.symbol is not None and rule.awake(now)
         )
+
+    def listings(self, now: datetime) -> dict[Symbol, Listing]:
+        """Of the symbols whose rules are others now; of two rules the later one counts."""
+        found = {}
+        for rule in self._rules:
+            if rule.listing is not None and rule.symbol is not None and rule.awake(now):
+                found[rule.symbol] = rule.listing
+        return found

@@ -7,14 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 from trader.core.types import OrderSide, Symbol
+from trader.exchange import closing
 from trader.exchange.api import parse, wire
 from trader.exchange.api.call import Call, Handler, Reply, not_found
+from trader.exchange.api.faults import Rule
 from trader.exchange.api.history import history_query, portfolio_history
 from trader.exchange.api.parse import BadRequest
 from trader.exchange.api.wire import Json
 from trader.exchange.engine.accounting import PositionFigures
 from trader.exchange.engine.answers import no_position
 from trader.exchange.engine.events import Holding, SimOrder
+from trader.exchange.ledger import late_fees
 from trader.exchange.ledger.queries import ActivityQuery, OrderQuery
 from trader.exchange.venue import Venue
 
@@ -25,7 +28,12 @@ _LONGEST_CALENDAR = timedelta(days=3660)
 
 
 def submit_order(call: Call) -> Reply:
-    order = call.venue.submit(parse.new_order(parse.json_object(call.body)))
+    late, no = call.fault("accept_s"), call.fault("reject_late")
+    order = call.venue.submit(
+        parse.new_order(parse.json_object(call.body)),
+        accept_s=_seconds(late if no is None else no),
+        rejected="" if no is None else no.reason,
+    )
     return Reply(body=_order(call.venue, order, nested=True))
 
 
@@ -71,13 +79,13 @@ def replace_order(call: Call) -> Reply:
 
 
 def cancel_order(call: Call) -> Reply:
-    call.venue.cancel(call.path["order_id"])
+    call.venue.cancel(call.path["order_id"], cancel_s=_seconds(call.fault("cancel_s")))
     return Reply(status=204, body=None)
 
 
 def cancel_orders(call: Call) -> Reply:
     body = []
-    for order_id, refusal in call.venue.cancel_all():
+    for order_id, refusal in call.venue.cancel_all(cancel_s=_seconds(call.fault("cancel_s"))):
         row: Json = {"id": order_id, "status": 200 if refusal is None else refusal.status}
         body.append(row if refusal is None else row | {"body": wire.error(refusal)})
     return Reply(status=207, body=body)
@@ -85,6 +93,10 @@ def cancel_orders(call: Call) -> Reply:
 
 def _order(venue: Venue, order: SimOrder, *, nested: bool) -> Json:
     return wire.order(order, legs=venue.ledger.legs(order.id) if nested and order.leg_ids else None)
+
+
+def _seconds(rule: Rule | None) -> Decimal | None:
+    return None if rule is None else Decimal(str(rule.amount))
 
 
 def _known(venue: Venue, name: str) -> str:
@@ -113,13 +125,13 @@ def close_position(call: Call) -> Reply:
     qty, share = parse.positive(call.params, "qty"), parse.percentage(call.params, "percentage")
     if qty is not None and share is not None:
         raise BadRequest("only one of qty or percentage is accepted")
-    order = call.venue.close_position(_held(call), qty=qty, percentage=share)
+    order = closing.close_position(call.venue, _held(call), qty=qty, percentage=share)
     return Reply(body=_order(call.venue, order, nested=True))
 
 
 def close_positions(call: Call) -> Reply:
     body = []
-    for closed in call.venue.close_all(cancel_orders=parse.boolean(call.params, "cancel_orders")):
+    for closed in closing.close_all(call.venue, cancel_orders=parse.boolean(call.params, "cancel_orders")):
         row: Json = {"symbol": closed.symbol.position_name}
         if closed.order is not None:
             row |= {"status": 200, "order_id": closed.order.id, "body": _order(call.venue, closed.order, nested=True)}
@@ -248,7 +260,9 @@ def list_activities(call: Call) -> Reply:
         page_token=params.get("page_token") or None,
     )
     account = str(call.venue.account_id)
-    return Reply(body=[wire.activity(item, account) for item in call.venue.ledger.activities(query)])
+    venue = call.venue
+    found = late_fees.activities(venue.ledger, query, venue.now) if venue.late_fees else venue.ledger.activities(query)
+    return Reply(body=[wire.activity(item, account) for item in found])
 
 
 # ---- the venue ----
@@ -281,12 +295,11 @@ def _utc(day: date) -> datetime:
 def list_assets(call: Call) -> Reply:
     wanted = parse.choice(call.params, "asset_class", ("", "crypto", "us_equity", "us_option", "crypto_perp"))
     status = parse.choice(call.params, "status", ("", "active", "inactive"))
-    if status == "inactive":
-        return Reply(body=[])
-    instruments = call.venue.market.instruments.values()
-    chosen = (i for i in instruments if not wanted or i.symbol.asset_class.value == wanted)
+    venue = call.venue
+    instruments = (i for i in venue.books.instruments.values() if not wanted or i.symbol.asset_class.value == wanted)
     exchange = (call.params.get("exchange") or "").upper()
-    rows = [wire.asset(instrument) for instrument in chosen]
+    rows = [wire.asset(instrument, venue.listings.get(instrument.symbol)) for instrument in instruments]
+    rows = [row for row in rows if not status or row["status"] == status]
     return Reply(body=[row for row in rows if not exchange or row["exchange"] == exchange])
 
 
@@ -294,7 +307,7 @@ def get_asset(call: Call) -> Reply:
     symbol = call.venue.find(call.path["symbol"])
     if symbol is None:
         raise not_found(f"asset not found for {call.path['symbol'][:64]!a}")
-    return Reply(body=wire.asset(call.venue.market.instruments[symbol]))
+    return Reply(body=wire.asset(call.venue.books.instruments[symbol], call.venue.listings.get(symbol)))
 
 
 # the most asked-for first: the router tries them in this order

@@ -13,9 +13,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from trader.core.types import ZERO, AssetClass, Instrument, OrderClass, OrderSide, Symbol
+from trader.core.types import ZERO, AssetClass, Instrument, OrderClass, OrderSide, OrderStatus, Symbol
 from trader.exchange.engine.events import Holding, OrderEvent, Refusal, SimOrder
 from trader.exchange.ledger.queries import Activity
+from trader.exchange.listings import Listing
 
 Json = dict[str, Any]
 NAMESPACE = uuid.UUID("6c6f8f3e-5b0a-4c57-9a51-2a6a6f9d0f10")
@@ -63,7 +64,7 @@ def error(refusal: Refusal) -> Json:
 def order(item: SimOrder, *, legs: Sequence[SimOrder] | None = None) -> Json:
     """`legs` None: not asked for (the venue then answers null)."""
     average = item.filled_avg_price
-    return {
+    body: Json = {
         "id": item.id,
         "client_order_id": item.client_order_id,
         "created_at": stamp(item.submitted_at),
@@ -72,7 +73,7 @@ def order(item: SimOrder, *, legs: Sequence[SimOrder] | None = None) -> Json:
         "filled_at": maybe_stamp(item.filled_at),
         "expired_at": maybe_stamp(item.expired_at),
         "canceled_at": maybe_stamp(item.canceled_at),
-        "failed_at": None,
+        "failed_at": maybe_stamp(item.failed_at),
         "replaced_at": stamp(item.updated_at) if item.replaced_by else None,
         "replaced_by": item.replaced_by,
         "replaces": item.replaces,
@@ -100,6 +101,9 @@ def order(item: SimOrder, *, legs: Sequence[SimOrder] | None = None) -> Json:
         "subtag": None,
         "source": None,
     }
+    if item.status is OrderStatus.REJECTED:
+        body["reject_reason"] = item.reject_reason  # ours: what the venue says of it is not documented
+    return body
 
 
 def trade_update(event: OrderEvent) -> Json:
@@ -215,21 +219,26 @@ def account(view: AccountView) -> Json:
     }
 
 
-def asset(instrument: Instrument) -> Json:
+def asset(instrument: Instrument, listing: Listing | None = None) -> Json:
+    """`listing`: what changed of it, where it tells more than `instrument`, which orders are judged by."""
+    listing = listing or Listing()
     symbol = instrument.symbol
     crypto = symbol.asset_class is AssetClass.CRYPTO
+    # `instrument` joins the two: what can't be borrowed can't be sold short, though it is told as shortable
+    usual = not crypto if listing.easy_to_borrow is False else instrument.shortable
+    shortable = usual if listing.shortable is None else listing.shortable
     body: Json = {
         "id": asset_id(symbol),
         "class": symbol.asset_class.value,
         "exchange": "CRYPTO" if crypto else "NASDAQ",
         "symbol": symbol.text,
         "name": f"{symbol.base} / {symbol.currency}" if crypto else symbol.text,
-        "status": "active",
+        "status": "inactive" if listing.delisted else "active",
         "tradable": instrument.tradable,
         "marginable": not crypto,
         "maintenance_margin_requirement": 100 if crypto else 30,
-        "shortable": instrument.shortable,
-        "easy_to_borrow": instrument.shortable,
+        "shortable": shortable,
+        "easy_to_borrow": shortable if listing.easy_to_borrow is None else listing.easy_to_borrow,
         "fractionable": instrument.fractionable,
         "attributes": [],
     }
@@ -259,16 +268,19 @@ def activity(item: Activity, account: str) -> Json:
             "execution_id": execution.id,
         }
     in_coin = execution.side is OrderSide.BUY and execution.fee_currency == execution.symbol.base
+    named: Json = {
+        "transaction_time": stamp(execution.at),
+        "order_id": execution.order_id,
+        "execution_id": execution.id,
+    }
     return common | {
         "date": execution.at.date().isoformat(),
-        "transaction_time": stamp(execution.at),
         "net_amount": "0" if in_coin else number(-execution.fee),
         "qty": number(-execution.fee) if in_coin else "0",
         "price": number(execution.price),
         "description": f"{execution.symbol.base} fee",
         "status": "executed",
-        "order_id": execution.order_id,
-        "execution_id": execution.id,
+        **({} if item.late else named),
     }
 
 

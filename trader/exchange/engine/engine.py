@@ -15,10 +15,12 @@ from trader.exchange.engine.accounting import AccountFigures, PositionFigures, a
 from trader.exchange.engine.events import (
     Books,
     Cancel,
+    Due,
     Event,
     Halted,
     Output,
     Refusal,
+    Relisted,
     Replace,
     SessionEnd,
     SimOrder,
@@ -27,6 +29,7 @@ from trader.exchange.engine.events import (
 )
 from trader.exchange.engine.matching import entered_bar, on_arrival, on_tape, rests_on
 from trader.exchange.engine.rules import DUPLICATE, INVALID, NOT_FOUND, judge
+from trader.exchange.engine.waiting import after, arrive_and_leave, sent
 from trader.exchange.engine.working_books import Desk, leg_of
 
 _new_sim_order = maker(SimOrder)
@@ -48,6 +51,12 @@ def apply(books: Books, event: Event) -> Result:
         return _replace(books, event)
     if isinstance(event, SessionEnd):
         return _session_end(books, event)
+    if isinstance(event, Due):
+        return _due(books, event)
+    if isinstance(event, Relisted):
+        known = event.instrument.symbol in books.instruments
+        changed = {**books.instruments, event.instrument.symbol: event.instrument}
+        return altered(books, instruments=changed) if known else books, ()
     return _halted(books, event)
 
 
@@ -78,12 +87,19 @@ def _makes_sense(tape: Tape) -> bool:
     return ZERO < tape.low <= tape.last <= tape.high <= _LARGEST and ZERO <= tape.volume <= _LARGEST
 
 
+def _due(books: Books, due: Due) -> Result:
+    desk = Desk(books, due.at)
+    arrive_and_leave(desk, books)
+    return _done(desk)
+
+
 def _session_end(books: Books, event: SessionEnd) -> Result:
     """Day orders in stocks expire. One that was accepted while the market was closed has not had its day yet."""
     desk = Desk(books, event.at)
     for order in books.orders.values():
         day = order.tif is TimeInForce.DAY and order.symbol.asset_class is AssetClass.STOCK
-        if day and order.status not in (OrderStatus.ACCEPTED, OrderStatus.HELD):  # a held leg goes with its entry
+        status = order.arrives_as if order.arrives_at is not None else order.status
+        if day and status not in (OrderStatus.ACCEPTED, OrderStatus.HELD):  # a held leg goes with its entry
             current = desk.orders.get(order.id)
             if current is not None:
                 desk.end(current, OrderStatus.EXPIRED)
@@ -104,7 +120,7 @@ def _submit(books: Books, submit: Submit) -> Result:
         return books, () if refusal is None else (refusal,)
     desk = Desk(books, submit.at)
     order = _order_from(books, submit, submit.qty)
-    _enter(desk, books, order, _legs_of(order, submit))
+    _enter(desk, books, sent(order, books, submit), _legs_of(order, submit))
     return _done(desk)
 
 
@@ -158,7 +174,11 @@ def _enter(desk: Desk, books: Books, order: SimOrder, legs: tuple[SimOrder, ...]
     if legs:
         paired = legs[0].id if order.order_class is OrderClass.OCO else None
         order = altered(order, leg_ids=tuple(leg.id for leg in legs), sibling_id=paired)
-    desk.place(order, legs, event="accepted" if order.status is OrderStatus.ACCEPTED else "new")
+    if order.arrives_at is not None:
+        legs = tuple(leg if leg.status is OrderStatus.HELD else _likewise(leg, order) for leg in legs)
+    desk.place(order, legs, event=order.status.value)
+    if order.arrives_at is not None:
+        return
     if order.status is OrderStatus.ACCEPTED and order.symbol not in books.halted:
         return
     # an OCO's stop meets the market before its target does
@@ -166,12 +186,25 @@ def _enter(desk: Desk, books: Books, order: SimOrder, legs: tuple[SimOrder, ...]
         on_arrival(desk, arriving, books)
 
 
+def _likewise(leg: SimOrder, order: SimOrder) -> SimOrder:
+    """On its way as its parent is."""
+    return altered(leg, status=order.status, arrives_at=order.arrives_at, arrives_as=leg.status)
+
+
 def _cancel(books: Books, event: Cancel) -> Result:
     order = books.orders.get(event.order_id)
     if order is None:
         return _gone(books, event.order_id, event.terminal)
+    if order.leaves_at is not None:
+        return _refused(books, 422, INVALID, 'order is already in "pending_cancel" state')
     desk = Desk(books, event.at)
-    desk.end(order, OrderStatus.CANCELED)
+    wait_s = event.cancel_s if event.cancel_s is not None else books.rules.cancel_s
+    if wait_s > 0:
+        leaves_at = after(event.at, wait_s)
+        leaving = altered(order, status=OrderStatus.PENDING_CANCEL, leaves_at=leaves_at, updated_at=event.at)
+        desk.emit("pending_cancel", desk.put(leaving))
+    else:
+        desk.end(order, OrderStatus.CANCELED)
     return _done(desk)
 
 
@@ -188,6 +221,8 @@ def _replace(books: Books, event: Replace) -> Result:
         return _gone(books, event.order_id, event.terminal)
     if event.duplicate or event.client_order_id == old.client_order_id or event.new_order_id == old.id:
         return _refused(books, 422, DUPLICATE, "client_order_id must be unique")
+    if old.arrives_at is not None or old.leaves_at is not None:
+        return _refused(books, 422, INVALID, f"cannot replace order in {old.status} status")
     if old.order_class is not OrderClass.SIMPLE:
         return _refused(books, 422, INVALID, "only simple orders can be replaced: cancel and place it again")
     qty = event.qty if event.qty is not None else old.qty

@@ -88,6 +88,8 @@ class Submit:
     extended_hours: bool = False
     duplicate: bool = False  # the shell knows every client id ever used; the engine answers 422 to a known one
     market_open: bool = True
+    accept_s: Decimal | None = None  # seconds until it arrives, where not the rules' own
+    rejected: str = ""  # a fault: why it will be rejected when it arrives
 
 
 @quick
@@ -96,6 +98,7 @@ class Cancel:
     at: datetime
     order_id: str
     terminal: OrderStatus | None = None  # what the ledger says of an order that has left the books: 422, else 404
+    cancel_s: Decimal | None = None  # seconds until it is obeyed, where not the rules' own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +133,23 @@ class Halted:
     halted: bool
 
 
-Event = Tape | Submit | Cancel | Replace | SessionEnd | Halted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relisted:
+    """What the venue allows for one symbol is not what it was: its steps, its smallest order, who may trade it."""
+
+    at: datetime
+    instrument: Instrument
+
+
+@quick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """Time has come to `at`: orders on their way arrive, cancels that were queued are obeyed."""
+
+    at: datetime
+
+
+Event = Tape | Submit | Cancel | Replace | SessionEnd | Halted | Relisted | Due
 
 
 # ---- state ----
@@ -145,6 +164,9 @@ class MatchingRules:
     stop_slip: Decimal = ZERO  # a stop passed within a bar fills this far from there to the path's end, [0, 1]
     quote_size_limits: bool = False  # a fill at the quote takes at most the size shown there
     margin_multiplier: Decimal = Decimal(1)  # of equity, for stocks; crypto is never marginable
+    accept_s: Decimal = ZERO  # market seconds between an order's POST and its arrival; 0: it arrives at once
+    cancel_s: Decimal = ZERO  # between a cancel's 204 and the order's end
+    coin_order_limit: Decimal | None = Decimal(200_000)  # USD that one order in a coin may be worth; None: any
     optimistic: bool = False  # plays each bar's extremes in the order that is better for the account: a bound, no claim
 
 
@@ -181,6 +203,11 @@ class SimOrder:
     expired_at: datetime | None = None
     replaced_by: str | None = None
     replaces: str | None = None
+    arrives_at: datetime | None = None  # on its way until then: held and paid for, but nobody can trade with it
+    arrives_as: OrderStatus = OrderStatus.NEW
+    leaves_at: datetime | None = None  # its cancel is queued until then
+    reject_reason: str = ""
+    failed_at: datetime | None = None
 
     @property
     def filled_avg_price(self) -> Decimal | None:

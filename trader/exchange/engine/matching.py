@@ -79,9 +79,9 @@ def on_tape(desk: Desk, tape: Tape, books: Books) -> None:
 
 
 def rests_on(order: SimOrder, tape: Tape) -> bool:
-    """Whether this tape surely passes it by: of another symbol, or at rest on a side that neither price nor book came
-    near. False says nothing."""
-    if order.symbol != tape.symbol:
+    """Whether this tape surely passes it by: of another symbol, still on its way, or at rest on a side that neither
+    price nor book came near. False says nothing."""
+    if order.symbol != tape.symbol or order.arrives_at is not None:
         return True
     limit, stop = order.limit_price, order.stop_price
     if order.status is not OrderStatus.NEW or order.taker or order.triggered or order.tif is TimeInForce.IOC:
@@ -97,7 +97,8 @@ def rests_on(order: SimOrder, tape: Tape) -> bool:
 
 
 def _working(desk: Desk, tape: Tape) -> list[SimOrder]:
-    orders = [o for o in desk.orders.values() if o.symbol == tape.symbol and o.status is not OrderStatus.HELD]
+    here = [o for o in desk.orders.values() if o.symbol == tape.symbol and o.arrives_at is None]
+    orders = [o for o in here if o.status is not OrderStatus.HELD]
     return orders if tape.regular else [o for o in orders if o.extended_hours]
 
 

@@ -90,7 +90,7 @@ def _asset(books: Books, submit: Submit) -> Refusal | None:
     instrument = books.instruments.get(submit.symbol)
     if instrument is None:
         return _invalid(f'asset "{submit.symbol}" not found')
-    if not instrument.tradable:
+    if not instrument.tradable and opens(books, submit.symbol, submit.side):  # what is held may be left
         return _invalid(f'asset "{submit.symbol}" is not tradable')
     if submit.symbol.currency != "USD":
         return _invalid(f"{submit.symbol} is not quoted in USD: only USD pairs trade here")
@@ -227,9 +227,15 @@ def _cost(books: Books, submit: Submit) -> Refusal | None:
     least = CRYPTO_MIN_COST if _crypto(submit) else STOCK_MIN_NOTIONAL
     if submit.notional is not None and submit.notional < least:
         return _minimum(submit.notional, least)
-    if submit.qty is None or not _crypto(submit) or submit.side is not OrderSide.BUY:
+    if submit.qty is None or not _crypto(submit):
         return None
     price = valuation_price(books, submit.symbol, submit.side, submit.limit_price, submit.stop_price)
+    most = books.rules.coin_order_limit
+    if most is not None and price is not None and submit.qty * price > most:
+        told = plain(submit.qty * price)
+        return _forbidden(f"cost basis must be <= maximal amount of order {plain(most)}", cost_basis=told)
+    if submit.side is not OrderSide.BUY:
+        return None
     # an order by value is judged by that value: its quantity was rounded down to a lot
     cost = submit.notional if submit.notional is not None else None if price is None else submit.qty * price
     return _minimum(cost, least) if cost is not None and cost < least else None

@@ -79,6 +79,9 @@ class Desk:
             updated_at=self.at,
             canceled_at=self.at if status is OrderStatus.CANCELED else None,
             expired_at=self.at if status is OrderStatus.EXPIRED else None,
+            failed_at=self.at if status is OrderStatus.REJECTED else None,
+            arrives_at=None,
+            leaves_at=None,
         )
         self.emit(status.value, ended)
         for relative_id in () if alone else (*order.leg_ids, order.sibling_id):
@@ -98,13 +101,15 @@ class Desk:
         self.used[symbol] = self.used.get(symbol, ZERO) + qty
         self.filled_bar[symbol] = self.tapes[symbol].bar_start
         complete = order.filled_qty + qty >= order.qty
+        in_part = OrderStatus.PARTIALLY_FILLED if order.leaves_at is None else OrderStatus.PENDING_CANCEL
         order = altered(
             order,
             filled_qty=order.filled_qty + qty,
             filled_notional=order.filled_notional + qty * price,
-            status=OrderStatus.FILLED if complete else OrderStatus.PARTIALLY_FILLED,
+            status=OrderStatus.FILLED if complete else in_part,
             updated_at=self.at,
             filled_at=self.at if complete else None,
+            leaves_at=None if complete else order.leaves_at,
         )
         if complete:
             del self.orders[order.id]
@@ -166,7 +171,7 @@ class Desk:
         """Into the books: the order first, then its legs."""
         self.emit(event, self.put(order))
         for leg in legs:
-            self.emit("accepted" if leg.status is OrderStatus.HELD else "new", self.put(leg))
+            self.emit("accepted" if leg.status is OrderStatus.HELD else leg.status.value, self.put(leg))
 
 
 def leg_of(parent: SimOrder, kind: str, price: Decimal, limit_price: Decimal | None = None) -> SimOrder:

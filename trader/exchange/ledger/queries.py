@@ -29,6 +29,7 @@ class Activity:
     kind: str  # FILL or CFEE
     at: datetime
     row: ExecutionRow
+    late: bool = False  # posted at the end of its day: without a time, and not as this or that order's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

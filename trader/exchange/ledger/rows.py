@@ -25,7 +25,7 @@ _DECIMALS = (
 )  # fmt: skip
 _TIMES = (
     "submitted_at", "updated_at", "entered_bar", "filled_at", "canceled_at", "expired_at",
-    "at", "bar_start", "fresh_until",
+    "arrives_at", "leaves_at", "failed_at", "at", "bar_start", "fresh_until",
 )  # fmt: skip
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "symbol": Symbol,
@@ -33,6 +33,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "type": OrderType,
     "tif": TimeInForce,
     "status": OrderStatus,
+    "arrives_as": OrderStatus,
     "order_class": OrderClass,
     "phase": lambda text: Phase(int(text)),
     "leg_ids": tuple,

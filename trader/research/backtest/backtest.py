@@ -238,7 +238,7 @@ def _optimistic_alone(request: Request, another: Callable[[], Forecaster]) -> Fi
 
 def _optimistic(request: Request, setup: Setup, forecaster: Forecaster, progress: Progress) -> Figures:
     """The better order of each bar's extremes; with a walk the windows are played so too."""
-    better = replace(setup, matching=replace(setup.matching, optimistic=True))
+    better = replace(setup, matching=replace(setup.rules, optimistic=True))
     walker = _walker(request, better, forecaster, lambda _: None)
     return figures_of(happened_in(_run(better, forecaster, "optimistic", progress, walker=walker)))
 

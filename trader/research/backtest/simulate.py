@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -46,6 +46,7 @@ class Setup:
     """What one run is made of.
 
     market   its data, start and context
+    matching what the venue assumes; None: what the exchange of a daemon with these settings does
     end      no cycle begins after it; None: the end of the data
     cycles   stop after so many; None: no limit
     ahead    bars for which forecasts are made in one batch; 1: as a daemon asks, cycle by cycle
@@ -53,7 +54,7 @@ class Setup:
 
     settings: Settings
     market: MarketOptions
-    matching: MatchingRules = field(default_factory=MatchingRules)
+    matching: MatchingRules | None = None
     end: datetime | None = None
     cycles: int | None = None
     ahead: int = 1
@@ -61,6 +62,10 @@ class Setup:
     @property
     def cash(self) -> Decimal:
         return self.settings.sim.cash
+
+    @property
+    def rules(self) -> MatchingRules:
+        return self.matching if self.matching is not None else matching_rules(self.settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,12 @@ class Recording:
     errors: int
     halted: str
     forecast_s: float  # wall seconds spent in the forecaster
+
+
+def matching_rules(settings: Settings) -> MatchingRules:
+    """Those of the exchange that a daemon with these settings starts."""
+    sim = settings.sim
+    return MatchingRules(accept_s=sim.accept_s, cancel_s=sim.cancel_s, coin_order_limit=sim.coin_order_limit or None)
 
 
 def market_options(settings: Settings) -> MarketOptions:
@@ -117,7 +128,7 @@ def simulate(
     rules = rules_of(setup.settings)
     for why in off_grid(market, rules.symbols, rules.timeframe).values():
         raise ConfigurationError(why)
-    venue, ledger = open_in_memory(market, cash=setup.cash, rules=setup.matching)
+    venue, ledger = open_in_memory(market, cash=setup.cash, rules=setup.rules)
     clock = VenueClock(venue, setup.end)
     journal, data = MemoryJournal(on_plan), VenueData(venue, setup.settings.venue.alpaca_feed)
     timed = _Timed(_looking_ahead(setup, rules, market, forecaster))

@@ -115,6 +115,9 @@ class Trading(Group):
     forecast_deadline_s: PositiveSeconds = Field(
         default=60, description="How long a forecast may take. After it the worker is killed and nothing is entered."
     )
+    strategy_deadline_s: PositiveSeconds = Field(
+        default=5, description="How long the strategy may think. After it, nothing is entered in that cycle."
+    )
     manage_interval_s: Annotated[float, Field(ge=0.5, le=300), Unit("s")] = Field(
         default=5, description="How often positions are protected and orders aged, between bars."
     )

@@ -4,6 +4,7 @@ TraderError
 ├── Transient      retried, bounded; never for submissions
 │   ├── DatabaseAway       the same of the journal; at a start 75: the service manager tries again
 │   └── KeysDoubted        the venue does not take the keys for now: asked again for minutes before that is believed
+├── StrategyFailed the strategy raised, or did not answer in time: it costs a cycle's entries
 ├── Rejected       the venue said no: recorded, the cycle goes on
 ├── Unknown        the venue did not say: asked for by client id, never resent blindly
 └── Fatal          the daemon ends with `exit_code`
@@ -47,6 +48,10 @@ class Rejected(TraderError):
         super().__init__(message)
         self.code = code
         self.status = status
+
+
+class StrategyFailed(TraderError):
+    """The strategy is a plug-in: what is wrong with it costs a cycle's entries and nothing else."""
 
 
 class Unknown(TraderError):

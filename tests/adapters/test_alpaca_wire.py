@@ -140,12 +140,29 @@ def test_guard_15_an_account_that_can_not_be_read_is_trouble_not_a_default() -> 
         broker_at(venue.url).account()
 
 
-def test_guard_28_one_unreadable_position_fails_the_whole_list() -> None:
+def test_guard_28_an_unreadable_position_is_shown_and_hides_no_other() -> None:
     problems: list[tuple[str, str]] = []
-    with wire(reply(200, [POSITION, {**POSITION, "qty": "many"}])) as venue:
-        with pytest.raises(Transient, match="qty"):
-            broker_at(venue.url, problems=problems).positions()
-        assert problems
+    odd = [{**POSITION, "qty": "many"}, {**POSITION, "symbol": "~", "qty": "1"}, None]
+    with wire(reply(200, [POSITION, *odd])) as venue:
+        broker = broker_at(venue.url, problems=problems)
+        for _ in range(2):
+            assert [str(each.symbol) for each in broker.positions()] == ["BTC/USD"]
+            assert [str(each.symbol) for each in broker.opaque()] == ["BTC/USD", "None", "None"]
+        assert len(problems) == 3, "each is told once"
+    with wire(reply(200, [])) as venue:
+        broker = broker_at(venue.url)
+        broker.positions()
+        assert not broker.opaque()
+
+
+def test_a_mark_that_is_no_number_is_unknown_and_an_absurd_fill_quarantines_its_order() -> None:
+    with wire(reply(200, [{**POSITION, "current_price": "NaN"}])) as venue:
+        assert broker_at(venue.url).positions()[0].mark is None
+    odd = [{**ORDER, "id": "p", "filled_qty": "99999"}, {**ORDER, "id": "q", "filled_qty": "-1"}]
+    with wire(reply(200, [ORDER, *odd])) as venue:
+        broker = broker_at(venue.url)
+        assert [order.id for order in broker.open_orders()] == ["o"]
+        assert [each.kind for each in broker.opaque()] == ["order", "order"]
 
 
 def test_an_unreadable_order_is_quarantined_and_the_others_stand() -> None:

@@ -99,6 +99,19 @@ class Held:
     def is_crypto(self) -> bool:
         return self.instrument.symbol.asset_class is AssetClass.CRYPTO
 
+    def pieces(self, price: Decimal | None) -> tuple[Decimal, ...]:
+        """The quantity in as many orders as the venue's limit for one of them asks for. By the highest price known:
+        the venue may value an order by the market's and not by its own."""
+        known = (price, self.exit_price, self.position.mark, self.position.avg_entry_price)
+        most = self.instrument.most_units(max((p for p in known if p is not None), default=Decimal(0)))
+        if most is None or not 0 < most < self.qty:
+            return (self.qty,)
+        full = int(self.qty // most)
+        rest = self.qty - full * most
+        if rest and rest < self.instrument.min_qty:
+            return (*[most] * (full - 1), most - self.instrument.min_qty, rest + self.instrument.min_qty)
+        return (*[most] * full, *([rest] if rest else []))
+
     @property
     def is_fraction(self) -> bool:
         """Of a share: the venue takes day orders only."""
@@ -240,7 +253,7 @@ def _wish(
         symbol=held.position.symbol,
         purpose=purpose,
         entry_side=held.side,
-        qty=held.qty,
+        qty=held.qty if held.instrument.max_notional is None else held.pieces(limit)[0],
         type=kind,
         tif=tif,
         limit_price=limit,

@@ -40,7 +40,7 @@ from trader.core.types import (
     Quote,
     TimeInForce,
 )
-from trader.core.values import maker, quick
+from trader.core.values import altered, maker, quick
 
 _new_held = maker(Held)
 __all__ = ["ExitWish", "ProtectAction", "close_now", "fallback_levels", "orphans", "own_exits", "protect"]
@@ -229,7 +229,7 @@ def _rest(
     if wish is None:
         waiting = "it takes no resting stop: watched" if held.is_open else "the market is closed"
         return _standing(exits, entries, f"stop {stop}: {waiting}")
-    return _settle(wish, exits, entries)
+    return _settle(held, wish, exits, entries)
 
 
 def _stop_level(held: Held, levels: Levels | None, exits: Sequence[Order], now: datetime) -> Decimal:
@@ -285,14 +285,34 @@ def _rests(held: Held, target: Decimal, stop: Decimal, exits: Sequence[Order], p
     return Purpose.TARGET if to_target < to_stop else Purpose.STOP
 
 
-def _settle(wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) -> ProtectAction:
+def _settle(held: Held, wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) -> ProtectAction:
     """The wish against what rests: keep it if it is there, else everything of ours makes room for it."""
     under_way = next((order for order in exits if _is_leaving(order)), None)
+    if wish.qty != held.qty:
+        return _settle_pieces(held, wish, exits, entries)
     keep = next((order for order in exits if _is(order, wish)), under_way)
     cancel = tuple(order.id for order in (*exits, *entries) if order is not keep)
     if keep is None:
         return _new_protect_action(cancel=cancel, place=wish, reason=wish.reason)
     return _new_protect_action(keep=keep.id, cancel=cancel, reason="under way" if keep is under_way else wish.reason)
+
+
+def _settle_pieces(held: Held, wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) -> ProtectAction:
+    """More than the venue takes in one order: several rest, each placed after the other."""
+    missing, left = [altered(wish, qty=qty) for qty in held.pieces(wish.limit_price)], list(exits)
+    kept: list[str] = []
+    for piece in tuple(missing):
+        found = next((order for order in left if _is(order, piece)), None)
+        if found is not None:
+            kept.append(found.id)
+            left.remove(found)
+            missing.remove(piece)
+    return _new_protect_action(
+        keep=kept[0] if kept else None,
+        cancel=tuple(order.id for order in (*left, *entries)),
+        place=missing[0] if missing else None,
+        reason=wish.reason,
+    )
 
 
 def _is(order: Order, wish: ExitWish) -> bool:

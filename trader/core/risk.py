@@ -292,8 +292,9 @@ def _max_net(proposal: Proposal, ground: Ground) -> Decimal:
     return ground.inputs.limits.max_net * ground.inputs.portfolio.account.equity - net
 
 
-def _max_order(_: Proposal, ground: Ground) -> Decimal:
-    return ground.inputs.limits.max_order_notional
+def _max_order(proposal: Proposal, ground: Ground) -> Decimal:
+    ours, theirs = ground.inputs.limits.max_order_notional, proposal.instrument.max_notional
+    return ours if theirs is None else min(ours, theirs)
 
 
 def _buying_power(proposal: Proposal, ground: Ground) -> Decimal:

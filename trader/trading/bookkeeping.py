@@ -26,7 +26,7 @@ from trader.trading.journal_cache import Known
 from trader.trading.memory import OVERLAP, Memory, booked_lately, remember_stop
 from trader.trading.open_differences import LAG, OpenDifferences
 from trader.trading.parts import Parts
-from trader.trading.ports import Broker, Clock, Journal, KnownIntent
+from trader.trading.ports import Broker, Clock, Journal, KnownIntent, Opaque
 from trader.trading.split_handling import restated
 from trader.trading.status import Board
 
@@ -64,6 +64,7 @@ class Bookkeeper:
         self.parts = Parts(clock)
         self.differences = OpenDifferences(journal)
         self.doubt = ""  # why the books are not to be entered on
+        self.opaque: tuple[Opaque, ...] = ()
         self._has_cash = True
         self._money_since: datetime | None = None  # when the money that is about to be booked was first missed
         self._fills: dict[Symbol, tuple[float, Decimal]] = {}  # the last ones booked: when, by the clock, and the price
@@ -88,6 +89,7 @@ class Bookkeeper:
         memory.began = memory.opened or self.clock.now()
         orders = tuple(self.broker.open_orders())
         positions = {position.symbol: position for position in self.broker.positions()}
+        self._show(tuple(self.broker.opaque()))
         try:
             account = self.parts.read("account", self.broker.account)
             self._has_cash = True
@@ -97,6 +99,12 @@ class Bookkeeper:
             account = memory.portfolio.account
             self._has_cash = False
         return _new_portfolio(account=account, positions=positions, orders=orders, at=account.at)
+
+    def _show(self, opaque: tuple[Opaque, ...]) -> None:
+        for each in opaque:
+            if each not in self.opaque:
+                self.desk.alert("unreadable", "warning", f"{each.kind} {each.symbol or ''}: {each.detail}")
+        self.opaque = self.board.opaque = opaque
 
     def _is_news(self, portfolio: Portfolio) -> bool:
         """Whether reconciling could find anything. It is a pure function of what the journal holds and of orders, held

@@ -15,7 +15,7 @@ from trader.core.ids import client_order_id
 from trader.core.orders import IntentState, is_over, next_state, seen
 from trader.core.protect import ExitWish
 from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
-from trader.errors import Transient
+from trader.errors import DatabaseUnusable, Transient
 from trader.trading import failpoints
 from trader.trading.bookkeeping import ASK_AGAIN_S, Bookkeeper
 from trader.trading.day import begin_day, reach_peak
@@ -206,7 +206,7 @@ class Desk:
         self._on_alert(kind, severity, detail)
         try:
             self.journal.alert(kind, severity, detail, self.clock.now())
-        except Transient as error:
+        except (Transient, DatabaseUnusable) as error:
             self.board.say("journal", str(error))  # it was said all the same
 
     def pause(self, seconds: float) -> None:

@@ -86,6 +86,18 @@ class Session:
     close: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opaque:
+    """A position or an order that can't be read. It is there all the same: shown, and nothing is entered beside it.
+
+    symbol  None where not even that could be read, or it is nothing that could be traded here
+    """
+
+    kind: str
+    symbol: Symbol | None
+    detail: str
+
+
 class Broker(Protocol):
     """Reads raise Transient when they failed after their retries, CredentialsRefused on 401/403 of the keys."""
 
@@ -95,6 +107,9 @@ class Broker(Protocol):
 
     def open_orders(self) -> Sequence[Order]:
         """All open orders, ours and others', nested legs inside their parents."""
+
+    def opaque(self) -> Sequence[Opaque]:
+        """What of the last answers to the two above could not be read."""
 
     def order_by_client_id(self, client_order_id: str) -> Order | None:
         """None where the venue says that it does not exist."""

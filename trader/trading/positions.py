@@ -28,16 +28,18 @@ from trader.core.types import (
     Symbol,
     Timeframe,
 )
-from trader.errors import Transient
+from trader.errors import DatabaseAway, DatabaseUnusable, Transient
 from trader.trading import failpoints
 from trader.trading.commands import Commands, is_named
 from trader.trading.desk import Desk
 from trader.trading.exit_attempts import ExitAttempts
 from trader.trading.exit_prices import ExitPrices
+from trader.trading.last_resort import leave_stops
 from trader.trading.ports import MarketData
 from trader.trading.sessions import Sessions as Sessions
 from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
 from trader.trading.status import Board
+from trader.trading.venue_rules import VenueRules
 
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
 IDLE_SYNC_S = 60.0  # with nothing at risk, the venue is asked this often
@@ -68,11 +70,13 @@ class Manager:
     board: Board = field(init=False)
     prices: ExitPrices = field(init=False)
     attempts: ExitAttempts = field(init=False)
+    rules: VenueRules = field(init=False)
 
     def __post_init__(self) -> None:
         desk = self.desk
         self.board = desk.board
         self.prices = ExitPrices(market=self.market, clock=desk.clock, board=desk.board, alert=desk.alert)
+        self.rules = VenueRules(desk)
         self.attempts = ExitAttempts(desk.clock.monotonic, desk.alert)
 
     def nudge(self) -> None:
@@ -107,6 +111,7 @@ class Manager:
         if portfolio is None or nudged or not self.hears_of_fills or self._is_old():
             portfolio = self.desk.refresh()
             self._last_sync = self.desk.clock.monotonic()
+        self.instruments = self.rules.daily(self.instruments, portfolio.positions)
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self._finish_flatten()
@@ -203,9 +208,9 @@ class Manager:
                 if not confirmed:
                     return portfolio
                 continue
-            if action.keep is not None:
-                self.attempts.rests(symbol)
             if action.place is None:
+                if action.keep is not None:
+                    self.attempts.rests(symbol)
                 return portfolio
             in_the_way = self._in_the_way(symbol, portfolio)
             self.attempts.look(symbol, self.desk.broker.order, in_the_way)
@@ -218,7 +223,7 @@ class Manager:
             portfolio = self.desk.refresh()
             failpoints.reach("after_exit")
             if order is None:
-                if self._rules_changed(symbol):
+                if self._rules_changed(symbol, portfolio):
                     continue  # priced anew, by the rules of now
                 self.attempts.refused(action.place, f"{action.place.purpose} was not taken{in_the_way}")
                 return portfolio
@@ -230,18 +235,11 @@ class Manager:
         named = [f"{o.side} {o.remaining} at {o.limit_price or o.stop_price or 'the market'} ({o.id})" for o in others]
         return f"; beside an order that is not ours: {', '.join(named)}" if named else ""
 
-    def _rules_changed(self, symbol: Symbol) -> bool:
+    def _rules_changed(self, symbol: Symbol, portfolio: Portfolio) -> bool:
         """Whether the venue's rules for it are others than those that the refused order was made by."""
-        try:
-            fresh = self.desk.broker.instruments([symbol], fresh=True).get(symbol)
-        except Transient:
-            return False
-        known = self.instruments.get(symbol)
-        if fresh is None or known is None or fresh == known:
-            return False
-        self.instruments = {**self.instruments, symbol: fresh}
-        self.desk.alert("rules", "warning", f"{symbol}: the venue's rules have changed: {_rules(fresh)}")
-        return True
+        known = self.instruments
+        self.instruments = self.rules.again(symbol, known, portfolio.positions)
+        return self.instruments is not known
 
     def _instrument(self, symbol: Symbol, levels: Levels | None) -> Instrument | None:
         """None for a position that is not ours to touch: in a symbol that SYMBOLS does not name, unless we entered it
@@ -340,7 +338,8 @@ class Manager:
     # ---- the end ----
 
     def leave_safe(self) -> None:
-        """Before the daemon goes: nobody will watch, so entries are cancelled and the stop is what rests."""
+        """Before the daemon goes: nobody will watch, so entries are cancelled and the stop is what rests. Without a
+        journal, too: what ends the daemon may be just that."""
         with self.desk.lock:
             try:
                 portfolio = self.desk.refresh()
@@ -351,12 +350,15 @@ class Manager:
                     portfolio = self.desk.refresh()
                 self.policy = replace(self.policy, exit_rests=ExitRests.STOP)
                 self.protect_all(portfolio)
+            except (DatabaseAway, DatabaseUnusable) as error:
+                self._leave_unrecorded(str(error))
             except Transient as error:
                 self.desk.alert("shutdown", "error", f"left without tidying up: {error}")
 
-
-def _rules(instrument: Instrument) -> str:
-    return (
-        f"tick {instrument.tick}, lot {instrument.lot}, least {instrument.min_qty}, "
-        f"{'tradable' if instrument.tradable else 'not tradable'}"
-    )
+    def _leave_unrecorded(self, why: str) -> None:
+        desk = self.desk
+        troubles = leave_stops(
+            desk.broker, desk.clock, desk.account_id, self.board.levels, self.instruments, self.policy, desk.pause
+        )
+        left = "; ".join(troubles) or "entries are cancelled and each stop rests"
+        desk.alert("shutdown", "error", f"left without a record ({why}): {left}")

@@ -42,7 +42,7 @@ from trader.exchange.engine.events import Books, SimOrder
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.market.files import Columns, to_micros
 from trader.exchange.venue import Venue
-from trader.trading.ports import Accepted, Refused, Session, Submission
+from trader.trading.ports import Accepted, Opaque, Refused, Session, Submission
 
 _new_account = maker(Account)
 _new_position = maker(Position)
@@ -140,6 +140,9 @@ class VenueBroker:
         shown = [order for order in books.values() if order.parent_id is None or order.parent_id not in books]
         found = [self._order(order) for order in shown]
         return found if len(found) < 2 else sorted(found, key=lambda order: (order.submitted_at, order.id))
+
+    def opaque(self) -> Sequence[Opaque]:
+        return ()
 
     def order_by_client_id(self, client_order_id: str) -> Order | None:
         found = self._ledger.order_by_client_id(client_order_id)

@@ -353,6 +353,12 @@ class Alerts(Group):
         default=SecretStr(""),
         description="Alerts are posted here as JSON, with a `text` that chat services show. Empty: none.",
     )
+    unwatched_s: PositiveSeconds = Field(
+        default=60,
+        description="With something held: how long there may be no report of the venue, no price or no exit at rest "
+        "before that is an alarm.",
+    )
+    repeat_s: PositiveSeconds = Field(default=600, description="How often an alarm that goes on is said again.")
 
 
 class Worker(Group):

@@ -15,7 +15,7 @@ import pytest
 
 from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars
 from tests.trading.test_partly_there import beats, stops
-from trader.core.types import Instrument, Order, OrderIntent, OrderSide, OrderStatus, Purpose, Quote, Symbol
+from trader.core.types import Instrument, Order, OrderIntent, OrderSide, OrderStatus, Position, Purpose, Quote, Symbol
 from trader.errors import Transient
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
@@ -32,6 +32,7 @@ class Moody(VenueBroker):
     def __init__(self, venue: Venue, ledger: MemoryLedger) -> None:
         super().__init__(venue, ledger)
         self.rejects = False
+        self.markless = False
         self.refuses: set[Purpose] = set()
         self.tick: Decimal | None = None
         self.rejected: dict[str, Order] = {}
@@ -51,6 +52,9 @@ class Moody(VenueBroker):
             super().cancel(outcome.order.id)
             self.rejected[outcome.order.id] = replace(outcome.order, status=OrderStatus.REJECTED)
         return outcome
+
+    def positions(self) -> Sequence[Position]:
+        return [replace(each, mark=None) if self.markless else each for each in super().positions()]
 
     def order(self, order_id: str) -> Order | None:
         return self.rejected.get(order_id) or super().order(order_id)

@@ -73,6 +73,7 @@ def take_hands(
         sessions=_sessions(broker, rules, clock),
         timeframe=rules.timeframe,
     )
+    manager.unwatched.after_s, manager.unwatched.repeat_s = settings.alerts.unwatched_s, settings.alerts.repeat_s
     manager.doubts["keys"] = clients.keys.doubt
     return Hands(desk=desk, manager=manager, market=market)
 

@@ -266,6 +266,7 @@ def _loop(daemon: Daemon, cycles: int | None) -> int:
         cycles=cycles,
         on_trouble=lambda job, what: daemon.desk.alert("schedule", "warning", f"{job}: {what}"),
         subscribe=subscribe,
+        look=daemon.manager.unwatched.look,
     )
 
 

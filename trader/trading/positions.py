@@ -15,7 +15,7 @@ from trader.core.exit_price import Judged
 from trader.core.ids import cycle_id, purpose_of
 from trader.core.overdue import Overdue, after_exit, meanwhile
 from trader.core.portfolio import is_held
-from trader.core.protect import ExitWish, ProtectAction, close_now, protect
+from trader.core.protect import ExitWish, ProtectAction, close_now, own_exits, protect
 from trader.core.splits import are_forgotten
 from trader.core.types import (
     Instrument,
@@ -39,6 +39,7 @@ from trader.trading.ports import MarketData
 from trader.trading.sessions import Sessions as Sessions
 from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
 from trader.trading.status import Board
+from trader.trading.unwatched import NO_EXIT, NO_PRICE, Unwatched
 from trader.trading.venue_rules import VenueRules
 
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
@@ -71,12 +72,14 @@ class Manager:
     prices: ExitPrices = field(init=False)
     attempts: ExitAttempts = field(init=False)
     rules: VenueRules = field(init=False)
+    unwatched: Unwatched = field(init=False)
 
     def __post_init__(self) -> None:
         desk = self.desk
         self.board = desk.board
         self.prices = ExitPrices(market=self.market, clock=desk.clock, board=desk.board, alert=desk.alert)
         self.rules = VenueRules(desk)
+        self.unwatched = Unwatched(desk.clock.monotonic, desk.alert)
         self.attempts = ExitAttempts(desk.clock.monotonic, desk.alert)
 
     def nudge(self) -> None:
@@ -94,6 +97,7 @@ class Manager:
                 self._nudged = True  # nothing of it is done
                 self.board.errors += 1
                 self.board.say("venue", str(error))
+        self.unwatched.look()
         self.on_progress("manage")
 
     def _run(self, now: datetime) -> None:
@@ -168,6 +172,7 @@ class Manager:
         if self.desk.restated or any(map(are_forgotten, levels.values())):
             quotes, levels = self._in_new_units(portfolio, quotes, levels)
         self.attempts.gone(frozenset(portfolio.positions))
+        self.unwatched.reported(s for s, each in portfolio.positions.items() if self._is_ours(each, levels.get(s)))
         for symbol in sorted(portfolio.positions):
             portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
         return portfolio
@@ -194,8 +199,27 @@ class Manager:
         live = (record.intent for record in self.desk.known.live())
         return {each.symbol for each in live if each.purpose is Purpose.ENTRY and each != but}
 
+    def _is_ours(self, position: Position, levels: Levels | None) -> bool:
+        """Whether it is for us to look after: no dust, and no stranger's."""
+        if position.symbol not in self.instruments and levels is None and not self._is_left(position.symbol):
+            return False
+        return is_held(position, self.instruments.get(position.symbol))
+
     def _protect(self, symbol: Symbol, portfolio: Portfolio, quote: Quote | None, levels: Levels | None) -> Portfolio:
         judged = self.prices.judged(portfolio.positions[symbol], quote, self.policy, self.desk.restated)
+        if judged.quote is not None or judged.mark is not None:
+            self.unwatched.in_order(symbol, NO_PRICE)
+        portfolio = self._put_exit(symbol, portfolio, judged, levels)
+        after = portfolio.position(symbol)
+        if not self.sessions.is_open(symbol, self.desk.clock.now()):
+            self.unwatched.in_order(symbol, NO_PRICE)  # nothing trades
+            if after is not None and after.qty % 1:
+                self.unwatched.in_order(symbol, NO_EXIT)  # a fraction's lasts for the day
+        if own_exits(portfolio.orders_of(symbol)):
+            self.unwatched.in_order(symbol, NO_EXIT)
+        return portfolio
+
+    def _put_exit(self, symbol: Symbol, portfolio: Portfolio, judged: Judged, levels: Levels | None) -> Portfolio:
         for _ in range(PASSES):
             position, instrument = portfolio.position(symbol), self._instrument(symbol, levels)
             if position is None or instrument is None:

@@ -192,11 +192,28 @@ class Risk(Group):
     max_orders_per_minute: Annotated[int, Field(ge=1, le=1000), Unit("orders/min")] = Field(
         default=60, description="Most entry orders sent in a minute."
     )
+    max_day_notional: Annotated[Decimal, Field(ge=0, le=10_000), Unit("times equity")] = Field(
+        default=Decimal(20), description="Most entered in a day (UTC), order by order. 0: any."
+    )
+    max_day_orders: Annotated[int, Field(ge=0, le=1_000_000), Unit("orders")] = Field(
+        default=2_000, description="Most entry orders sent in a day (UTC). 0: any."
+    )
+    max_refusals: Annotated[int, Field(ge=0, le=10_000), Unit("orders")] = Field(
+        default=20, description="So many entries refused in a row end all of them until `trader resume`. 0: any."
+    )
+    max_losing_exits: Annotated[int, Field(ge=0, le=10_000), Unit("exits")] = Field(
+        default=0, description="So many exits at a loss in a row end all entries until `trader resume`. 0: any."
+    )
     max_daily_loss: Share = Field(
         default=Decimal("0.03"), description="Loss since the day's start that ends its entries."
     )
     max_drawdown: Share = Field(
         default=Decimal("0.15"), description="Loss since the highest equity that ends all entries."
+    )
+    equity_band: Share = Field(
+        default=Decimal("0.02"),
+        description="By how much the venue's equity may differ from our own cash and units at its marks. Beyond it the "
+        "smaller one counts, and entries wait.",
     )
     cooldown_s: Seconds = Field(default=3600, description="No new entry in a symbol for this long after a stop in it.")
     max_level_distance: Annotated[Decimal, Field(gt=0, le=1), Unit("share of price")] = Field(

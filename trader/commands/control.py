@@ -147,6 +147,8 @@ def _latch(journal: Journal, number: int, kind: str, args: Mapping[str, str], sa
     now = datetime.now(UTC)
     for flag, reason in _LATCHES.get(kind, {}).items():
         journal.set_flag(flag, args.get("reason") or reason, now)
+    if args.get("reset_peak"):
+        journal.set_meta("peak", "")
     if kind == "flatten":
         journal.set_flag("flatten", also_leave(journal.flag("flatten"), args["symbol"]), now)
         if args["symbol"] == "all":

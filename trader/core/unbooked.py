@@ -81,6 +81,19 @@ def unbooked(
     return spans
 
 
+def awaited_cash(orders: Iterable[Filled], booked: Mapping[str, Decimal]) -> Decimal | None:
+    """What those units have cost or brought, by the orders' own prices; None where that can't be told."""
+    total = ZERO
+    for each in orders:
+        known = sum([booked.get(name, ZERO) for name in each.ids], ZERO)
+        if each.most <= known:
+            continue
+        if each.least != each.most or each.price is None:
+            return None
+        total -= each.sign * (each.least - known) * each.price
+    return total
+
+
 def fee_room(symbol: Symbol, units: Decimal) -> Decimal:
     """Units that fees in the coin can explain: they may be posted after the fill, or differ from our estimate."""
     return ZERO if symbol.asset_class is AssetClass.STOCK else FEE_SHARE * abs(units)

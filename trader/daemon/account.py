@@ -65,6 +65,7 @@ def take_hands(
     )
     stack.callback(sink.close)
     desk = Desk(broker, journal, clock, board, account.id, lambda *alert: _pass_on(sink, clock, *alert))
+    desk.equity_band = settings.risk.equity_band
     manager = Manager(
         desk=desk,
         market=market,

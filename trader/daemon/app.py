@@ -160,7 +160,8 @@ def _build(
         decide=_guarded(settings, rules),
     )
     if settings.trading.trading_mode == "sim" and settings.sim.speed != "max":
-        trader.quote_clock = time.monotonic  # a market that is played fast leaves nobody the time to send an order
+        # a market that is played fast leaves nobody the time to send an order, or to look at what is held
+        trader.quote_clock = hands.manager.unwatched.seconds = time.monotonic
     daemon = Daemon(
         settings=settings,
         board=board,

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Protocol
 
-from trader.core.orders import IntentEvent, IntentState, is_over, is_stop, next_state, seen
+from trader.core.orders import IntentState, is_over, is_stop
 from trader.core.portfolio import changed, moved
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
 from trader.core.types import ZERO, Execution, Order, Portfolio, Symbol
-from trader.core.unbooked import Filled, filled_of, to_protect, unbooked
+from trader.core.unbooked import Filled, awaited_cash, filled_of, to_protect, unbooked
 from trader.core.values import maker
 from trader.errors import Transient
 from trader.trading import failpoints
 from trader.trading.day import allow_for, begin_day
+from trader.trading.intent_states import IntentStates
 from trader.trading.journal_cache import Known
+from trader.trading.last_resort import adopt_unrecorded
 from trader.trading.memory import OVERLAP, Memory, booked_lately, remember_stop
 from trader.trading.open_differences import LAG, OpenDifferences
 from trader.trading.parts import Parts
@@ -33,7 +35,6 @@ from trader.trading.status import Board
 _new_portfolio = maker(Portfolio)
 _new_reported = maker(Reported)
 ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a report that differs is asked for again
-ABANDON_AFTER = timedelta(seconds=60)  # an intent that the venue does not know by then never reached it
 LIST_LAG_S = 180.0  # so long after a fill the list of positions may not show it yet
 
 
@@ -61,10 +62,12 @@ class Bookkeeper:
         self.broker, self.journal, self.clock, self.board, self.known = broker, journal, clock, board, known
         self.memory = memory
         self.desk = desk
+        self.states = IntentStates(memory, known, journal, clock)
         self.parts = Parts(clock)
         self.differences = OpenDifferences(journal)
         self.doubt = ""  # why the books are not to be entered on
         self.opaque: tuple[Opaque, ...] = ()
+        self.awaited_cash: Decimal | None = Decimal(0)  # of fills that are not booked yet; None where it can't be told
         self._has_cash = True
         self._money_since: datetime | None = None  # when the money that is about to be booked was first missed
         self._fills: dict[Symbol, tuple[float, Decimal]] = {}  # the last ones booked: when, by the clock, and the price
@@ -115,12 +118,13 @@ class Bookkeeper:
 
     def _noted(self, portfolio: Portfolio) -> Portfolio:
         """Nothing has happened: at most the marks have moved, and the equity with them."""
-        begin_day(self.memory, self.journal, portfolio, self.clock.now().date())
+        begin_day(self.memory, self.journal, portfolio.account.equity, self.clock.now().date())
         failpoints.reach("before_book")
         if self._has_cash and changed(self.memory.portfolio, portfolio):
             self.known.save_sync(portfolio, portfolio.orders, ())
         failpoints.reach("after_book")
         self.memory.portfolio = portfolio
+        self.awaited_cash = ZERO
         return portfolio
 
     def _look_up(self, names: Sequence[str], live: Mapping[str, KnownIntent]) -> dict[str, Order | None]:
@@ -172,11 +176,11 @@ class Bookkeeper:
         reported, result = self._ask(believed, live, portfolio)
         split = self._open(reported, result)
         result = split or result
-        begin_day(memory, self.journal, reported.portfolio, self.clock.now().date())
+        begin_day(memory, self.journal, reported.portfolio.account.equity, self.clock.now().date())
         self._book(reported, result)
         view = self._view(reported)
-        self._settle(list(live.values()), reported)
-        memory.ended = {name: order for name, order in memory.ended.items() if name in self._unsettled()}
+        self.states.settle(list(live.values()), reported)
+        memory.ended = {name: order for name, order in memory.ended.items() if name in self.states.unsettled()}
         quiet = not (result.executions or result.corrections or result.unexplained or result.awaited)
         if quiet and not reported.looked_up and self._has_cash and not self.parts.trouble():
             memory.settled = before  # what was written meanwhile makes it news again
@@ -318,6 +322,7 @@ class Bookkeeper:
         failpoints.reach("after_book")
         if memory.opened is None or result.corrections:
             self._correct(reported, result, now)
+            adopt_unrecorded(self.journal, self.known, reported.portfolio.orders, result.corrections, now)
         if result.executions:
             memory.last_execution_at = max(execution.at for execution in result.executions)
             memory.execution_ids = booked_lately(self.journal, memory.last_execution_at)
@@ -325,6 +330,8 @@ class Bookkeeper:
     def _booked(self, execution: Execution) -> None:
         memory, name = self.memory, execution.order_id
         memory.filled[name] = memory.filled.get(name, ZERO) + execution.qty
+        held = memory.portfolio.position(execution.symbol) if memory.portfolio else None
+        memory.counts.filled(execution, held, self.journal)
         self._fills[execution.symbol] = self.clock.monotonic(), execution.price
         self.board.saw_fill(execution)
         self.desk.on_fill(execution)
@@ -354,53 +361,13 @@ class Bookkeeper:
             self.memory.opened = self.memory.began or now
             self.journal.set_meta("opened", self.memory.opened.isoformat())
 
-    # ---- intents ----
-
-    def _settle(self, live: Sequence[KnownIntent], reported: Reported) -> None:
-        """Bring the live intents' states up to what the venue shows of them. One that is over stays live until the
-        executions of all that it filled are booked: until then it explains what is held."""
-        now = self.clock.now()
-        open_orders = {order.client_order_id: order for order in reported.portfolio.orders}
-        for record in live:
-            name = record.intent.client_order_id
-            order = open_orders.get(name) or reported.looked_up.get(name)
-            state = IntentState(record.state)
-            if order is not None:
-                event = IntentEvent.SEEN_OPEN if is_over(order) and self._owes_fills(order) else seen(order)
-                self._advance(name, state, event, order_id=order.id)
-                if event is IntentEvent.SEEN_TERMINAL:
-                    for one in filled_of(order).ids:
-                        self.memory.filled.pop(one, None)
-            elif name in reported.looked_up and now - self._last_sent(record) >= ABANDON_AFTER:
-                state = next_state(state, IntentEvent.ABSENT)
-                self._advance(name, state, IntentEvent.GIVEN_UP, reason="the venue never saw it")
-
-    def _owes_fills(self, order: Order) -> bool:
-        each = filled_of(order)
-        if each.most > sum([self.memory.filled.get(one, ZERO) for one in each.ids], ZERO):
-            self.memory.ended[order.client_order_id] = order  # it will not change any more: not to be asked for again
-            return True
-        return False
-
-    def _unsettled(self) -> set[str]:
-        return {each.intent.client_order_id for each in self.known.live()} if self.memory.ended else set()
-
-    def _last_sent(self, record: KnownIntent) -> datetime:
-        return max(record.created_at, self.memory.unanswered.get(record.intent.client_order_id, record.created_at))
-
-    def _advance(
-        self, name: str, state: IntentState, event: IntentEvent, *, order_id: str | None = None, reason: str = ""
-    ) -> None:
-        after = next_state(state, event)
-        if after is not state:
-            self.known.set_intent(name, after, self.clock.now(), order_id=order_id, reason=reason)
-
     # ---- protecting ----
 
     def _view(self, reported: Reported) -> Portfolio:
         """What is to be protected, whatever could be booked."""
         now = self.clock.monotonic()
         spans = unbooked(reported.filled, self.memory.filled)
+        self.awaited_cash = awaited_cash(reported.filled, self.memory.filled)
         lately = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
         lately |= {each.symbol: each.price for each in reported.filled if each.price and each.symbol in spans}
         return to_protect(reported.portfolio, self.known.books().positions, spans, self.board.portfolio, lately)

@@ -44,6 +44,10 @@ class Commands:
     def _resume(self, args: Mapping[str, str]) -> str:
         for name in ("paused", "halted", "killed", "flatten"):
             self.desk.set_flag(name, "")
+        self.desk.resumed()
+        if args.get("reset_peak"):
+            self.desk.reset_peak()
+            return "entries are allowed again; a drawdown is measured from now on"
         return "entries are allowed again"
 
     def _flatten(self, args: Mapping[str, str]) -> str:

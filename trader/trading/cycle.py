@@ -14,44 +14,30 @@ from forecasters.base import Forecaster, ForecastError, notices_of
 from forecasters.types import Context, Forecast
 from trader.core.bars import bars_problem, scale_problem
 from trader.core.days import expected_start, is_late, starts_ahead, trades_now
-from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, Signal, Sizing
+from trader.core.decision import DecisionInputs, Plan, Signal
+from trader.core.gates import rooms
 from trader.core.ids import cycle_id
 from trader.core.market import Bars, context_of
 from trader.core.plan import plan
 from trader.core.portfolio import is_held, orphans, own_entries
 from trader.core.quotes import quote_problem
-from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
+from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol
 from trader.core.values import maker
 from trader.errors import Transient
 from trader.trading import failpoints
 from trader.trading.commands import ENDING_ENTRIES
 from trader.trading.desk import Desk
+from trader.trading.gate_watch import GateWatch
 from trader.trading.late_bars import Awaiting
 from trader.trading.ports import MarketData
 from trader.trading.positions import Manager, Sessions
+from trader.trading.rules import Rules as Rules
 from trader.trading.status import Board
 from trader.trading.strategy_guard import ALARM_AFTER, Signals
 from trader.trading.watch import Watch
 
 _new_decision_inputs = maker(DecisionInputs)
 NO_BARS = "no symbol has bars"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What the decisions of a run are made by. Replaced whole on reload."""
-
-    symbols: tuple[Symbol, ...]
-    timeframe: Timeframe
-    context: int
-    horizon: int
-    strategy: str
-    params: Mapping[str, str]
-    sizing: Sizing
-    limits: RiskLimits
-    exits: ExitPolicy
-    add_latest: bool
-    bar_deadline: timedelta
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +55,7 @@ class Trader:
     watch: Watch = field(default_factory=Watch)
     fruitless: int = 0  # cycles in a row in which nothing was forecast
     strategy: Signals = field(init=False)
+    gates: GateWatch = field(init=False)
     quote_clock: Callable[[], float] | None = None  # seconds that a quote ages by until its order goes; the clock's
     awaiting: Awaiting = field(default_factory=Awaiting)
 
@@ -76,6 +63,7 @@ class Trader:
 
     def __post_init__(self) -> None:
         self.board = self.desk.board
+        self.gates = GateWatch(self.desk.alert)
         self.strategy = Signals(self.desk.alert, self.board.say)
 
     @property
@@ -149,6 +137,7 @@ class Trader:
             self.fruitless = 0 if fit else self.fruitless + 1
             watch.go_on()
             inputs = self._inputs(name, portfolio, quotes, fit)
+            self._look_at_gates(inputs)
             decided = plan(inputs, self.strategy.signals(self.decide, inputs))
             aged_from = self._aged()
             watch.took("decide")
@@ -289,6 +278,12 @@ class Trader:
             risk=self.desk.risk_state(portfolio),
             add_latest=rules.add_latest,
         )
+
+    def _look_at_gates(self, inputs: DecisionInputs) -> None:
+        if self.desk.doubts.get("equity"):
+            return  # told already; a loss that may be none is not told of as one
+        self.board.rooms = rooms(inputs.portfolio.account.equity, inputs.risk, inputs.limits)
+        self.gates.look(self.board.rooms, inputs.now.date())
 
     def _aged(self) -> float:
         return self.desk.clock.monotonic() if self.quote_clock is None else self.quote_clock()

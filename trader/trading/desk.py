@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from trader.core.decision import RiskState
+from trader.core.equity import Worth, at_worth, worth_of
 from trader.core.ids import client_order_id
 from trader.core.orders import IntentState, is_over, next_state, seen
 from trader.core.protect import ExitWish
@@ -18,7 +20,7 @@ from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.errors import DatabaseUnusable, Transient
 from trader.trading import failpoints
 from trader.trading.bookkeeping import ASK_AGAIN_S, Bookkeeper
-from trader.trading.day import begin_day, reach_peak
+from trader.trading.day import begin_day, forget_peak, reach_peak
 from trader.trading.journal_cache import Known
 from trader.trading.memory import recall, risk_state
 from trader.trading.ports import Accepted, Broker, Clock, Journal, Refused
@@ -45,6 +47,8 @@ class Desk:
         self.account_id = account_id
         self._on_alert = on_alert
         self.on_fill: Callable[[Execution], None] = lambda execution: None
+        self.equity_band = Decimal("0.02")  # by which the venue's equity and ours may differ
+        self._worth_told = False
         self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
         self.restated: dict[Symbol, datetime] = {}  # since when a position is in other units, as after a split
         self.doubts: dict[str, str] = {}  # by what is doubted: why no entry is to be made, though nobody has said so
@@ -69,11 +73,38 @@ class Desk:
         Anything else that can't be read, or does not add up, is a doubt: entries wait, exits go on.
         """
         portfolio = self.books.sync()
+        worth = self._worth(portfolio)
+        self._told_worth(worth.problem)
+        portfolio = at_worth(portfolio, worth)
+        if not worth.problem:
+            self._memory.equity = worth.equity
         self._memory.synced_at = self.clock.now()
         self._memory.touched = False
         self.doubts["books"] = self.books.doubt
         self.board.saw_portfolio(portfolio)
         return portfolio
+
+    def _worth(self, portfolio: Portfolio) -> Worth:
+        awaited = self.books.awaited_cash
+        known = self._memory.opened is not None and awaited is not None
+        return worth_of(portfolio, self.known.books().cash + (awaited or 0) if known else None, self.equity_band)
+
+    def _told_worth(self, problem: str) -> None:
+        """In two reports in a row: a single odd figure wakes nobody, and no entry goes on it either."""
+        before, self.doubts["equity"] = self.doubts.get("equity", ""), problem
+        if problem and before and not self._worth_told:
+            self._worth_told = True
+            self.alert("equity", "error", f"no entries: {problem}; the smaller one counts")
+        elif not problem and self._worth_told:
+            self._worth_told = False
+            self.alert("equity", "info", "over: the venue's equity and ours agree again")
+
+    def resumed(self) -> None:
+        """A person has looked: what went wrong in a row is counted anew."""
+        self._memory.counts.resumed(self.journal)
+
+    def reset_peak(self) -> None:
+        forget_peak(self._memory, self.journal)
 
     # ---- orders ----
 
@@ -110,6 +141,8 @@ class Desk:
 
     def _accepted(self, intent: OrderIntent, order: Order) -> Order:
         self._memory.unanswered.pop(intent.client_order_id, None)
+        if not intent.purpose.reduces:
+            self._memory.counts.sent(intent.qty * (intent.price or 0), self.journal)
         event = seen(order)
         state = next_state(IntentState.SENT, event)
         # a fill on arrival is booked by the next sync, which must still look this order up
@@ -124,6 +157,8 @@ class Desk:
         return order
 
     def _refused(self, intent: OrderIntent, refusal: Refused) -> None:
+        if not intent.purpose.reduces:
+            self._memory.counts.refused(self.journal)
         self.known.set_intent(intent.client_order_id, IntentState.REJECTED, self.clock.now(), reason=refusal.reason)
         self.alert("refused", "warning", f"{intent.purpose} {intent.symbol}: {refusal.reason} ({refusal.code})")
 
@@ -182,8 +217,9 @@ class Desk:
     def risk_state(self, portfolio: Portfolio) -> RiskState:
         """What risk must remember."""
         memory, now = self._memory, self.clock.now()
-        begin_day(memory, self.journal, portfolio, now.date())
+        begin_day(memory, self.journal, portfolio.account.equity, now.date())
         reach_peak(memory, self.journal, portfolio.account.equity)
+        memory.counts.begin(now.date())
         return risk_state(memory, self.doubt(), self.clock.monotonic())
 
     def flags(self) -> dict[str, str]:

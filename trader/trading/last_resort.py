@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from trader.core.decision import ExitPolicy, ExitRests, Levels
-from trader.core.ids import client_order_id, cycle_id, purpose_of
-from trader.core.orders import is_over
-from trader.core.protect import protect
-from trader.core.types import Instrument, Position, Purpose, Symbol
+from trader.core.ids import client_order_id, cycle_id, parse_client_order_id, purpose_of
+from trader.core.orders import IntentState, is_over
+from trader.core.protect import protect, stop_of
+from trader.core.reconcile import Correction, CorrectionKind
+from trader.core.types import EntrySide, Instrument, Order, OrderIntent, OrderSide, Position, Purpose, Symbol
 from trader.errors import TraderError, Transient
-from trader.trading.ports import Accepted, Broker, Clock
+from trader.trading.journal_cache import Known
+from trader.trading.ports import Accepted, Broker, Clock, Journal
 
 UNRECORDED = 900  # attempts from here on are of orders that no journal knows
 PASSES = 3
@@ -105,3 +107,36 @@ def _has_ended(broker: Broker, order_id: str) -> bool:
     except Transient:
         return False
     return order is None or is_over(order)
+
+
+def adopt_unrecorded(
+    journal: Journal, known: Known, orders: Iterable[Order], found: Iterable[Correction], now: datetime
+) -> None:
+    """Journal what an end without a journal has left at the venue: from then on it is an exit like any other."""
+    surprising = {each.detail.partition(" ")[0] for each in found if each.kind is CorrectionKind.OUR_ORDER}
+    for order in orders:
+        parsed = parse_client_order_id(order.client_order_id)
+        if parsed is None or parsed.attempt < UNRECORDED or order.client_order_id not in surprising:
+            continue
+        if journal.cycle(parsed.cycle_id) is None:
+            journal.begin_cycle(parsed.cycle_id, "manage", now)
+            journal.close_cycle(parsed.cycle_id, now, "left without a record")
+        known.add_intent(parsed.cycle_id, _intent_of(order, parsed.purpose), now)
+        known.set_intent(order.client_order_id, IntentState.ACCEPTED, now, order_id=order.id)
+
+
+def _intent_of(order: Order, purpose: Purpose) -> OrderIntent:
+    return OrderIntent(
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        purpose=purpose,
+        entry_side=EntrySide.LONG if order.side is OrderSide.SELL else EntrySide.SHORT,
+        order_side=order.side,
+        qty=order.qty,
+        type=order.type,
+        tif=order.tif,
+        limit_price=order.limit_price,
+        stop_price=stop_of(order),
+        order_class=order.order_class,
+        reason="left without a record",
+    )

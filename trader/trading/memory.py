@@ -9,7 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from trader.core.decision import RiskState
+from trader.core.equity import Peak
 from trader.core.types import Execution, Order, Portfolio, Symbol
+from trader.trading.counts import Counts
 from trader.trading.ports import Journal, KnownIntent
 
 FLAGS = ("paused", "halted", "killed", "flatten")
@@ -33,9 +35,11 @@ class Memory:
     last_execution_at: datetime | None = None
     submitted: deque[float] = field(default_factory=deque)  # by the clock's own seconds
     unanswered: dict[str, datetime] = field(default_factory=dict)  # by client id, when it was last sent in vain
+    counts: Counts = field(default_factory=Counts)
+    equity: Decimal | None = None  # the newest that counted
     day: date | None = None
     day_start: Decimal | None = None
-    peak: Decimal | None = None
+    peak: Peak = field(default_factory=Peak)
     last_stops: dict[Symbol, datetime] = field(default_factory=dict)
     symbols: frozenset[Symbol] = frozenset()  # those that are traded
 
@@ -48,12 +52,13 @@ def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownInte
     memory.last_execution_at = journal.last_execution_at()
     if memory.last_execution_at is not None:
         memory.execution_ids = booked_lately(journal, memory.last_execution_at)
+    memory.counts = Counts.recalled(journal)
     day = journal.get_meta("day")
     if day:
         text, _, equity = day.partition(" ")
         memory.day, memory.day_start = date.fromisoformat(text), Decimal(equity)
     peak = journal.get_meta("peak")
-    memory.peak = Decimal(peak) if peak else None
+    memory.peak = Peak(Decimal(peak) if peak else None)
     if live:
         for execution in journal.executions(after=min(each.created_at for each in live) - OVERLAP):
             before = memory.filled.get(execution.order_id, Decimal(0))
@@ -86,9 +91,13 @@ def risk_state(memory: Memory, doubt: str, seconds: float) -> RiskState:
         submitted.popleft()
     return RiskState(
         day_start_equity=memory.day_start,
-        peak_equity=memory.peak,
+        peak_equity=memory.peak.value,
         orders_last_minute=len(submitted),
         last_stop_at=dict(memory.last_stops),
+        day_notional=memory.counts.notional,
+        day_orders=memory.counts.orders,
+        refusals=memory.counts.refusals,
+        losing_exits=memory.counts.losing_exits,
         paused=flags["paused"] or flags["flatten"] or doubt,
         halted=flags["halted"],
         killed=flags["killed"],

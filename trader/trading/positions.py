@@ -215,7 +215,7 @@ class Manager:
             self.unwatched.in_order(symbol, NO_PRICE)  # nothing trades
             if after is not None and after.qty % 1:
                 self.unwatched.in_order(symbol, NO_EXIT)  # a fraction's lasts for the day
-        if own_exits(portfolio.orders_of(symbol)):
+        if own_exits(portfolio.orders_of(symbol)) or not is_held(after, self.instruments.get(symbol)):
             self.unwatched.in_order(symbol, NO_EXIT)
         return portfolio
 

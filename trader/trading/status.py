@@ -49,6 +49,7 @@ class Board:
     fills: int = 0
     fees_paid: Decimal = Decimal(0)
     errors: int = 0
+    rooms: dict[str, Decimal] = field(default_factory=dict)  # by gate, the share of its limit that is left
     opaque: tuple[Opaque, ...] = ()  # what is at the venue and can't be read
     unlogged: deque[tuple[datetime | None, str, str]] = field(default_factory=lambda: deque(maxlen=UNLOGGED_KEPT))
 
@@ -100,6 +101,7 @@ class Board:
             "cash": str(portfolio.account.cash) if portfolio else None,
             "positions": len(portfolio.positions) if portfolio else None,
             "open_orders": len(portfolio.orders) if portfolio else None,
+            "gates": {name: f"{room:.2f}" for name, room in sorted(self.rooms.items())},
             "opaque": [f"{each.kind} {each.symbol or ''}: {each.detail}" for each in self.opaque],
             "fills": self.fills,
             "errors": self.errors,

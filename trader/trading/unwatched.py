@@ -24,14 +24,14 @@ class Unwatched:
         repeat_s: float = 600.0,
     ) -> None:
         self.after_s, self.repeat_s = after_s, repeat_s
-        self._seconds = seconds
+        self.seconds = seconds
         self._alert = alert
         self._good: dict[tuple[Symbol, str], float] = {}  # when each was last in order, of what is held
         self._told: dict[Symbol, tuple[float, str]] = {}  # when a person last heard of it, and what
 
     def reported(self, held: Iterable[Symbol]) -> None:
         """The venue's report has come: this is what is held."""
-        now, symbols = self._seconds(), frozenset(held)
+        now, symbols = self.seconds(), frozenset(held)
         for key in [key for key in self._good if key[0] not in symbols]:
             del self._good[key]
         for symbol in symbols:
@@ -41,10 +41,10 @@ class Unwatched:
 
     def in_order(self, symbol: Symbol, what: str) -> None:
         if (symbol, what) in self._good:
-            self._good[symbol, what] = self._seconds()
+            self._good[symbol, what] = self.seconds()
 
     def look(self) -> None:
-        now = self._seconds()
+        now = self.seconds()
         found: dict[Symbol, list[str]] = {}
         for (symbol, what), good in list(self._good.items()):
             if now - good >= self.after_s:

@@ -190,12 +190,14 @@ def run_scheduled(
     *,
     on_trouble: Callable[[str, str], None],
     subscribe: Callable[[Callable[[], None]], None] = lambda wake: None,
+    look: Callable[[], None] = lambda: None,
     cycles: int | None = None,
 ) -> int:
     """Drive both jobs by real time until `stop`. Re-raises a job's fatal error here, in the caller's thread.
 
     on_trouble  told (job, what) when a run was missed, overran or failed
     subscribe   given a function that makes `manage` run now: a trade update calls it
+    look        called each second, whatever the jobs do
     """
     fatal: list[BaseException] = []
     done, manage = 0, _Again(jobs.manage, stop)
@@ -235,7 +237,7 @@ def run_scheduled(
     subscribe(lambda: manage.wake(scheduler))
     scheduler.start()
     try:
-        _watch_clock(clock, scheduler, stop, on_trouble)
+        _watch_clock(clock, scheduler, stop, on_trouble, look)
     finally:
         clock.wake()
         scheduler.shutdown(wait=True)
@@ -245,10 +247,15 @@ def run_scheduled(
 
 
 def _watch_clock(
-    clock: WallClock, scheduler: BackgroundScheduler, stop: threading.Event, on_trouble: Callable[[str, str], None]
+    clock: WallClock,
+    scheduler: BackgroundScheduler,
+    stop: threading.Event,
+    on_trouble: Callable[[str, str], None],
+    look: Callable[[], None],
 ) -> None:
     """Until `stop`. APScheduler would sleep through an hour in which the clock was set back, positions unattended."""
     while not stop.wait(_LOOK_S):
+        look()
         step = clock.step()
         if abs(step) < _STEP_S:
             continue

@@ -397,21 +397,3 @@ class Worker(Group):
     memory_mb: Annotated[int, Field(ge=0, le=4_194_304), Unit("MiB")] = Field(
         default=0, description="Address space a spawned worker may use; 0 is no limit. A GPU needs it at 0."
     )
-
-
-class Audit(Group):
-    """The second opinion, `trader audit`: a process of its own with keys of its own."""
-
-    prefix: ClassVar[str] = "AUDIT__"
-
-    key_id: Key = Field(
-        default=SecretStr(""), description="A key for reading the account. Empty: ALPACA_API_KEY_ID of the daemon."
-    )
-    secret_key: Key = Field(default=SecretStr(""), description="Its secret.")
-    every_s: PositiveSeconds = Field(default=180, description="From one look to the next.")
-    looks: Annotated[int, Field(ge=1, le=20), Unit("looks")] = Field(
-        default=2, description="In how many looks in a row a difference must stand before it is told."
-    )
-    latch: Literal["none", "halt", "kill"] = Field(
-        default="halt", description="What a confirmed difference in the books latches, beside the alert."
-    )

@@ -142,12 +142,7 @@ def _build(
     manage_every = _manage_every(settings, rules.timeframe)
     hands = take_hands(settings, rules, endpoints, clock, stack)
     board = hands.desk.board
-    bar_s = rules.timeframe.duration.total_seconds()
-    watchdog = ProgressWatchdog(
-        notifier,
-        {"manage": 60 + 6 * manage_every.total_seconds(), "trade": 1.5 * bar_s + 300},
-        on_stuck=lambda names: board.say("alert", f"no progress: {names}"),
-    )
+    watchdog = _watchdog(notifier, manage_every, rules.timeframe, board)
     hands.manager.on_progress = watchdog.mark
     hands.manager.hears_of_fills = settings.trading.trading_mode == "sim" and settings.sim.speed == "max"
     trader = Trader(
@@ -190,6 +185,14 @@ def _build(
         stack.callback(stream.stop)
         daemon.stream = stream
     return daemon
+
+
+def _watchdog(notifier: Notifier, manage_every: timedelta, timeframe: Timeframe, board: Board) -> ProgressWatchdog:
+    limits_s = {
+        "manage": 60 + 6 * manage_every.total_seconds(),
+        "trade": 1.5 * timeframe.duration.total_seconds() + 300,
+    }
+    return ProgressWatchdog(notifier, limits_s, on_stuck=lambda names: board.say("alert", f"no progress: {names}"))
 
 
 def _guarded(settings: Settings, rules: Rules) -> GuardedStrategy:

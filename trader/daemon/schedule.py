@@ -202,18 +202,6 @@ def run_scheduled(
     fatal: list[BaseException] = []
     done, manage = 0, _Again(jobs.manage, stop)
 
-    def guarded(work: Callable[[], None]) -> Callable[[], None]:
-        # APScheduler swallows even SystemExit, so what must end the daemon is handed over here
-        def run() -> None:
-            try:
-                work()
-            except BaseException as error:
-                fatal.append(error)
-                stop.set()
-                raise
-
-        return run
-
     def trade() -> None:
         nonlocal done
         done += jobs.trade(timetable.bar_close(clock.now()))
@@ -225,10 +213,20 @@ def run_scheduled(
     grace = min(timetable.timeframe.duration / 2, _LATEST).total_seconds()
     common = {"coalesce": True, "max_instances": 1}
     scheduler.add_job(
-        guarded(trade), timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common
+        _handing_over(trade, fatal, stop),
+        timetable.trade,
+        id="trade",
+        executor="trade",
+        misfire_grace_time=int(grace),
+        **common,
     )
     scheduler.add_job(
-        guarded(manage), timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common
+        _handing_over(manage, fatal, stop),
+        timetable.manage,
+        id="manage",
+        executor="manage",
+        misfire_grace_time=None,
+        **common,
     )
     scheduler.add_listener(
         lambda event: on_trouble(event.job_id, _trouble(event)),
@@ -244,6 +242,20 @@ def run_scheduled(
     for error in fatal:
         raise error
     return done
+
+
+def _handing_over(work: Callable[[], None], fatal: list[BaseException], stop: threading.Event) -> Callable[[], None]:
+    """APScheduler swallows even SystemExit, so what must end the daemon is handed over in `fatal`."""
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            fatal.append(error)
+            stop.set()
+            raise
+
+    return run
 
 
 def _watch_clock(

@@ -17,21 +17,7 @@ OURS = ("trader", "forecasters", "settings")
 
 # A part of the program: the modules that belong to it, and what of ours they may import besides each other.
 # The first match counts, so the narrow names come first.
-SHELL = [
-    "trader.trading.cycle",
-    "trader.trading.late_bars",
-    "trader.trading.positions",
-    "trader.daemon.schedule",
-    "trader.trading.desk",
-    "trader.trading.journal_cache",
-    "trader.trading.day",
-    "trader.trading.memory",
-    "trader.trading.split_handling",
-    "trader.trading.sessions",
-    "trader.trading.vanished_positions",
-    "trader.trading.status",
-    "trader.trading.failpoints",
-]
+SHELL = ["trader.trading", "trader.daemon.schedule"]
 TOP = ["trader.cli", "trader.daemon.app", "trader.terminal.runner", "trader.__main__"]
 PARTS: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
     ("core", ["trader.core"], ["forecasters.types"]),

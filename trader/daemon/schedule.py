@@ -220,20 +220,7 @@ def run_scheduled(
         if cycles is not None and done >= cycles:
             stop.set()
 
-    executors = {"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
-    scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
-    grace = min(timetable.timeframe.duration / 2, _LATEST).total_seconds()
-    common = {"coalesce": True, "max_instances": 1}
-    scheduler.add_job(
-        guarded(trade), timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common
-    )
-    scheduler.add_job(
-        guarded(manage), timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common
-    )
-    scheduler.add_listener(
-        lambda event: on_trouble(event.job_id, _trouble(event)),
-        EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR,
-    )
+    scheduler = _scheduler(guarded(trade), guarded(manage), timetable, on_trouble)
     subscribe(lambda: manage.wake(scheduler))
     scheduler.start()
     try:
@@ -244,6 +231,26 @@ def run_scheduled(
     for error in fatal:
         raise error
     return done
+
+
+def _scheduler(
+    trade: Callable[[], None],
+    manage: Callable[[], None],
+    timetable: Timetable,
+    on_trouble: Callable[[str, str], None],
+) -> BackgroundScheduler:
+    """Not started yet."""
+    executors = {"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
+    scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
+    grace = min(timetable.timeframe.duration / 2, _LATEST).total_seconds()
+    common = {"coalesce": True, "max_instances": 1}
+    scheduler.add_job(trade, timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common)
+    scheduler.add_job(manage, timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common)
+    scheduler.add_listener(
+        lambda event: on_trouble(event.job_id, _trouble(event)),
+        EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR,
+    )
+    return scheduler
 
 
 def _watch_clock(

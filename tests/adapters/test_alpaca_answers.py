@@ -58,12 +58,14 @@ def test_retry_after_is_read_in_both_forms(header: str, seconds: float) -> None:
 
 def test_refused_keys_are_believed_only_after_minutes_of_nothing_else() -> None:
     now = [0.0]
-    keys = Keys(600.0, lambda: now[0])
+    keys, told = Keys(600.0, lambda: now[0]), list[str]()
+    keys.on_doubt = told.append
     assert isinstance(keys.refused("401"), KeysDoubted)
     assert keys.doubt() == "", "one answer is no reason yet"
     now[0] = 10.0
     assert isinstance(keys.refused("401"), KeysDoubted)
     assert "590 s more" in keys.doubt()
+    assert told == [keys.doubt()], "at once, and once"
     now[0] = 599.0
     keys.taken()
     assert keys.doubt() == ""

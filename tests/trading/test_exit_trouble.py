@@ -70,6 +70,8 @@ def held(folder: Path, symbol: Symbol = BTC, bars: pd.DataFrame | None = None, *
     flags = {"exits__exit_rests": "stop", **flags}
     bench = bench_on({symbol.text: bars}, folder, broker_of=Moody, **flags)
     bench.enter(symbol)
+    bench.desk.pause(15.0)
+    bench.manage()  # it has stayed: no rejection has come after all
     broker = bench.desk.broker
     assert isinstance(broker, Moody)
     broker.tried.clear()

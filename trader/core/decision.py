@@ -128,6 +128,7 @@ class RiskLimits:
     max_day_orders: int = 2_000  # entries sent in a day; 0: any
     max_refusals: int = 20  # entries refused in a row; 0: any
     max_losing_exits: int = 0  # in a row; 0: any
+    equity_band: Decimal = Decimal("0.02")  # by which the venue's equity may differ from our own count
     max_level_distance: Decimal = Decimal("0.25")  # a level further than this from the last close is absurd
     allow_synthetic_quotes: bool = False  # the simulation only
 

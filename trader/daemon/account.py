@@ -69,7 +69,7 @@ def take_hands(
     )
     stack.callback(sink.close)
     desk = Desk(broker, journal, clock, board, account.id, lambda *alert: _pass_on(sink, clock, *alert))
-    desk.equity_band = settings.risk.equity_band
+    desk.equity_band = rules.limits.equity_band
     manager = Manager(
         desk=desk,
         market=market,
@@ -81,6 +81,7 @@ def take_hands(
     )
     manager.unwatched.after_s, manager.unwatched.repeat_s = settings.alerts.unwatched_s, settings.alerts.repeat_s
     manager.doubts["keys"] = clients.keys.doubt
+    clients.keys.on_doubt = lambda text: desk.begin_doubt("keys", text)
     return Hands(desk=desk, manager=manager, market=market)
 
 

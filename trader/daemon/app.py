@@ -20,7 +20,7 @@ from trader.adapters.alpaca.stream import TradeUpdates
 from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.sdnotify import Notifier, ProgressWatchdog
 from trader.core.types import Timeframe
-from trader.daemon.account import endpoints_of, noter, sim_keys, take_hands
+from trader.daemon.account import Hands, endpoints_of, noter, sim_keys, take_hands
 from trader.daemon.ending import catch_signals, leave, leave_all_the_same, restore_signals
 from trader.daemon.forecaster import open_backend
 from trader.daemon.parameters import decider, rules_of
@@ -145,18 +145,7 @@ def _build(
     watchdog = _watchdog(notifier, manage_every, rules.timeframe, board)
     hands.manager.on_progress = watchdog.mark
     hands.manager.hears_of_fills = settings.trading.trading_mode == "sim" and settings.sim.speed == "max"
-    trader = Trader(
-        desk=hands.desk,
-        manager=hands.manager,
-        market=hands.market,
-        forecaster=worker,
-        sessions=hands.manager.sessions,
-        rules=rules,
-        decide=_guarded(settings, rules),
-    )
-    if settings.trading.trading_mode == "sim" and settings.sim.speed != "max":
-        # a market that is played fast leaves nobody the time to send an order, or to look at what is held
-        trader.quote_clock = hands.manager.unwatched.seconds = time.monotonic
+    trader = _trader(settings, rules, hands, worker)
     daemon = Daemon(
         settings=settings,
         board=board,
@@ -193,6 +182,22 @@ def _watchdog(notifier: Notifier, manage_every: timedelta, timeframe: Timeframe,
         "trade": 1.5 * timeframe.duration.total_seconds() + 300,
     }
     return ProgressWatchdog(notifier, limits_s, on_stuck=lambda names: board.say("alert", f"no progress: {names}"))
+
+
+def _trader(settings: Settings, rules: Rules, hands: Hands, worker: Worker) -> Trader:
+    trader = Trader(
+        desk=hands.desk,
+        manager=hands.manager,
+        market=hands.market,
+        forecaster=worker,
+        sessions=hands.manager.sessions,
+        rules=rules,
+        decide=_guarded(settings, rules),
+    )
+    if settings.trading.trading_mode == "sim" and settings.sim.speed != "max":
+        # a market that is played fast leaves nobody the time to send an order, or to look at what is held
+        trader.quote_clock = hands.manager.unwatched.seconds = time.monotonic
+    return trader
 
 
 def _guarded(settings: Settings, rules: Rules) -> GuardedStrategy:

@@ -69,6 +69,7 @@ def limits_of(settings: Settings) -> RiskLimits:
         max_quote_age=timedelta(seconds=risk.max_quote_age_s),
         min_edge_bps=risk.min_edge_bps,
         max_orders_per_minute=risk.max_orders_per_minute,
+        equity_band=risk.equity_band,
         max_day_notional=risk.max_day_notional,
         max_day_orders=risk.max_day_orders,
         max_refusals=risk.max_refusals,

@@ -202,36 +202,25 @@ def run_scheduled(
     fatal: list[BaseException] = []
     done, manage = 0, _Again(jobs.manage, stop)
 
+    def guarded(work: Callable[[], None]) -> Callable[[], None]:
+        # APScheduler swallows even SystemExit, so what must end the daemon is handed over here
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:
+                fatal.append(error)
+                stop.set()
+                raise
+
+        return run
+
     def trade() -> None:
         nonlocal done
         done += jobs.trade(timetable.bar_close(clock.now()))
         if cycles is not None and done >= cycles:
             stop.set()
 
-    executors = {"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
-    scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
-    grace = min(timetable.timeframe.duration / 2, _LATEST).total_seconds()
-    common = {"coalesce": True, "max_instances": 1}
-    scheduler.add_job(
-        _handing_over(trade, fatal, stop),
-        timetable.trade,
-        id="trade",
-        executor="trade",
-        misfire_grace_time=int(grace),
-        **common,
-    )
-    scheduler.add_job(
-        _handing_over(manage, fatal, stop),
-        timetable.manage,
-        id="manage",
-        executor="manage",
-        misfire_grace_time=None,
-        **common,
-    )
-    scheduler.add_listener(
-        lambda event: on_trouble(event.job_id, _trouble(event)),
-        EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR,
-    )
+    scheduler = _scheduler(guarded(trade), guarded(manage), timetable, on_trouble)
     subscribe(lambda: manage.wake(scheduler))
     scheduler.start()
     try:
@@ -244,18 +233,24 @@ def run_scheduled(
     return done
 
 
-def _handing_over(work: Callable[[], None], fatal: list[BaseException], stop: threading.Event) -> Callable[[], None]:
-    """APScheduler swallows even SystemExit, so what must end the daemon is handed over in `fatal`."""
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            fatal.append(error)
-            stop.set()
-            raise
-
-    return run
+def _scheduler(
+    trade: Callable[[], None],
+    manage: Callable[[], None],
+    timetable: Timetable,
+    on_trouble: Callable[[str, str], None],
+) -> BackgroundScheduler:
+    """Not started yet."""
+    executors = {"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
+    scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
+    grace = min(timetable.timeframe.duration / 2, _LATEST).total_seconds()
+    common = {"coalesce": True, "max_instances": 1}
+    scheduler.add_job(trade, timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common)
+    scheduler.add_job(manage, timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common)
+    scheduler.add_listener(
+        lambda event: on_trouble(event.job_id, _trouble(event)),
+        EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR,
+    )
+    return scheduler
 
 
 def _watch_clock(

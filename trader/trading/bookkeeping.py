@@ -35,6 +35,7 @@ from trader.trading.status import Board
 _new_portfolio = maker(Portfolio)
 _new_reported = maker(Reported)
 ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a report that differs is asked for again
+DOUBTED = "the books are in doubt"
 LIST_LAG_S = 180.0  # so long after a fill the list of positions may not show it yet
 
 
@@ -82,7 +83,8 @@ class Bookkeeper:
 
     def _doubt(self) -> str:
         unread, differs = self.parts.trouble(), self.differences.text if self.differences.key else ""
-        return "; ".join(each for each in (unread, differs) if each)
+        said = "; ".join(each for each in (unread, differs) if each)
+        return f"{DOUBTED}: {said}" if said else ""
 
     # ---- reading ----
 
@@ -101,7 +103,8 @@ class Bookkeeper:
                 raise  # nothing is known of it yet
             account = memory.portfolio.account
             self._has_cash = False
-        return _new_portfolio(account=account, positions=positions, orders=orders, at=account.at)
+        at = account.at if self._has_cash else self.clock.now()
+        return _new_portfolio(account=account, positions=positions, orders=orders, at=at)
 
     def _show(self, opaque: tuple[Opaque, ...]) -> None:
         for each in opaque:

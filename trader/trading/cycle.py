@@ -117,17 +117,19 @@ class Trader:
 
     def _run(self, name: str, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[str, str]:
         watch = self.watch
-        with self.desk.lock:
+        with self.desk.lock:  # first hold: the books as they are, and no old entry that could fill from here on
             watch.go_on()
             portfolio = self.desk.sync()
             watch.took("sync")
             self._clear(portfolio)
             watch.took("cancel")
+        # let go: bars may be late and a model slow, and `manage` protects meanwhile; nothing below relies on what
+        # was seen above
         bars, dropped = self._bars(bar_close, symbols)
         at_hand = watch.took("bars")
         forecasts, trouble = self._forecast(bars, bar_close)
         watch.took("forecast")
-        with self.desk.lock:
+        with self.desk.lock:  # second hold, to the end: what is decided on must be what orders are sent into
             watch.go_on()
             portfolio = self.desk.refresh()
             watch.took("sync")

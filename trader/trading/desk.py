@@ -210,6 +210,12 @@ class Desk:
 
     # ---- the rest ----
 
+    def begin_doubt(self, name: str, text: str) -> None:
+        """Told at once: what is doubted may end the daemon before anybody asks for doubts again."""
+        if not self.doubts.get(name):
+            self.doubts[name] = text
+            self.alert(name, "error", f"no entries: {text}")
+
     def doubt(self) -> str:
         """Why no entry is to be made for now; "" for no reason."""
         return "; ".join(each for each in self.doubts.values() if each)

@@ -18,6 +18,7 @@ from trader.errors import Transient
 RETRY_S = (5, 10, 20, 40, 60)  # after the first refusal, the second, ...: no tight loop
 ANOTHER_KIND_AFTER = 2  # refusals of one kind in a row
 WITHOUT_S = 600.0  # how long a kind that is refused is not tried again
+STAYS_S = 10.0  # a rejection may come some seconds after an order was taken: until then it is no success
 UNFILLED_TOLD = 3  # exits in a row that found nobody to trade with
 
 
@@ -33,6 +34,7 @@ class _Record:
     not_before: float = 0.0
     told: bool = False
     sent: tuple[Order, ExitWish] | None = None
+    sent_at: float = 0.0
     failed_at: deque[float] = field(default_factory=deque)
     of_kind: dict[Purpose, int] = field(default_factory=dict)
     without: dict[Purpose, float] = field(default_factory=dict)
@@ -70,7 +72,8 @@ class ExitAttempts:
 
     def taken(self, wish: ExitWish, order: Order) -> None:
         """The venue has it. Whether it stays is seen at the next look."""
-        self._records.setdefault(wish.symbol, _Record()).sent = (order, wish)
+        record = self._records.setdefault(wish.symbol, _Record())
+        record.sent, record.sent_at = (order, wish), self._seconds()
 
     def withdrawn(self, symbol: Symbol) -> None:
         """We cancel what rests: its end says nothing."""
@@ -80,7 +83,7 @@ class ExitAttempts:
     def rests(self, symbol: Symbol) -> None:
         """An exit was seen at the venue."""
         record = self._records.get(symbol)
-        if record is None:
+        if record is None or (record.sent is not None and self._seconds() - record.sent_at < STAYS_S):
             return
         record.sent, record.refusals, record.unfilled, record.not_before = None, 0, 0, 0.0
         record.failed_at.clear()

@@ -92,7 +92,7 @@ class Manager:
 
     def manage(self) -> None:
         """One run. Trouble with the venue ends it with a note; the next one starts afresh."""
-        with self.desk.lock:
+        with self.desk.lock:  # for the whole run: between looking, cancelling and placing nobody else may send
             now = self.desk.clock.now()
             self.board.market_time = now
             try:
@@ -101,7 +101,7 @@ class Manager:
                 self._nudged = True  # nothing of it is done
                 self.board.errors += 1
                 self.board.say("venue", str(error))
-        self.unwatched.look()
+        self.unwatched.look()  # without the lock: whoever holds it may be what hangs
         self.on_progress("manage")
 
     def _run(self, now: datetime) -> None:
@@ -133,11 +133,11 @@ class Manager:
         """Each is told when it begins and when it is over."""
         for name, ask in self.doubts.items():
             doubt, before = ask(), self.desk.doubts.get(name, "")
-            self.desk.doubts[name] = doubt
-            if doubt and not before:
-                self.desk.alert(name, "error", f"no entries: {doubt}")
-            elif before and not doubt:
+            if doubt:
+                self.desk.begin_doubt(name, doubt)
+            elif before:
                 self.desk.alert(name, "info", f"over: {before}")
+            self.desk.doubts[name] = doubt
 
     def publish(self) -> None:
         """The row that `trader status` reads."""

@@ -107,6 +107,7 @@ class Keys:
         self._since: float | None = None
         self._refusals = 0
         self._told = ""
+        self.on_doubt: Callable[[str], None] = lambda text: None  # told once, at the second refusal in a row
 
     def taken(self) -> None:
         """The trading API has answered something else: the keys are good."""
@@ -122,6 +123,9 @@ class Keys:
                 self._refusals += 1
                 self._told = told
             lasted = self._since is not None and now - self._since >= self._confirm_s
+            begins = counts and self._refusals == 2
+        if begins:
+            self.on_doubt(self.doubt())
         if not self._confirm_s or (counts and lasted):
             return CredentialsRefused(f"the venue refuses these keys ({told}): check ALPACA_API_KEY_ID and its secret")
         return KeysDoubted(f"the venue refuses these keys, for now ({told})")

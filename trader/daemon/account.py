@@ -28,6 +28,7 @@ from trader.trading.desk import Desk
 from trader.trading.guard_files import GuardFiles
 from trader.trading.ports import Clock
 from trader.trading.positions import Manager, Sessions
+from trader.trading.standing_rules import StandingRules
 from trader.trading.status import Board
 
 
@@ -77,6 +78,7 @@ def take_hands(
         policy=rules.exits,
         sessions=_sessions(broker, rules, clock),
         timeframe=rules.timeframe,
+        standing=StandingRules(limits=rules.limits),
         guards=GuardFiles(latch=latch_of(settings), keep_lock=keep_lock),
     )
     manager.unwatched.after_s, manager.unwatched.repeat_s = settings.alerts.unwatched_s, settings.alerts.repeat_s

@@ -326,7 +326,7 @@ def _reload(daemon: Daemon, options: RunOptions) -> str:
     changed = [name for name in chosen if getattr(fresh, name) != getattr(trader.rules, name)]
     trader.rules = replace(fresh, **{name: getattr(trader.rules, name) for name in fixed})
     trader.decide = decide
-    trader.manager.policy = trader.rules.exits
+    trader.manager.policy, trader.manager.standing.limits = trader.rules.exits, trader.rules.limits
     return "reloaded" + (f"; a restart is needed for {', '.join(changed)}" if changed else "")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from trader.core.decision import ExitPolicy, ExitRests, Levels
+from trader.core.decision import ExitPolicy, ExitRests, Levels, RiskLimits
 from trader.core.exit_price import Judged
 from trader.core.ids import cycle_id, purpose_of
 from trader.core.overdue import Overdue, after_exit, meanwhile
@@ -40,6 +40,7 @@ from trader.trading.leaving import in_the_way, still_held
 from trader.trading.ports import MarketData
 from trader.trading.sessions import Sessions as Sessions
 from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
+from trader.trading.standing_rules import StandingRules
 from trader.trading.status import Board
 from trader.trading.unwatched import NO_EXIT, NO_PRICE, Unwatched
 from trader.trading.venue_rules import VenueRules
@@ -65,6 +66,7 @@ class Manager:
     doubts: dict[str, Callable[[], str]] = field(default_factory=dict)  # by name: why no entry is to be made, or ""
     reload_asked: bool = False  # by SIGHUP
     guards: GuardFiles = field(default_factory=GuardFiles)
+    standing: StandingRules = field(default_factory=lambda: StandingRules(limits=RiskLimits()))
     _status_at: float = float("-inf")
     _why: dict[Symbol, str] = field(default_factory=dict)  # what was decided last about each position's exit
     _last_sync: float | None = None
@@ -125,6 +127,7 @@ class Manager:
         self.instruments = self.rules.daily(self.instruments, portfolio.positions)
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
+        self.standing.look(self.desk, portfolio)
         self._finish_flatten()
         self.board.leaving = still_held(self.board.portfolio, self._is_left, self._plain_instrument, self._why_held)
         self.publish()
@@ -366,8 +369,7 @@ class Manager:
             self.desk.set_flag("flatten", "")
 
     def _why_held(self, symbol: Symbol, portfolio: Portfolio) -> str:
-        decided = self._why.get(symbol, "")
-        return decided + in_the_way(symbol, portfolio) + self.attempts.next_try(symbol)
+        return self._why.get(symbol, "") + in_the_way(symbol, portfolio) + self.attempts.next_try(symbol)
 
     # ---- the end ----
 

@@ -34,6 +34,7 @@ from trader.research.backtest.memory_journal import MemoryJournal
 from trader.trading.cycle import Rules, Trader
 from trader.trading.desk import Desk
 from trader.trading.positions import Manager, Sessions
+from trader.trading.standing_rules import StandingRules
 from trader.trading.status import Board
 
 OnPlan = Callable[[str, DecisionInputs, Plan], None]
@@ -215,6 +216,7 @@ def _trader(
         policy=rules.exits,
         sessions=sessions,
         timeframe=rules.timeframe,
+        standing=StandingRules(limits=rules.limits),
         hears_of_fills=True,
     )
     return Trader(

@@ -103,6 +103,11 @@ class Trading(Group):
     horizon: Annotated[int, Field(ge=1, le=256), Unit("bars")] = Field(
         default=4, description="How many bars are forecast. A level must be reached within them."
     )
+    adopt: Literal["ask", "adopt", "ignore"] = Field(
+        default="ask",
+        description="What was held before the first start, in a symbol of SYMBOLS. ask: it is left alone and told of, "
+        "until `trader adopt`. adopt: it gets exits as if we had bought it. ignore: it is left alone without a word.",
+    )
     add_latest: bool = Field(
         default=True,
         description="Fetch the real bid and ask before deciding. Off means that nothing is entered; live trading "
@@ -353,19 +358,6 @@ class Sim(Group):
         return float("inf") if self.speed == "max" else float(self.speed)
 
 
-class Log(Group):
-    """What the daemon says on its standard output."""
-
-    prefix: ClassVar[str] = "LOG_"
-
-    level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
-        default="INFO", description="The least important message that is still written."
-    )
-    format: Literal["auto", "text", "json"] = Field(
-        default="auto", description="auto is text on a terminal and a JSON object a line elsewhere."
-    )
-
-
 class Alerts(Group):
     """Where alerts go besides the log and the journal."""
 
@@ -381,19 +373,3 @@ class Alerts(Group):
         "before that is an alarm.",
     )
     repeat_s: PositiveSeconds = Field(default=600, description="How often an alarm that goes on is said again.")
-
-
-class Worker(Group):
-    """The process that runs the forecaster."""
-
-    prefix: ClassVar[str] = "WORKER_"
-
-    socket: Annotated[str, Right("an absolute path")] = Field(
-        default="",
-        max_length=107,
-        pattern=r"^(/.*)?$",
-        description="The socket of a worker that runs as its own unit. Empty: the daemon spawns one.",
-    )
-    memory_mb: Annotated[int, Field(ge=0, le=4_194_304), Unit("MiB")] = Field(
-        default=0, description="Address space a spawned worker may use; 0 is no limit. A GPU needs it at 0."
-    )

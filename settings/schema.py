@@ -14,9 +14,10 @@ from pydantic import Field, field_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from settings.audit import Audit
-from settings.groups import Alerts, Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
+from settings.groups import Alerts, Exits, Risk, Sim, Sizing, Store, Trading, Venue
 from settings.kinds import COMPILABLE, Group, variable_of
 from settings.models import Compile, Kronos, Toto
+from settings.process import Log, Worker
 from settings.research import Compare
 
 SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD", re.IGNORECASE)

@@ -245,6 +245,16 @@ def kill(mode: str | None, reason: str, wait: bool) -> int:
 
 @cli.command()
 @mode_option
+@click.argument("symbol")
+@click.option("--stop", default="", metavar="PRICE", help="Where it is to be left at a loss.")
+@click.option("--target", default="", metavar="PRICE", help="Where it is to be left with a profit.")
+def adopt(mode: str | None, symbol: str, stop: str, target: str) -> int:
+    """Look after what was held in SYMBOL before the first start. Without --stop the fallback stop rests."""
+    return _command(mode, "adopt", {"symbol": symbol, "stop": stop, "target": target})
+
+
+@cli.command()
+@mode_option
 def reload(mode: str | None) -> int:
     """Make the daemon read its settings again. If they are wrong it keeps the old ones."""
     return _command(mode, "reload", {})

@@ -162,6 +162,7 @@ def _wired(
         mode="sim", backend="still", strategy=rules.strategy, timeframe=str(rules.timeframe), symbols=rules.symbols
     )
     desk = Desk(broker, journal, clock, board, broker.account().id, lambda kind, severity, detail: None)
+    desk.consent.policy = settings.trading.adopt
     data, sessions = VenueData(venue), Sessions(broker.sessions)
     manager = Manager(
         desk=desk, market=data, instruments=broker.instruments(rules.symbols), policy=rules.exits, sessions=sessions,

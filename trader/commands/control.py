@@ -98,7 +98,7 @@ def _through(
     if account is None:
         raise DatabaseUnusable("the journal belongs to no account yet: start the daemon once with `trader run`")
     if "symbol" in args:
-        args = {"symbol": _known(args["symbol"], journal, settings)}
+        args = {**args, "symbol": _known(args["symbol"], journal, settings)}
     number = journal.enqueue(kind, args, datetime.now(UTC))
     try:
         with AccountLock(settings.store.state_dir / "locks", account):
@@ -254,6 +254,9 @@ def _latch(
     say: Callable[[str], None],
 ) -> int:
     now = datetime.now(UTC)
+    if kind == "adopt":
+        say("no daemon is running: carried out as soon as one starts")  # it stays among the commands that wait
+        return 0
     if kind == "resume":
         latch_of(settings).clear()
     for flag, reason in _LATCHES.get(kind, {}).items():

@@ -71,6 +71,7 @@ def take_hands(
     stack.callback(sink.close)
     desk = Desk(broker, journal, clock, board, account.id, lambda *alert: _pass_on(sink, clock, *alert))
     desk.equity_band = rules.limits.equity_band
+    desk.consent.policy = settings.trading.adopt
     manager = Manager(
         desk=desk,
         market=market,

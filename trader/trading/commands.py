@@ -19,7 +19,7 @@ class Commands:
 
     desk: Desk
     on_reload: Callable[[], str]
-    on_resume: Callable[[], None]  # lifts what is latched in a file, too
+    on_resume: Callable[[], None] = lambda: None  # lifts what is latched in a file, too
 
     def carry_out(self, command: PendingCommand) -> None:
         journal, now = self.desk.journal, self.desk.clock.now()
@@ -29,11 +29,16 @@ class Commands:
             "flatten": self._flatten,
             "kill": self._kill,
             "reload": self._reload,
+            "adopt": self._adopt,
         }.get(command.kind)
         if done is None:
             journal.finish_command(command.id, now, False, f"unknown command {command.kind!r}")
             return
-        message = done(command.args)
+        try:
+            message = done(command.args)
+        except ValueError as error:
+            journal.finish_command(command.id, now, False, str(error))
+            return
         self.desk.board.last_command = command.id
         failpoints.reach("amid_command")
         self.desk.board.say("command", f"{command.kind}: {message}")
@@ -63,6 +68,9 @@ class Commands:
     def _kill(self, args: Mapping[str, str]) -> str:
         self.desk.set_flag("killed", args.get("reason", "") or "killed by command")
         return "killed: no entries until resume; open entries are being cancelled, what is held is being sold"
+
+    def _adopt(self, args: Mapping[str, str]) -> str:
+        return self.desk.consent.adopt(self.desk.board.portfolio, args, self.desk.clock.now())
 
     def _reload(self, args: Mapping[str, str]) -> str:
         return self.on_reload()

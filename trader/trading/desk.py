@@ -20,6 +20,7 @@ from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.errors import DatabaseUnusable, Transient
 from trader.trading import failpoints
 from trader.trading.bookkeeping import ASK_AGAIN_S, Bookkeeper
+from trader.trading.consent import Consent
 from trader.trading.day import begin_day, forget_peak, reach_peak
 from trader.trading.journal_cache import Known
 from trader.trading.memory import recall, risk_state
@@ -46,6 +47,7 @@ class Desk:
         self.known = Known(journal)
         self.account_id = account_id
         self._on_alert = on_alert
+        self.consent = Consent(journal, self.known, self.alert)
         self.on_fill: Callable[[Execution], None] = lambda execution: None
         self.equity_band = Decimal("0.02")  # by which the venue's equity and ours may differ
         self._worth_told = False

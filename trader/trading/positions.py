@@ -12,7 +12,7 @@ from datetime import datetime
 
 from trader.core.decision import ExitPolicy, ExitRests, Levels, RiskLimits
 from trader.core.exit_price import Judged
-from trader.core.ids import cycle_id, purpose_of
+from trader.core.ids import purpose_of
 from trader.core.overdue import Overdue, after_exit, meanwhile
 from trader.core.portfolio import is_held
 from trader.core.protect import ExitWish, ProtectAction, close_now, own_exits, protect
@@ -30,6 +30,7 @@ from trader.core.types import (
 )
 from trader.errors import DatabaseAway, DatabaseUnusable, Transient
 from trader.trading import failpoints
+from trader.trading.bar_record import BarRecord
 from trader.trading.commands import Commands, is_named
 from trader.trading.desk import Desk
 from trader.trading.exit_attempts import ExitAttempts
@@ -71,10 +72,10 @@ class Manager:
     _why: dict[Symbol, str] = field(default_factory=dict)  # what was decided last about each position's exit
     _last_sync: float | None = None
     _nudged: bool = True
-    _recorded: tuple[datetime, str] | None = None  # the bar whose exits have a record, and its name
     _overdue: dict[Symbol, Overdue] = field(default_factory=dict)  # time exits, which may have left something
 
     board: Board = field(init=False)
+    bar_record: BarRecord = field(init=False)
     prices: ExitPrices = field(init=False)
     attempts: ExitAttempts = field(init=False)
     rules: VenueRules = field(init=False)
@@ -83,6 +84,7 @@ class Manager:
     def __post_init__(self) -> None:
         desk = self.desk
         self.board = desk.board
+        self.bar_record = BarRecord(desk.journal, desk.clock, self.timeframe)
         self.prices = ExitPrices(market=self.market, clock=desk.clock, board=desk.board, alert=desk.alert)
         self.rules = VenueRules(desk)
         self.unwatched = Unwatched(desk.clock.monotonic, desk.alert)
@@ -125,6 +127,7 @@ class Manager:
             portfolio = self.desk.refresh()
             self._last_sync = self.desk.clock.monotonic()
         self.instruments = self.rules.daily(self.instruments, portfolio.positions)
+        self.board.unadopted = self.desk.consent.look(portfolio)
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self.standing.look(self.desk, portfolio)
@@ -212,7 +215,8 @@ class Manager:
 
     def _is_ours(self, position: Position, levels: Levels | None) -> bool:
         """Whether it is for us to look after: no dust, and no stranger's."""
-        if position.symbol not in self.instruments and levels is None and not self._is_left(position.symbol):
+        symbol, withheld = position.symbol, self.desk.consent.withheld()
+        if (symbol in withheld or (symbol not in self.instruments and levels is None)) and not self._is_left(symbol):
             return False
         return is_held(position, self.instruments.get(position.symbol))
 
@@ -252,7 +256,7 @@ class Manager:
             self.attempts.look(symbol, self.desk.broker.order, others)
             if not self.attempts.may_try(symbol, self.policy.max_attempts_per_minute):
                 return portfolio
-            order = self.desk.place(self.desk.intent_for(action.place, self._bar()))
+            order = self.desk.place(self.desk.intent_for(action.place, self.bar_record.name()))
             if order is not None:
                 self.attempts.taken(action.place, order)
                 self._count(action.place, levels)
@@ -272,8 +276,10 @@ class Manager:
         return self.instruments is not known
 
     def _instrument(self, symbol: Symbol, levels: Levels | None) -> Instrument | None:
-        """None for a position that is not ours to touch: in a symbol that SYMBOLS does not name, unless we entered it
-        when it did, or a person wants to be out of it."""
+        """None for a position that is not ours to touch, unless a person wants to be out of it: from before the first
+        start, or in a symbol that SYMBOLS does not name and did not when we entered it."""
+        if symbol in self.desk.consent.withheld() and not self._is_left(symbol):
+            return None
         traded = self.instruments.get(symbol)
         if traded is not None or (levels is None and not self._is_left(symbol)):
             return traded
@@ -289,18 +295,6 @@ class Manager:
     def _is_left(self, symbol: Symbol) -> bool:
         """Whether a person has said so."""
         return bool(self.board.flags.get("killed")) or is_named(self.board.flags.get("flatten", ""), symbol)
-
-    def _bar(self) -> str:
-        """The record that this bar's exits belong to, opened with the first of them."""
-        now = self.desk.clock.now()
-        bar = self.timeframe.floor(now)
-        if self._recorded is None or bar != self._recorded[0]:
-            name = cycle_id(bar, "manage")
-            if self.desk.journal.cycle(name) is None:
-                self.desk.journal.begin_cycle(name, "manage", now)
-                self.desk.journal.close_cycle(name, now, "exits between bars")
-            self._recorded = bar, name
-        return self._recorded[1]
 
     def _action(
         self,
@@ -393,8 +387,9 @@ class Manager:
 
     def _leave_unrecorded(self, why: str) -> None:
         desk = self.desk
+        ours = {symbol: rules for symbol, rules in self.instruments.items() if symbol not in desk.consent.withheld()}
         troubles = leave_stops(
-            desk.broker, desk.clock, desk.account_id, self.board.levels, self.instruments, self.policy, desk.pause
+            desk.broker, desk.clock, desk.account_id, self.board.levels, ours, self.policy, desk.pause
         )
         left = "; ".join(troubles) or "entries are cancelled and each stop rests"
         desk.alert("shutdown", "error", f"left without a record ({why}): {left}")

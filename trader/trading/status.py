@@ -45,6 +45,7 @@ class Board:
     levels: dict[Symbol, Levels] = field(default_factory=dict)
     flags: dict[str, str] = field(default_factory=dict)
     last_command: int = 0  # the newest that was executed: `leaving` is from after it
+    unadopted: frozenset[Symbol] = frozenset()  # held before the first start, and left alone
     leaving: dict[Symbol, str] = field(default_factory=dict)  # what flatten or kill has not sold yet, and why not
     equity: deque[float] = field(default_factory=lambda: deque(maxlen=EQUITY_KEPT))
     events: deque[tuple[datetime | None, str, str]] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
@@ -109,6 +110,7 @@ class Board:
             "errors": self.errors,
             "flags": {name: reason for name, reason in self.flags.items() if reason},
             "last_command": self.last_command,
+            "unadopted": sorted(map(str, self.unadopted)),
             "leaving": {str(symbol): why for symbol, why in self.leaving.items()},
             "reasons": {str(symbol): reason for symbol, reason in self.reasons.items()},
         }

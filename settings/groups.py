@@ -330,7 +330,7 @@ class Sim(Group):
         default="", max_length=1000, description="A file of scripted faults. Empty: none."
     )
     accept_s: Annotated[Decimal, Field(ge=0, le=3600), Unit("s")] = Field(
-        default=Decimal(0), description="Market seconds from an order's submission to its arrival; 0: it fills at once."
+        default=Decimal(1), description="Market seconds from an order's submission to its arrival; 0: it fills at once."
     )
     cancel_s: Annotated[Decimal, Field(ge=0, le=86_400), Unit("s")] = Field(
         default=Decimal(0), description="Market seconds from a cancel to its effect; the order can fill meanwhile."

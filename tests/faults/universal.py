@@ -17,6 +17,7 @@ from trader.core.types import Purpose, Symbol
 
 CASH = 100_000
 MAX_SYMBOL = Decimal("0.12")  # of equity; an entry is 0.10 of it, so that one too many breaks it
+LIVE = ("pending_new", "accepted", "new", "partially_filled")  # an exit on its way rests in a moment
 DUST = Decimal("1")  # USD: no sell is that small
 
 
@@ -82,7 +83,7 @@ def caps_hold(ledger: Mapping[str, Any]) -> None:
 
 def nothing_unmanaged(ledger: Mapping[str, Any]) -> None:
     prices = {each["symbol"]: Decimal(each["price"]) for each in ledger["executions"]}
-    live = [order for order in ledger["orders"].values() if order["status"] in ("new", "partially_filled", "accepted")]
+    live = [order for order in ledger["orders"].values() if order["status"] in LIVE]
     for name, text in ledger["holdings"].items():
         qty = Decimal(text)
         if qty * prices.get(name, Decimal(0)) < DUST:

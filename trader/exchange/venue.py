@@ -70,7 +70,7 @@ class Venue:
         self.account_id = uuid.uuid5(NAMESPACE, f"account:{market.fingerprint}")
         self.configuration: dict[str, Any] = dict(DEFAULT_CONFIGURATION)
         self.last_equity = books.cash
-        self.stops = 0  # executions and rejections since this venue was opened: an advance ends there
+        self.fills = self.rejections = 0  # since this venue was opened; an advance ends at either
         self.thin: Callable[[Tape], Tape] | None = None  # a fault: what is left of a phase's volume
         self.halts: Callable[[datetime], frozenset[Symbol]] | None = None  # a fault: halted by the clock
         self.listed: Callable[[datetime], Mapping[Symbol, Listing]] | None = None  # a fault: assets with other rules
@@ -133,7 +133,7 @@ class Venue:
         through_fills   go on after a fill (a clock that runs by itself)
         write_idle      commit also where nothing was played, so that the ledger has the clock exactly
         """
-        before, before_stops = self.books, self.stops
+        before, before_stops = self.books, self.fills + self.rejections
         events: list[OrderEvent] = []
         result: Advance | None = None
         for _ in range(steps):
@@ -142,7 +142,7 @@ class Venue:
                 result = self._rest(until, following)
                 break
             events += self._play(following)
-            if self.stops != before_stops and not through_fills:
+            if self.fills + self.rejections != before_stops and not through_fills:
                 result = Advance(now=self.now, reason="fill")
                 break
         if write_idle or events or self.books is not before:
@@ -178,7 +178,9 @@ class Venue:
         if at.date() != self._day:
             self._new_day(at)
         self.now = at
-        events = self._obey_halts(at) + self._relist(at)
+        events = self._obey_halts(at)
+        if self.listed is not None:
+            events += self._relist(at)
         for tape in self.market.tapes(at, self._low_first):
             events += self._step(tape if self.thin is None else self.thin(tape))
         if self._waiting[1] is not None and self._waiting[1] <= at:  # they meet the market that this moment has left
@@ -195,7 +197,8 @@ class Venue:
             if isinstance(output, Refusal):
                 raise VenueRefusal(output)
             events.append(output)
-            self.stops += output.execution is not None or output.event == "rejected"
+            self.fills += output.execution is not None
+            self.rejections += output.event == "rejected"
         self.books = books
         if events and self.remember is not None:
             self.remember(event.at, books)

@@ -16,6 +16,7 @@ from trader.exchange.engine.engine import apply
 from trader.exchange.engine.events import (
     Books,
     Cancel,
+    Due,
     Event,
     Halted,
     OrderEvent,
@@ -29,6 +30,7 @@ from trader.exchange.engine.events import (
     Tape,
 )
 from trader.exchange.engine.matching import on_tape, rests_on
+from trader.exchange.engine.waiting import next_due
 from trader.exchange.engine.working_books import Desk
 
 from .scene import AAPL, BTC, BUY, SPY, START, Scene
@@ -53,8 +55,8 @@ choices = st.lists(
 class Checked(Scene):
     """A scene that holds every law after each event."""
 
-    def __init__(self, symbols: Sequence[Symbol]) -> None:
-        super().__init__(cash=5_000, volume_share=SHARE, touch_share=Decimal("0.1"))
+    def __init__(self, symbols: Sequence[Symbol], **rules: Decimal) -> None:
+        super().__init__(cash=5_000, volume_share=SHARE, touch_share=Decimal("0.1"), **rules)
         self.symbols = symbols
         self.phases = dict.fromkeys(symbols, 3)
         self.long_only = SPY not in symbols
@@ -147,6 +149,18 @@ class Checked(Scene):
             self.send(SessionEnd(at=self.at))
         else:
             self.send(Halted(at=self.at, symbol=symbol, halted=b % 2 == 0))
+
+    def come_due(self) -> None:
+        self.before, self.on_tape = self.books, False
+        on_their_way = {order.id for order in self.books.orders.values() if order.arrives_at is not None}
+        self.send(Due(at=self.at))
+        for order in self.books.orders.values():
+            assert order.leaves_at is None or order.leaves_at > self.at
+            assert order.arrives_at is None or order.arrives_at > self.at
+        assert not {o.order.id for o in self.last if isinstance(o, OrderEvent) and o.event == "new"} - (
+            on_their_way | {leg for order in self.orders.values() for leg in order.leg_ids}
+        )
+        self._hold_laws()
 
     # ---- the laws ----
 
@@ -264,6 +278,24 @@ def test_long_random_runs_hold_every_law(symbols: tuple[Symbol, ...]) -> None:
 @_BOTH
 def test_much_longer_random_runs_hold_every_law(symbols: tuple[Symbol, ...]) -> None:
     _run_at_random(symbols, seeds=range(1_000, 1_400), steps=600)
+
+
+@_BOTH
+def test_orders_that_come_and_go_slowly_hold_every_law(symbols: tuple[Symbol, ...]) -> None:
+    """Some arrive before the next tape and some after it; a cancel may come before the arrival."""
+    waited = 0
+    for seed in range(30):
+        dice = random.Random(seed)
+        scene = Checked(symbols, accept_s=Decimal(dice.choice([1, 600, 2000])), cancel_s=Decimal(dice.choice([0, 900])))
+        for _ in range(150):
+            scene.play((dice.choice(_KINDS), *(dice.randint(0, 50) for _ in range(5))))  # type: ignore[arg-type]
+            due = next_due(scene.books.orders.values())
+            if due is not None and (due <= scene.at or dice.random() < 0.3):
+                scene.at = max(scene.at, due)
+                waited += 1
+                scene.come_due()
+        assert all(fill.at >= START for fill in scene.fills)
+    assert waited > 300
 
 
 def _run_at_random(symbols: tuple[Symbol, ...], *, seeds: range, steps: int) -> None:

@@ -32,14 +32,14 @@ def backtested(state: Path, flags: dict[str, object], cycles: int) -> tuple[Reco
     return simulate(setup, registry.build("baseline", {}), on_plan=decisions), decisions
 
 
-def ran(state: Path, flags: dict[str, object], cycles: int) -> None:
+def ran(state: Path, flags: dict[str, object], cycles: int, **more: str) -> None:
     arguments = ["run", "--plain", "--fresh", "--speed", "max", "--cycles", str(cycles)]
     for name, value in flags.items():
         option = f"--{name.removeprefix('sim__').removeprefix('trading_')}"
         option = {"--bars": "--data"}.get(option, option)
         for each in value if isinstance(value, tuple) else (value,):
             arguments += [option, str(each)]
-    done = ask(state, *arguments, timeout=110)
+    done = ask(state, *arguments, timeout=110, **more)
     assert done.code == 0, done.out[-2000:] + done.err
     assert not trouble_in(done.out + done.err)
 
@@ -85,9 +85,11 @@ def _timeless(inputs: DecisionInputs) -> DecisionInputs:
     return replace(inputs, forecasts={s: replace(f, latency_s=0.0) for s, f in inputs.forecasts.items()})
 
 
-def same(tmp_path: Path, flags: dict[str, object], cycles: int, *, fills: int) -> None:
-    ran(tmp_path / "daemon", flags, cycles)
-    recording, decisions = backtested(tmp_path / "backtest", flags, cycles)
+def same(tmp_path: Path, flags: dict[str, object], cycles: int, *, fills: int, **venue: str) -> None:
+    """`venue`: further settings of the simulated venue, without their prefix."""
+    ran(tmp_path / "daemon", flags, cycles, **{f"SIM__{name.upper()}": value for name, value in venue.items()})
+    own = {f"sim__{name}": value for name, value in venue.items()}
+    recording, decisions = backtested(tmp_path / "backtest", flags | own, cycles)
     assert recording.cycles == cycles
     assert len(recording.journal.fills) >= fills
     with Journal.open(f"sqlite:///{tmp_path / 'daemon' / 'journal-sim.db'}", create=False) as journal:
@@ -114,6 +116,15 @@ def test_guard_21_the_backtest_decides_as_the_daemon_does_on_six_weeks_of_stocks
     """The first system traded days. These lie around a change of the clock and two holidays."""
     flags = generated(tmp_path, ["SPY", "AAPL"], "1Day") | {"timeframe": "1Day"}
     same(tmp_path, flags, 30, fills=20)
+
+
+def test_a_slow_venue_is_as_slow_in_the_backtest(tmp_path: Path) -> None:
+    """Orders arrive 40 s after they are sent and leave 7 s after they are cancelled; nothing arrives at once."""
+    same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 72, fills=8, accept_s="40", cancel_s="7")
+
+
+def test_a_venue_without_delay_is_the_same_too(tmp_path: Path) -> None:
+    same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 48, fills=5, accept_s="0")
 
 
 @pytest.mark.slow

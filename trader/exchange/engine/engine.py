@@ -199,7 +199,7 @@ def _cancel(books: Books, event: Cancel) -> Result:
         return _refused(books, 422, INVALID, 'order is already in "pending_cancel" state')
     desk = Desk(books, event.at)
     wait_s = event.cancel_s if event.cancel_s is not None else books.rules.cancel_s
-    if wait_s > 0:
+    if wait_s > 0 and order.status is not OrderStatus.HELD:  # a leg that does not work yet has nothing to wait for
         leaves_at = after(event.at, wait_s)
         leaving = altered(order, status=OrderStatus.PENDING_CANCEL, leaves_at=leaves_at, updated_at=event.at)
         desk.emit("pending_cancel", desk.put(leaving))

@@ -97,8 +97,11 @@ def rests_on(order: SimOrder, tape: Tape) -> bool:
 
 
 def _working(desk: Desk, tape: Tape) -> list[SimOrder]:
-    here = [o for o in desk.orders.values() if o.symbol == tape.symbol and o.arrives_at is None]
-    orders = [o for o in here if o.status is not OrderStatus.HELD]
+    orders = [
+        o
+        for o in desk.orders.values()
+        if o.symbol == tape.symbol and o.arrives_at is None and o.status is not OrderStatus.HELD
+    ]
     return orders if tape.regular else [o for o in orders if o.extended_hours]
 
 

@@ -47,8 +47,9 @@ def arrive_and_leave(desk: Desk, books: Books) -> None:
     """What is due at the desk's moment: the arrivals in the order in which they were sent, then the queued cancels."""
     here = [o for o in books.orders.values() if o.arrives_at is not None and o.arrives_at <= desk.at]
     # an OCO's stop meets the market before its target does; the target was sent first
-    for order in sorted(here, key=lambda o: (o.arrives_at, o.submitted_at)):
-        if order.id not in desk.orders:
+    for sent_one in sorted(here, key=lambda o: (o.arrives_at, o.submitted_at)):
+        order = desk.orders.get(sent_one.id)  # one before it may have changed it, or ended it
+        if order is None:
             continue
         if order.reject_reason:
             desk.end(order, OrderStatus.REJECTED)

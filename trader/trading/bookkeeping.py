@@ -182,7 +182,7 @@ class Bookkeeper:
         result = split or result
         begin_day(memory, self.journal, reported.portfolio.account.equity, self.clock.now().date())
         self._book(reported, result)
-        view = self._view(reported)
+        view = self._view(reported) if result.unexplained or result.awaited else self._agreed(reported)
         self.states.settle(list(live.values()), reported)
         memory.ended = {name: order for name, order in memory.ended.items() if name in self.states.unsettled()}
         quiet = not (result.executions or result.corrections or result.unexplained or result.awaited)
@@ -255,6 +255,8 @@ class Bookkeeper:
         for name, record in live.items():
             order = shown.get(name) or answers.get(name)
             if order is not None:
+                if not (order.filled_qty or order.legs):
+                    continue  # the usual case: it rests
                 each = filled_of(order)
                 if each.most > sum([self.memory.filled.get(one, ZERO) for one in each.ids], ZERO):
                     found.append(each)
@@ -367,6 +369,10 @@ class Bookkeeper:
             self.journal.set_meta("opened", self.memory.opened.isoformat())
 
     # ---- protecting ----
+
+    def _agreed(self, reported: Reported) -> Portfolio:
+        self.awaited_cash = ZERO
+        return reported.portfolio
 
     def _view(self, reported: Reported) -> Portfolio:
         """What is to be protected, whatever could be booked."""

@@ -43,9 +43,11 @@ class ExitPrices:
                 self.board.say("venue", f"quotes: {error}")
         self.board.quotes = {**self.board.quotes, **found}
         possible = {symbol: quote for symbol, quote in found.items() if price_problem(quote) is None}
-        held = portfolio.positions
-        self._last = {symbol: quote for symbol, quote in self._last.items() if symbol in held} | possible
-        self._seen = {symbol: seen for symbol, seen in self._seen.items() if symbol in held}
+        for symbol in self._seen.keys() - portfolio.positions.keys():
+            del self._seen[symbol]
+        for symbol in self._last.keys() - portfolio.positions.keys():
+            del self._last[symbol]
+        self._last |= possible
         return dict(self._last)
 
     def judged(

@@ -19,7 +19,7 @@ from trader.exchange.venue import Venue
 from trader.research.backtest.inprocess import VenueBroker, VenueClock, open_in_memory
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.research.backtest.simulate import market_options
-from trader.trading import desk as desk_module
+from trader.trading import bookkeeping
 from trader.trading.desk import Desk
 from trader.trading.status import Board
 
@@ -32,17 +32,15 @@ class Reconciling:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(
-        self, believed: Believed, reported: Reported, *, confirmed: bool = False, accepted: str = ""
-    ) -> Reconciliation:
+    def __call__(self, believed: Believed, reported: Reported, *, accepted: str = "") -> Reconciliation:
         self.times += 1
-        return reconcile(believed, reported, confirmed=confirmed, accepted=accepted)
+        return reconcile(believed, reported, accepted=accepted)
 
 
 @pytest.fixture
 def reconciling(monkeypatch: pytest.MonkeyPatch) -> Reconciling:
     counted = Reconciling()
-    monkeypatch.setattr(desk_module, "reconcile", counted)
+    monkeypatch.setattr(bookkeeping, "reconcile", counted)
     return counted
 
 

@@ -72,6 +72,7 @@ ORDERS = (
         "Desk._accepted",
         "IntentState.ACCEPTED if state is IntentState.DONE else state",
         "state",
+        "tests/trading/test_stopped_out.py",
     ),
 )
 BOOKS = (

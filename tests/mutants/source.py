@@ -55,7 +55,7 @@ def _found(root: Path, mutant: Mutant) -> tuple[Path, Function]:
     found = [
         (path, node)
         for path in files
-        for name, node in _functions(_tree(path, path.stat().st_mtime_ns))
+        for name, node in _in_file(path, path.stat().st_mtime_ns)
         if name == mutant.function or name.endswith(f".{mutant.function}")
     ]
     if len(found) != 1:
@@ -64,8 +64,8 @@ def _found(root: Path, mutant: Mutant) -> tuple[Path, Function]:
 
 
 @cache
-def _tree(path: Path, _changed: int) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _in_file(path: Path, _changed: int) -> tuple[tuple[str, Function], ...]:
+    return tuple(_functions(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def _functions(node: ast.AST, within: str = "") -> Iterator[tuple[str, Function]]:

@@ -26,11 +26,13 @@ from trader.core.types import (
     TimeInForce,
 )
 from trader.errors import AccountLocked, Transient
+from trader.exchange.engine.events import Holding
 from trader.exchange.engine.requests import NewOrder
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
 from trader.research.backtest.inprocess import VenueBroker, VenueData
-from trader.trading.ports import Refused, Submission, Undetermined
+from trader.trading.guard_files import GuardFiles
+from trader.trading.ports import Opaque, Refused, Submission, Undetermined
 
 BTC, ETH, SPY = Symbol("BTC/USD"), Symbol("ETH/USD"), Symbol("SPY")
 START = datetime(2000, 1, 1, tzinfo=UTC)
@@ -56,6 +58,10 @@ class Odd(VenueBroker):
         self.cancelled: list[str] = []
         self.before_submit: Callable[[OrderIntent], object] = lambda intent: None
         self.shows_all_fills = False
+        self.unreadable: tuple[Opaque, ...] = ()
+
+    def opaque(self) -> Sequence[Opaque]:
+        return self.unreadable
 
     def cancel(self, order_id: str) -> bool:
         self.cancelled.append(order_id)
@@ -187,17 +193,20 @@ def test_an_exit_waits_in_one_run_for_one_cancel_only(tmp_path: Path) -> None:
 # ---- entries ----
 
 
-def test_an_entry_that_filled_while_the_next_was_decided_is_not_followed_by_a_second(tmp_path: Path) -> None:
-    """The fill overtakes the cancel, after the plan: only a look at what is held shows it, where no exit is taken."""
+def test_a_symbol_that_is_held_by_now_is_not_entered(tmp_path: Path) -> None:
+    """A person bought it after the plan. Where the venue takes no exit only a look at what is held shows it."""
     bench, broker, _ = waiting(tmp_path)
-    bench.cycle()
+
+    def bought(order_id: str) -> None:
+        broker.really_cancel(order_id)
+        bench.by_hand(BTC, OrderSide.BUY, "1")
+        bench.desk.pause(5.0)
+
     broker.refuses = {Purpose.STOP, Purpose.TARGET}
-    broker.at_cancel = [None, lambda order_id: bench.go(bench.venue.now.replace(minute=59))]
-    entries = len(broker.sent)
+    broker.at_cancel = [None, bought]
     bench.cycle()
-    assert bench.held(BTC) > 0
-    assert not [intent for intent in broker.sent[entries:] if intent.purpose is Purpose.ENTRY]
-    assert why_dropped(bench)[-1] in ("filled or taken while this was decided", "not now")
+    assert bench.held(BTC) == Decimal("0.9975")
+    assert [intent.purpose for intent in broker.sent] == [Purpose.ENTRY, Purpose.STOP]
     assert "filled or taken while this was decided" in why_dropped(bench)
 
 
@@ -285,14 +294,23 @@ def test_a_stock_is_not_entered_where_it_would_have_to_be_left_at_once(tmp_path:
         assert len(bench.open_orders(SPY)) == entered
 
 
+def test_where_something_can_not_be_read_nothing_is_entered(tmp_path: Path) -> None:
+    bench, broker = started(tmp_path, BTC, ETH)
+    broker.unreadable = (Opaque(kind="order", symbol=BTC, detail="of several legs"),)
+    enter(bench)
+    enter(bench, ETH)
+    bench.cycle()
+    assert [intent.symbol for intent in broker.sent] == [ETH]
+
+
 def test_while_what_happens_at_the_venue_is_not_heard_nothing_is_entered(tmp_path: Path) -> None:
     bench, broker = started(tmp_path)
-    bench.manager.doubt = lambda: "the stream is mute"
+    bench.manager.doubts["stream"] = lambda: "the stream is mute"
     bench.manage()
     enter(bench)
     bench.cycle()
     assert broker.sent == []
-    bench.manager.doubt = lambda: ""
+    bench.manager.doubts["stream"] = lambda: ""
     bench.manage()
     bench.cycle()
     assert len(broker.sent) == 1
@@ -342,14 +360,24 @@ def test_a_name_that_the_venue_has_already_is_the_order_that_arrived(tmp_path: P
 # ---- the books ----
 
 
-def test_units_that_nothing_explains_stop_entries_until_a_person_looks(tmp_path: Path) -> None:
-    bench, _ = holding(tmp_path)
-    books = bench.venue.books
-    half = replace(books.holdings[BTC], qty=books.holdings[BTC].qty / 2)
-    bench.venue.books = replace(books, holdings={BTC: half}, orders={})
-    bench.desk.pause(1.0)
-    bench.manage()
-    bench.manage()
+def test_nothing_is_entered_while_units_are_not_explained(tmp_path: Path) -> None:
+    bench, _, _ = waiting(tmp_path, BTC, ETH)
+    bench.wish.clear()
+    enter(bench, ETH)
+    stray = Holding(qty=Decimal(3), cost=Decimal(300))
+    bench.venue.books = replace(bench.venue.books, holdings={BTC: stray})
+    bench.cycle()
+    assert "3 at the venue, 0 by the books" in bench.desk.doubt()
+    assert not bench.open_orders(ETH)
+    assert bench.journal.denials["paused"] == 1
+
+
+def test_money_that_stays_away_stops_entries_until_a_person_looks(tmp_path: Path) -> None:
+    bench, _ = started(tmp_path)
+    bench.venue.books = replace(bench.venue.books, cash=bench.venue.books.cash - 9_000)
+    for _ in range(20):
+        bench.desk.pause(10.0)
+        bench.manage()
     assert "no execution explains it" in bench.desk.flags()["halted"]
     assert len(bench.alerts("halt")) == 1
 
@@ -427,7 +455,7 @@ def test_a_kill_takes_the_entries_that_wait(tmp_path: Path) -> None:
 
 def test_a_latch_is_obeyed_in_the_next_run(tmp_path: Path) -> None:
     bench, _, _ = waiting(tmp_path)
-    bench.manager.latch = Latch(tmp_path, "sim")
+    bench.manager.guards = GuardFiles(latch=Latch(tmp_path, "sim"))
     bench.manage()
     assert len(bench.open_orders(BTC)) == 1
     Latch(tmp_path, "sim").set("killed", "by hand", bench.venue.now)
@@ -442,8 +470,7 @@ def test_a_run_ends_where_another_daemon_has_the_journal_by_now(tmp_path: Path) 
     def another() -> None:
         raise AccountLocked("another daemon writes into this journal")
 
-    bench.manager.keep_lock = another
-    bench.manager._lock_kept_at = float("-inf")  # as after a minute
+    bench.manager.guards = GuardFiles(keep_lock=another)
     with pytest.raises(AccountLocked):
         bench.manage()
     assert broker.sent == []

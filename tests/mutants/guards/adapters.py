@@ -187,6 +187,36 @@ IN_ALPACA = (
 )
 
 
+ANSWERS = ("tests/adapters/test_alpaca_answers.py",)
+IN_ANSWERS = (
+    Mutant(
+        "keys: one refusal is not the end",
+        ALPACA,
+        "Keys.refused",
+        "now - self._since >= self._confirm_s",
+        "True",
+        ANSWERS,
+    ),
+    Mutant(
+        "keys: they are good after any other answer",
+        ALPACA,
+        "Keys.taken",
+        "self._since, self._refusals = None, 0",
+        "pass",
+        ANSWERS,
+    ),
+    Mutant(
+        "answer: a Retry-After has a bound",
+        ALPACA,
+        "retry_after_s",
+        "min(float(text), LONGEST_HOLD_S)",
+        "float(text)",
+        ANSWERS,
+    ),
+    Mutant("answer: an order of this name is there", ALPACA, "_is_duplicate", "", "return False", ANSWERS),
+)
+
+
 def setting(name: str, function: str, old: str) -> Mutant:
     return Mutant(
         f"settings: {name}",
@@ -208,4 +238,4 @@ IN_SETTINGS = (
     setting("the real venue in a simulation", "_url_rules", 'mode == "sim" and'),
     setting("keys in the clear", "_url_rules", 'mode != "sim" and parts.scheme in ("http", "ws") and'),
 )
-MUTANTS = (*IN_LATCH, *IN_LOCKS, *IN_JOURNAL, *IN_LOG, *IN_ALPACA, *IN_SETTINGS)
+MUTANTS = (*IN_LATCH, *IN_LOCKS, *IN_JOURNAL, *IN_LOG, *IN_ALPACA, *IN_ANSWERS, *IN_SETTINGS)

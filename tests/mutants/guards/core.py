@@ -149,20 +149,169 @@ IN_BOOKS = (
         "tuple(sorted(unique.values(), key=lambda execution: (execution.at, execution.id)))",
         "tuple(sorted([e for e in executions if e.id not in known], key=lambda e: (e.at, e.id)))",
     ),
-    books("an empty answer is not flat", "_suspicion", "missing and not held", "False"),
-    books("fills that the positions do not show", "_suspicion", "if behind:", "if False:"),
-    books("what nothing explains is asked for again", "_suspicion", "unexplained and not confirmed", "False"),
     books(
-        "what nothing explains halts",
+        "what nothing explains is not booked",
         "reconcile",
-        "halts=tuple(correction.detail for correction in unexplained)",
-        "halts=()",
+        "open_units = [each for each in units if each.kind is CorrectionKind.UNEXPLAINED]",
+        "open_units = list[Correction]()",
+    ),
+    books(
+        "what nothing explains is accepted by its figures", "reconcile", "key and key == accepted", "key and accepted"
     ),
     books("money that vanishes", "_cash", "difference < -room", "False"),
-    books("money beside a fill is asked for again", "reconcile", "executions and not confirmed", "False"),
-    books("shares have no fee in kind", "_fee_room", "symbol.asset_class is AssetClass.STOCK", "False"),
+    books("money waits where units are in doubt or fills new", "reconcile", "bool(open_units or executions)", "False"),
+    books(
+        "money waits for fills to be told of",
+        "reconcile",
+        "[] if awaited or cash is None else",
+        "[] if cash is None else",
+    ),
+    books("an account that could not be read", "reconcile", "if reported.has_cash else None", ""),
+    books(
+        "what an order filled explains a position", "_positions", "span is not None and _reaches", "False and _reaches"
+    ),
     books("an order of ours that nobody knows", "_orders", "if order.client_order_id not in believed.live", "if False"),
     books("an order that is live and not open", "_orders", "tuple(sorted(lost))", "()"),
+)
+
+UNBOOKED, PRICE, EQUITY = "trader/core/unbooked.py", "trader/core/exit_price.py", "trader/core/equity.py"
+TO_PROTECT, PRICES, WORTH = (
+    ("tests/core/test_unbooked.py",),
+    ("tests/core/test_exit_price.py",),
+    ("tests/core/test_equity.py",),
+)
+IN_FIGURES = (
+    Mutant(
+        "fills: an order's legs count once",
+        UNBOOKED,
+        "unbooked",
+        "sum([counted.get(name, ZERO) for name in each.ids], ZERO)",
+        "counted.get(each.ids[0], ZERO)",
+        TO_PROTECT,
+    ),
+    Mutant(
+        "fills: booked ones are told",
+        UNBOOKED,
+        "unbooked",
+        "counted = dict(booked)",
+        "counted = dict[str, Decimal]()",
+        TO_PROTECT,
+    ),
+    Mutant(
+        "fills: fees in kind of coins only",
+        UNBOOKED,
+        "fee_room",
+        "ZERO if symbol.asset_class is AssetClass.STOCK else",
+        "",
+        RECONCILIATION,
+    ),
+    Mutant(
+        "held: a share that is left out is not sold short",
+        UNBOOKED,
+        "_left_out",
+        "max(abs(qty) - resting, ZERO) if may_be_sold else ZERO",
+        "max(abs(qty) - resting, ZERO)",
+        TO_PROTECT,
+    ),
+    Mutant(
+        "held: a surplus is not sold",
+        UNBOOKED,
+        "_surplus",
+        "min(position.qty_available, max(abs(most) - resting, ZERO))",
+        "position.qty_available",
+        TO_PROTECT,
+    ),
+    Mutant(
+        "price: a quote's age on the way out",
+        PRICE,
+        "quote_fault",
+        "age > policy.max_quote_age or age < -CLOCK_TOLERANCE",
+        "False",
+        PRICES,
+    ),
+    Mutant(
+        "price: a quote's width on the way out",
+        PRICE,
+        "quote_fault",
+        "quote.spread_bps > policy.max_spread_bps",
+        "False",
+        PRICES,
+    ),
+    Mutant(
+        "price: a quote that can not be, on the way out",
+        PRICE,
+        "quote_fault",
+        "impossible is not None",
+        "False",
+        PRICES,
+    ),
+    Mutant(
+        "price: a jump that the mark contradicts",
+        PRICE,
+        "judge",
+        "not contradicted and seconds - since >= JUMP_STANDS_S",
+        "True",
+        PRICES,
+    ),
+    Mutant("price: a jump that has just begun", PRICE, "judge", "and seconds - since >= JUMP_STANDS_S", "", PRICES),
+    Mutant(
+        "price: a first quote that the mark contradicts",
+        PRICE,
+        "judge",
+        "seen.price is None and not contradicted",
+        "seen.price is None",
+        PRICES,
+    ),
+    Mutant("price: a mark that is far away", PRICE, "_by_mark", "or abs(mark / last - 1) > FAR", "", PRICES),
+    Mutant(
+        "price: a mark that is no price",
+        PRICE,
+        "_usable_mark",
+        "return mark if mark is not None and mark.is_finite() and mark > 0 else None",
+        "return mark",
+        PRICES,
+    ),
+    Mutant("worth: the smaller of two counts", EQUITY, "worth_of", "min(told, own)", "told", WORTH),
+    Mutant(
+        "worth: no more is spent than that",
+        EQUITY,
+        "at_worth",
+        "min(account.buying_power, max(worth.equity, ZERO))",
+        "account.buying_power",
+        WORTH,
+    ),
+    Mutant("worth: one reading moves no peak", EQUITY, "Peak.reached", "len(self.above) < AGREEING", "False", WORTH),
+    Mutant("worth: a peak in a row", EQUITY, "Peak.reached", "self.above.clear()", "pass", WORTH),
+)
+SIGNALS = "trader/core/signals.py"
+SOUND = ("tests/core/test_sound_signals.py",)
+IN_SIGNALS = (
+    Mutant("signal: not one at all", SIGNALS, "_problem", "not isinstance(signal, Signal)", "False", SOUND),
+    Mutant(
+        "signal: not a side",
+        SIGNALS,
+        "_problem",
+        "side is not None and not isinstance(side, EntrySide)",
+        "False",
+        SOUND,
+    ),
+    Mutant(
+        "signal: not a number",
+        SIGNALS,
+        "_problem",
+        "value is not None and not (isinstance(value, Decimal) and value.is_finite())",
+        "False",
+        SOUND,
+    ),
+    Mutant("signal: not a price", SIGNALS, "_problem", "value is not None and value <= 0", "False", SOUND),
+    Mutant(
+        "signal: not a sequence of them",
+        SIGNALS,
+        "sound_signals",
+        "isinstance(told, (str, bytes)) or not isinstance(told, Iterable)",
+        "False",
+        SOUND,
+    ),
 )
 
 IN_EXITS = (
@@ -226,4 +375,4 @@ IN_INVARIANTS = (
     invariant("nothing impossible is held", "_nothing_impossible"),
     invariant("exposure within the caps", "_within_caps"),
 )
-MUTANTS = (*IN_PLAN, *IN_QUOTES, *IN_BARS, *IN_BOOKS, *IN_EXITS, *IN_NAMES, *IN_INVARIANTS)
+MUTANTS = (*IN_PLAN, *IN_QUOTES, *IN_BARS, *IN_BOOKS, *IN_FIGURES, *IN_SIGNALS, *IN_EXITS, *IN_NAMES, *IN_INVARIANTS)

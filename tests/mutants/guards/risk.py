@@ -46,6 +46,10 @@ GATES = (
     gate("edge", "_edge"),
     gate("order_rate", "_order_rate"),
     gate("open_entries", "_open_entries"),
+    gate("day_notional", "_day_notional"),
+    gate("day_orders", "_day_orders"),
+    gate("refusals", "_refusals"),
+    gate("losing_exits", "_losing_exits"),
     gate("daily_loss", "_daily_loss"),
     gate("drawdown", "_drawdown"),
     gate("cooldown", "_cooldown"),
@@ -64,6 +68,7 @@ PARTS_OF_GATES = (
     part("levels: off the tick", "_levels", "return None if on_tick else", "return None if True else", PARTS),
     part("level_distance: no last close", "_distance", "not last.is_finite() or last <= 0", "False", PARTS),
     part("edge: less than nothing", "_edge", "edge <= 0 or", "", PARTS),
+    part("day_orders: orders of this plan", "_day_orders", "+ ground.exposure.orders", "", PARTS),
     part("order_rate: orders of this plan", "_order_rate", "+ ground.exposure.orders", "", RULES),
 )
 CAPS = (
@@ -72,6 +77,14 @@ CAPS = (
     cap("max_net", "_max_net", "test_each_cap_shrinks_to_what_it_leaves[max_net]"),
     cap("max_order_notional", "_max_order", "test_each_cap_shrinks_to_what_it_leaves[max_order_notional]"),
     cap("buying_power", "_buying_power", "test_what_can_be_spent_is_spent_once"),
+    Mutant(
+        "cap max_order_notional: the venue's own",
+        RISK,
+        "_max_order",
+        "ours if theirs is None else min(ours, theirs)",
+        "ours",
+        (RULES,),
+    ),
     Mutant(
         "cap max_net: open orders offset nothing",
         RISK,

@@ -6,6 +6,8 @@ from tests.mutants.source import Mutant
 
 ROOM = "trader/trading"
 LOOKED = ("tests/trading/test_looked_at_again.py",)
+LAST_LOOK = ("tests/trading/test_last_look.py",)
+TROUBLE = ("tests/trading/test_strategy_trouble.py",)
 LATE = ("tests/trading/test_late_orders.py",)
 
 
@@ -23,6 +25,22 @@ ENTRIES = (
         "intent.symbol in self.manager.awaited(but=intent)",
         "False",
         *LATE,
+    ),
+    guard("entry: switched off meanwhile", "Trader._unwanted", "if switched:", "if False:", *LAST_LOOK),
+    guard("entry: the quote is old by now", "Trader._unwanted", "if stale is not None:", "if False:", *LAST_LOOK),
+    guard("entry: the daemon is asked to stop", "Trader._switched_off", "if desk.ending:", "if False:", *LAST_LOOK),
+    guard(
+        "entry: a command waits",
+        "Trader._switched_off",
+        '(f"{asked[0]} by command" if asked else "")',
+        '""',
+        *LAST_LOOK,
+    ),
+    guard(
+        "entry: something there can't be read",
+        "Trader._may_enter",
+        "any(each.symbol == symbol for each in self.desk.books.opaque)",
+        "False",
     ),
     guard("cycle: it ran already", "Trader.trade", "or self.desk.journal.cycle(name) is not None", ""),
     guard("cycle: entries of the bar before", "Trader._clear", "if old:", "if False:"),
@@ -62,7 +80,7 @@ ORDERS = (
     ),
     guard(
         "send: not given up before its time",
-        "Desk._settle",
+        "IntentStates.settle",
         "now - self._last_sent(record) >= ABANDON_AFTER",
         "True",
         *LATE,
@@ -75,59 +93,47 @@ ORDERS = (
         "tests/trading/test_stopped_out.py",
     ),
 )
-BOOKS = (
+STRATEGY = (
     guard(
-        "books: a doubtful report is not traded on",
-        "Desk._reconciled",
-        'raise Transient(f"the venue\'s report is doubtful: {result.suspect}")',
-        "pass",
-        "tests/trading/test_vanished.py",
+        "strategy: one that hangs",
+        "GuardedStrategy.__call__",
+        "thread.join(self._deadline_s)",
+        "thread.join()",
+        *TROUBLE,
     ),
-    guard("books: a difference halts", "Desk._reconciled", "self.halt(reason)", "pass"),
-    guard("books: a fill from before the books", "Desk._executions", "if e.at >= first", ""),
-    guard("books: a first halt is not hidden", "Desk.halt", 'if not self._memory.flags["halted"]:', "if True:"),
     guard(
-        "books: a resume accepts what was asked only",
-        "Desk._ask",
-        'accepted_loss = self.vanished.accepted(self._memory.flags["halted"])',
-        "accepted_loss = result.vanished",
-        "tests/trading/test_vanished.py",
+        "strategy: not begun again while it hangs",
+        "GuardedStrategy.__call__",
+        "self._hanging is not None and self._hanging.is_alive()",
+        "False",
+        *TROUBLE,
+    ),
+    guard(
+        "strategy: one that raises",
+        "Signals.signals",
+        "except StrategyFailed as error:",
+        "except ZeroDivisionError as error:",
+        *TROUBLE,
+    ),
+    guard(
+        "strategy: signals that can't be meant", "Signals.signals", "sound_signals(told)", "(tuple(told), ())", *TROUBLE
     ),
 )
-POSITIONS = (
-    guard("exit: an unconfirmed cancel of the one before", "Manager._protect", "if not confirmed:", "if False:"),
-    guard("exit: a refused one waits", "Manager._held_back", "", "return False"),
+COUNTED = (
+    guard("counts: orders that were sent", "Counts.sent", "", "pass", "tests/trading/test_figures_alone.py"),
     guard(
-        "exit: an old entry goes",
-        "Manager._too_old",
-        "return self.desk.clock.now() - order.submitted_at >= self.policy.max_order_age",
-        "return False",
-    ),
-    guard("exit: an entry goes before the daemon does", "Manager.leave_safe", "if entries:", "if False:"),
-    guard(
-        "exit: a stop rests when the daemon goes",
-        "Manager.leave_safe",
-        "self.policy = replace(self.policy, exit_rests=ExitRests.STOP)",
-        "pass",
+        "counts: losing exits",
+        "Counts.filled",
+        "self.losing_exits + 1 if lost else 0",
+        "0",
+        "tests/trading/test_figures_alone.py",
     ),
     guard(
-        "exit: a stranger's position",
-        "Manager._instrument",
-        "traded is not None or (levels is None and not self._is_left(symbol))",
-        "traded is not None",
-        "tests/trading/test_untraded_symbols.py",
-    ),
-    guard("exit: levels of an entry that may still arrive", "Manager._forget_levels", "- self.awaited()", "", *LATE),
-    guard(
-        "flatten: an entry may still arrive",
-        "Manager._finish_flatten",
-        "and not any(is_named(wanted, symbol) for symbol in self.awaited())",
+        "counts: an exit counts once",
+        "Counts.filled",
+        "and execution.order_id != self._left_by",
         "",
-        *LATE,
+        "tests/trading/test_counts.py",
     ),
-    guard("latch: obeyed in each run", "Manager._obey_latch", "", "pass"),
-    guard("lock: looked at again", "Manager._keep_lock", "self.keep_lock()", "pass"),
-    guard("doubt: an entry is held back", "Manager._ask_doubt", "self.desk.doubt = doubt", "pass"),
-    guard("kill: entries go", "Manager._too_old", "if self._is_left(order.symbol):", "if False:"),
 )
-MUTANTS = (*ENTRIES, *ORDERS, *BOOKS, *POSITIONS)
+MUTANTS = (*ENTRIES, *ORDERS, *STRATEGY, *COUNTED)

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install models postgres research everything run test parity lint bench soak wheel pythons audit lock clean
+.PHONY: help install models postgres research everything run test mutants parity lint bench soak wheel pythons audit lock clean
 
 JOBS ?= 2
 VENV := .venv
@@ -59,6 +59,9 @@ run: install  ## the daemon on the simulated exchange, with a live view (ARGS="-
 
 test: $(EVERYTHING)  ## the whole suite but the long runs (soak, parity)
 	$(BIN)/python -m pytest -q -m "not slow and not parity" -n $(JOBS) --dist loadfile $(ARGS)
+
+mutants: $(EVERYTHING)  ## the guards taken away one at a time: a test must turn red each time (ARGS="--only plan")
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants -n $(JOBS) $(ARGS)
 
 parity: $(EVERYTHING)  ## the models at their published sizes, and the long loops of forecasts
 	$(BIN)/python -m pytest -q -m parity --timeout=3600 $(ARGS)

@@ -117,10 +117,50 @@ def test_each_cap_shrinks_to_what_it_leaves(rule: str) -> None:
     assert D(4_999) < made.intents[0].qty * D("99.5") <= D(5_000)
 
 
+PARTS: dict[str, tuple[Case, str]] = {
+    "a day that began with nothing": (lambda: given_risk(day_start_equity=D(0)), "unknown_state"),
+    "a peak that is no number": (lambda: given_risk(peak_equity=D("NaN")), "unknown_state"),
+    "an account read a bar ago": (lambda: of_account(at=ago(hours=1, seconds=1)), "account"),
+    "an account that is closed": (lambda: of_account(status="ACCOUNT_CLOSED"), "account"),
+    "an account without equity": (lambda: of_account(equity="-5"), "account"),
+    "an account of no number": (lambda: of_account(equity="NaN"), "account"),
+    "too little for a short": (
+        lambda: (inputs((SPY,), portfolio=portfolio(of=account("1999.99"))), signal(SPY, EntrySide.SHORT)),
+        "asset",
+    ),
+    "a stop of nothing": (lambda: (inputs(), signal(stop=D(0))), "levels"),
+    "a target of no number": (lambda: (inputs(), signal(target=D("NaN"))), "levels"),
+    "a target beyond all numbers": (lambda: (inputs(), signal(target=D("Infinity"))), "levels"),
+    "a target off the tick": (lambda: (inputs(), signal(target=D("102.005"))), "levels"),
+    "a stop off the tick": (lambda: (inputs(), signal(stop=D("97.001"))), "levels"),
+    "an entry off the tick": (lambda: (inputs(), signal(entry=D("99.505"))), "levels"),
+    "a last close of nothing": (lambda: (inputs(forecasts={BTC: forecast(last=0.0)}), signal()), "level_distance"),
+    "an edge below nothing, however little is asked for": (
+        lambda: (inputs(limits=RiskLimits(min_edge_bps=D(-500))), signal(target=D("99.8"))),
+        "edge",
+    ),
+}
+
+
+@pytest.mark.parametrize("why", PARTS)
+def test_each_part_of_a_gate_denies(why: str) -> None:
+    case, rule = PARTS[why]
+    given_inputs, wish = case()
+    assert rule in rules_of((given_inputs, wish))
+    assert plan(given_inputs, [wish]).intents == ()
+
+
 def test_what_can_be_spent_bounds_the_size() -> None:
     given_inputs, wish = CASES["buying_power"]()
     (intent,) = plan(given_inputs, [wish]).intents
     assert intent.qty * D("99.5") <= 5_000
+
+
+def test_what_can_be_spent_is_spent_once() -> None:
+    book = portfolio(of=account(buying_power=D(15_000), cash=D(15_000)))
+    made = plan(inputs((BTC, SPY), portfolio=book), [signal(BTC), signal(SPY)])
+    assert D(14_000) < sum(intent.qty * D("99.5") for intent in made.intents) <= 15_000
+    assert [denial.rule for verdict in made.verdicts for denial in verdict.denials] == ["buying_power"]
 
 
 def test_no_case_is_missing() -> None:

@@ -277,3 +277,21 @@ def test_a_reply_with_a_number_or_a_date_beyond_all_bounds_is_an_error(change: d
 def test_notices_that_are_none_are_an_error(notices: object) -> None:
     with pytest.raises(WireError, match="garbage"):
         wire.unpack_notices({"notices": notices})
+
+
+def test_a_frame_larger_than_the_protocol_allows_is_neither_sent_nor_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A false length is refused as it is read, not when the memory for it has been asked for."""
+    with pytest.raises(WireError, match="a frame of 8388609"):
+        received(struct.pack("<4sIQ", b"FCW1", wire.MAX_HEADER_BYTES + 1, 0))
+    with pytest.raises(WireError, match=r"a frame of 2 \+ 2147483649 bytes"):
+        received(struct.pack("<4sIQ", b"FCW1", 2, wire.MAX_BODY_BYTES + 1) + b"{}")
+    here, there = socket.socketpair()
+    with here, there:
+        with pytest.raises(WireError, match="larger than the protocol allows"):
+            wire.send(here, Frame({"text": "x" * wire.MAX_HEADER_BYTES}), time.monotonic() + 5)
+        monkeypatch.setattr(wire, "MAX_BODY_BYTES", 64)  # what it allows is more than a test should hold
+        with pytest.raises(WireError, match="larger than the protocol allows"):
+            wire.send(here, Frame({}, (np.zeros(9),)), time.monotonic() + 5)
+        there.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            there.recv(1)

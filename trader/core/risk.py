@@ -172,7 +172,7 @@ def _distance(proposal: Proposal, ground: Ground) -> str | None:
     if not last.is_finite() or last <= 0:
         return f"last close {last}"
     for price in (proposal.entry, proposal.signal.target, proposal.signal.stop):
-        if price is not None and not abs(price / last - 1) <= limit:
+        if price is not None and not (price.is_finite() and abs(price / last - 1) <= limit):
             return f"{price} lies {abs(price / last - 1):.2%} from the last close {last}, over {limit:.0%}"
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from forecasters.base import ForecastError, InvalidContext, Notice  # noqa: E402
 from forecasters.compiled.guard import FALLBACK, Guarded, GuardOptions, compile_report_of  # noqa: E402
+from forecasters.compiled.marker import Marker  # noqa: E402
 from forecasters.compiled.toolchain import CacheFolder  # noqa: E402
 from forecasters.compiled.trial import trial_contexts  # noqa: E402
 from forecasters.deadline import answering  # noqa: E402
@@ -361,6 +363,28 @@ def test_a_cache_folder_that_had_to_be_replaced_is_said(tmp_path: Path) -> None:
     bench.guard._cache = CacheFolder(path=tmp_path, problem="/vfast can't be written")
     bench.guard.warm_up()
     assert bench.guard.notices()[0] == Notice(severity="warning", text="twin-compiled: /vfast can't be written")
+
+
+def test_where_the_last_process_died_of_it_eager_serves(tmp_path: Path) -> None:
+    bench = Bench()
+    bench.guard._marker = marker = Marker(tmp_path, "twin")
+    with marker.held():
+        (file,) = tmp_path.iterdir()
+        (tmp_path / "twin-4194399").write_text(file.read_text())  # beyond the largest process number
+    bench.guard.warm_up()
+    assert bench.made == []
+    assert bench.modes() == {FALLBACK}
+    assert_told(bench, "process 4194399 ended while it ran, the compiled model is suspected")
+
+
+def test_one_that_is_run_without_the_graphs_it_was_made_for_is_a_failure() -> None:
+    """Only a GPU has such graphs: here the count alone is put there."""
+    bench = Bench()
+    bench.guard.warm_up()
+    bench.guard.notices()
+    bench.guard._tally._report = replace(bench.guard.report(), cudagraph_skips=2)
+    assert bench.modes() == {FALLBACK}
+    assert_told(bench, "CUDA graphs were skipped 2 times")
 
 
 def test_the_report_counts_what_was_compiled_and_is_empty_for_one_that_is_not() -> None:

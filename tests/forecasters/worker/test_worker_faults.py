@@ -116,6 +116,18 @@ def test_nan_that_a_backend_smuggled_is_refused_and_the_other_symbols_stand(make
     assert worker.state is WorkerState.READY
 
 
+def test_an_answer_to_another_question_is_refused_and_the_other_symbols_stand(make: Make) -> None:
+    """Another series under a ticker's name is the worst kind of forecast: nothing in it looks wrong."""
+    worker = make("answers_another")
+    worker.warm_up()
+    wrong = {"LATER/USD": "other bars", "LESS/USD": "other bars", "DEARER/USD": "its last close is 100"}
+    asked = [context(symbol, horizon=3) for symbol in (*wrong, "BOTH/USD", "BTC/USD")]
+    assert set(worker.forecast(asked)) == {"BOTH/USD", "BTC/USD"}
+    assert set(worker.refusals) == {*wrong, "GHOST/USD"}
+    for symbol, why in {**wrong, "GHOST/USD": "was not asked for"}.items():
+        assert why in worker.refusals[symbol]
+
+
 def test_death_during_warm_up_is_told_and_the_next_attempt_works(make: Make) -> None:
     worker = make("dies_warming", backoff_first_s=0.3)
     with pytest.raises(ForecastError, match="SIGKILL"):

@@ -1,0 +1,15 @@
+"""The table of guards, a file for each room of the program."""
+
+from __future__ import annotations
+
+from tests.mutants.guards import adapters, core, forecasters, positions, risk, trading
+from tests.mutants.source import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    *risk.MUTANTS,
+    *core.MUTANTS,
+    *trading.MUTANTS,
+    *positions.MUTANTS,
+    *adapters.MUTANTS,
+    *forecasters.MUTANTS,
+)

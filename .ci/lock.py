@@ -62,9 +62,9 @@ def main(words: list[str]) -> int:
             shutil.copy(LOCK, whole)  # an output file that is there already says which versions to keep
         every = ["--all-extras", *(f"--group={PROJECT}:{name}" for name in groups)]
         _compile(uv, *every, "--generate-hashes", "-o", str(whole), *words)
-        blocks = dict(_blocks(whole.read_text(encoding="utf-8")))
+        blocks = list(_blocks(whole.read_text(encoding="utf-8")))
         pins = Path(folder) / "pins.txt"
-        pins.write_text("".join(f"{block.partition(chr(10))[0].rstrip(' ' + chr(92))}\n" for block in blocks.values()))
+        pins.write_text("".join(f"{block.partition(chr(10))[0].rstrip(' ' + chr(92))}\n" for _, block in blocks))
         base = _names(uv, pins)
         needed = {name: _names(uv, pins, f"--extra={name}") - base for name in extras}
         needed |= {name: _names(uv, pins, f"--group={PROJECT}:{name}") - base for name in groups}
@@ -89,14 +89,14 @@ def _names(uv: str, pins: Path, *words: str) -> set[str]:
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Each package's name and its lines: the version, then the hashes."""
+    """Each package's name and its lines: the version, then the hashes. One may come twice, for old and new Pythons."""
     for block in re.findall(r"^\S.*\n(?:[ \t]+.*\n)*", text, flags=re.MULTILINE):
         yield block.partition("==")[0], block
 
 
-def _written(blocks: dict[str, str], base: Iterable[str], needed: dict[str, set[str]]) -> str:
+def _written(blocks: Iterable[tuple[str, str]], base: Iterable[str], needed: dict[str, set[str]]) -> str:
     parts = [HEADER]
-    for name, block in blocks.items():
+    for name, block in blocks:
         if name in base:
             sets = ["base"]
         elif name == "torch":

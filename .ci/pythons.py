@@ -19,7 +19,10 @@ VENV = ROOT / ".venv"
 OLDEST, NEWEST = 11, 19
 KEPT_BY = (Path.home() / ".pyenv/versions", Path.home() / ".local/share/uv/python")
 # Left out: what needs torch, what is about a machine's speed, and what plays whole days of trading.
-NOT_QUICK = ("kronos", "toto", "bench", "faults", "research_backtest", "research_compare", "e2e")
+NOT_QUICK = (
+    *("forecasters/kronos", "forecasters/toto", "bench", "faults", "e2e"),
+    *("research/backtest", "research/compare"),
+)
 
 
 def main(words: list[str]) -> int:

@@ -92,10 +92,12 @@ def test_a_drawdown_gate_is_told_each_day_and_a_person_can_measure_anew(tmp_path
     told = [alert.at.date() for alert in bench.alerts("gate")]
     assert len(told) == len(set(told)) >= 2
     assert "reset-peak" in bench.alerts("gate")[0].detail
-    Commands(desk=bench.desk, on_reload=str).carry_out(Asked("resume"))
+    Commands(desk=bench.desk, on_reload=str, on_resume=bench.manager.guards.clear).carry_out(Asked("resume"))
     bench.cycle()
     assert not bench.open_orders(BTC)
-    Commands(desk=bench.desk, on_reload=str).carry_out(Asked("resume", args={"reset_peak": "yes"}))
+    Commands(desk=bench.desk, on_reload=str, on_resume=bench.manager.guards.clear).carry_out(
+        Asked("resume", args={"reset_peak": "yes"})
+    )
     bench.cycle()
     assert bench.open_orders(BTC)
     assert bench.alerts("gate")[-1].severity == "info"
@@ -111,7 +113,7 @@ def test_entries_refused_in_a_row_end_entries_until_a_person_resumes(tmp_path: P
     broker.no = False
     bench.cycle()
     assert not bench.open_orders(BTC)
-    Commands(desk=bench.desk, on_reload=str).carry_out(Asked("resume"))
+    Commands(desk=bench.desk, on_reload=str, on_resume=bench.manager.guards.clear).carry_out(Asked("resume"))
     bench.cycle()
     assert bench.open_orders(BTC)
 

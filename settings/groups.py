@@ -117,6 +117,9 @@ class Trading(Group):
     forecast_deadline_s: PositiveSeconds = Field(
         default=60, description="How long a forecast may take. After it the worker is killed and nothing is entered."
     )
+    strategy_deadline_s: PositiveSeconds = Field(
+        default=5, description="How long the strategy may think. After it, nothing is entered in that cycle."
+    )
     manage_interval_s: Annotated[float, Field(ge=0.5, le=300), Unit("s")] = Field(
         default=5, description="How often positions are protected and orders aged, between bars."
     )
@@ -159,6 +162,11 @@ class Venue(Group):
     requests_per_minute: Annotated[int, Field(ge=10, le=10_000), Unit("requests/min")] = Field(
         default=180, description="Our own limit, below the venue's (200 for a plain account)."
     )
+    keys_confirm_s: PositiveSeconds = Field(
+        default=600,
+        description="How long the venue must refuse the keys, and answer nothing else, before the daemon ends with 77. "
+        "A single refusal is asked again; positions are looked after meanwhile.",
+    )
 
 
 class Risk(Group):
@@ -186,11 +194,28 @@ class Risk(Group):
     max_orders_per_minute: Annotated[int, Field(ge=1, le=1000), Unit("orders/min")] = Field(
         default=60, description="Most entry orders sent in a minute."
     )
+    max_day_notional: Annotated[Decimal, Field(ge=0, le=10_000), Unit("times equity")] = Field(
+        default=Decimal(20), description="Most entered in a day (UTC), order by order. 0: any."
+    )
+    max_day_orders: Annotated[int, Field(ge=0, le=1_000_000), Unit("orders")] = Field(
+        default=2_000, description="Most entry orders sent in a day (UTC). 0: any."
+    )
+    max_refusals: Annotated[int, Field(ge=0, le=10_000), Unit("orders")] = Field(
+        default=20, description="So many entries refused in a row end all of them until `trader resume`. 0: any."
+    )
+    max_losing_exits: Annotated[int, Field(ge=0, le=10_000), Unit("exits")] = Field(
+        default=0, description="So many exits at a loss in a row end all entries until `trader resume`. 0: any."
+    )
     max_daily_loss: Share = Field(
         default=Decimal("0.03"), description="Loss since the day's start that ends its entries."
     )
     max_drawdown: Share = Field(
         default=Decimal("0.15"), description="Loss since the highest equity that ends all entries."
+    )
+    equity_band: Share = Field(
+        default=Decimal("0.02"),
+        description="By how much the venue's equity may differ from our own cash and units at its marks. Beyond it the "
+        "smaller one counts, and entries wait.",
     )
     cooldown_s: Seconds = Field(default=3600, description="No new entry in a symbol for this long after a stop in it.")
     max_level_distance: Annotated[Decimal, Field(gt=0, le=1), Unit("share of price")] = Field(
@@ -235,6 +260,24 @@ class Exits(Group):
     fallback_stop_bps: Annotated[Decimal, Field(gt=0, le=5000), Unit("bps")] = Field(
         default=Decimal(500),
         description="For a position whose levels are not known: how far from its entry the stop is set.",
+    )
+    max_quote_age_s: PositiveSeconds = Field(
+        default=60, description="Nothing is sold on a quote older than this; the position's own mark is used then."
+    )
+    watch_quote_age_s: PositiveSeconds = Field(
+        default=30,
+        description="With a quote older than this, or none, the stop is what rests at the venue: nobody watches it.",
+    )
+    max_spread_bps: BasisPoints = Field(
+        default=Decimal(500), description="A quote wider than this is no price to leave by."
+    )
+    max_disagreement_bps: BasisPoints = Field(
+        default=Decimal(1_000),
+        description="How far quote, mark and the price before may lie apart. Beyond it nothing is sold at the market: "
+        "the stop rests at the venue.",
+    )
+    max_attempts_per_minute: Annotated[int, Field(ge=1, le=60), Unit("orders/min")] = Field(
+        default=6, description="Most exits that are tried for one symbol in a minute."
     )
 
 
@@ -332,6 +375,12 @@ class Alerts(Group):
         default=SecretStr(""),
         description="Alerts are posted here as JSON, with a `text` that chat services show. Empty: none.",
     )
+    unwatched_s: PositiveSeconds = Field(
+        default=60,
+        description="With something held: how long there may be no report of the venue, no price or no exit at rest "
+        "before that is an alarm.",
+    )
+    repeat_s: PositiveSeconds = Field(default=600, description="How often an alarm that goes on is said again.")
 
 
 class Worker(Group):
@@ -347,22 +396,4 @@ class Worker(Group):
     )
     memory_mb: Annotated[int, Field(ge=0, le=4_194_304), Unit("MiB")] = Field(
         default=0, description="Address space a spawned worker may use; 0 is no limit. A GPU needs it at 0."
-    )
-
-
-class Audit(Group):
-    """The second opinion, `trader audit`: a process of its own with keys of its own."""
-
-    prefix: ClassVar[str] = "AUDIT__"
-
-    key_id: Key = Field(
-        default=SecretStr(""), description="A key for reading the account. Empty: ALPACA_API_KEY_ID of the daemon."
-    )
-    secret_key: Key = Field(default=SecretStr(""), description="Its secret.")
-    every_s: PositiveSeconds = Field(default=180, description="From one look to the next.")
-    looks: Annotated[int, Field(ge=1, le=20), Unit("looks")] = Field(
-        default=2, description="In how many looks in a row a difference must stand before it is told."
-    )
-    latch: Literal["none", "halt", "kill"] = Field(
-        default="halt", description="What a confirmed difference in the books latches, beside the alert."
     )

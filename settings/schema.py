@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, field_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
-from settings.groups import Alerts, Audit, Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
+from settings.audit import Audit
+from settings.groups import Alerts, Exits, Log, Risk, Sim, Sizing, Store, Trading, Venue, Worker
 from settings.kinds import COMPILABLE, Group, variable_of
 from settings.models import Compile, Kronos, Toto
 from settings.research import Compare

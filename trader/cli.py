@@ -213,9 +213,10 @@ def pause(mode: str | None, reason: str) -> int:
 
 @cli.command()
 @mode_option
-def resume(mode: str | None) -> int:
+@click.option("--reset-peak", is_flag=True, help="Measure the drawdown from now on: ends a drawdown gate.")
+def resume(mode: str | None, reset_peak: bool) -> int:
     """Allow entries again, after a pause, a halt or a kill."""
-    return _command(mode, "resume", {})
+    return _command(mode, "resume", {"reset_peak": "yes"} if reset_peak else {})
 
 
 @cli.command()

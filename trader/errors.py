@@ -2,7 +2,9 @@
 
 TraderError
 ├── Transient      retried, bounded; never for submissions
-│   └── DatabaseAway       the same of the journal; at a start 75: the service manager tries again
+│   ├── DatabaseAway       the same of the journal; at a start 75: the service manager tries again
+│   └── KeysDoubted        the venue does not take the keys for now: asked again for minutes before that is believed
+├── StrategyFailed the strategy raised, or did not answer in time: it costs a cycle's entries
 ├── Rejected       the venue said no: recorded, the cycle goes on
 ├── Unknown        the venue did not say: asked for by client id, never resent blindly
 └── Fatal          the daemon ends with `exit_code`
@@ -35,6 +37,10 @@ class DatabaseAway(Transient):
     exit_code = 75  # EX_TEMPFAIL
 
 
+class KeysDoubted(Transient):
+    """The venue refuses the keys, and may take them again: good ones have been refused for a while."""
+
+
 class Rejected(TraderError):
     """The venue refused. `code` is the venue's own (0 where it gave none), `status` the HTTP one."""
 
@@ -42,6 +48,10 @@ class Rejected(TraderError):
         super().__init__(message)
         self.code = code
         self.status = status
+
+
+class StrategyFailed(TraderError):
+    """The strategy is a plug-in: what is wrong with it costs a cycle's entries and nothing else."""
 
 
 class Unknown(TraderError):

@@ -129,7 +129,7 @@ def test_guard_16_refused_keys_are_told_at_once_and_never_read_as_no_money(statu
                 act()
             assert refused.value.exit_code == 77
             assert SECRET not in str(refused.value)
-        assert len(venue.asked) == 4
+        assert len(venue.asked) == 13, "each read is asked four times, an order once"
 
 
 def test_guard_15_an_account_that_can_not_be_read_is_trouble_not_a_default() -> None:
@@ -137,12 +137,29 @@ def test_guard_15_an_account_that_can_not_be_read_is_trouble_not_a_default() -> 
         broker_at(venue.url).account()
 
 
-def test_guard_28_one_unreadable_position_fails_the_whole_list() -> None:
+def test_guard_28_an_unreadable_position_is_shown_and_hides_no_other() -> None:
     problems: list[tuple[str, str]] = []
-    with wire(reply(200, [POSITION, {**POSITION, "qty": "many"}])) as venue:
-        with pytest.raises(Transient, match="qty"):
-            broker_at(venue.url, problems=problems).positions()
-        assert problems
+    odd = [{**POSITION, "qty": "many"}, {**POSITION, "symbol": "~", "qty": "1"}, None]
+    with wire(reply(200, [POSITION, *odd])) as venue:
+        broker = broker_at(venue.url, problems=problems)
+        for _ in range(2):
+            assert [str(each.symbol) for each in broker.positions()] == ["BTC/USD"]
+            assert [str(each.symbol) for each in broker.opaque()] == ["BTC/USD", "None", "None"]
+        assert len(problems) == 3, "each is told once"
+    with wire(reply(200, [])) as venue:
+        broker = broker_at(venue.url)
+        broker.positions()
+        assert not broker.opaque()
+
+
+def test_a_mark_that_is_no_number_is_unknown_and_an_absurd_fill_quarantines_its_order() -> None:
+    with wire(reply(200, [{**POSITION, "current_price": "NaN"}])) as venue:
+        assert broker_at(venue.url).positions()[0].mark is None
+    odd = [{**ORDER, "id": "p", "filled_qty": "99999"}, {**ORDER, "id": "q", "filled_qty": "-1"}]
+    with wire(reply(200, [ORDER, *odd])) as venue:
+        broker = broker_at(venue.url)
+        assert [order.id for order in broker.open_orders()] == ["o"]
+        assert [each.kind for each in broker.opaque()] == ["order", "order"]
 
 
 def test_an_unreadable_order_is_quarantined_and_the_others_stand() -> None:
@@ -234,19 +251,24 @@ def test_the_endpoints_do_not_show_their_keys() -> None:
 
 
 class StillClock:
-    """Time moves only when someone waits."""
+    """Time moves only when someone waits. `set_back`: how far the wall clock is behind its own seconds."""
 
     def __init__(self) -> None:
         self.at = samples.NOW
+        self.set_back = timedelta(0)
         self.woken = 0
         self.early: Callable[[], bool] = lambda: False
 
     def now(self) -> datetime:
-        return self.at
+        return self.at - self.set_back
+
+    def monotonic(self) -> float:
+        return (self.at - samples.NOW).total_seconds()
 
     def wait_until(self, moment: datetime) -> datetime:
+        moment += self.set_back
         self.at = self.at + (moment - self.at) / 2 if self.early() else moment
-        return self.at
+        return self.now()
 
     def wake(self) -> None:
         self.woken += 1
@@ -263,6 +285,16 @@ def test_the_limiter_spends_market_time_only(monkeypatch: pytest.MonkeyPatch) ->
         limiter()
     assert clock.now() - samples.NOW == pytest.approx(timedelta(minutes=1), abs=timedelta(seconds=1))
     assert clock.woken == 0
+
+
+def test_a_clock_that_is_set_back_stops_no_request() -> None:
+    clock = StillClock()
+    limiter = RequestLimiter(60, clock)
+    for _ in range(60):
+        limiter()
+    clock.set_back = timedelta(hours=1)
+    limiter()
+    assert clock.at - samples.NOW <= timedelta(seconds=1.1)
 
 
 def test_the_limiter_hands_on_a_wake_up_that_it_took() -> None:

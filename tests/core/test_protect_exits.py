@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -41,6 +41,7 @@ from trader.core.types import (
     OrderType,
     Position,
     Purpose,
+    Symbol,
     TimeInForce,
 )
 
@@ -125,7 +126,7 @@ def test_hysteresis_keeps_what_rests_near_the_middle() -> None:
 
 @pytest.mark.parametrize(("choice", "purpose"), [(ExitRests.TARGET, Purpose.TARGET), (ExitRests.STOP, Purpose.STOP)])
 def test_the_policy_can_choose_which_rests(choice: ExitRests, purpose: Purpose) -> None:
-    for mid in ("96", "100", "104", None):
+    for mid in ("96", "100", "104"):
         assert placed(crypto(mid, policy=ExitPolicy(exit_rests=choice))).purpose is purpose
 
 
@@ -156,18 +157,49 @@ def test_a_stop_that_can_still_fill_is_left_to_the_venue_and_one_jumped_over_is_
     assert placed(gapped).limit_price < D("89.91")  # type: ignore[operator]
 
 
-def test_without_a_quote_what_rests_goes_on_and_an_exit_can_still_be_placed() -> None:
-    for mid in ("100", "103"):
-        there = resting(placed(crypto(mid)))
-        assert crypto(None, [there]).keep == "x1"
+def test_without_a_quote_the_stop_is_what_rests() -> None:
+    stop, target = resting(placed(crypto("100"))), resting(placed(crypto("103")))
+    assert crypto(None, [stop]).keep == "x1"
+    assert crypto(None, [target]).cancel == ("x1",)
+    assert placed(crypto(None, [target])).purpose is Purpose.STOP
     assert placed(crypto(None)).purpose is Purpose.STOP
 
 
-def test_the_last_price_tells_the_nearer_level_where_there_is_no_quote() -> None:
-    action = protect(
-        position(), None, levels(), POLICY, instrument(), NOW, [], session_close=None, price_hint=D(104)
+def by_mark(mark: str, exits: list[Order], rests: ExitRests = ExitRests.NEAREST) -> ProtectAction:
+    policy = replace(POLICY, exit_rests=rests)
+    return protect(
+        position(), None, levels(), policy, instrument(), NOW, exits, session_close=None, mark=D(mark)
     )  # fmt: skip
-    assert placed(action).purpose is Purpose.TARGET
+
+
+@pytest.mark.parametrize("rests", ExitRests)
+def test_by_the_mark_alone_nothing_is_watched_and_a_gapped_stop_is_chased(rests: ExitRests) -> None:
+    assert placed(by_mark("104", [], rests)).purpose is Purpose.STOP
+    chased = placed(by_mark("90", [], rests))
+    assert (chased.purpose, chased.tif, chased.limit_price) == (Purpose.STOP, TimeInForce.IOC, D("89.10"))
+    assert by_mark("90", [resting(placed(crypto("100")))], rests).cancel == ("x1",), "its limit is left behind"
+
+
+def test_a_watched_stop_rests_before_the_quote_is_too_old_to_act_on() -> None:
+    for age_s, purpose in ((29, Purpose.TARGET), (31, Purpose.STOP)):
+        old = replace(quote(mid="104.5"), at=NOW - timedelta(seconds=age_s))
+        action = protect(position(), old, levels(), POLICY, instrument(), NOW, [], session_close=None)
+        assert placed(action).purpose is purpose
+
+
+def test_a_kind_that_the_venue_keeps_refusing_gives_way_to_another() -> None:
+    def without(kind: Purpose, symbol: Symbol = BTC, close: datetime | None = None) -> ExitWish:
+        return placed(
+            protect(
+                position(symbol, "2"), quote(symbol), levels(symbol), POLICY, instrument(symbol), NOW, [],
+                session_close=close, without=frozenset({kind}),
+            )
+        )  # fmt: skip
+
+    assert without(Purpose.STOP).purpose is Purpose.TARGET
+    later = NOW + timedelta(hours=3)
+    assert without(Purpose.PROTECT, SPY, later).purpose is Purpose.STOP
+    assert without(Purpose.STOP, SPY, later).purpose is Purpose.TARGET
 
 
 def test_guard_10_an_exit_waits_for_the_cancel_of_the_one_before() -> None:

@@ -21,6 +21,7 @@ from trader.core.reconcile import (
     units_of,
 )
 from trader.core.types import Execution, OrderSide, Position, Purpose, Symbol
+from trader.core.unbooked import Filled, Span
 
 D = Decimal
 START = D(100_000)
@@ -42,7 +43,7 @@ def kinds(result: Reconciliation) -> list[CorrectionKind]:
 
 def test_what_agrees_needs_no_correction() -> None:
     result = reconcile(believed({BTC: D(1)}), reported(position()))
-    assert (result.corrections, result.halts, result.suspect, result.executions) == ((), (), "", ())
+    assert (result.corrections, result.unexplained, result.doubt, result.executions) == ((), (), "", ())
     assert result.positions == {BTC: D(1)}
 
 
@@ -51,13 +52,13 @@ def test_a_first_start_adopts_what_is_there() -> None:
     assert kinds(result) == [CorrectionKind.ADOPTED] * 2
     assert result.positions == {BTC: D(1), SPY: D(-5)}
     assert result.cash == START
-    assert not result.halts
+    assert not result.unexplained
 
 
 def test_a_fill_explains_position_and_cash() -> None:
     bought = execution(fee=D("0.0015"), fee_currency="BTC")
     result = reconcile(believed(), reported(position(qty="0.9985"), executions=(bought,), cash="99900"))
-    assert (result.executions, result.corrections, result.halts) == ((bought,), (), ())
+    assert (result.executions, result.corrections, result.unexplained) == ((bought,), (), ())
     assert result.cash == 99_900
 
 
@@ -77,39 +78,52 @@ def test_executions_are_counted_once() -> None:
         reported(position(qty="3"), executions=(one, two, two, one), cash="99800"),
     )
     assert result.executions == (two,)
-    assert not result.halts
+    assert not result.unexplained
     assert not result.corrections
 
 
-def test_an_empty_answer_is_never_read_as_flat() -> None:
-    for confirmed in (False, True):
-        result = reconcile(believed({BTC: D(1), ETH: D(2)}), reported(), confirmed=confirmed)
-        assert "no positions at all" in result.suspect
+def test_what_is_left_out_is_never_read_as_flat() -> None:
+    for told in (reported(), reported(position(ETH, "2"))):
+        result = reconcile(believed({BTC: D(1), ETH: D(2)}), told)
+        assert "BTC/USD: 0 at the venue, 1 by the books; no execution explains it" in result.doubt
         assert result.positions == {BTC: D(1), ETH: D(2)}
-        assert (result.executions, result.halts) == ((), ())
+        assert result.lacks_units
+        assert (result.executions, result.corrections) == ((), ())
 
 
 def test_an_empty_answer_that_fills_explain_is_flat() -> None:
     sold = execution(side=OrderSide.SELL)
     result = reconcile(believed({BTC: D(1)}), reported(executions=(sold,), cash="100100"))
-    assert (result.suspect, result.positions, result.executions) == ("", {}, (sold,))
+    assert (result.doubt, result.positions, result.executions) == ("", {}, (sold,))
 
 
-def test_guard_07_a_position_that_nothing_explains_is_asked_for_again_and_then_halts() -> None:
+def test_guard_07_a_position_that_nothing_explains_is_booked_when_a_person_says_so_only() -> None:
     first = reconcile(believed({BTC: D(1)}), reported(position(qty="1.5")))
-    assert "no execution explains it" in first.suspect
-    assert not first.halts
-    second = reconcile(believed({BTC: D(1)}), reported(position(qty="1.5")), confirmed=True)
-    assert second.suspect == ""
-    assert "1.5 at the venue, 1 by the books" in second.halts[0]
-    assert second.positions == {BTC: D("1.5")}
+    assert "1.5 at the venue, 1 by the books" in first.doubt
+    assert (first.positions, first.corrections) == ({BTC: D(1)}, ())
+    other = reconcile(believed({BTC: D(1)}), reported(position(qty="1.6")), accepted=first.key)
+    assert other.unexplained, "that is not what they were asked about"
+    second = reconcile(believed({BTC: D(1)}), reported(position(qty="1.5")), accepted=first.key)
+    assert (second.doubt, second.positions) == ("", {BTC: D("1.5")})
+    assert kinds(second) == [CorrectionKind.UNEXPLAINED]
 
 
-def test_guard_32_money_that_vanishes_unexplained_halts() -> None:
-    missing = reported(cash="91121")
-    assert "cash" in reconcile(believed(), missing).suspect
-    result = reconcile(believed(), missing, confirmed=True)
-    assert "91121.00 at the venue, 100000.00 by the books" in result.halts[0]
+def test_fills_elsewhere_are_booked_while_one_symbol_is_in_doubt_and_money_waits() -> None:
+    sold = execution(symbol=ETH, side=OrderSide.SELL, qty="2")
+    told = reported(executions=(sold,), cash="100200")
+    result = reconcile(believed({BTC: D(1), ETH: D(2)}), told)
+    assert (result.executions, result.positions) == ((sold,), {BTC: D(1)})
+    assert result.cash == 100_200
+    late = reconcile(believed({BTC: D(1)}), reported(cash="105000"))
+    assert (late.cash, late.corrections) == (START, ()), "a sale that is told of late is no deposit"
+
+
+def test_guard_32_money_that_vanishes_unexplained_is_not_booked_in_silence() -> None:
+    result = reconcile(believed(), reported(cash="91121"))
+    assert "91121.00 at the venue, 100000.00 by the books" in result.doubt
+    assert (result.cash, result.lacks_units) == (START, False)
+    assert result.booking().cash == 91_121
+    assert kinds(result.booking()) == [CorrectionKind.UNEXPLAINED]
 
 
 def test_small_change_and_money_that_comes_in_are_booked_with_a_word() -> None:
@@ -118,38 +132,58 @@ def test_small_change_and_money_that_comes_in_are_booked_with_a_word() -> None:
         result = reconcile(believed(), reported(cash=cash))
         assert kinds(result) == [kind]
         assert result.corrections[0].cash == D(cash) - START
-        assert not result.halts
+        assert not result.unexplained
 
 
-def test_money_beside_a_fill_is_asked_for_again_before_it_is_a_deposit() -> None:
+def test_money_beside_a_fill_is_no_deposit_before_the_next_report() -> None:
     """The fill is in the positions already, and not in the account."""
     bought = execution(fee=D("0.0015"), fee_currency="BTC")
-    shown = reported(position(qty="0.9985"), executions=(bought,))
-    assert "100000.00 at the venue, 99900.00 by the books" in reconcile(believed(), shown).suspect
-    result = reconcile(believed(), shown, confirmed=True)
-    assert (kinds(result), result.transferred) == ([CorrectionKind.DEPOSIT], 100)
+    result = reconcile(believed(), reported(position(qty="0.9985"), executions=(bought,)))
+    assert "100000.00 at the venue, 99900.00 by the books" in result.doubt
+    assert (result.executions, result.cash) == ((bought,), 99_900)
+    after = reconcile(believed({BTC: D("0.9985")}, D(99_900)), reported(position(qty="0.9985")))
+    assert (kinds(after), after.transferred) == ([CorrectionKind.DEPOSIT], 100)
 
 
 def test_money_beside_units_that_nothing_explains_is_no_transfer() -> None:
-    result = reconcile(believed({BTC: D(1)}), reported(position(qty="0.5"), cash="150000"), confirmed=True)
-    assert (len(result.halts), result.transferred) == (1, 0)
-    assert reconcile(believed(), reported(cash="60000"), confirmed=True).transferred == -40_000
+    result = reconcile(believed({BTC: D(1)}), reported(position(qty="0.5"), cash="150000")).booking()
+    assert (len(result.corrections), result.transferred) == (2, 0)
+    assert reconcile(believed(), reported(cash="60000")).booking().transferred == -40_000
+
+
+def test_money_is_not_judged_where_the_account_could_not_be_read() -> None:
+    assert reconcile(believed(), reported(cash="60000", has_cash=False)).doubt == ""
 
 
 def test_a_difference_the_size_of_a_fee_is_a_fee_for_coins_only() -> None:
     result = reconcile(believed({BTC: D(1)}), reported(position(qty="0.9975")))
     assert kinds(result) == [CorrectionKind.FEE]
     assert result.corrections[0].qty == D("-0.0025")
-    assert reconcile(believed({SPY: D(1000)}), reported(position(SPY, "999"))).suspect
+    assert reconcile(believed({SPY: D(1000)}), reported(position(SPY, "999"))).doubt
 
 
-def test_fills_that_the_positions_do_not_show_yet_are_waited_for() -> None:
+def test_fills_that_the_positions_do_not_show_yet_are_booked_and_waited_for() -> None:
     bought = execution(qty="1")
-    late = reported(position(qty="1"), executions=(bought,), cash="99900")
-    for confirmed in (False, True):
-        result = reconcile(believed({BTC: D(1)}), late, confirmed=confirmed)
-        assert "do not show yet" in result.suspect
-        assert not result.halts
+    result = reconcile(believed({BTC: D(1)}), reported(position(qty="1"), executions=(bought,), cash="99900"))
+    assert (result.executions, result.positions) == ((bought,), {BTC: D(2)})
+    assert result.doubt
+    assert reconcile(believed({BTC: D(2)}, D(99_900)), reported(position(qty="2"), cash="99900")).doubt == ""
+
+
+def shown(qty: str = "1", **more: object) -> Filled:
+    return Filled(symbol=BTC, sign=1, ids=("o",), least=D(qty), most=D(qty), **more)  # type: ignore[arg-type]
+
+
+def test_what_an_order_shows_as_filled_explains_a_position_until_its_execution_is_told() -> None:
+    late = reported(position(qty="0.9975"), cash="99900", filled=(shown(),))
+    result = reconcile(believed(), late)
+    assert (result.doubt, result.positions, result.cash) == ("", {}, START)
+    assert result.awaited == {BTC: Span(low=D(1), high=D(1))}
+    booked = reconcile(believed(filled={"o": D(1)}), late)
+    assert booked.doubt, "that was told of already: it explains nothing more"
+    told = execution(order_id="o", fee=D("0.0025"), fee_currency="BTC")
+    after = reconcile(believed(), reported(position(qty="0.9975"), executions=(told,), cash="99900", filled=(shown(),)))
+    assert (after.doubt, after.awaited, after.positions) == ("", {}, {BTC: D("0.9975")})
 
 
 def test_an_order_by_hand_is_left_alone() -> None:
@@ -162,7 +196,7 @@ def test_an_order_by_hand_is_left_alone() -> None:
     assert result.external == (hand,)
     assert kinds(result) == [CorrectionKind.EXTERNAL_FILL]
     assert result.positions == {BTC: D("0.6")}
-    assert not result.halts
+    assert not result.unexplained
 
 
 def test_orders_that_were_live_and_are_not_open_are_to_be_asked_for() -> None:
@@ -203,14 +237,14 @@ def test_any_fills_repeated_in_any_order_end_in_the_same_books(
         believed(before, cash, execution_ids=frozenset(fill.id for fill in fills[:known])),
         reported(*(position(s, str(q)) for s, q in after.items()), executions=told, cash=str(cash_after)),
     )
-    assert (result.suspect, result.halts, result.corrections) == ("", (), ())
+    assert (result.doubt, result.unexplained, result.corrections) == ("", (), ())
     assert {fill.id for fill in result.executions} == {fill.id for fill in fills[known:]}
     assert result.positions == {symbol: qty for symbol, qty in after.items() if qty}
     again = reconcile(
         believed(dict(result.positions), result.cash, execution_ids=frozenset(fill.id for fill in fills)),
         reported(*(position(s, str(q)) for s, q in after.items()), executions=told, cash=str(cash_after)),
     )
-    assert (again.executions, again.corrections, again.suspect) == ((), (), "")
+    assert (again.executions, again.corrections, again.doubt) == ((), (), "")
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])

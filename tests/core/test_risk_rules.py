@@ -73,6 +73,13 @@ CASES: dict[str, Case] = {
     "daily_loss": lambda: given_risk(day_start_equity=D(104_000)),
     "drawdown": lambda: given_risk(peak_equity=D(120_000)),
     "cooldown": lambda: given_risk(last_stop_at={BTC: ago(minutes=59)}),
+    "day_notional": lambda: given_risk(day_notional=D(2_000_000)),
+    "day_orders": lambda: given_risk(day_orders=2_000),
+    "refusals": lambda: given_risk(refusals=20),
+    "losing_exits": lambda: (
+        inputs(limits=RiskLimits(max_losing_exits=3), risk=replace(STATE, losing_exits=3)),
+        signal(),
+    ),
     "max_symbol": lambda: (inputs(limits=RiskLimits(max_symbol=D("0.05"))), signal()),
     "max_gross": lambda: (inputs(limits=RiskLimits(max_gross=D("0.05"))), signal()),
     "max_net": lambda: (inputs(limits=RiskLimits(max_net=D("0.05"))), signal()),

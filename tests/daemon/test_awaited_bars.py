@@ -27,6 +27,9 @@ class Market:
     def now(self) -> datetime:
         return self.time
 
+    def monotonic(self) -> float:
+        return (self.time - START).total_seconds()
+
     def wait_until(self, moment: datetime) -> datetime:
         self.time = max(self.time, moment)
         return self.time

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from itertools import pairwise
+from time import monotonic
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -60,6 +61,9 @@ class JumpingClock:
 
     def now(self) -> datetime:
         return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
 
     def wait_until(self, moment: datetime) -> datetime:
         self.at, self.ended = max(self.at, min(moment, self.end)), moment >= self.end
@@ -219,6 +223,9 @@ class Now:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return monotonic()
 
     def wait_until(self, moment: datetime) -> datetime:
         raise AssertionError(f"the scheduler waits by itself, not until {moment}")

@@ -24,7 +24,7 @@ def test_row_16_while_the_stream_is_doubted_entries_are_denied_with_the_reason(t
 
     def doubt_the_first_half(trader: Trader, bar_close: datetime) -> None:
         doubted = len(entered) < 20
-        trader.manager.doubt = lambda: DOUBT if doubted else ""
+        trader.manager.doubts["stream"] = lambda: DOUBT if doubted else ""
         trader.manager.nudge()
         trader.manager.manage()
 
@@ -37,4 +37,5 @@ def test_row_16_while_the_stream_is_doubted_entries_are_denied_with_the_reason(t
     assert not any(entered[:20])
     assert any(entered[20:])
     assert any(DOUBT in detail for _, detail in denied), denied
-    assert [alert.kind for alert in run.journal.alerts].count("stream") == 1
+    told = [alert.severity for alert in run.journal.alerts if alert.kind == "stream"]
+    assert told == ["error", "info"], "once when it begins, once when it is over"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.faults.harness import Scene
@@ -107,8 +108,13 @@ def test_row_33_a_moment_without_positions_neither_sells_nor_buys(scene: Scenes)
     held, entries = one.ledger()["holdings"], len(one.entries())
     assert held
     one.faults(gets("^/v2/positions$", {"empty_positions": True}))
-    one.run(1, expect=69)  # the books can't be read
+    one.run(1, expect=70)  # for an hour: a person is asked
     assert one.ledger()["holdings"] == held
+    assert len(one.entries()) == entries
+    one.faults()
+    with one.journal() as journal:
+        journal.set_flag("halted", "", datetime.now(UTC))
+    one.run(1)
     one.faults(gets("^/v2/positions$", {"empty_positions": True}, after_n=3, nth=[1, 2, 3, 4, 5, 6, 7, 8]))
     one.run(2)
     assert len(one.entries()) <= entries + 2

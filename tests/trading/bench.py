@@ -134,19 +134,24 @@ class Bench:
 
 
 def bench_on(
-    bars: Mapping[str, pd.DataFrame], folder: Path, *, broker_of: BrokerOf = VenueBroker, **flags: object
+    bars: Mapping[str, pd.DataFrame],
+    folder: Path,
+    *,
+    broker_of: BrokerOf = VenueBroker,
+    journal: MemoryJournal | None = None,
+    **flags: object,
 ) -> Bench:
     """On a new venue, wired as the daemon is, its books opened."""
     files = {name: written(table, folder / f"{name.replace('/', '')}.parquet") for name, table in bars.items()}
     settings = settings_for(files, folder, context=CONTEXT, **flags)
     venue, ledger = open_in_memory(open_market(market_options(settings)), cash=settings.sim.cash)
-    return _wired(settings, venue, ledger, MemoryJournal(), broker_of)
+    return _wired(settings, venue, ledger, journal or MemoryJournal(), broker_of)
 
 
-def restarted(bench: Bench, symbols: str, folder: Path) -> Bench:
+def restarted(bench: Bench, symbols: str, folder: Path, *, broker: VenueBroker | None = None) -> Bench:
     """Another daemon on the same venue and journal, with other SYMBOLS."""
     settings = settings_for({}, folder, context=CONTEXT, symbols=symbols)
-    return _wired(settings, bench.venue, bench.ledger, bench.journal, VenueBroker)
+    return _wired(settings, bench.venue, bench.ledger, bench.journal, lambda *_: broker or VenueBroker(*_))
 
 
 def _wired(
@@ -168,7 +173,7 @@ def _wired(
         return tuple(wish.values())
 
     trader = Trader(
-        desk=desk, manager=manager, market=data, forecaster=Still(), instruments=manager.instruments,
+        desk=desk, manager=manager, market=data, forecaster=Still(),
         sessions=sessions, rules=rules, decide=decide,
     )  # fmt: skip
     made = Bench(venue, ledger, journal, desk, manager, trader, wish)

@@ -33,6 +33,9 @@ class RealClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
     def step(self) -> float:
         before, self._offset = self._offset, time.time() - time.monotonic()
         return self._offset - before
@@ -74,7 +77,7 @@ class SimClock:
         body = self._ask("GET", "/clock", None)
         with self._understood(body):
             self._speed = None if body["speed"] == "max" else float(body["speed"])
-            self._now = datetime.fromisoformat(body["now"]).astimezone(UTC)
+            self._now = self._began = datetime.fromisoformat(body["now"]).astimezone(UTC)
         self._heard_at = time.monotonic()
 
     @property
@@ -90,6 +93,9 @@ class SimClock:
     def now(self) -> datetime:
         with self._lock:
             return self._time()
+
+    def monotonic(self) -> float:
+        return (self.now() - self._began).total_seconds()
 
     def wait_until(self, moment: datetime) -> datetime:
         while not self._woken.is_set() and self.now() < moment and not self._ended:

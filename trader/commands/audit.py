@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from trader.adapters.journal import Correction, Journal
 from trader.core.types import ZERO, Execution, Portfolio, Symbol
+from trader.trading.bookkeeping import DOUBTED
 
 CENT = Decimal("0.01")
 NO_SKEW = timedelta(0)  # in a simulation there is one clock
@@ -63,7 +64,10 @@ def audit(journal: Journal, skew: timedelta = NO_SKEW) -> tuple[int, list[Differ
     differences: list[Difference] = []
     looked = 0
     for cycle_id in journal.plan_cycles():
-        portfolio = journal.inputs(cycle_id).portfolio
+        inputs = journal.inputs(cycle_id)
+        if DOUBTED in inputs.risk.paused:
+            continue  # it was known then that they did not agree, and nothing was entered on it
+        portfolio = inputs.portfolio
         books = brought_up_to(books, events, portfolio, skew)
         differences += compare(cycle_id, books, portfolio)
         looked += 1

@@ -26,8 +26,8 @@ from trader.errors import (
     Transient,
     VenueUnreachable,
 )
+from trader.trading.commands import also_leave, is_named
 from trader.trading.ports import Broker
-from trader.trading.positions import also_leave, is_named
 
 ANSWER_S = 30.0
 POLL_S = 0.1
@@ -258,6 +258,8 @@ def _latch(
         latch_of(settings).clear()
     for flag, reason in _LATCHES.get(kind, {}).items():
         journal.set_flag(flag, args.get("reason") or reason, now)
+    if args.get("reset_peak"):
+        journal.set_meta("peak", "")
     if kind == "flatten":
         journal.set_flag("flatten", also_leave(journal.flag("flatten"), args["symbol"]), now)
         if args["symbol"] == "all":

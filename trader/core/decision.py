@@ -85,6 +85,11 @@ class ExitPolicy:
     flat_before_close: timedelta = timedelta(minutes=10)
     max_order_age: timedelta = timedelta(hours=24)
     fallback_stop_bps: Decimal = Decimal(500)  # from the entry, for a position whose levels are not known
+    max_quote_age: timedelta = timedelta(seconds=60)  # nothing is left by an older quote
+    watch_quote_age: timedelta = timedelta(seconds=30)  # with an older one the stop rests at the venue
+    max_spread_bps: Decimal = Decimal(500)  # a wider quote is no price
+    max_disagreement_bps: Decimal = Decimal(1_000)  # between quote, mark and the price before
+    max_attempts_per_minute: int = 6  # at one symbol's exit
 
 
 class SizingRule(StrEnum):
@@ -119,6 +124,11 @@ class RiskLimits:
     max_daily_loss: Decimal = Decimal("0.03")
     max_drawdown: Decimal = Decimal("0.15")
     cooldown: timedelta = timedelta(hours=1)  # no new entry in a symbol for this long after a stop
+    max_day_notional: Decimal = Decimal(20)  # of equity, entered in a day; 0: any
+    max_day_orders: int = 2_000  # entries sent in a day; 0: any
+    max_refusals: int = 20  # entries refused in a row; 0: any
+    max_losing_exits: int = 0  # in a row; 0: any
+    equity_band: Decimal = Decimal("0.02")  # by which the venue's equity may differ from our own count
     max_level_distance: Decimal = Decimal("0.25")  # a level further than this from the last close is absurd
     allow_synthetic_quotes: bool = False  # the simulation only
 
@@ -132,6 +142,10 @@ class RiskState:
     peak_equity: Decimal | None = None
     orders_last_minute: int = 0
     last_stop_at: Mapping[Symbol, datetime] | None = None
+    day_notional: Decimal = Decimal(0)  # entered since the day began, account currency
+    day_orders: int = 0  # entries sent since then
+    refusals: int = 0  # entries refused in a row
+    losing_exits: int = 0  # in a row
     paused: str = ""  # the reason; "" is not paused
     halted: str = ""
     killed: str = ""

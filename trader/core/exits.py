@@ -82,7 +82,7 @@ class Held:
     side        of the position
     qty         what our exit may own: no other's order holds it; on the lot
     quote       a possible one, or None
-    exit_price  what could be had now, or None
+    exit_price  what could be had now: the quote's side, or the mark where there is no quote; or None
     is_open     whether the market trades now
     """
 
@@ -98,6 +98,19 @@ class Held:
     @property
     def is_crypto(self) -> bool:
         return self.instrument.symbol.asset_class is AssetClass.CRYPTO
+
+    def pieces(self, price: Decimal | None) -> tuple[Decimal, ...]:
+        """The quantity in as many orders as the venue's limit for one of them asks for. By the highest price known:
+        the venue may value an order by the market's and not by its own."""
+        known = (price, self.exit_price, self.position.mark, self.position.avg_entry_price)
+        most = self.instrument.most_units(max((p for p in known if p is not None), default=Decimal(0)))
+        if most is None or not 0 < most < self.qty:
+            return (self.qty,)
+        full = int(self.qty // most)
+        rest = self.qty - full * most
+        if rest and rest < self.instrument.min_qty:
+            return (*[most] * (full - 1), most - self.instrument.min_qty, rest + self.instrument.min_qty)
+        return (*[most] * full, *([rest] if rest else []))
 
     @property
     def is_fraction(self) -> bool:
@@ -215,7 +228,8 @@ def exit_at_market(held: Held, purpose: Purpose, reason: str) -> ExitWish | None
             _wish(held, purpose, OrderType.MARKET, TimeInForce.IOC, reason=f"{reason}, no quote") if at_once else None
         )
     limit = away(price * (1 - held.side.sign * held.policy.chase_collar_bps / BPS), held.side, held.instrument)
-    return _wish(held, purpose, OrderType.LIMIT, TimeInForce.IOC, limit=limit, reason=f"{reason}, quote {price}")
+    told = "mark" if held.quote is None else "quote"
+    return _wish(held, purpose, OrderType.LIMIT, TimeInForce.IOC, limit=limit, reason=f"{reason}, {told} {price}")
 
 
 def _stock_tif(held: Held) -> TimeInForce:
@@ -239,7 +253,7 @@ def _wish(
         symbol=held.position.symbol,
         purpose=purpose,
         entry_side=held.side,
-        qty=held.qty,
+        qty=held.qty if held.instrument.max_notional is None else held.pieces(limit)[0],
         type=kind,
         tif=tif,
         limit_price=limit,

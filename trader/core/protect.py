@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trader.core.decision import ExitPolicy, ExitRests, Levels
+from trader.core.exit_price import is_watched
 from trader.core.exits import (
     BPS,
     ExitWish,
@@ -39,7 +40,7 @@ from trader.core.types import (
     Quote,
     TimeInForce,
 )
-from trader.core.values import maker, quick
+from trader.core.values import altered, maker, quick
 
 _new_held = maker(Held)
 __all__ = ["ExitWish", "ProtectAction", "close_now", "fallback_levels", "orphans", "own_exits", "protect"]
@@ -74,20 +75,22 @@ def protect(
     *,
     session_close: datetime | None,
     reopens: datetime | None = None,
-    price_hint: Decimal | None = None,
+    mark: Decimal | None = None,
+    without: frozenset[Purpose] = frozenset(),
 ) -> ProtectAction:
     """What should rest, given all open orders of the symbol in `resting`.
 
-    quote          None where there is none, or it is too old to act on
+    quote          None where there is none that is fit to act on (`exit_price.judge`)
     levels         None where none are known: then a stop `fallback_stop_bps` away
     session_close  of the stock session under way, None when the market is closed; crypto ignores it
     reopens        when the stock's next session opens, where that is known: what is due in the night is left before it
-    price_hint     the last price, to tell the nearer level where there is no quote
+    mark           the price to act on where there is no quote; the stop rests then, for nobody watches it
+    without        kinds that the venue keeps refusing here: another one rests, where there is one
     """
     exits = own_exits(resting)
     if position.qty == 0:
         return _new_protect_action(cancel=tuple(order.id for order in exits), reason="flat")
-    held = _held(position, quote, policy, instrument, exits, session_close)
+    held = _held(position, quote, policy, instrument, exits, session_close, mark)
     if is_dust(position, instrument, held.exit_price):
         # an entry there goes on: it is in the way of no stop, and nothing else will ever make this more than dust
         return _standing(exits, (), "dust: too small to be sold")
@@ -97,7 +100,7 @@ def protect(
     due = _time_exit(held, levels, now, session_close, reopens)
     if due:
         return _leave(held, resting, Purpose.TIME_EXIT, due)
-    return _rest(held, levels, now, exits, resting, price_hint)
+    return _rest(held, levels, now, exits, resting, is_watched(held.quote, policy, now), without)
 
 
 def close_now(
@@ -109,14 +112,18 @@ def close_now(
     purpose: Purpose,
     *,
     session_close: datetime | None,
+    mark: Decimal | None = None,
 ) -> ProtectAction:
     """Out at the market, for flatten and kill: no level, floor or limit applies."""
     exits = own_exits(resting)
     if position.qty == 0:
         return _new_protect_action(cancel=tuple(order.id for order in exits), reason="flat")
-    held = _held(position, quote, policy, instrument, exits, session_close)
+    others = tuple(order.id for order in resting if order.is_open and purpose_of(order) is None)
+    if others:  # a person wants to be out: nobody's order is to hold the quantity, or to stand against its sale
+        return _standing(exits, _own_entries(resting), "in the way of leaving", *others)
+    held = _held(position, quote, policy, instrument, exits, session_close, mark)
     if held.qty < instrument.min_qty or held.qty <= 0:
-        return _standing(exits, _own_entries(resting), "dust, or held by another's order: nothing can be sold")
+        return _standing(exits, _own_entries(resting), "dust: nothing can be sold")
     return _leave(held, resting, purpose, purpose.value)
 
 
@@ -140,6 +147,7 @@ def _held(
     instrument: Instrument,
     exits: Sequence[Order],
     session_close: datetime | None,
+    mark: Decimal | None,
 ) -> Held:
     free = position.qty_available + sum([order.remaining for order in exits], ZERO)
     side, possible = position.entry_side, usable(quote)
@@ -150,7 +158,7 @@ def _held(
         instrument=instrument,
         policy=policy,
         quote=possible,
-        exit_price=None if possible is None else possible.bid if side is EntrySide.LONG else possible.ask,
+        exit_price=mark if possible is None else possible.bid if side is EntrySide.LONG else possible.ask,
         is_open=instrument.symbol.asset_class is AssetClass.CRYPTO or session_close is not None,
     )
 
@@ -193,10 +201,11 @@ def _is_leaving(order: Order) -> bool:
     return order.type is OrderType.MARKET or order.tif is TimeInForce.IOC
 
 
-def _standing(exits: Sequence[Order], entries: Sequence[Order], reason: str) -> ProtectAction:
-    """Nothing new: what rests goes on resting, one of them at most."""
+def _standing(exits: Sequence[Order], entries: Sequence[Order], reason: str, *others: str) -> ProtectAction:
+    """Nothing new: what rests goes on resting, one of them at most. `others`: ids that go, too."""
     keep = exits[0].id if exits else None
-    return _new_protect_action(keep=keep, cancel=tuple(order.id for order in (*exits[1:], *entries)), reason=reason)
+    gone = (*(order.id for order in (*exits[1:], *entries)), *others)
+    return _new_protect_action(keep=keep, cancel=gone, reason=reason)
 
 
 # ---- resting ----
@@ -208,18 +217,19 @@ def _rest(
     now: datetime,
     exits: Sequence[Order],
     resting: Sequence[Order],
-    price_hint: Decimal | None,
+    watched: bool,
+    without: frozenset[Purpose],
 ) -> ProtectAction:
     entries, price = _own_entries(resting), held.exit_price
     stop = _stop_level(held, levels, exits, now)
     target = floored_target(held, levels.target) if levels is not None and levels.target is not None else None
     if any(_is_gapped(held, order) for order in exits) or (price is not None and held.beyond(price, stop)):
         return _stopped(held, stop, resting)
-    wish = _resting_order(held, target, stop, exits, price if price is not None else price_hint)
+    wish = _resting_order(held, target, stop, exits, price if watched else None, without)
     if wish is None:
         waiting = "it takes no resting stop: watched" if held.is_open else "the market is closed"
         return _standing(exits, entries, f"stop {stop}: {waiting}")
-    return _settle(wish, exits, entries)
+    return _settle(held, wish, exits, entries)
 
 
 def _stop_level(held: Held, levels: Levels | None, exits: Sequence[Order], now: datetime) -> Decimal:
@@ -238,26 +248,34 @@ def _stop_level(held: Held, levels: Levels | None, exits: Sequence[Order], now: 
 
 
 def _resting_order(
-    held: Held, target: Decimal | None, stop: Decimal, exits: Sequence[Order], price: Decimal | None
+    held: Held,
+    target: Decimal | None,
+    stop: Decimal,
+    exits: Sequence[Order],
+    price: Decimal | None,
+    without: frozenset[Purpose],
 ) -> ExitWish | None:
     if held.is_fraction:
         return target_order(held, target) if target is not None and held.is_open else None
+    if target is not None and Purpose.STOP in without and held.is_open:
+        return target_order(held, target)  # beside a person's order, say, that no stop may rest beside
     if not held.is_crypto:
-        return oco_order(held, target, stop) if target is not None else stop_order(held, stop)
+        both = target is not None and Purpose.PROTECT not in without
+        return oco_order(held, target, stop) if target is not None and both else stop_order(held, stop)
     if target is not None and _rests(held, target, stop, exits, price) is Purpose.TARGET:
         return target_order(held, target)
     return stop_order(held, stop)
 
 
 def _rests(held: Held, target: Decimal, stop: Decimal, exits: Sequence[Order], price: Decimal | None) -> Purpose:
-    """Which of the two owns the quantity."""
-    if price is not None and price * held.side.sign >= target * held.side.sign:
+    """Which of the two owns the quantity. `price` None: nobody watches, so that the stop does."""
+    if price is None or price <= 0:
+        return Purpose.STOP
+    if price * held.side.sign >= target * held.side.sign:
         return Purpose.TARGET  # reached: to be taken now, whatever rests by preference
     if held.policy.exit_rests is not ExitRests.NEAREST:
         return Purpose.TARGET if held.policy.exit_rests is ExitRests.TARGET else Purpose.STOP
     now = next((purpose for order in exits if (purpose := purpose_of(order)) in (Purpose.TARGET, Purpose.STOP)), None)
-    if price is None or price <= 0:
-        return now or Purpose.STOP
     to_target, to_stop = abs(target - price) / price * BPS, abs(price - stop) / price * BPS
     margin = held.policy.hysteresis_bps
     if now is Purpose.TARGET:
@@ -267,14 +285,34 @@ def _rests(held: Held, target: Decimal, stop: Decimal, exits: Sequence[Order], p
     return Purpose.TARGET if to_target < to_stop else Purpose.STOP
 
 
-def _settle(wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) -> ProtectAction:
+def _settle(held: Held, wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) -> ProtectAction:
     """The wish against what rests: keep it if it is there, else everything of ours makes room for it."""
     under_way = next((order for order in exits if _is_leaving(order)), None)
+    if wish.qty != held.qty:
+        return _settle_pieces(held, wish, exits, entries)
     keep = next((order for order in exits if _is(order, wish)), under_way)
     cancel = tuple(order.id for order in (*exits, *entries) if order is not keep)
     if keep is None:
         return _new_protect_action(cancel=cancel, place=wish, reason=wish.reason)
     return _new_protect_action(keep=keep.id, cancel=cancel, reason="under way" if keep is under_way else wish.reason)
+
+
+def _settle_pieces(held: Held, wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) -> ProtectAction:
+    """More than the venue takes in one order: several rest, each placed after the other."""
+    missing, left = [altered(wish, qty=qty) for qty in held.pieces(wish.limit_price)], list(exits)
+    kept: list[str] = []
+    for piece in tuple(missing):
+        found = next((order for order in left if _is(order, piece)), None)
+        if found is not None:
+            kept.append(found.id)
+            left.remove(found)
+            missing.remove(piece)
+    return _new_protect_action(
+        keep=kept[0] if kept else None,
+        cancel=tuple(order.id for order in (*left, *entries)),
+        place=missing[0] if missing else None,
+        reason=wish.reason,
+    )
 
 
 def _is(order: Order, wish: ExitWish) -> bool:

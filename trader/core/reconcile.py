@@ -1,22 +1,22 @@
 """What we believe against what the venue reports. Start-up, crash recovery and every cycle are this same step.
 
-The venue's report is the truth unless it contradicts itself; what no execution and no fee explains is never booked in
-silence: it is asked for again, and then it is a reason to stop.
+Executions are facts: each is booked once, whatever else is odd. What they, the orders and the fees leave unexplained is
+never booked in silence, and never by itself: it is asked for again, and then a person is asked. None of it keeps a
+position from being protected (`unbooked.to_protect`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
 from trader.core.portfolio import is_ours
-from trader.core.types import ZERO, AssetClass, Execution, Order, OrderSide, Portfolio, Symbol
+from trader.core.types import ZERO, Execution, Order, OrderSide, Portfolio, Symbol
+from trader.core.unbooked import FEE_SHARE, NEGLIGIBLE, NOTHING, Filled, Span, fee_room, unbooked
 from trader.core.values import maker, quick
 
-NEGLIGIBLE = Decimal("0.00000001")  # units; the venue keeps nine decimals
-FEE_SHARE = Decimal("0.003")  # no fill costs more of its value than this; a fee may be posted after its fill
 CASH_ROUNDING = Decimal(1)  # account currency: regulatory fees, cents
 CASH_SHARE = Decimal("0.0001")  # of equity: interest
 
@@ -30,12 +30,14 @@ class Believed:
     live           client order ids of our intents that may be open at the venue (sent, unknown, accepted)
     execution_ids  all that are booked already (those in the overlap suffice)
     cash           None where nothing was ever booked
+    filled         units of the booked executions, by order id (those of live intents suffice)
     """
 
     positions: Mapping[Symbol, Decimal] | None
     live: frozenset[str] = frozenset()
     execution_ids: frozenset[str] = frozenset()
     cash: Decimal | None = None
+    filled: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @quick
@@ -44,11 +46,16 @@ class Reported:
     """From the venue. `looked_up`: answers by client order id, None where the venue does not know it.
 
     Executions are to be read after the positions, so that they cover whatever the positions show.
+
+    filled      what each live order of ours has done by the orders themselves, or could have where it can't be seen
+    has_cash    whether the account was read in this report
     """
 
     portfolio: Portfolio
     executions: tuple[Execution, ...] = ()
     looked_up: Mapping[str, Order | None] = field(default_factory=dict)
+    filled: tuple[Filled, ...] = ()
+    has_cash: bool = True
 
 
 class CorrectionKind(StrEnum):
@@ -77,13 +84,14 @@ class Correction:
 class Reconciliation:
     """What to book, what to say, and whether to go on.
 
-    positions, cash  to be believed from now on (as before where `suspect`)
-    executions       new ones, each once, oldest first (none where `suspect`)
+    positions, cash  to be believed from now on: what is unexplained is not in them
+    executions       new ones, each once, oldest first
+    corrections      to be booked beside them
     external         open orders that are not ours: never cancelled, counted as exposure
     lost             client order ids to ask the venue for, then reconcile again with the answers
-    suspect          the report may be wrong: ask again, trade nothing until it is resolved; "" if sound
-    vanished         where all positions are gone and no execution explains it: which, and what cash there is then
-    halts            reasons to stop for a person
+    unexplained      differences that are not booked; while there are any no entry is made
+    doubt, key       the same in words, and as what a person accepts: it stays while other symbols trade
+    awaited          units of our orders' fills that no execution tells of yet: nothing is wrong
     """
 
     positions: Mapping[Symbol, Decimal]
@@ -92,9 +100,30 @@ class Reconciliation:
     corrections: tuple[Correction, ...] = ()
     external: tuple[Order, ...] = ()
     lost: tuple[str, ...] = ()
-    suspect: str = ""
-    vanished: str = ""
-    halts: tuple[str, ...] = ()
+    unexplained: tuple[Correction, ...] = ()
+    doubt: str = ""
+    key: str = ""
+    awaited: Mapping[Symbol, Span] = field(default_factory=dict)
+
+    @property
+    def lacks_units(self) -> bool:
+        """Whether a position is in doubt, and not money alone."""
+        return any(each.symbol is not None for each in self.unexplained)
+
+    def booking(self, symbols: Collection[Symbol] | None = None) -> Reconciliation:
+        """The same with what was unexplained to be booked: all of it, or that of `symbols`."""
+        chosen = [each for each in self.unexplained if symbols is None or each.symbol in symbols]
+        positions = dict(self.positions)
+        for each in chosen:
+            if each.symbol is not None:
+                positions[each.symbol] = positions.get(each.symbol, ZERO) + each.qty
+        return replace(
+            self,
+            positions=positions,
+            cash=None if self.cash is None else self.cash + sum([each.cash for each in chosen], ZERO),
+            corrections=(*chosen, *self.corrections),
+            unexplained=tuple(each for each in self.unexplained if each not in chosen),
+        )
 
     @property
     def transferred(self) -> Decimal:
@@ -109,57 +138,78 @@ class Reconciliation:
 _new_reconciliation = maker(Reconciliation)
 
 
-def reconcile(believed: Believed, reported: Reported, *, confirmed: bool = False, accepted: str = "") -> Reconciliation:
-    """`confirmed`: this is a second, separate report after a suspect one. An unexplained difference is suspect in
-    the first (positions and fills are not read in one instant) and a halt in the second. An empty positions answer
-    that no execution explains stays suspect: it is never read as flat. So do fills that the positions do not show yet.
-    Money beside new fills is suspect in the first report, too: it may be what a fill has not been charged for yet.
-    `accepted`: what of `vanished` a person has looked at and taken the venue's word for.
+def reconcile(believed: Believed, reported: Reported, *, accepted: str = "") -> Reconciliation:
+    """`accepted`: the `key` of an earlier report that is to be booked all the same: a person has taken the venue's
+    word for it.
+
+    Money is judged only where all units are explained: a trade whose execution is late would be a deposit. Money beside
+    new fills waits for the next report: it may be what a fill has not been charged for yet.
     """
     executions = new_executions(believed.execution_ids, reported.executions)
     positions = reported.portfolio.positions
     held = {symbol: positions[symbol].qty for symbol in sorted(positions) if positions[symbol].qty}
-    cash = reported.portfolio.account.cash
-    external, corrections, lost = _orders(believed, reported, executions)
+    cash = reported.portfolio.account.cash if reported.has_cash else None
+    external, notices, lost = _orders(believed, reported, executions)
     if believed.positions is None:
         adopted = [_adopted(symbol, qty) for symbol, qty in held.items()]
         return _new_reconciliation(
             positions=held,
             cash=cash,
             executions=executions,
-            corrections=(*adopted, *corrections),
+            corrections=(*adopted, *notices),
             external=external,
             lost=lost,
         )
-    differences, behind = list[Correction](), list[Symbol]()
-    if executions or cash != believed.cash or held != believed.positions:
-        differences, behind = _positions(believed.positions, held, executions)
-        differences += _cash(believed.cash, reported.portfolio, executions)
-    unexplained = [correction for correction in differences if correction.kind is CorrectionKind.UNEXPLAINED]
-    if executions and not confirmed:
-        unexplained += [correction for correction in differences if correction.kind is CorrectionKind.DEPOSIT]
-    vanished = _vanished(held, unexplained, cash)
-    if vanished and vanished == accepted and confirmed:
-        unexplained = []  # booked as corrections all the same
-    suspect = _suspicion(held, unexplained, behind, confirmed)
-    if suspect:
-        return _new_reconciliation(
-            positions=believed.positions,
-            cash=believed.cash,
-            external=external,
-            lost=lost,
-            suspect=suspect,
-            vanished=vanished,
-        )
+    if not (executions or cash != believed.cash or held != believed.positions or reported.filled):
+        return _new_reconciliation(positions=held, cash=cash, corrections=tuple(notices), external=external, lost=lost)
+    awaited = unbooked(reported.filled, believed.filled, executions)
+    units = _positions(believed.positions, held, executions, awaited)
+    money = [] if awaited or cash is None else _cash(believed.cash, reported.portfolio, executions)
+    open_units = [each for each in units if each.kind is CorrectionKind.UNEXPLAINED]
+    early = bool(open_units or executions)
+    waits = [each for each in money if each.kind is CorrectionKind.UNEXPLAINED or (early and _is_large(each))]
+    unexplained = [*open_units, *waits]
+    key = "; ".join(f"{each.symbol or 'cash'} {each.qty or each.cash.to_integral_value():f}" for each in unexplained)
+    if key and key == accepted:
+        unexplained, key = [], ""
+    booked = [each for each in (*units, *money) if each not in unexplained]
     return _new_reconciliation(
-        positions=held,
-        cash=cash,
+        positions=_after(believed.positions, executions, booked),
+        cash=_cash_after(believed.cash, reported.portfolio.account.currency, executions, booked),
         executions=executions,
-        corrections=(*differences, *corrections),
+        corrections=(*booked, *notices),
         external=external,
         lost=lost,
-        halts=tuple(correction.detail for correction in unexplained),
+        unexplained=tuple(unexplained),
+        doubt="; ".join(each.detail for each in unexplained),
+        key=key,
+        awaited=awaited,
     )
+
+
+def _is_large(money: Correction) -> bool:
+    return money.kind is not CorrectionKind.CASH
+
+
+def _after(
+    before: Mapping[Symbol, Decimal], executions: Sequence[Execution], booked: Sequence[Correction]
+) -> dict[Symbol, Decimal]:
+    units = dict(before)
+    for execution in executions:
+        units[execution.symbol] = units.get(execution.symbol, ZERO) + units_of(execution)
+    for each in booked:
+        if each.symbol is not None:
+            units[each.symbol] = units.get(each.symbol, ZERO) + each.qty
+    return {symbol: units[symbol] for symbol in sorted(units) if units[symbol]}
+
+
+def _cash_after(
+    before: Decimal | None, currency: str, executions: Sequence[Execution], booked: Sequence[Correction]
+) -> Decimal | None:
+    if before is None:
+        return None
+    traded = sum([cash_of(execution, currency) for execution in executions], ZERO)
+    return before + traded + sum([each.cash for each in booked], ZERO)
 
 
 def new_executions(known: frozenset[str], executions: Sequence[Execution]) -> tuple[Execution, ...]:
@@ -207,11 +257,11 @@ def _orders(
         else [
             Correction(
                 kind=CorrectionKind.EXTERNAL_FILL,
-                symbol=execution.symbol,
-                detail=f"{execution.side} {execution.qty} at {execution.price}, of an order that is not ours",
+                symbol=each.symbol,
+                detail=f"{each.side} {each.qty} at {each.price}, of an order that is not ours",
             )
-            for execution in executions
-            if execution.order_id in foreign
+            for each in executions
+            if each.order_id in foreign
         ]
     )
     lost = believed.live - {order.client_order_id for order in orders} - reported.looked_up.keys()
@@ -226,47 +276,35 @@ def _adopted(symbol: Symbol, qty: Decimal) -> Correction:
 
 
 def _positions(
-    believed: Mapping[Symbol, Decimal], held: Mapping[Symbol, Decimal], executions: Sequence[Execution]
-) -> tuple[list[Correction], list[Symbol]]:
-    """Differences by symbol, and the symbols whose positions do not show the newest fills yet."""
+    believed: Mapping[Symbol, Decimal],
+    held: Mapping[Symbol, Decimal],
+    executions: Sequence[Execution],
+    awaited: Mapping[Symbol, Span],
+) -> list[Correction]:
+    """Differences by symbol, but those that fills of our orders explain which are still to be told of."""
     corrections: list[Correction] = []
-    behind: list[Symbol] = []
-    for symbol in sorted({*believed, *held, *(execution.symbol for execution in executions)}):
+    for symbol in sorted({*believed, *held, *(execution.symbol for execution in executions), *awaited}):
         before, now = believed.get(symbol, ZERO), held.get(symbol, ZERO)
         fills = [execution for execution in executions if execution.symbol == symbol]
         expected = before + sum([units_of(execution) for execution in fills], ZERO)
-        difference = now - expected
+        difference, span = now - expected, awaited.get(symbol)
         if abs(difference) <= NEGLIGIBLE:
             continue
+        bought = sum((execution.qty for execution in fills if execution.side is OrderSide.BUY), ZERO)
+        room = fee_room(symbol, abs(before) + bought)
+        if span is not None and _reaches(span, difference, max(NEGLIGIBLE, room + fee_room(symbol, span.high))):
+            continue
+        kind = CorrectionKind.FEE if abs(difference) <= room else CorrectionKind.UNEXPLAINED
         detail = f"{symbol}: {now} at the venue, {expected} by the books"
-        if abs(difference) <= _fee_room(symbol, before, fills):
-            kind = CorrectionKind.FEE
-        else:
-            kind = CorrectionKind.UNEXPLAINED
-            detail += f" ({len(fills)} new fills); no execution explains it"
-            if _lags(before, now, fills):
-                behind.append(symbol)
+        if kind is CorrectionKind.UNEXPLAINED:
+            detail += "; no execution explains it"
         corrections.append(Correction(kind=kind, symbol=symbol, detail=detail, qty=difference))
-    return corrections, behind
+    return corrections
 
 
-def _fee_room(symbol: Symbol, before: Decimal, fills: Sequence[Execution]) -> Decimal:
-    """Units that fees in the coin can explain: they may be posted after the fill, or differ from our estimate."""
-    if symbol.asset_class is AssetClass.STOCK:
-        return ZERO
-    bought = sum((execution.qty for execution in fills if execution.side is OrderSide.BUY), ZERO)
-    return FEE_SHARE * (abs(before) + bought)
-
-
-def _lags(before: Decimal, now: Decimal, fills: Sequence[Execution]) -> bool:
-    """Whether the position is what it was before the newest of the fills: it was read a moment too early."""
-    shown = before
-    for execution in fills:
-        room = max(NEGLIGIBLE, _fee_room(execution.symbol, before, fills))
-        if abs(now - shown) <= room:
-            return True
-        shown += units_of(execution)
-    return False
+def _reaches(span: Span, difference: Decimal, room: Decimal) -> bool:
+    """From nothing, where the list of positions is behind, too, to all of it."""
+    return NOTHING.plus(min(span.low, ZERO), max(span.high, ZERO)).covers(difference, room)
 
 
 # ---- cash ----
@@ -290,24 +328,3 @@ def _cash(believed: Decimal | None, portfolio: Portfolio, executions: Sequence[E
     # what a coin's buy costs in fees is taken in the coin: in cash it explains nothing
     kind = CorrectionKind.DEPOSIT if difference > room - FEE_SHARE * bought else CorrectionKind.CASH
     return [Correction(kind=kind, symbol=None, detail=detail, cash=difference)]
-
-
-# ---- judgement ----
-
-
-def _vanished(held: Mapping[Symbol, Decimal], unexplained: Sequence[Correction], cash: Decimal) -> str:
-    missing = [] if held else [correction.detail for correction in unexplained if correction.symbol is not None]
-    return "; ".join([*missing, f"cash is {cash}"]) if missing else ""
-
-
-def _suspicion(
-    held: Mapping[Symbol, Decimal], unexplained: Sequence[Correction], behind: Sequence[Symbol], confirmed: bool
-) -> str:
-    missing = [correction for correction in unexplained if correction.symbol is not None]
-    if missing and not held:
-        return f"no positions at all in the venue's answer, and no execution explains it ({missing[0].detail})"
-    if behind:
-        return f"fills that the positions do not show yet: {', '.join(str(symbol) for symbol in behind)}"
-    if unexplained and not confirmed:
-        return unexplained[0].detail
-    return ""

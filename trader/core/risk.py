@@ -244,6 +244,34 @@ def _cooldown(proposal: Proposal, ground: Ground) -> str | None:
     return f"stopped out at {stopped:%Y-%m-%dT%H:%M:%SZ}, cooling down for {ground.inputs.limits.cooldown}"
 
 
+def _day_notional(_: Proposal, ground: Ground) -> str | None:
+    state, limit, equity = (
+        ground.inputs.risk,
+        ground.inputs.limits.max_day_notional,
+        ground.inputs.portfolio.account.equity,
+    )
+    if not limit or not equity.is_finite() or state.day_notional < limit * equity:
+        return None
+    return f"{state.day_notional:.2f} entered since the day began, limit {limit * equity:.2f}"
+
+
+def _day_orders(_: Proposal, ground: Ground) -> str | None:
+    sent, limit = ground.inputs.risk.day_orders + ground.exposure.orders, ground.inputs.limits.max_day_orders
+    return f"{sent} entries since the day began, limit {limit}" if limit and sent >= limit else None
+
+
+def _refusals(_: Proposal, ground: Ground) -> str | None:
+    count, limit = ground.inputs.risk.refusals, ground.inputs.limits.max_refusals
+    return (
+        f"{count} entries refused in a row, limit {limit}: until a person resumes" if limit and count >= limit else None
+    )
+
+
+def _losing_exits(_: Proposal, ground: Ground) -> str | None:
+    count, limit = ground.inputs.risk.losing_exits, ground.inputs.limits.max_losing_exits
+    return f"{count} losing exits in a row, limit {limit}: `trader resume`" if limit and count >= limit else None
+
+
 MAX_ACCOUNT_AGE_BARS = 1
 GATES: tuple[tuple[str, Gate], ...] = (
     ("killed", _killed),
@@ -269,6 +297,10 @@ GATES: tuple[tuple[str, Gate], ...] = (
     ("daily_loss", _daily_loss),
     ("drawdown", _drawdown),
     ("cooldown", _cooldown),
+    ("day_notional", _day_notional),
+    ("day_orders", _day_orders),
+    ("refusals", _refusals),
+    ("losing_exits", _losing_exits),
 )
 
 
@@ -292,8 +324,9 @@ def _max_net(proposal: Proposal, ground: Ground) -> Decimal:
     return ground.inputs.limits.max_net * ground.inputs.portfolio.account.equity - net
 
 
-def _max_order(_: Proposal, ground: Ground) -> Decimal:
-    return ground.inputs.limits.max_order_notional
+def _max_order(proposal: Proposal, ground: Ground) -> Decimal:
+    ours, theirs = ground.inputs.limits.max_order_notional, proposal.instrument.max_notional
+    return ours if theirs is None else min(ours, theirs)
 
 
 def _buying_power(proposal: Proposal, ground: Ground) -> Decimal:

@@ -131,6 +131,7 @@ class Instrument:
     min_notional: Decimal  # smallest buy, quote currency
     fees: FeeSchedule
     sub_dollar_tick: Decimal | None = None
+    max_notional: Decimal | None = None  # most in one order, quote currency; None: any
     tradable: bool = True
     shortable: bool = False
     fractionable: bool = True
@@ -150,6 +151,10 @@ class Instrument:
 
     def qty_down(self, qty: Decimal) -> Decimal:
         return (qty / self.lot).to_integral_value(rounding=ROUND_FLOOR) * self.lot
+
+    def most_units(self, price: Decimal) -> Decimal | None:
+        """Of one order at `price`, on the lot; None where any will do."""
+        return None if self.max_notional is None or price <= 0 else self.qty_down(self.max_notional / price)
 
 
 def quantize(value: Decimal, step: Decimal, rounding: str) -> Decimal:

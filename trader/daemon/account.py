@@ -25,6 +25,7 @@ from trader.core.types import Account, AssetClass, Instrument, Symbol
 from trader.errors import ConfigurationError, Transient, VenueUnreachable
 from trader.trading.cycle import Rules
 from trader.trading.desk import Desk
+from trader.trading.guard_files import GuardFiles
 from trader.trading.ports import Clock
 from trader.trading.positions import Manager, Sessions
 from trader.trading.status import Board
@@ -54,7 +55,7 @@ def take_hands(
         speed=f"speed {settings.sim.speed}" if mode == "sim" else "",
         market_time=clock.now(),
     )
-    clients = build_clients(endpoints, pace=_pace(settings, clock))
+    clients = build_clients(endpoints, pace=_pace(settings, clock), keys_confirm_s=settings.venue.keys_confirm_s)
     broker, market = AlpacaBroker(clients, clock, noter(board)), AlpacaMarketData(clients, noter(board))
     account = broker.validate()
     check_account(settings, broker, account)
@@ -68,6 +69,7 @@ def take_hands(
     )
     stack.callback(sink.close)
     desk = Desk(broker, journal, clock, board, account.id, lambda *alert: _pass_on(sink, clock, *alert))
+    desk.equity_band = rules.limits.equity_band
     manager = Manager(
         desk=desk,
         market=market,
@@ -75,9 +77,11 @@ def take_hands(
         policy=rules.exits,
         sessions=_sessions(broker, rules, clock),
         timeframe=rules.timeframe,
-        latch=latch_of(settings),
-        keep_lock=keep_lock,
+        guards=GuardFiles(latch=latch_of(settings), keep_lock=keep_lock),
     )
+    manager.unwatched.after_s, manager.unwatched.repeat_s = settings.alerts.unwatched_s, settings.alerts.repeat_s
+    manager.doubts["keys"] = clients.keys.doubt
+    clients.keys.on_doubt = lambda text: desk.begin_doubt("keys", text)
     return Hands(desk=desk, manager=manager, market=market)
 
 

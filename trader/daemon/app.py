@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from loguru import logger
 
@@ -21,55 +20,31 @@ from trader.adapters.alpaca.stream import TradeUpdates
 from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.sdnotify import Notifier, ProgressWatchdog
 from trader.core.types import Timeframe
-from trader.daemon.account import endpoints_of, noter, sim_keys, take_hands
+from trader.daemon.account import Hands, endpoints_of, noter, sim_keys, take_hands
+from trader.daemon.ending import catch_signals, leave, leave_all_the_same, restore_signals
 from trader.daemon.forecaster import open_backend
 from trader.daemon.parameters import decider, rules_of
-from trader.daemon.schedule import Timetable, run_scheduled, run_simulated
+from trader.daemon.schedule import run_scheduled, run_simulated
 from trader.daemon.simulation import SimFolder, replayed, start_exchange, with_trading
 from trader.daemon.timetable import closed_hours_skipper, simulated_beat, timetable_of
-from trader.errors import ConfigurationError, DatabaseAway, Halt, Transient, VenueUnreachable
+from trader.daemon.wired import Daemon
+from trader.daemon.wired import RunOptions as RunOptions
+from trader.errors import (
+    ConfigurationError,
+    DatabaseAway,
+    Halt,
+    Transient,
+    VenueUnreachable,
+)
 from trader.strategies import names
 from trader.trading import failpoints
-from trader.trading.cycle import Trader
-from trader.trading.desk import Desk
-from trader.trading.positions import Manager
+from trader.trading.cycle import Rules, Trader
 from trader.trading.status import Board
+from trader.trading.strategy_guard import GuardedStrategy
 
 FIRST_SYNC_TRIES = 5
 COMMANDS_EVERY_S = 1.0
 MUTE_AFTER = timedelta(seconds=5)  # a stream that is silent about a fill for so long is dead
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What a run is told beyond the settings. `flags` are those of the command line, for a reload.
-
-    hangup_ends  at a terminal SIGHUP means that it was closed; without one it asks for a reload
-    """
-
-    cycles: int | None = None
-    fresh: bool = False
-    failpoints: Sequence[str] = ()
-    flags: Mapping[str, object] | None = None
-    hangup_ends: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Daemon:
-    """Everything that runs, wired. Built and taken down by `run`."""
-
-    settings: Settings
-    board: Board
-    clock: RealClock | SimClock
-    desk: Desk
-    trader: Trader
-    manager: Manager
-    notifier: Notifier
-    watchdog: ProgressWatchdog
-    timetable: Timetable
-    stop: threading.Event
-    wake_manage: Callable[[], None] = field(default=lambda: None)  # runs the manage job now
-    stream: TradeUpdates | None = None
 
 
 def run(
@@ -93,28 +68,44 @@ def run(
         worker = open_backend(settings, say)
         stack.callback(worker.close)
         daemon = _build(settings, options, endpoints, clock, notifier, worker, stop, stack)
-        previous = _catch_signals(daemon, options)
-        stack.callback(_restore_signals, previous)
-        _first_sync(daemon)
-        _doubt_a_mute_stream(daemon)
-        say(f"account {daemon.desk.account_id}: books agree with the venue")
-        _warm_up(daemon, worker, say)
-        following = _skipper(daemon)(daemon.timetable.next_trade(clock.now()))
-        notifier.ready(f"{daemon.board.mode}: ready, next cycle {following:%Y-%m-%d %H:%M:%S}")
-        daemon.watchdog.start()
-        stack.callback(daemon.watchdog.stop)
-        daemon.board.phase = "running"
+        previous = catch_signals(daemon, options)
+        stack.callback(restore_signals, previous)
         try:
-            with show(daemon.board), _listening(daemon):
-                done = _loop(daemon, options.cycles)
-        finally:
-            notifier.stopping()
-            daemon.board.phase = "stopped"
+            done = _live(daemon, worker, options, show, say)
+        except BaseException as error:
+            leave_all_the_same(daemon, error)
+            raise
         logger.info("stopped after {} cycles", done)
-        _leave(daemon)
+        leave(daemon)
         if folder is not None:
             folder.ended()
         return Halt.exit_code if daemon.board.flags.get("halted") else 0
+
+
+def _live(
+    daemon: Daemon,
+    worker: Worker,
+    options: RunOptions,
+    show: Callable[[Board], AbstractContextManager[object]],
+    say: Callable[[str], None],
+) -> int:
+    """From the first look at the venue to the last cycle. Returns how many cycles were done."""
+    _first_sync(daemon)
+    _doubt_a_mute_stream(daemon)
+    doubt = daemon.desk.doubts.get("books", "")
+    say(f"account {daemon.desk.account_id}: {(doubt and f'no entries yet: {doubt}') or 'books agree with the venue'}")
+    _warm_up(daemon, worker, say)
+    following = _skipper(daemon)(daemon.timetable.next_trade(daemon.clock.now()))
+    daemon.notifier.ready(f"{daemon.board.mode}: ready, next cycle {following:%Y-%m-%d %H:%M:%S}")
+    daemon.watchdog.start()
+    daemon.board.phase = "running"
+    try:
+        with show(daemon.board), _listening(daemon):
+            return _loop(daemon, options.cycles)
+    finally:
+        daemon.watchdog.stop()
+        daemon.notifier.stopping()
+        daemon.board.phase = "stopped"
 
 
 # ---- building ----
@@ -151,24 +142,10 @@ def _build(
     manage_every = _manage_every(settings, rules.timeframe)
     hands = take_hands(settings, rules, endpoints, clock, stack)
     board = hands.desk.board
-    bar_s = rules.timeframe.duration.total_seconds()
-    watchdog = ProgressWatchdog(
-        notifier,
-        {"manage": 60 + 6 * manage_every.total_seconds(), "trade": 1.5 * bar_s + 300},
-        on_stuck=lambda names: board.say("alert", f"no progress: {names}"),
-    )
+    watchdog = _watchdog(notifier, manage_every, rules.timeframe, board)
     hands.manager.on_progress = watchdog.mark
     hands.manager.hears_of_fills = settings.trading.trading_mode == "sim" and settings.sim.speed == "max"
-    trader = Trader(
-        desk=hands.desk,
-        manager=hands.manager,
-        market=hands.market,
-        forecaster=worker,
-        instruments=hands.manager.instruments,
-        sessions=hands.manager.sessions,
-        rules=rules,
-        decide=decider(rules.strategy, rules.params),
-    )
+    trader = _trader(settings, rules, hands, worker)
     daemon = Daemon(
         settings=settings,
         board=board,
@@ -197,6 +174,34 @@ def _build(
         stack.callback(stream.stop)
         daemon.stream = stream
     return daemon
+
+
+def _watchdog(notifier: Notifier, manage_every: timedelta, timeframe: Timeframe, board: Board) -> ProgressWatchdog:
+    limits_s = {
+        "manage": 60 + 6 * manage_every.total_seconds(),
+        "trade": 1.5 * timeframe.duration.total_seconds() + 300,
+    }
+    return ProgressWatchdog(notifier, limits_s, on_stuck=lambda names: board.say("alert", f"no progress: {names}"))
+
+
+def _trader(settings: Settings, rules: Rules, hands: Hands, worker: Worker) -> Trader:
+    trader = Trader(
+        desk=hands.desk,
+        manager=hands.manager,
+        market=hands.market,
+        forecaster=worker,
+        sessions=hands.manager.sessions,
+        rules=rules,
+        decide=_guarded(settings, rules),
+    )
+    if settings.trading.trading_mode == "sim" and settings.sim.speed != "max":
+        # a market that is played fast leaves nobody the time to send an order, or to look at what is held
+        trader.quote_clock = hands.manager.unwatched.seconds = time.monotonic
+    return trader
+
+
+def _guarded(settings: Settings, rules: Rules) -> GuardedStrategy:
+    return GuardedStrategy(decider(rules.strategy, rules.params), settings.trading.strategy_deadline_s)
 
 
 def _manage_every(settings: Settings, timeframe: Timeframe) -> timedelta:
@@ -270,6 +275,7 @@ def _loop(daemon: Daemon, cycles: int | None) -> int:
         cycles=cycles,
         on_trouble=lambda job, what: daemon.desk.alert("schedule", "warning", f"{job}: {what}"),
         subscribe=subscribe,
+        look=daemon.manager.unwatched.look,
     )
 
 
@@ -302,15 +308,6 @@ def _skipper(daemon: Daemon) -> Callable[[datetime], datetime]:
     return closed_hours_skipper(trader.rules.symbols, trader.sessions, daemon.timetable, daemon.clock.now)
 
 
-def _leave(daemon: Daemon) -> None:
-    daemon.manager.leave_safe()
-    with daemon.desk.lock:
-        try:
-            daemon.desk.journal.put_status(daemon.board.status(), daemon.clock.now())
-        except Transient as error:  # all that counts is done
-            logger.warning("the last status is not in the journal: {}", error)
-
-
 def _reload(daemon: Daemon, options: RunOptions) -> str:
     """Read the settings again. What is wrong with them is said, and the old ones go on."""
     trader = daemon.trader
@@ -320,7 +317,7 @@ def _reload(daemon: Daemon, options: RunOptions) -> str:
         if mode != daemon.board.mode:
             raise ConfigurationError(f"TRADING_MODE is {mode} now; a daemon stays in the mode it was started in")
         fresh = rules_of(replayed(loaded))
-        decide = decider(fresh.strategy, fresh.params)
+        decide = _guarded(loaded.settings, fresh)
     except (SettingsError, ConfigurationError, ValueError) as error:
         trader.desk.alert("reload", "warning", f"settings not reloaded: {error}")
         return f"kept the old settings: {error}"
@@ -364,25 +361,4 @@ def _doubt_a_mute_stream(daemon: Daemon) -> None:
         return "the trade updates are silent about fills; connecting again" if reconnecting else ""
 
     daemon.desk.on_fill = lambda execution: stream.filled_elsewhere(execution.at)
-    daemon.manager.doubt = doubt
-
-
-def _catch_signals(daemon: Daemon, options: RunOptions) -> dict[signal.Signals, Any]:
-    """SIGTERM and SIGINT end the run after the step under way; SIGHUP reloads."""
-
-    def end(number: int, frame: object) -> None:
-        daemon.stop.set()
-        daemon.desk.ending = True
-        daemon.clock.wake()
-
-    def reload(number: int, frame: object) -> None:
-        daemon.manager.reload_asked = True  # no more than that: a handler may interrupt anything
-
-    hangup = end if options.hangup_ends else reload
-    handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: hangup}
-    return {number: signal.signal(number, handler) for number, handler in handlers.items()}
-
-
-def _restore_signals(previous: Mapping[signal.Signals, Any]) -> None:
-    for number, handler in previous.items():
-        signal.signal(number, handler)
+    daemon.manager.doubts["stream"] = doubt

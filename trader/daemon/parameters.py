@@ -69,6 +69,11 @@ def limits_of(settings: Settings) -> RiskLimits:
         max_quote_age=timedelta(seconds=risk.max_quote_age_s),
         min_edge_bps=risk.min_edge_bps,
         max_orders_per_minute=risk.max_orders_per_minute,
+        equity_band=risk.equity_band,
+        max_day_notional=risk.max_day_notional,
+        max_day_orders=risk.max_day_orders,
+        max_refusals=risk.max_refusals,
+        max_losing_exits=risk.max_losing_exits,
         max_daily_loss=risk.max_daily_loss,
         max_drawdown=risk.max_drawdown,
         cooldown=timedelta(seconds=risk.cooldown_s),
@@ -89,6 +94,11 @@ def exits_of(settings: Settings) -> ExitPolicy:
         flat_before_close=timedelta(seconds=exits.flat_before_close_s),
         max_order_age=timedelta(seconds=exits.max_order_age_s),
         fallback_stop_bps=exits.fallback_stop_bps,
+        max_quote_age=timedelta(seconds=exits.max_quote_age_s),
+        watch_quote_age=timedelta(seconds=exits.watch_quote_age_s),
+        max_spread_bps=exits.max_spread_bps,
+        max_disagreement_bps=exits.max_disagreement_bps,
+        max_attempts_per_minute=exits.max_attempts_per_minute,
     )
 
 

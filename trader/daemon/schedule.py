@@ -190,12 +190,14 @@ def run_scheduled(
     *,
     on_trouble: Callable[[str, str], None],
     subscribe: Callable[[Callable[[], None]], None] = lambda wake: None,
+    look: Callable[[], None] = lambda: None,
     cycles: int | None = None,
 ) -> int:
     """Drive both jobs by real time until `stop`. Re-raises a job's fatal error here, in the caller's thread.
 
     on_trouble  told (job, what) when a run was missed, overran or failed
     subscribe   given a function that makes `manage` run now: a trade update calls it
+    look        called each second, whatever the jobs do
     """
     fatal: list[BaseException] = []
     done, manage = 0, _Again(jobs.manage, stop)
@@ -218,24 +220,11 @@ def run_scheduled(
         if cycles is not None and done >= cycles:
             stop.set()
 
-    executors = {"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
-    scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
-    grace = min(timetable.timeframe.duration / 2, _LATEST).total_seconds()
-    common = {"coalesce": True, "max_instances": 1}
-    scheduler.add_job(
-        guarded(trade), timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common
-    )
-    scheduler.add_job(
-        guarded(manage), timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common
-    )
-    scheduler.add_listener(
-        lambda event: on_trouble(event.job_id, _trouble(event)),
-        EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR,
-    )
+    scheduler = _scheduler(guarded(trade), guarded(manage), timetable, on_trouble)
     subscribe(lambda: manage.wake(scheduler))
     scheduler.start()
     try:
-        _watch_clock(clock, scheduler, stop, on_trouble)
+        _watch_clock(clock, scheduler, stop, on_trouble, look)
     finally:
         clock.wake()
         scheduler.shutdown(wait=True)
@@ -244,11 +233,36 @@ def run_scheduled(
     return done
 
 
+def _scheduler(
+    trade: Callable[[], None],
+    manage: Callable[[], None],
+    timetable: Timetable,
+    on_trouble: Callable[[str, str], None],
+) -> BackgroundScheduler:
+    """Not started yet."""
+    executors = {"trade": ThreadPoolExecutor(1), "manage": ThreadPoolExecutor(1)}
+    scheduler = BackgroundScheduler(timezone=UTC, executors=executors)
+    grace = min(timetable.timeframe.duration / 2, _LATEST).total_seconds()
+    common = {"coalesce": True, "max_instances": 1}
+    scheduler.add_job(trade, timetable.trade, id="trade", executor="trade", misfire_grace_time=int(grace), **common)
+    scheduler.add_job(manage, timetable.manage, id="manage", executor="manage", misfire_grace_time=None, **common)
+    scheduler.add_listener(
+        lambda event: on_trouble(event.job_id, _trouble(event)),
+        EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR,
+    )
+    return scheduler
+
+
 def _watch_clock(
-    clock: WallClock, scheduler: BackgroundScheduler, stop: threading.Event, on_trouble: Callable[[str, str], None]
+    clock: WallClock,
+    scheduler: BackgroundScheduler,
+    stop: threading.Event,
+    on_trouble: Callable[[str, str], None],
+    look: Callable[[], None],
 ) -> None:
     """Until `stop`. APScheduler would sleep through an hour in which the clock was set back, positions unattended."""
     while not stop.wait(_LOOK_S):
+        look()
         step = clock.step()
         if abs(step) < _STEP_S:
             continue

@@ -14,62 +14,30 @@ from forecasters.base import Forecaster, ForecastError, notices_of
 from forecasters.types import Context, Forecast
 from trader.core.bars import bars_problem, scale_problem
 from trader.core.days import expected_start, is_late, starts_ahead, trades_now
-from trader.core.decision import DecisionInputs, ExitPolicy, Plan, RiskLimits, Signal, Sizing
+from trader.core.decision import DecisionInputs, Plan, Signal
+from trader.core.gates import rooms
 from trader.core.ids import cycle_id
 from trader.core.market import Bars, context_of
 from trader.core.plan import plan
 from trader.core.portfolio import is_held, orphans, own_entries
-from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
+from trader.core.quotes import quote_problem
+from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol
 from trader.core.values import maker
 from trader.errors import Transient
 from trader.trading import failpoints
+from trader.trading.commands import ENDING_ENTRIES
 from trader.trading.desk import Desk
+from trader.trading.gate_watch import GateWatch
 from trader.trading.late_bars import Awaiting
 from trader.trading.ports import MarketData
 from trader.trading.positions import Manager, Sessions
+from trader.trading.rules import Rules as Rules
 from trader.trading.status import Board
+from trader.trading.strategy_guard import ALARM_AFTER, Signals
+from trader.trading.watch import Watch
 
 _new_decision_inputs = maker(DecisionInputs)
 NO_BARS = "no symbol has bars"
-ALARM_AFTER = (3, 10, 30, 100, 300, 1000)  # fruitless cycles in a row: said again, ever more rarely
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What the decisions of a run are made by. Replaced whole on reload."""
-
-    symbols: tuple[Symbol, ...]
-    timeframe: Timeframe
-    context: int
-    horizon: int
-    strategy: str
-    params: Mapping[str, str]
-    sizing: Sizing
-    limits: RiskLimits
-    exits: ExitPolicy
-    add_latest: bool
-    bar_deadline: timedelta
-
-
-class Watch:
-    """How long the steps of a cycle took. A step that fails adds nothing."""
-
-    __slots__ = ("_since", "seconds")
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._since = time.perf_counter()
-
-    def go_on(self) -> None:
-        """What has passed since the last step is nobody's."""
-        self._since = time.perf_counter()
-
-    def took(self, step: str) -> float:
-        """The step is over, and the next one begins: now, which is returned."""
-        now = time.perf_counter()
-        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._since
-        self._since = now
-        return now
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,19 +48,28 @@ class Trader:
     manager: Manager
     market: MarketData
     forecaster: Forecaster
-    instruments: Mapping[Symbol, Instrument]
     sessions: Sessions
     rules: Rules
     decide: Callable[[DecisionInputs], Sequence[Signal]]
     on_progress: Callable[[str], None] = lambda name: None
     watch: Watch = field(default_factory=Watch)
     fruitless: int = 0  # cycles in a row in which nothing was forecast
+    strategy: Signals = field(init=False)
+    gates: GateWatch = field(init=False)
+    quote_clock: Callable[[], float] | None = None  # seconds that a quote ages by until its order goes; the clock's
     awaiting: Awaiting = field(default_factory=Awaiting)
 
     board: Board = field(init=False)
 
     def __post_init__(self) -> None:
         self.board = self.desk.board
+        self.gates = GateWatch(self.desk.alert)
+        self.strategy = Signals(self.desk.alert, self.board.say)
+
+    @property
+    def instruments(self) -> Mapping[Symbol, Instrument]:
+        """As of today: the manager reads them again."""
+        return self.manager.instruments
 
     def manage(self) -> None:
         self.manager.manage()
@@ -140,17 +117,19 @@ class Trader:
 
     def _run(self, name: str, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[str, str]:
         watch = self.watch
-        with self.desk.lock:
+        with self.desk.lock:  # first hold: the books as they are, and no old entry that could fill from here on
             watch.go_on()
             portfolio = self.desk.sync()
             watch.took("sync")
             self._clear(portfolio)
             watch.took("cancel")
+        # let go: bars may be late and a model slow, and `manage` protects meanwhile; nothing below relies on what
+        # was seen above
         bars, dropped = self._bars(bar_close, symbols)
         at_hand = watch.took("bars")
         forecasts, trouble = self._forecast(bars, bar_close)
         watch.took("forecast")
-        with self.desk.lock:
+        with self.desk.lock:  # second hold, to the end: what is decided on must be what orders are sent into
             watch.go_on()
             portfolio = self.desk.refresh()
             watch.took("sync")
@@ -160,7 +139,9 @@ class Trader:
             self.fruitless = 0 if fit else self.fruitless + 1
             watch.go_on()
             inputs = self._inputs(name, portfolio, quotes, fit)
-            decided = plan(inputs, self.decide(inputs))
+            self._look_at_gates(inputs)
+            decided = plan(inputs, self.strategy.signals(self.decide, inputs))
+            aged_from = self._aged()
             watch.took("decide")
             failpoints.reach("before_plan")
             self.desk.known.save_plan(name, inputs, decided)
@@ -168,7 +149,7 @@ class Trader:
             planned = watch.took("journal")
             watch.seconds["bars_to_plan"] = planned - at_hand - watch.seconds["forecast"]
             self.board.saw_plan(decided)
-            placed = self._carry_out(decided, quotes, quoted)
+            placed = self._carry_out(decided, quotes, quoted, inputs.now, aged_from)
             watch.go_on()
             failpoints.reach("before_last_sync")
             self.desk.refresh()
@@ -300,8 +281,24 @@ class Trader:
             add_latest=rules.add_latest,
         )
 
-    def _carry_out(self, decided: Plan, quotes: Mapping[Symbol, Quote], quoted: float) -> int:
-        """Cancels confirmed, then exits, then entries. Returns how many entries the venue took."""
+    def _look_at_gates(self, inputs: DecisionInputs) -> None:
+        if self.desk.doubts.get("equity"):
+            return  # told already; a loss that may be none is not told of as one
+        self.board.rooms = rooms(inputs.portfolio.account.equity, inputs.risk, inputs.limits)
+        self.gates.look(self.board.rooms, inputs.now.date())
+
+    def _aged(self) -> float:
+        return self.desk.clock.monotonic() if self.quote_clock is None else self.quote_clock()
+
+    def _carry_out(
+        self, decided: Plan, quotes: Mapping[Symbol, Quote], quoted: float, decided_at: datetime, aged_from: float
+    ) -> int:
+        """Cancels confirmed, then exits, then entries, each looked at again before it goes: an earlier one may have
+        taken minutes. Returns how many entries the venue took.
+
+        quoted      when the quotes were there, in seconds of `time.perf_counter`
+        decided_at  and `aged_from`, the moment of the decision by both clocks
+        """
         if decided.cancels:
             self.watch.go_on()
             confirmed = self.desk.cancel(decided.cancels)
@@ -319,7 +316,8 @@ class Trader:
         self.watch.took("protect")
         placed = 0
         for intent in decided.intents:
-            unwanted = self._unwanted(intent, portfolio)
+            now = decided_at + timedelta(seconds=self._aged() - aged_from)
+            unwanted = self._unwanted(intent, portfolio, quotes.get(intent.symbol), now)
             if unwanted:
                 self.desk.drop(intent, unwanted)
                 continue
@@ -327,12 +325,27 @@ class Trader:
             placed += self.desk.place(intent) is not None
         return placed
 
-    def _unwanted(self, intent: OrderIntent, portfolio: Portfolio) -> str:
+    def _unwanted(self, intent: OrderIntent, portfolio: Portfolio, quote: Quote | None, now: datetime) -> str:
         """Why it is not to be sent after all; "" for no reason."""
+        switched = self._switched_off()
+        if switched:
+            return switched
+        stale = quote_problem(quote, now, self.rules.limits)
+        if stale is not None:
+            return f"quote: {stale}"
         if intent.symbol in self.manager.awaited(but=intent):
             return "an earlier entry may still arrive"
         held = is_held(portfolio.position(intent.symbol), self.instruments.get(intent.symbol))
         return "filled or taken while this was decided" if held or portfolio.orders_of(intent.symbol) else ""
+
+    def _switched_off(self) -> str:
+        """Why no entry goes any more, though one was decided on."""
+        desk = self.desk
+        if desk.ending:
+            return "the daemon is asked to stop"
+        flagged = next((f"{name}: {reason}" for name, reason in desk.flags().items() if reason), "")
+        asked = [each.kind for each in desk.journal.pending_commands() if each.kind in ENDING_ENTRIES]
+        return flagged or (f"{asked[0]} by command" if asked else "") or desk.doubt()
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
         now = self.desk.clock.now()
@@ -340,7 +353,9 @@ class Trader:
         return symbol in self.instruments and trades_now(symbol, self.rules.timeframe, bar_close, now, spans)
 
     def _may_enter(self, symbol: Symbol, now: datetime) -> bool:
-        """Open, and far enough from the close that a position could still be left again."""
+        """Open, far enough from the close that a position could still be left again, and nothing opaque there."""
+        if any(each.symbol == symbol for each in self.desk.books.opaque):
+            return False
         if symbol.asset_class is AssetClass.CRYPTO:
             return True
         close = self.sessions.close_of(symbol, now)

@@ -7,34 +7,26 @@ again because the venue takes each id only once. So a crash, a timeout or a lost
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trader.core.decision import RiskState
+from trader.core.equity import Worth, at_worth, worth_of
 from trader.core.ids import client_order_id
-from trader.core.orders import IntentEvent, IntentState, is_over, is_stop, next_state, seen
-from trader.core.portfolio import changed, moved
+from trader.core.orders import IntentState, is_over, next_state, seen
 from trader.core.protect import ExitWish
-from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
 from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
-from trader.core.values import maker
-from trader.errors import Transient
+from trader.errors import DatabaseUnusable, Transient
 from trader.trading import failpoints
-from trader.trading.day import allow_for, begin_day, reach_peak
+from trader.trading.bookkeeping import ASK_AGAIN_S, Bookkeeper
+from trader.trading.day import begin_day, forget_peak, reach_peak
 from trader.trading.journal_cache import Known
-from trader.trading.memory import OVERLAP, booked_lately, recall, remember_stop, risk_state
-from trader.trading.ports import Accepted, Broker, Clock, Journal, KnownIntent, Refused
-from trader.trading.split_handling import restated
+from trader.trading.memory import recall, risk_state
+from trader.trading.ports import Accepted, Broker, Clock, Journal, Refused
 from trader.trading.status import Board
-from trader.trading.vanished_positions import Vanished
 
-_new_portfolio = maker(Portfolio)
-_new_reported = maker(Reported)
-ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a doubtful report is asked for again
 CONFIRM_S = 10.0  # how long a cancel may stay unconfirmed
-ABANDON_AFTER = timedelta(seconds=60)  # an intent that the venue does not know by then never reached it
 
 
 class Desk:
@@ -52,14 +44,16 @@ class Desk:
         self.lock = threading.RLock()
         self.broker, self.journal, self.clock, self.board = broker, journal, clock, board
         self.known = Known(journal)
-        self.vanished = Vanished(journal)
         self.account_id = account_id
         self._on_alert = on_alert
         self.on_fill: Callable[[Execution], None] = lambda execution: None
+        self.equity_band = Decimal("0.02")  # by which the venue's equity and ours may differ
+        self._worth_told = False
         self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
         self.restated: dict[Symbol, datetime] = {}  # since when a position is in other units, as after a split
-        self.doubt = ""  # why no entry is to be made for now, though nobody has said so
-        self._memory = recall(journal, board.symbols)
+        self.doubts: dict[str, str] = {}  # by what is doubted: why no entry is to be made, though nobody has said so
+        self._memory = recall(journal, board.symbols, self.known.live())
+        self.books = Bookkeeper(broker, journal, clock, board, self.known, self._memory, self)
         self.board.flags = self.flags()
 
     # ---- sync ----
@@ -67,196 +61,50 @@ class Desk:
     def refresh(self) -> Portfolio:
         """`sync`, unless the market's time has stood still since the last one and we sent nothing: only a simulated
         clock stands still, and then nothing can have happened."""
-        memory = self._memory
-        if memory.portfolio is None or memory.touched or memory.synced_at != self.clock.now():
+        memory, portfolio = self._memory, self.board.portfolio
+        if portfolio is None or memory.touched or memory.synced_at != self.clock.now():
             return self.sync()
-        return memory.portfolio
+        return portfolio
 
     def sync(self) -> Portfolio:
-        """The venue's truth, reconciled with the journal and booked. Raises Transient where it can't be trusted."""
-        portfolio = self._read()
-        portfolio = self._reconciled(portfolio) if self._is_news(portfolio) else self._noted(portfolio)
-        failpoints.reach("after_settle")
-        self._memory.portfolio, self._memory.synced_at = portfolio, self.clock.now()
+        """What is to be protected, as the venue has it now; of it, what is explained is booked. Raises Transient where
+        positions or open orders can't be read, or the journal can't be written.
+
+        Anything else that can't be read, or does not add up, is a doubt: entries wait, exits go on.
+        """
+        portfolio = self.books.sync()
+        worth = self._worth(portfolio)
+        self._told_worth(worth.problem)
+        portfolio = at_worth(portfolio, worth)
+        if not worth.problem:
+            self._memory.equity = worth.equity
+        self._memory.synced_at = self.clock.now()
         self._memory.touched = False
+        self.doubts["books"] = self.books.doubt
         self.board.saw_portfolio(portfolio)
         return portfolio
 
-    def _is_news(self, portfolio: Portfolio) -> bool:
-        """Whether reconciling could find anything. It is a pure function of what the journal holds and of orders, held
-        units and cash: where it found nothing to do and none of these is another, it finds nothing again."""
-        memory, before = self._memory, self._memory.portfolio
-        settled = memory.settled == self.known.changes and not memory.ended
-        return not settled or before is None or before.orders != portfolio.orders or moved(before, portfolio)
+    def _worth(self, portfolio: Portfolio) -> Worth:
+        awaited = self.books.awaited_cash
+        known = self._memory.opened is not None and awaited is not None
+        return worth_of(portfolio, self.known.books().cash + (awaited or 0) if known else None, self.equity_band)
 
-    def _noted(self, portfolio: Portfolio) -> Portfolio:
-        """Nothing has happened: at most the marks have moved, and the equity with them."""
-        begin_day(self._memory, self.journal, portfolio, self.clock.now().date())
-        failpoints.reach("before_book")
-        if changed(self._memory.portfolio, portfolio):
-            self.known.save_sync(portfolio, portfolio.orders, ())
-        failpoints.reach("after_book")
-        return portfolio
+    def _told_worth(self, problem: str) -> None:
+        """In two reports in a row: a single odd figure wakes nobody, and no entry goes on it either."""
+        before, self.doubts["equity"] = self.doubts.get("equity", ""), problem
+        if problem and before and not self._worth_told:
+            self._worth_told = True
+            self.alert("equity", "error", f"no entries: {problem}; the smaller one counts")
+        elif not problem and self._worth_told:
+            self._worth_told = False
+            self.alert("equity", "info", "over: the venue's equity and ours agree again")
 
-    def _reconciled(self, portfolio: Portfolio) -> Portfolio:
-        """The report that was trusted in the end: this one, or a later one."""
-        before, live = self.known.changes, self.known.live()
-        self._memory.settled = None  # until all of this is done
-        books = self.known.books() if self._memory.opened else None
-        believed = Believed(
-            positions=books.positions if books else None,
-            cash=books.cash if books else None,
-            live=frozenset(record.intent.client_order_id for record in live),
-            execution_ids=self._memory.execution_ids,
-        )
-        accepted = {r.intent.client_order_id for r in live if r.state == IntentState.ACCEPTED}
-        reported, result = self._ask(believed, accepted, portfolio)
-        if result.vanished and result.suspect:
-            self._miss(result.vanished)
-        if result.suspect:
-            raise Transient(f"the venue's report is doubtful: {result.suspect}")
-        for reason in result.halts:
-            self.halt(reason)  # before the difference is booked: after that nothing would show it any more
-        if result.halts:
-            self._restate(reported, result)
-        begin_day(self._memory, self.journal, reported.portfolio, self.clock.now().date())
-        self._book(reported, result)
-        self._settle(live, reported)
-        self.vanished.over()
-        self._memory.ended.clear()
-        if not (result.executions or result.corrections or result.halts or reported.looked_up):
-            self._memory.settled = before  # what was written meanwhile makes it news again
-        return reported.portfolio
+    def resumed(self) -> None:
+        """A person has looked: what went wrong in a row is counted anew."""
+        self._memory.counts.resumed(self.journal)
 
-    def _ask(
-        self, believed: Believed, accepted: Collection[str], portfolio: Portfolio
-    ) -> tuple[Reported, Reconciliation]:
-        """`accepted`: those of the live intents that the venue had taken before this report."""
-        answers: dict[str, Order | None] = {n: o for n, o in self._memory.ended.items() if n in believed.live}
-        reported = self._report(portfolio, answers)
-        result = reconcile(believed, reported)
-        for wait in ASK_AGAIN_S:
-            if not (result.suspect or result.lost):
-                break
-            if result.suspect:
-                self.pause(wait)
-            found = {name: self.broker.order_by_client_id(name) for name in result.lost}
-            answers |= found
-            if result.suspect or not (found.keys() <= set(accepted) and all(map(is_over, found.values()))):
-                reported = self._report(self._read(), answers)
-            else:  # they were over before the open orders were read: what was read since then shows all that they did
-                fills = reported.executions or self._executions(answers)
-                reported = replace(reported, looked_up=dict(answers), executions=fills)
-            # a fill may reach the activities later than the positions: only the last report is held against the venue
-            confirmed = bool(result.suspect) and wait == ASK_AGAIN_S[-1]
-            accepted_loss = self.vanished.accepted(self._memory.flags["halted"])
-            result = reconcile(believed, reported, confirmed=confirmed, accepted=accepted_loss)
-        return reported, result
-
-    def _miss(self, what: str) -> None:
-        """A halt that stands already must not hide this one: whoever lifts it has to know what they take for true."""
-        reason, before = self.vanished.heard(what, self.clock.now()), self._memory.flags["halted"]
-        if reason:
-            self.set_flag("halted", f"{before}; {reason}" if before else reason)
-            self.vanished.ask()
-            self.alert("halt", "error", reason)
-
-    def _read(self) -> Portfolio:
-        """As the venue tells it now."""
-        self._memory.began = self._memory.opened or self.clock.now()
-        orders = tuple(self.broker.open_orders())
-        positions = {position.symbol: position for position in self.broker.positions()}
-        account = self.broker.account()
-        return _new_portfolio(account=account, positions=positions, orders=orders, at=account.at)
-
-    def _report(self, portfolio: Portfolio, answers: Mapping[str, Order | None]) -> Reported:
-        # executions last, to cover whatever the positions show; those from before the books are in the opening balance
-        executions = self._executions(answers, moved=moved(self._memory.portfolio, portfolio))
-        return _new_reported(portfolio=portfolio, executions=executions, looked_up=dict(answers))
-
-    def _executions(self, answers: Mapping[str, Order | None], *, moved: bool = False) -> tuple[Execution, ...]:
-        """None are asked for where neither the portfolio nor any order looked up shows one."""
-        if not (moved or any(order is not None and order.filled_qty for order in answers.values())):
-            return ()
-        first = self._memory.began or self.clock.now()
-        since = max((self._memory.last_execution_at or first) - OVERLAP, first)
-        return tuple(e for e in self.broker.executions(since) if e.at >= first)
-
-    def _book(self, reported: Reported, result: Reconciliation) -> None:
-        now = self.clock.now()
-        looked_up = [order for order in reported.looked_up.values() if order is not None]
-        orders = (*reported.portfolio.orders, *looked_up)
-        before = self._memory.portfolio.orders if self._memory.portfolio else ()  # over, they may come without legs
-        failpoints.reach("before_book")
-        for execution in result.executions:  # first: once it is booked, a fill is not new any more
-            if any(is_stop(order, execution.order_id) for order in (*orders, *before)):
-                remember_stop(self._memory, self.journal, execution)
-        if result.executions or looked_up or changed(self._memory.portfolio, reported.portfolio):
-            for execution in self.known.save_sync(reported.portfolio, orders, result.executions):
-                failpoints.reach("amid_book")
-                self.board.saw_fill(execution)
-                self.on_fill(execution)
-        failpoints.reach("after_book")
-        if self._memory.opened is None or result.corrections:
-            self._correct(reported, result, now)
-        if result.executions:
-            self._memory.last_execution_at = max(execution.at for execution in result.executions)
-            self._memory.execution_ids = booked_lately(self.journal, self._memory.last_execution_at)
-
-    def _restate(self, reported: Reported, result: Reconciliation) -> None:
-        """A split: the levels in the new units, before the difference is booked, too."""
-        for levels, told in restated(self._memory, self.known, self.broker, reported, result, self.clock.now()):
-            self.known.save_levels([levels])
-            self.restated[levels.symbol] = levels.set_at
-            self.alert("split", "error", told)
-
-    def _correct(self, reported: Reported, result: Reconciliation, now: datetime) -> None:
-        """Book what no execution explains: the opening balance, adopted positions, fees, deposits."""
-        books = self.known.books()
-        reasons: dict[Symbol | None, Correction] = {c.symbol: c for c in result.corrections}
-        opening = self._memory.opened is None
-        for symbol in sorted({*books.positions, *result.positions}):
-            difference = result.positions.get(symbol, Decimal(0)) - books.positions.get(symbol, Decimal(0))
-            if difference:
-                why = reasons.get(symbol)
-                kind = why.kind.value if why else "opening"
-                self.known.correct(kind, now, symbol=symbol, qty=difference, detail=why.detail if why else "")
-                failpoints.reach("amid_corrections")
-        if result.cash is not None and result.cash != books.cash:
-            kind = "opening" if opening else "transfer" if result.transferred else "cash"
-            at = reported.portfolio.at if result.transferred else now  # of the equity that shows it first
-            self.known.correct(kind, at, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
-            allow_for(self._memory, self.journal, result.transferred)
-        failpoints.reach("after_corrections")
-        for correction in result.corrections:
-            self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
-        if opening:
-            self._memory.opened = self._memory.began or now
-            self.journal.set_meta("opened", self._memory.opened.isoformat())
-
-    def _settle(self, live: Sequence[KnownIntent], reported: Reported) -> None:
-        """Bring the live intents' states up to what the venue shows of them."""
-        now = self.clock.now()
-        open_orders = {order.client_order_id: order for order in reported.portfolio.orders}
-        for record in live:
-            name = record.intent.client_order_id
-            order = open_orders.get(name) or reported.looked_up.get(name)
-            state = IntentState(record.state)
-            if order is not None:
-                self._advance(name, state, seen(order), order_id=order.id)
-            elif name in reported.looked_up and now - self._last_sent(record) >= ABANDON_AFTER:
-                state = next_state(state, IntentEvent.ABSENT)
-                self._advance(name, state, IntentEvent.GIVEN_UP, reason="the venue never saw it")
-
-    def _last_sent(self, record: KnownIntent) -> datetime:
-        return max(record.created_at, self._memory.unanswered.get(record.intent.client_order_id, record.created_at))
-
-    def _advance(
-        self, name: str, state: IntentState, event: IntentEvent, *, order_id: str | None = None, reason: str = ""
-    ) -> None:
-        after = next_state(state, event)
-        if after is not state:
-            self.known.set_intent(name, after, self.clock.now(), order_id=order_id, reason=reason)
+    def reset_peak(self) -> None:
+        forget_peak(self._memory, self.journal)
 
     # ---- orders ----
 
@@ -264,7 +112,7 @@ class Desk:
         """Send one journaled intent. None where it was refused, or where the venue has still not said."""
         name = intent.client_order_id
         self._memory.touched = True
-        self._memory.submitted.append(self.clock.now())
+        self._memory.submitted.append(self.clock.monotonic())
         for wait in (*ASK_AGAIN_S, None):
             failpoints.reach("before_post")
             outcome = self.broker.submit(intent)
@@ -293,6 +141,8 @@ class Desk:
 
     def _accepted(self, intent: OrderIntent, order: Order) -> Order:
         self._memory.unanswered.pop(intent.client_order_id, None)
+        if not intent.purpose.reduces:
+            self._memory.counts.sent(intent.qty * (intent.price or 0), self.journal)
         event = seen(order)
         state = next_state(IntentState.SENT, event)
         # a fill on arrival is booked by the next sync, which must still look this order up
@@ -307,6 +157,8 @@ class Desk:
         return order
 
     def _refused(self, intent: OrderIntent, refusal: Refused) -> None:
+        if not intent.purpose.reduces:
+            self._memory.counts.refused(self.journal)
         self.known.set_intent(intent.client_order_id, IntentState.REJECTED, self.clock.now(), reason=refusal.reason)
         self.alert("refused", "warning", f"{intent.purpose} {intent.symbol}: {refusal.reason} ({refusal.code})")
 
@@ -337,10 +189,10 @@ class Desk:
             except Transient as error:
                 self.board.say("venue", f"cancel: {error}")
         failpoints.reach("after_cancel")
-        deadline = self.clock.now() + timedelta(seconds=CONFIRM_S)
+        deadline = self.clock.monotonic() + CONFIRM_S
         while pending:
             pending -= {order_id for order_id in pending if self._has_ended(order_id)}
-            if pending and self.clock.now() >= deadline:
+            if pending and self.clock.monotonic() >= deadline:
                 self.alert("cancel", "warning", f"{len(pending)} cancels unconfirmed after {CONFIRM_S:.0f} s")
                 return False
             if pending:
@@ -358,12 +210,23 @@ class Desk:
 
     # ---- the rest ----
 
+    def begin_doubt(self, name: str, text: str) -> None:
+        """Told at once: what is doubted may end the daemon before anybody asks for doubts again."""
+        if not self.doubts.get(name):
+            self.doubts[name] = text
+            self.alert(name, "error", f"no entries: {text}")
+
+    def doubt(self) -> str:
+        """Why no entry is to be made for now; "" for no reason."""
+        return "; ".join(each for each in self.doubts.values() if each)
+
     def risk_state(self, portfolio: Portfolio) -> RiskState:
         """What risk must remember."""
         memory, now = self._memory, self.clock.now()
-        begin_day(memory, self.journal, portfolio, now.date())
+        begin_day(memory, self.journal, portfolio.account.equity, now.date())
         reach_peak(memory, self.journal, portfolio.account.equity)
-        return risk_state(memory, self.doubt, now)
+        memory.counts.begin(now.date())
+        return risk_state(memory, self.doubt(), self.clock.monotonic())
 
     def flags(self) -> dict[str, str]:
         """Latched switches and their reasons; "" is off. Only this process sets them while it holds the account."""
@@ -392,13 +255,14 @@ class Desk:
         self._on_alert(kind, severity, detail)
         try:
             self.journal.alert(kind, severity, detail, self.clock.now())
-        except Transient as error:
+        except (Transient, DatabaseUnusable) as error:
             self.board.say("journal", str(error))  # it was said all the same
 
     def pause(self, seconds: float) -> None:
-        """Let market time pass, whatever wakes the clock meanwhile."""
-        until = self.clock.now() + timedelta(seconds=seconds)
-        while self.clock.now() < until:
-            before = self.clock.now()
-            if self.clock.wait_until(until) <= before:
+        """Let market time pass, whatever wakes the clock meanwhile. A wall clock that is set makes it no longer."""
+        end = self.clock.monotonic() + seconds
+        while (left := end - self.clock.monotonic()) > 0:
+            before = self.clock.monotonic()
+            self.clock.wait_until(self.clock.now() + timedelta(seconds=left))
+            if self.clock.monotonic() <= before:
                 break  # the market has ended, or the clock was woken for good

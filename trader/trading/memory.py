@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from trader.core.decision import RiskState
+from trader.core.equity import Peak
 from trader.core.types import Execution, Order, Portfolio, Symbol
-from trader.trading.ports import Journal
+from trader.trading.counts import Counts
+from trader.trading.ports import Journal, KnownIntent
 
 FLAGS = ("paused", "halted", "killed", "flatten")
 OVERLAP = timedelta(minutes=2)  # executions this far before the last one are asked for again: clocks differ
@@ -29,17 +31,20 @@ class Memory:
     flags: dict[str, str] = field(default_factory=dict)
     execution_ids: frozenset[str] = frozenset()
     ended: dict[str, Order] = field(default_factory=dict)  # by client id, seen terminal since the last sync
+    filled: dict[str, Decimal] = field(default_factory=dict)  # units of the booked executions, by order id
     last_execution_at: datetime | None = None
-    submitted: deque[datetime] = field(default_factory=deque)
+    submitted: deque[float] = field(default_factory=deque)  # by the clock's own seconds
     unanswered: dict[str, datetime] = field(default_factory=dict)  # by client id, when it was last sent in vain
+    counts: Counts = field(default_factory=Counts)
+    equity: Decimal | None = None  # the newest that counted
     day: date | None = None
     day_start: Decimal | None = None
-    peak: Decimal | None = None
+    peak: Peak = field(default_factory=Peak)
     last_stops: dict[Symbol, datetime] = field(default_factory=dict)
     symbols: frozenset[Symbol] = frozenset()  # those that are traded
 
 
-def recall(journal: Journal, symbols: Iterable[Symbol]) -> Memory:
+def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownIntent] = ()) -> Memory:
     """As the journal gives it back."""
     memory = Memory(flags={name: journal.flag(name) for name in FLAGS}, symbols=frozenset(symbols))
     opened = journal.get_meta("opened")
@@ -47,12 +52,17 @@ def recall(journal: Journal, symbols: Iterable[Symbol]) -> Memory:
     memory.last_execution_at = journal.last_execution_at()
     if memory.last_execution_at is not None:
         memory.execution_ids = booked_lately(journal, memory.last_execution_at)
+    memory.counts = Counts.recalled(journal)
     day = journal.get_meta("day")
     if day:
         text, _, equity = day.partition(" ")
         memory.day, memory.day_start = date.fromisoformat(text), Decimal(equity)
     peak = journal.get_meta("peak")
-    memory.peak = Decimal(peak) if peak else None
+    memory.peak = Peak(Decimal(peak) if peak else None)
+    if live:
+        for execution in journal.executions(after=min(each.created_at for each in live) - OVERLAP):
+            before = memory.filled.get(execution.order_id, Decimal(0))
+            memory.filled[execution.order_id] = before + execution.qty
     for symbol in memory.symbols:
         stopped = journal.get_meta(f"stop {symbol}")
         if stopped:
@@ -71,16 +81,23 @@ def remember_stop(memory: Memory, journal: Journal, execution: Execution) -> Non
     journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
 
 
-def risk_state(memory: Memory, doubt: str, now: datetime) -> RiskState:
-    """What risk must remember, the day and the peak being those of now. `doubt`: why no entry is to be made, or ""."""
+def risk_state(memory: Memory, doubt: str, seconds: float) -> RiskState:
+    """What risk must remember, the day and the peak being those of now. `doubt`: why no entry is to be made, or "".
+
+    seconds  the clock's own, `Clock.monotonic`
+    """
     submitted, flags = memory.submitted, memory.flags
-    while submitted and submitted[0] < now - timedelta(minutes=1):
+    while submitted and submitted[0] < seconds - 60:
         submitted.popleft()
     return RiskState(
         day_start_equity=memory.day_start,
-        peak_equity=memory.peak,
+        peak_equity=memory.peak.value,
         orders_last_minute=len(submitted),
         last_stop_at=dict(memory.last_stops),
+        day_notional=memory.counts.notional,
+        day_orders=memory.counts.orders,
+        refusals=memory.counts.refusals,
+        losing_exits=memory.counts.losing_exits,
         paused=flags["paused"] or flags["flatten"] or doubt,
         halted=flags["halted"],
         killed=flags["killed"],

@@ -31,6 +31,9 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The market's time, aware UTC."""
 
+    def monotonic(self) -> float:
+        """Seconds of the market's time since some moment, which nobody can set: for back-offs, deadlines and ages."""
+
     def wait_until(self, moment: datetime) -> datetime:
         """Wait for `moment`; may return earlier, when something happened (a fill, a wake-up). Returns now()."""
 
@@ -83,6 +86,18 @@ class Session:
     close: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opaque:
+    """A position or an order that can't be read. It is there all the same: shown, and nothing is entered beside it.
+
+    symbol  None where not even that could be read, or it is nothing that could be traded here
+    """
+
+    kind: str
+    symbol: Symbol | None
+    detail: str
+
+
 class Broker(Protocol):
     """Reads raise Transient when they failed after their retries, CredentialsRefused on 401/403 of the keys."""
 
@@ -92,6 +107,9 @@ class Broker(Protocol):
 
     def open_orders(self) -> Sequence[Order]:
         """All open orders, ours and others', nested legs inside their parents."""
+
+    def opaque(self) -> Sequence[Opaque]:
+        """What of the last answers to the two above could not be read."""
 
     def order_by_client_id(self, client_order_id: str) -> Order | None:
         """None where the venue says that it does not exist."""
@@ -107,8 +125,8 @@ class Broker(Protocol):
     def cancel(self, order_id: str) -> bool:
         """Ask for it. False where the venue says that it can no longer be cancelled (look at the order again)."""
 
-    def instruments(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:
-        """A symbol that the venue does not know, or whose asset can't be read, is absent."""
+    def instruments(self, symbols: Sequence[Symbol], *, fresh: bool = False) -> Mapping[Symbol, Instrument]:
+        """A symbol that the venue does not know, or whose asset can't be read, is absent. `fresh`: as of now."""
 
     def sessions(self, start: datetime, end: datetime) -> Sequence[Session]:
         """Stock sessions that overlap [start, end]."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from trader.core.decision import ExitPolicy, ExitRests, Levels
+from trader.core.exit_price import Judged
 from trader.core.ids import cycle_id, purpose_of
 from trader.core.overdue import Overdue, after_exit, meanwhile
 from trader.core.portfolio import is_held
-from trader.core.protect import ExitWish, ProtectAction, close_now, protect
-from trader.core.quotes import price_problem
+from trader.core.protect import ExitWish, ProtectAction, close_now, own_exits, protect
 from trader.core.splits import are_forgotten
 from trader.core.types import (
     Instrument,
@@ -28,27 +28,25 @@ from trader.core.types import (
     Symbol,
     Timeframe,
 )
-from trader.errors import Transient
+from trader.errors import DatabaseAway, DatabaseUnusable, Transient
 from trader.trading import failpoints
+from trader.trading.commands import Commands, is_named
 from trader.trading.desk import Desk
-from trader.trading.ports import Latch, MarketData, PendingCommand
+from trader.trading.exit_attempts import ExitAttempts
+from trader.trading.exit_prices import ExitPrices
+from trader.trading.guard_files import GuardFiles
+from trader.trading.last_resort import leave_stops
+from trader.trading.leaving import in_the_way, still_held
+from trader.trading.ports import MarketData
 from trader.trading.sessions import Sessions as Sessions
 from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
 from trader.trading.status import Board
+from trader.trading.unwatched import NO_EXIT, NO_PRICE, Unwatched
+from trader.trading.venue_rules import VenueRules
 
-LOCK_S = 60.0  # the journal's lock is looked at this often, in wall time
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
-IDLE_SYNC = timedelta(seconds=60)  # with nothing at risk, the venue is asked this often
+IDLE_SYNC_S = 60.0  # with nothing at risk, the venue is asked this often
 PASSES = 3  # cancel, confirm, place: looked at anew after each step
-RETRY_S = (5, 10, 20, 40, 60)  # after the venue refused an exit: no tight loop
-
-
-@dataclass(slots=True)
-class _Trouble:
-    """An exit that the venue refused: when to try again."""
-
-    refusals: int = 0
-    not_before: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,23 +62,29 @@ class Manager:
     on_reload: Callable[[], str] = lambda: "nothing to reload"
     on_progress: Callable[[str], None] = lambda name: None
     hears_of_fills: bool = False  # the clock surely tells of every fill: a simulated one, at full speed
-    doubt: Callable[[], str] = lambda: ""  # asked each time: why no entry is to be made, "" for none
+    doubts: dict[str, Callable[[], str]] = field(default_factory=dict)  # by name: why no entry is to be made, or ""
     reload_asked: bool = False  # by SIGHUP
-    latch: Latch | None = None  # what a person or another process latched in a file
-    keep_lock: Callable[[], None] = lambda: None  # raises AccountLocked where another daemon has the journal by now
+    guards: GuardFiles = field(default_factory=GuardFiles)
     _status_at: float = float("-inf")
-    _lock_kept_at: float = float("-inf")
     _why: dict[Symbol, str] = field(default_factory=dict)  # what was decided last about each position's exit
-    _last_sync: datetime | None = None
+    _last_sync: float | None = None
     _nudged: bool = True
     _recorded: tuple[datetime, str] | None = None  # the bar whose exits have a record, and its name
-    _trouble: dict[Symbol, _Trouble] = field(default_factory=dict)
     _overdue: dict[Symbol, Overdue] = field(default_factory=dict)  # time exits, which may have left something
 
     board: Board = field(init=False)
+    prices: ExitPrices = field(init=False)
+    attempts: ExitAttempts = field(init=False)
+    rules: VenueRules = field(init=False)
+    unwatched: Unwatched = field(init=False)
 
     def __post_init__(self) -> None:
-        self.board = self.desk.board
+        desk = self.desk
+        self.board = desk.board
+        self.prices = ExitPrices(market=self.market, clock=desk.clock, board=desk.board, alert=desk.alert)
+        self.rules = VenueRules(desk)
+        self.unwatched = Unwatched(desk.clock.monotonic, desk.alert)
+        self.attempts = ExitAttempts(desk.clock.monotonic, desk.alert)
 
     def nudge(self) -> None:
         """Something happened at the venue: do not skip the next run. Called from any thread."""
@@ -88,7 +92,7 @@ class Manager:
 
     def manage(self) -> None:
         """One run. Trouble with the venue ends it with a note; the next one starts afresh."""
-        with self.desk.lock:
+        with self.desk.lock:  # for the whole run: between looking, cancelling and placing nobody else may send
             now = self.desk.clock.now()
             self.board.market_time = now
             try:
@@ -97,50 +101,43 @@ class Manager:
                 self._nudged = True  # nothing of it is done
                 self.board.errors += 1
                 self.board.say("venue", str(error))
+        self.unwatched.look()  # without the lock: whoever holds it may be what hangs
         self.on_progress("manage")
 
     def _run(self, now: datetime) -> None:
         if self.reload_asked:
             self.reload_asked = False
             self.board.say("command", f"reload: {self.on_reload()}")
-        self._ask_doubt()
-        self._obey_latch()
-        self._keep_lock()
+        self._ask_doubts()
+        self._nudged |= self.guards.obey(self.desk)
+        self.guards.look_at_lock()
         commands = self.desk.journal.pending_commands()
-        if not (commands or self._due(now)):
+        if not (commands or self._due()):
             return
         for command in commands:
-            self._execute(command)  # what it switches is latched, whether or not the venue can be reached
+            Commands(desk=self.desk, on_reload=self.on_reload, on_resume=self.guards.clear).carry_out(command)
+            self._status_at = float("-inf")  # whoever sent it is waiting to see what came of it
         nudged, self._nudged = self._nudged or bool(commands), False
         portfolio = self.board.portfolio
-        if portfolio is None or nudged or not self.hears_of_fills or self._is_old(now):
+        if portfolio is None or nudged or not self.hears_of_fills or self._is_old():
             portfolio = self.desk.refresh()
-            self._last_sync = now
+            self._last_sync = self.desk.clock.monotonic()
+        self.instruments = self.rules.daily(self.instruments, portfolio.positions)
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self._finish_flatten()
-        self.board.leaving = self._leaving()
+        self.board.leaving = still_held(self.board.portfolio, self._is_left, self._plain_instrument, self._why_held)
         self.publish()
 
-    def _ask_doubt(self) -> None:
-        doubt, before = self.doubt(), self.desk.doubt
-        self.desk.doubt = doubt
-        if doubt and not before:
-            self.desk.alert("stream", "error", f"no entries: {doubt}")
-
-    def _obey_latch(self) -> None:
-        """In force from here on, also where the journal can't be told."""
-        latched = self.latch.read() if self.latch is not None else {}
-        for name, reason in latched.items():
-            if not self.board.flags.get(name):
-                self._nudged = True
-                self.desk.latch_flag(name, reason)
-
-    def _keep_lock(self) -> None:
-        now = time.monotonic()
-        if now - self._lock_kept_at >= LOCK_S:
-            self.keep_lock()
-            self._lock_kept_at = now
+    def _ask_doubts(self) -> None:
+        """Each is told when it begins and when it is over."""
+        for name, ask in self.doubts.items():
+            doubt, before = ask(), self.desk.doubts.get(name, "")
+            if doubt:
+                self.desk.begin_doubt(name, doubt)
+            elif before:
+                self.desk.alert(name, "info", f"over: {before}")
+            self.desk.doubts[name] = doubt
 
     def publish(self) -> None:
         """The row that `trader status` reads."""
@@ -154,16 +151,17 @@ class Manager:
         quiet = not (self._nudged or self.reload_asked or any(self.board.flags.values()))
         return self.hears_of_fills and quiet and portfolio is not None and not portfolio.positions
 
-    def _due(self, now: datetime) -> bool:
+    def _due(self) -> bool:
         """Whether anything could want doing."""
         portfolio = self.board.portfolio
-        if self._nudged or portfolio is None or any(self.board.flags.values()) or self._is_old(now):
+        if self._nudged or portfolio is None or any(self.board.flags.values()) or self._is_old():
             return True
         return bool(portfolio.positions) or (bool(portfolio.orders) and not self.hears_of_fills)
 
-    def _is_old(self, now: datetime) -> bool:
+    def _is_old(self) -> bool:
         """With nothing else to go by the venue is asked once in a while. A simulated market asks at each bar."""
-        return self._last_sync is None or (now - self._last_sync >= IDLE_SYNC and not self.hears_of_fills)
+        since = self._last_sync
+        return since is None or (self.desk.clock.monotonic() - since >= IDLE_SYNC_S and not self.hears_of_fills)
 
     # ---- exits ----
 
@@ -178,9 +176,11 @@ class Manager:
         if aged:
             self.desk.cancel(aged)
             portfolio = self.desk.refresh()
-        quotes = self._quotes(portfolio, fresh or {})
+        quotes: Mapping[Symbol, Quote] = self.prices.quotes(portfolio, fresh or {})
         if self.desk.restated or any(map(are_forgotten, levels.values())):
             quotes, levels = self._in_new_units(portfolio, quotes, levels)
+        self.attempts.gone(frozenset(portfolio.positions))
+        self.unwatched.reported(s for s, each in portfolio.positions.items() if self._is_ours(each, levels.get(s)))
         for symbol in sorted(portfolio.positions):
             portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
         return portfolio
@@ -207,44 +207,66 @@ class Manager:
         live = (record.intent for record in self.desk.known.live())
         return {each.symbol for each in live if each.purpose is Purpose.ENTRY and each != but}
 
-    def _quotes(self, portfolio: Portfolio, fresh: Mapping[Symbol, Quote]) -> dict[Symbol, Quote]:
-        """Quotes that can be prices at all; their age matters less on the way out than on the way in."""
-        wanted = sorted(symbol for symbol in portfolio.positions if symbol not in fresh)
-        quotes = dict(fresh)
-        if wanted:
-            try:
-                quotes |= self.market.quotes(wanted)
-            except Transient as error:
-                self.board.say("venue", f"quotes: {error}")
-        self.board.quotes = {**self.board.quotes, **quotes}
-        return {symbol: quote for symbol, quote in quotes.items() if price_problem(quote) is None}
+    def _is_ours(self, position: Position, levels: Levels | None) -> bool:
+        """Whether it is for us to look after: no dust, and no stranger's."""
+        if position.symbol not in self.instruments and levels is None and not self._is_left(position.symbol):
+            return False
+        return is_held(position, self.instruments.get(position.symbol))
 
     def _protect(self, symbol: Symbol, portfolio: Portfolio, quote: Quote | None, levels: Levels | None) -> Portfolio:
+        judged = self.prices.judged(portfolio.positions[symbol], quote, self.policy, self.desk.restated)
+        if judged.quote is not None or judged.mark is not None:
+            self.unwatched.in_order(symbol, NO_PRICE)
+        portfolio = self._put_exit(symbol, portfolio, judged, levels)
+        after = portfolio.position(symbol)
+        if not self.sessions.is_open(symbol, self.desk.clock.now()):
+            self.unwatched.in_order(symbol, NO_PRICE)  # nothing trades
+            if after is not None and after.qty % 1:
+                self.unwatched.in_order(symbol, NO_EXIT)  # a fraction's lasts for the day
+        if own_exits(portfolio.orders_of(symbol)) or not is_held(after, self.instruments.get(symbol)):
+            self.unwatched.in_order(symbol, NO_EXIT)
+        return portfolio
+
+    def _put_exit(self, symbol: Symbol, portfolio: Portfolio, judged: Judged, levels: Levels | None) -> Portfolio:
         for _ in range(PASSES):
             position, instrument = portfolio.position(symbol), self._instrument(symbol, levels)
             if position is None or instrument is None:
                 return portfolio
-            action = self._action(position, portfolio, quote, levels, instrument)
+            action = self._action(position, portfolio, judged, levels, instrument)
             self._why[symbol] = action.reason
             if action.cancel:
+                self.attempts.withdrawn(symbol)
                 confirmed = self.desk.cancel(action.cancel)
                 portfolio = self.desk.refresh()
                 if not confirmed:
                     return portfolio
                 continue
             if action.place is None:
+                if action.keep is not None:
+                    self.attempts.rests(symbol)
                 return portfolio
-            if self._held_back(symbol):
+            others = in_the_way(symbol, portfolio)
+            self.attempts.look(symbol, self.desk.broker.order, others)
+            if not self.attempts.may_try(symbol, self.policy.max_attempts_per_minute):
                 return portfolio
             order = self.desk.place(self.desk.intent_for(action.place, self._bar()))
-            self._note(symbol, order)
             if order is not None:
+                self.attempts.taken(action.place, order)
                 self._count(action.place, levels)
             portfolio = self.desk.refresh()
             failpoints.reach("after_exit")
             if order is None:
+                if self._rules_changed(symbol, portfolio):
+                    continue  # priced anew, by the rules of now
+                self.attempts.refused(action.place, f"{action.place.purpose} was not taken{others}")
                 return portfolio
         return portfolio
+
+    def _rules_changed(self, symbol: Symbol, portfolio: Portfolio) -> bool:
+        """Whether the venue's rules for it are others than those that the refused order was made by."""
+        known = self.instruments
+        self.instruments = self.rules.again(symbol, known, portfolio.positions)
+        return self.instruments is not known
 
     def _instrument(self, symbol: Symbol, levels: Levels | None) -> Instrument | None:
         """None for a position that is not ours to touch: in a symbol that SYMBOLS does not name, unless we entered it
@@ -257,6 +279,9 @@ class Manager:
         except Transient as error:
             self.board.say("venue", f"{symbol}: {error}")
             return None
+
+    def _plain_instrument(self, symbol: Symbol) -> Instrument | None:
+        return self._instrument(symbol, None)
 
     def _is_left(self, symbol: Symbol) -> bool:
         """Whether a person has said so."""
@@ -278,7 +303,7 @@ class Manager:
         self,
         position: Position,
         portfolio: Portfolio,
-        quote: Quote | None,
+        judged: Judged,
         levels: Levels | None,
         instrument: Instrument,
     ) -> ProtectAction:
@@ -287,7 +312,16 @@ class Manager:
         close = self.sessions.close_of(symbol, now)
         if self._is_left(symbol):
             purpose = Purpose.KILL if self.board.flags.get("killed") else Purpose.FLATTEN
-            return close_now(position, quote, self.policy, instrument, resting, purpose, session_close=close)
+            return close_now(
+                position,
+                judged.quote,
+                self.policy,
+                instrument,
+                resting,
+                purpose,
+                session_close=close,
+                mark=judged.mark,
+            )
         waiting = waits_for_a_price(levels, resting)
         if waiting is not None:
             return waiting
@@ -295,22 +329,18 @@ class Manager:
             levels = meanwhile(levels, self._overdue.get(symbol), now)
         reopens = self.sessions.reopens(symbol, now)
         return protect(
-            position, quote, levels, self.policy, instrument, now, resting, session_close=close, reopens=reopens
+            position,
+            judged.quote,
+            levels,
+            self.policy,
+            instrument,
+            now,
+            resting,
+            session_close=close,
+            reopens=reopens,
+            mark=judged.mark,
+            without=self.attempts.without(symbol),
         )
-
-    def _held_back(self, symbol: Symbol) -> bool:
-        trouble = self._trouble.get(symbol)
-        return trouble is not None and trouble.not_before is not None and self.desk.clock.now() < trouble.not_before
-
-    def _note(self, symbol: Symbol, order: Order | None) -> None:
-        if order is not None:
-            self._trouble.pop(symbol, None)
-            return
-        trouble = self._trouble.setdefault(symbol, _Trouble())
-        wait = RETRY_S[min(trouble.refusals, len(RETRY_S) - 1)]
-        trouble.refusals += 1
-        trouble.not_before = self.desk.clock.now() + timedelta(seconds=wait)
-        self.desk.alert("unprotected", "error", f"{symbol}: no exit rests; tried again in {wait} s")
 
     def _count(self, sent: ExitWish, levels: Levels | None) -> None:
         """The market may take only a part of a time exit: the next one then waits."""
@@ -326,52 +356,6 @@ class Manager:
             return True
         return self.desk.clock.now() - order.submitted_at >= self.policy.max_order_age
 
-    # ---- commands ----
-
-    def _execute(self, command: PendingCommand) -> None:
-        done = {
-            "pause": self._pause,
-            "resume": self._resume,
-            "flatten": self._flatten,
-            "kill": self._kill,
-            "reload": self._reload,
-        }.get(command.kind)
-        now = self.desk.clock.now()
-        if done is None:
-            self.desk.journal.finish_command(command.id, now, False, f"unknown command {command.kind!r}")
-            return
-        message = done(command.args)
-        self.board.last_command = command.id
-        self._status_at = float("-inf")  # whoever sent it is waiting to see what came of it
-        failpoints.reach("amid_command")
-        self.board.say("command", f"{command.kind}: {message}")
-        self.desk.journal.finish_command(command.id, now, True, message)
-
-    def _pause(self, args: Mapping[str, str]) -> str:
-        self.desk.set_flag("paused", args.get("reason", "") or "paused by command")
-        return "no new entries; exits go on"
-
-    def _resume(self, args: Mapping[str, str]) -> str:
-        if self.latch is not None:
-            self.latch.clear()
-        for name in ("paused", "halted", "killed", "flatten"):
-            self.desk.set_flag(name, "")
-        return "entries are allowed again"
-
-    def _flatten(self, args: Mapping[str, str]) -> str:
-        symbol = args.get("symbol", "") or "all"
-        self.desk.set_flag("flatten", also_leave(self.board.flags.get("flatten", ""), symbol))
-        if symbol == "all":
-            self.desk.set_flag("paused", "flattened by command")
-        return f"leaving {symbol}"
-
-    def _kill(self, args: Mapping[str, str]) -> str:
-        self.desk.set_flag("killed", args.get("reason", "") or "killed by command")
-        return "killed: no entries until resume; open entries are being cancelled, what is held is being sold"
-
-    def _reload(self, args: Mapping[str, str]) -> str:
-        return self.on_reload()
-
     def _finish_flatten(self) -> None:
         wanted, portfolio = self.board.flags.get("flatten", ""), self.board.portfolio
         if not wanted or portfolio is None:
@@ -381,30 +365,15 @@ class Manager:
         if not held and not any(is_named(wanted, symbol) for symbol in self.awaited()):
             self.desk.set_flag("flatten", "")
 
-    def _leaving(self) -> dict[Symbol, str]:
-        """What a person wants to be out of and is still held, with what was decided about it last. Of the last sync."""
-        portfolio = self.board.portfolio
-        if portfolio is None or not any(self._is_left(symbol) for symbol in portfolio.positions):
-            return {}
-        still: dict[Symbol, str] = {}
-        for symbol, position in portfolio.positions.items():
-            if self._is_left(symbol) and is_held(position, self._instrument(symbol, None)):
-                still[symbol] = self._why.get(symbol, "") + self._blocked_by(symbol, portfolio)
-        return still
-
-    def _blocked_by(self, symbol: Symbol, portfolio: Portfolio) -> str:
-        """Orders that are not ours, which may hold the quantity; and when a refused exit is tried again."""
-        strangers = [order.id for order in portfolio.orders_of(symbol) if purpose_of(order) is None]
-        trouble = self._trouble.get(symbol)
-        text = f"; not ours there: order {', '.join(strangers)}" if strangers else ""
-        if trouble is not None and trouble.not_before is not None:
-            text += f"; refused {trouble.refusals} times, tried again at {trouble.not_before:%H:%M:%S}"
-        return text
+    def _why_held(self, symbol: Symbol, portfolio: Portfolio) -> str:
+        decided = self._why.get(symbol, "")
+        return decided + in_the_way(symbol, portfolio) + self.attempts.next_try(symbol)
 
     # ---- the end ----
 
     def leave_safe(self) -> None:
-        """Before the daemon goes: nobody will watch, so entries are cancelled and the stop is what rests."""
+        """Before the daemon goes: nobody will watch, so entries are cancelled and the stop is what rests. Without a
+        journal, too: what ends the daemon may be just that."""
         with self.desk.lock:
             try:
                 portfolio = self.desk.refresh()
@@ -415,18 +384,15 @@ class Manager:
                     portfolio = self.desk.refresh()
                 self.policy = replace(self.policy, exit_rests=ExitRests.STOP)
                 self.protect_all(portfolio)
+            except (DatabaseAway, DatabaseUnusable) as error:
+                self._leave_unrecorded(str(error))
             except Transient as error:
                 self.desk.alert("shutdown", "error", f"left without tidying up: {error}")
 
-
-def also_leave(flag: str, symbol: str) -> str:
-    """The flag `flatten` with one more name in it: one that is not left yet must not be forgotten for another."""
-    names = flag.split(",") if flag else []
-    if "all" in (symbol, *names):
-        return "all"
-    return ",".join(dict.fromkeys([*names, symbol]))
-
-
-def is_named(wanted: str, symbol: Symbol) -> bool:
-    """In a comma list of symbols, or `all`."""
-    return wanted == "all" or str(symbol) in wanted.split(",")
+    def _leave_unrecorded(self, why: str) -> None:
+        desk = self.desk
+        troubles = leave_stops(
+            desk.broker, desk.clock, desk.account_id, self.board.levels, self.instruments, self.policy, desk.pause
+        )
+        left = "; ".join(troubles) or "entries are cancelled and each stop rests"
+        desk.alert("shutdown", "error", f"left without a record ({why}): {left}")

@@ -10,7 +10,7 @@ from decimal import Decimal
 from trader.core.decision import ExitPolicy, Levels
 from trader.core.exits import fallback_levels
 from trader.core.protect import ProtectAction, own_exits
-from trader.core.reconcile import Correction, CorrectionKind, Reconciliation, Reported
+from trader.core.reconcile import Correction, Reconciliation, Reported
 from trader.core.splits import are_forgotten, forgotten, like_a_split, scaled, split_ratio
 from trader.core.types import Instrument, Order, Portfolio, Position, Quote, Symbol
 from trader.trading.journal_cache import Known
@@ -25,16 +25,24 @@ def restated(
 ) -> list[Found]:
     """Of every position of ours whose units no execution explains, and a split could. Raises Transient."""
     found = []
-    for correction in result.corrections:
+    for correction in result.unexplained:
         symbol = correction.symbol
-        if correction.kind is not CorrectionKind.UNEXPLAINED or symbol is None:
+        if symbol is None:
             continue
         position, levels = reported.portfolio.positions.get(symbol), known.levels().get(symbol)
         if position is None or not like_a_split(symbol, position.qty - correction.qty, position.qty):
             continue
+        if _costs_otherwise(memory, position):
+            continue
         if levels is not None or symbol in memory.symbols:
             found.append(_restated(memory, levels, broker, position, result, correction, now))
     return found
+
+
+def _costs_otherwise(memory: Memory, position: Position) -> bool:
+    """More units at the price of before are no split: it leaves what a position has cost as it was."""
+    before = memory.portfolio.position(position.symbol) if memory.portfolio else None
+    return before is not None and before.avg_entry_price == position.avg_entry_price
 
 
 def _restated(

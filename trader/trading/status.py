@@ -13,6 +13,7 @@ from decimal import Decimal
 from forecasters.types import CLOSE, HIGH, LOW, Forecast
 from trader.core.decision import Levels, Plan
 from trader.core.types import Execution, Order, Portfolio, Quote, Symbol
+from trader.trading.ports import Opaque
 
 EVENTS_KEPT = 200
 UNLOGGED_KEPT = 5000
@@ -50,6 +51,8 @@ class Board:
     fills: int = 0
     fees_paid: Decimal = Decimal(0)
     errors: int = 0
+    rooms: dict[str, Decimal] = field(default_factory=dict)  # by gate, the share of its limit that is left
+    opaque: tuple[Opaque, ...] = ()  # what is at the venue and can't be read
     unlogged: deque[tuple[datetime | None, str, str]] = field(default_factory=lambda: deque(maxlen=UNLOGGED_KEPT))
 
     def say(self, kind: str, text: str) -> None:
@@ -100,6 +103,8 @@ class Board:
             "cash": str(portfolio.account.cash) if portfolio else None,
             "positions": len(portfolio.positions) if portfolio else None,
             "open_orders": len(portfolio.orders) if portfolio else None,
+            "gates": {name: f"{room:.2f}" for name, room in sorted(self.rooms.items())},
+            "opaque": [f"{each.kind} {each.symbol or ''}: {each.detail}" for each in self.opaque],
             "fills": self.fills,
             "errors": self.errors,
             "flags": {name: reason for name, reason in self.flags.items() if reason},

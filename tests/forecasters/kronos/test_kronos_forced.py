@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[
 
 from forecasters.backends.kronos import KronosForecaster, build  # noqa: E402
 from forecasters.base import ForecastError  # noqa: E402
-from forecasters.compiled.forced import Forced, OutputDistance, apart, teacher_forced_of  # noqa: E402
+from forecasters.compiled.forced import Forced, OutputDistance, output_distances, teacher_forced_of  # noqa: E402
 from forecasters.kronos.generate import advance  # noqa: E402
 from forecasters.kronos.model import Network  # noqa: E402
 from tests.forecasters.kronos.test_kronos_guard import HORIZON, options, tampered  # noqa: E402
@@ -29,7 +29,7 @@ def eager(folder: Path, **changes: object) -> KronosForecaster:
 
 def compared(found: Forced, wanted: Forced) -> dict[str, OutputDistance]:
     assert found.keys() == wanted.keys() == {each.symbol for each in ASKED}
-    return apart([found[symbol] for symbol in wanted], list(wanted.values()))
+    return output_distances([found[symbol] for symbol in wanted], list(wanted.values()))
 
 
 def test_a_compiled_step_has_the_eager_ones_logits_and_nothing_is_compiled_again(folders: dict[str, Path]) -> None:

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install the ext
 
 from forecasters import registry
 from forecasters.backends.toto import TotoForecaster
-from forecasters.compiled.forced import apart, teacher_forced_of
+from forecasters.compiled.forced import output_distances, teacher_forced_of
 from tests.forecasters.support import context
 
 KINDS = {
@@ -49,7 +49,7 @@ def test_the_compiled_graphs_say_what_the_eager_ones_do(folder: Path, size: str)
     assert found.keys() == wanted.keys() == {"BTC/USD", "ETH/USD"}
     assert {name: each.kind for name, each in wanted["BTC/USD"].items()} == KINDS[size]
     assert all(len(each.values) == 4 * 70 for each in wanted["BTC/USD"].values())
-    for each in apart(list(found.values()), list(wanted.values())).values():
+    for each in output_distances(list(found.values()), list(wanted.values())).values():
         assert each.worst < 1e-5
     made = compiled._loaded().graphs.count
     compiled.forecast(asked[:1])
@@ -74,4 +74,4 @@ def test_weights_that_are_off_show(folder: Path, tmp_path: Path, size: str, by: 
     save_file(moved, off / "model.safetensors")
     asked = [context(count=128, horizon=8)]
     pair = [teacher_forced_of(built(each), asked)["BTC/USD"] for each in (off, folder / size)]
-    assert max(each.worst for each in apart(pair[:1], pair[1:]).values()) > by / 5
+    assert max(each.worst for each in output_distances(pair[:1], pair[1:]).values()) > by / 5

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from forecasters import registry
 from forecasters.backends.toto import TotoForecaster
-from forecasters.compiled.forced import apart
+from forecasters.compiled.forced import output_distances
 from forecasters.compiled.guard import Guarded
 from forecasters.toto.passes import ANY_NUMBER, AT_ONCE, ONE_BY_ONE, prepared_passes
 from forecasters.types import Context
@@ -145,7 +145,7 @@ def test_raw_outputs_are_those_of_the_passes_that_forecast(folder: Path, tmp_pat
     alone = {each.symbol: plain.teacher_forced([each])[each.symbol] for each in contexts}
     for other in (found, alone):
         pair = [[each[context.symbol] for context in contexts] for each in (other, wanted)]
-        assert apart(*pair)["quantiles"].worst < ROUNDING
+        assert output_distances(*pair)["quantiles"].worst < ROUNDING
     assert compiled.report().frames == before
     compiled.close()
 

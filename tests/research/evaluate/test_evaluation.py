@@ -21,7 +21,14 @@ from trader.errors import ConfigurationError
 from trader.research.data.windows import Calendar, Window, context_at
 from trader.research.evaluate.evaluate import Evaluation, Plan, evaluate, held_out
 from trader.research.evaluate.html import page
-from trader.research.evaluate.measure import RULER, RuledForecast, figures_of, pooled_difference, read, truth_of
+from trader.research.evaluate.measure import (
+    RULER,
+    RuledForecast,
+    at_ruler_levels,
+    figures_of,
+    pooled_difference,
+    truth_of,
+)
 from trader.research.evaluate.random_walk import NAME as RANDOM_WALK
 from trader.research.evaluate.random_walk import RandomWalk
 from trader.research.evaluate.run import Wish, run
@@ -101,11 +108,11 @@ def test_origins_whose_bars_did_not_come_are_left_out_and_counted() -> None:
 def test_a_forecast_is_read_at_the_ruler_between_its_own_levels() -> None:
     context = context_at(made_bars(), 100, WINDOW, Calendar())
     forecast = RandomWalk().forecast([context])["BTC/USD"]
-    ruled = read(forecast, np.ones((3, len(CHANNELS))))
+    ruled = at_ruler_levels(forecast, np.ones((3, len(CHANNELS))))
     assert ruled is not None
     assert ruled.quantiles[4] == pytest.approx(forecast.quantiles[9])
     narrow = RandomWalk(levels=(0.2, 0.5, 0.8)).forecast([context])["BTC/USD"]
-    assert read(narrow, np.ones((3, len(CHANNELS)))) is None
+    assert at_ruler_levels(narrow, np.ones((3, len(CHANNELS)))) is None
 
 
 def test_the_random_walk_has_no_opinion_but_a_proper_distribution() -> None:

@@ -104,10 +104,10 @@ def test_months_multiply_to_the_whole() -> None:
 def test_the_best_the_worst_and_the_last_trade_are_shown() -> None:
     trades = round_trips(history().fills)
     assert [trade.symbol for trade in trades] == [BTC, SPY, BTC]
-    assert report_charts.picked(trades) == trades
+    assert report_charts.trades_to_draw(trades) == trades
     many = [replace(trades[0], pnl=trades[0].pnl * n) for n in (1, 5, -3, 2, 4)]
-    assert report_charts.picked(many) == [many[1], many[2], many[4]]
-    assert report_charts.picked([]) == []
+    assert report_charts.trades_to_draw(many) == [many[1], many[2], many[4]]
+    assert report_charts.trades_to_draw([]) == []
 
 
 def test_the_return_of_a_trade_is_after_fees() -> None:

@@ -1,7 +1,7 @@
 """The Broker port over Alpaca's trading API. REST is the truth; nothing is filled in with a default.
 
-What must be complete to be safe (account, positions) fails as a whole when a part of it can't be read; elsewhere the
-unreadable item is left out and reported through `on_problem(kind, detail)`.
+The account fails as a whole when a part of it can't be read; elsewhere the unreadable item is kept apart and reported
+through `on_problem(kind, detail)`: it fails nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from trader.adapters.alpaca.activities import join_fees
+from trader.adapters.alpaca.answers import Failure, Meaning
 from trader.adapters.alpaca.clients import AlpacaClients, NeverSent
 from trader.adapters.alpaca.convert import (
     NEW_YORK,
@@ -21,6 +22,7 @@ from trader.adapters.alpaca.convert import (
     instrument_of,
     items,
     mapping,
+    maybe_symbol,
     moment,
     order_of,
     position_of,
@@ -37,15 +39,22 @@ from trader.core.types import (
     Position,
     Symbol,
 )
-from trader.errors import ConfigurationError, Rejected, Transient, Unknown, VenueUnreachable
-from trader.trading.ports import Accepted, Clock, Refused, Session, Submission, Undetermined
+from trader.errors import (
+    ConfigurationError,
+    CredentialsRefused,
+    KeysDoubted,
+    Rejected,
+    Transient,
+    Unknown,
+    VenueUnreachable,
+)
+from trader.trading.ports import Accepted, Clock, Opaque, Refused, Session, Submission, Undetermined
 
 Value = TypeVar("Value")
 
 _ORDERS_PAGE = 500  # the venue's largest
 _ACTIVITIES_PAGE = 100
 _MOST_PAGES = 1_000
-_DUPLICATE_ID = 40010001
 _INSTRUMENT_AGE = timedelta(hours=6)
 
 
@@ -60,6 +69,8 @@ class AlpacaBroker:
         self._on_problem = on_problem or (lambda kind, detail: None)
         self._pairs: dict[str, Symbol] = {}  # BTCUSD -> BTC/USD: activities don't say that it is crypto
         self._instruments: dict[Symbol, tuple[datetime, Instrument]] = {}
+        self._opaque: dict[str, tuple[Opaque, ...]] = {}  # by kind, as of the last answer
+        self._told: dict[str, frozenset[Opaque]] = {}
 
     # ---- the account ----
 
@@ -70,6 +81,8 @@ class AlpacaBroker:
         """
         try:
             account = self.account()
+        except KeysDoubted as error:  # asked several times: at a start nothing is gained by waiting
+            raise CredentialsRefused(f"{error}: check ALPACA_API_KEY_ID and its secret") from error
         except Transient as error:
             where = self._clients.endpoints.trading_url
             raise VenueUnreachable(f"no account from {where}: {error}. Is it up, and the URL right?") from error
@@ -91,8 +104,9 @@ class AlpacaBroker:
         return self._whole("/clock", None, lambda raw: moment(mapping(raw, "clock"), "timestamp"))
 
     def positions(self) -> Sequence[Position]:
-        """Returns all of them. Raises if one can't be read: it would be hidden otherwise."""
-        found = self._whole("/positions", None, lambda raw: [position_of(each) for each in items(raw, "positions")])
+        """One that can't be read is among `opaque`, and keeps no other from being protected."""
+        rows = self._whole("/positions", None, lambda raw: items(raw, "positions"))
+        found = self._readable("position", rows, position_of)
         self._pairs |= {p.symbol.position_name: p.symbol for p in found if "/" in p.symbol.text}
         return found
 
@@ -102,9 +116,12 @@ class AlpacaBroker:
         """Newest first from the venue; pages overlap in `until`, so that equal times lose nothing."""
         params = {"status": "open", "limit": str(_ORDERS_PAGE), "nested": "true", "direction": "desc"}
         found: dict[str, Order] = {}
+        self._opaque["order"] = ()
         for _ in range(_MOST_PAGES):
             page = self._whole("/orders", params, lambda raw: items(raw, "orders"))
+            before = self._opaque["order"]
             fresh = {order.id: order for order in self._readable("order", page, order_of) if order.id not in found}
+            self._opaque["order"] = (*before, *self._opaque["order"])
             found |= fresh
             if len(page) < _ORDERS_PAGE or not fresh:
                 break
@@ -168,13 +185,13 @@ class AlpacaBroker:
         fills = join_fees(rows, self._pairs, self._on_problem)
         return tuple(fill for fill in fills if fill.at >= after)
 
-    def instruments(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:
+    def instruments(self, symbols: Sequence[Symbol], *, fresh: bool = False) -> Mapping[Symbol, Instrument]:
         """Kept for some hours: increments seldom change, and each asset is a request."""
         now = self._clock.now()
         found = {}
         for symbol in symbols:
             known = self._instruments.get(symbol)
-            if known is None or not timedelta(0) <= now - known[0] < _INSTRUMENT_AGE:
+            if fresh or known is None or not timedelta(0) <= now - known[0] < _INSTRUMENT_AGE:
                 instrument = self._instrument(symbol)
                 if instrument is None:
                     continue
@@ -207,13 +224,22 @@ class AlpacaBroker:
         except Rejected as error:
             raise Transient(str(error)) from error
 
+    def opaque(self) -> Sequence[Opaque]:
+        return (*self._opaque.get("position", ()), *self._opaque.get("order", ()))
+
     def _readable(self, kind: str, rows: Sequence[Any], parse: Callable[[Any], Value]) -> list[Value]:
-        found = []
+        """What can't be read is told when it is first met, and kept apart."""
+        found, unreadable = [], []
         for row in rows:
             try:
                 found.append(parse(row))
             except Malformed as error:
-                self._on_problem(kind, str(error))
+                unreadable.append(Opaque(kind=kind, symbol=maybe_symbol(row), detail=str(error)))
+        known, self._opaque[kind] = self._told.get(kind, frozenset()), tuple(unreadable)
+        for each in unreadable:
+            if each not in known:
+                self._on_problem(kind, each.detail)
+        self._told[kind] = frozenset(unreadable)
         return found
 
     def _order(self, path: str, params: Mapping[str, str]) -> Order | None:
@@ -264,11 +290,9 @@ def order_request(intent: OrderIntent) -> dict[str, object]:
 
 
 def _refusal(error: Rejected) -> Refused:
-    told = str(error)
-    about_id = error.code == _DUPLICATE_ID or "client_order_id" in told
-    taken = any(hint in told.lower() for hint in ("unique", "duplicate", "already exist"))
+    answer = Failure(status=error.status, code=error.code, message=str(error), is_json=True)
     return Refused(
-        reason=told, code=error.code, status=error.status, duplicate=error.status == 422 and about_id and taken
+        reason=str(error), code=error.code, status=error.status, duplicate=answer.meaning is Meaning.DUPLICATE
     )
 
 

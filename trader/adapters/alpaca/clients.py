@@ -7,7 +7,6 @@ four clients (the library's sessions are not promised thread-safe): reads, order
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
@@ -21,18 +20,35 @@ from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
 from urllib3.exceptions import NewConnectionError
 
+from trader.adapters.alpaca.answers import Failure, Keys, Meaning, retry_after_s
 from trader.adapters.alpaca.direct import NotConnected, session_for
-from trader.errors import CredentialsRefused, Rejected, TraderError, Transient, Unknown
+from trader.errors import KeysDoubted, Rejected, Transient, Unknown
 from trader.trading.ports import Clock
 
-RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-BUSINESS_REFUSAL = 40310000  # a 403 of this code is about the order, not about the keys
 _ATTEMPTS = 4
 _LONGEST_BACKOFF_S = 5.0
+_ROUNDING = 1e-6  # of seconds counted in floating point
 
 
 class NeverSent(Transient):
     """The request did not reach the venue's books. It may be sent again."""
+
+
+class _KeysRefused(Transient):
+    """So said this one answer."""
+
+
+class AskedToWait:
+    """Until when the venue wants no more requests of this account: its Retry-After, for all threads."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def wait(self, seconds: float) -> None:
+        self._until = max(self._until, time.monotonic() + seconds)
+
+    def left_s(self) -> float:
+        return self._until - time.monotonic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,43 +64,11 @@ class AlpacaEndpoints:
     paper: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """An error answer, parsed as far as it can be. `code` is 0 where the body carries none."""
-
-    status: int
-    code: int
-    message: str
-    is_json: bool
-
-    @classmethod
-    def of(cls, error: APIError) -> Failure:
-        status = error.status_code or 0
-        text = str(error)
-        try:
-            body = json.loads(text)
-        except ValueError:
-            return cls(status=status, code=0, message=_first_line(text), is_json=not text)
-        if not isinstance(body, dict):
-            return cls(status=status, code=0, message=_first_line(text), is_json=True)
-        code = body.get("code")
-        message = str(body.get("message") or text)
-        known = code if isinstance(code, int) and not isinstance(code, bool) else 0
-        return cls(status=status, code=known, message=_first_line(message), is_json=True)
-
-    @property
-    def refuses_keys(self) -> bool:
-        """An HTML 403 is some proxy's page, and a data plan's limits are no matter of keys."""
-        if self.status == 401:
-            return True
-        about_plan = "subscription" in self.message.lower()
-        return self.status == 403 and self.is_json and self.code != BUSINESS_REFUSAL and not about_plan
-
-
 class RequestLimiter:
-    """Token bucket over the market's clock: at most `per_minute` requests in a minute of its time.
+    """Token bucket over the market's own seconds: at most `per_minute` requests in a minute of them.
 
-    Empty, it waits with `clock.wait_until`, so that a simulation at full speed never sleeps on the wall.
+    Empty, it waits with `clock.wait_until`, so that a simulation at full speed never sleeps on the wall. It counts by
+    `clock.monotonic()`: a wall clock that is set back by an hour must not stop all requests for that long.
     """
 
     def __init__(self, per_minute: int, clock: Clock) -> None:
@@ -92,26 +76,25 @@ class RequestLimiter:
         self._capacity = float(per_minute)
         self._tokens = float(per_minute)
         self._clock = clock
-        self._filled_at = clock.now()
+        self._filled_at = clock.monotonic()
         self._lock = threading.Lock()
 
     def __call__(self) -> None:
         woken = False
         while (wait := self._take()) is not None:
-            due = self._clock.now() + wait
-            woken = self._clock.wait_until(due) < due or woken
+            due = self._clock.monotonic() + wait.total_seconds()
+            self._clock.wait_until(self._clock.now() + wait)
+            woken = self._clock.monotonic() < due or woken
         if woken:  # the wake-up was meant for the scheduler: hand it on
             self._clock.wake()
 
     def _take(self) -> timedelta | None:
         """Takes a token and returns None, or returns the seconds until there may be one."""
         with self._lock:
-            now = self._clock.now()
-            passed = (now - self._filled_at).total_seconds()
-            if passed > 0:
-                self._tokens = min(self._capacity, self._tokens + passed * self._rate)
-                self._filled_at = now
-            if self._tokens >= 1:
+            now = self._clock.monotonic()
+            passed, self._filled_at = now - self._filled_at, now
+            self._tokens = min(self._capacity, self._tokens + max(passed, 0.0) * self._rate)
+            if self._tokens >= 1 - _ROUNDING:
                 self._tokens -= 1
                 return None
             return timedelta(seconds=max((1 - self._tokens) / self._rate, 0.001))
@@ -133,9 +116,17 @@ class AlpacaClients(threading.local):
     """The clients of the calling thread, made on its first use. One instance serves all threads."""
 
     def __init__(
-        self, endpoints: AlpacaEndpoints, pace: Callable[[], None], deadline_s: float, first_backoff_s: float
+        self,
+        endpoints: AlpacaEndpoints,
+        pace: Callable[[], None],
+        deadline_s: float,
+        first_backoff_s: float,
+        keys: Keys,
+        held: AskedToWait,
     ) -> None:
         self.endpoints = endpoints
+        self.keys = keys  # shared by all threads, as is `held`
+        self._held = held
         self._pace = pace
         self._deadline_s = deadline_s
         self._first_backoff_s = first_backoff_s
@@ -147,15 +138,18 @@ class AlpacaClients(threading.local):
             stocks=_client(endpoints, data, "v2", deadline_s),
         )
 
-    def trading(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        """GET under the trading API, retried. Raises Transient, Rejected, CredentialsRefused."""
-        return self._retried("GET", self._mine.reads, path, params, self._pace)
+    def trading(self, path: str, params: Mapping[str, str] | None = None, *, deadline_s: float | None = None) -> Any:
+        """GET under the trading API, retried. Raises Transient, Rejected, CredentialsRefused.
+
+        deadline_s  shorter than that of all, for what others must not wait for long
+        """
+        return self._retried("GET", self._mine.reads, path, params, self._pace, deadline_s)
 
     def crypto_data(self, path: str, params: Mapping[str, str]) -> Any:
-        return self._retried("GET", self._mine.crypto, path, params, no_pace)
+        return self._retried("GET", self._mine.crypto, path, params, None)
 
     def stock_data(self, path: str, params: Mapping[str, str]) -> Any:
-        return self._retried("GET", self._mine.stocks, path, params, no_pace)
+        return self._retried("GET", self._mine.stocks, path, params, None)
 
     def delete(self, path: str) -> None:
         """DELETE, retried: cancelling twice is harmless. Raises Transient, Rejected, CredentialsRefused."""
@@ -163,16 +157,32 @@ class AlpacaClients(threading.local):
 
     def post(self, path: str, body: Mapping[str, object]) -> Any:
         """One attempt, never a second. Raises NeverSent, Unknown, Rejected, CredentialsRefused."""
+        if self._held.left_s() > 0:
+            raise NeverSent(f"POST {path}: the venue has asked us to wait")
         self._pace()
         try:
-            return self._mine.orders.post(path, dict(body))
+            answer = self._mine.orders.post(path, dict(body))
         except APIError as error:
-            raise _order_error(Failure.of(error)) from error
+            failure = _failure(error)
+            told = f"{failure.status} {failure.message}".strip()
+            if failure.meaning is Meaning.KEYS:
+                trouble = self.keys.refused(told)
+                # not carried out, in any case: the same one may go again
+                raise (NeverSent(told) if isinstance(trouble, KeysDoubted) else trouble) from error
+            if failure.meaning is Meaning.LATER:
+                self._held.wait(_retry_after(error))
+                raise NeverSent(told) from error
+            if failure.meaning is Meaning.TROUBLE:
+                raise Unknown(told) from error
+            self.keys.taken()
+            raise Rejected(failure.message, code=failure.code, status=failure.status) from error
         except requests.RequestException as error:
             what = f"POST {path}: {_describe(error)}"
             if _never_left(error):
                 raise NeverSent(what) from error
             raise Unknown(what) from error
+        self.keys.taken()
+        return answer
 
     def close(self) -> None:
         """Closes the calling thread's connections."""
@@ -181,28 +191,62 @@ class AlpacaClients(threading.local):
             client._session.close()
 
     def _retried(
-        self, method: str, client: RESTClient, path: str, params: Mapping[str, str] | None, pace: Callable[[], None]
+        self,
+        method: str,
+        client: RESTClient,
+        path: str,
+        params: Mapping[str, str] | None,
+        pace: Callable[[], None] | None,
+        deadline_s: float | None = None,
     ) -> Any:
-        give_up_at = time.monotonic() + self._deadline_s
+        """`pace` None: market data, which is counted apart, and may be refused to good keys."""
+        give_up_at = time.monotonic() + (self._deadline_s if deadline_s is None else min(deadline_s, self._deadline_s))
         for attempt in range(_ATTEMPTS):
-            pace()
+            if pace is not None:
+                self._let_it_rest(f"{method} {path}", give_up_at)
+                pace()
             try:
-                return client._request(method, path, dict(params) if params else None)
+                answer = client._request(method, path, dict(params) if params else None)
             except APIError as error:
-                failure = Failure.of(error)
-                retry_after = _retry_after(error)
-                trouble = _read_error(f"{method} {path}", failure)
-                if not isinstance(trouble, Transient):
-                    raise trouble from error
+                trouble, wait_s = self._read_trouble(f"{method} {path}", error, is_data=pace is None)
             except requests.RequestException as error:
-                retry_after = 0.0
-                trouble = Transient(f"{method} {path}: {_describe(error)}")
-            pause = max(retry_after, self._first_backoff_s * 2**attempt) * random.uniform(0.75, 1.25)
-            pause = min(pause, _LONGEST_BACKOFF_S)
+                trouble, wait_s = Transient(f"{method} {path}: {_describe(error)}"), 0.0
+            else:
+                if pace is not None:
+                    self.keys.taken()
+                return answer
+            pause = min(self._first_backoff_s * 2**attempt * random.uniform(0.75, 1.25), _LONGEST_BACKOFF_S)
+            pause = max(pause, wait_s)
             if attempt == _ATTEMPTS - 1 or time.monotonic() + pause > give_up_at:
-                raise trouble
+                break
             time.sleep(pause)
-        raise AssertionError("the loop above returns or raises")
+        if isinstance(trouble, _KeysRefused):
+            raise self.keys.refused(str(trouble), counts=pace is not None)
+        raise trouble
+
+    def _let_it_rest(self, what: str, give_up_at: float) -> None:
+        left_s = self._held.left_s()
+        if left_s > 0:
+            if time.monotonic() + left_s > give_up_at:
+                raise Transient(f"{what}: the venue has asked us to wait")
+            time.sleep(left_s)
+
+    def _read_trouble(self, what: str, error: APIError, *, is_data: bool) -> tuple[Transient, float]:
+        """What may be asked again, and after how many seconds at least. Raises Rejected for what may not."""
+        failure = _failure(error)
+        told = f"{what}: {failure.status} {failure.message}".strip()
+        if failure.meaning is Meaning.KEYS:
+            return _KeysRefused(told), 0.0
+        if failure.meaning is Meaning.LATER:
+            wait_s = _retry_after(error)
+            if not is_data:
+                self._held.wait(wait_s)
+            return Transient(told), wait_s
+        if failure.meaning is Meaning.TROUBLE:
+            return Transient(told), _retry_after(error)
+        if not is_data:
+            self.keys.taken()
+        raise Rejected(told, code=failure.code, status=failure.status) from error
 
 
 def build_clients(
@@ -211,11 +255,13 @@ def build_clients(
     pace: Callable[[], None] = no_pace,
     deadline_s: float = 30.0,
     first_backoff_s: float = 0.25,
+    keys_confirm_s: float = 0.0,
 ) -> AlpacaClients:
-    """`pace` is called before each trading request; `deadline_s` bounds a read with its retries, on the wall.
-    A failed read is tried again after `first_backoff_s`, then twice that, and so on.
+    """`pace` is called before each trading request; `deadline_s` bounds a read with its retries.
+    A failed read is tried again after `first_backoff_s`, then twice that, and so on. Refused keys are given up after
+    `keys_confirm_s` of nothing else.
     """
-    return AlpacaClients(endpoints, pace, deadline_s, first_backoff_s)
+    return AlpacaClients(endpoints, pace, deadline_s, first_backoff_s, Keys(keys_confirm_s), AskedToWait())
 
 
 def _client(endpoints: AlpacaEndpoints, url: str, version: str, deadline_s: float) -> RESTClient:
@@ -234,24 +280,8 @@ def _client(endpoints: AlpacaEndpoints, url: str, version: str, deadline_s: floa
     return client
 
 
-def _read_error(what: str, failure: Failure) -> TraderError:
-    told = f"{what}: {failure.status} {failure.message}".strip()
-    if failure.refuses_keys:
-        return CredentialsRefused(f"the venue refuses these keys ({told}): check ALPACA_API_KEY_ID and its secret")
-    if failure.status in RETRIED or failure.status >= 500 or not failure.is_json:
-        return Transient(told)
-    return Rejected(told, code=failure.code, status=failure.status)
-
-
-def _order_error(failure: Failure) -> TraderError:
-    told = f"{failure.status} {failure.message}".strip()
-    if failure.refuses_keys:
-        return CredentialsRefused(f"the venue refuses these keys ({told}): check ALPACA_API_KEY_ID and its secret")
-    if failure.status == 429:
-        return NeverSent(told)  # turned away at the door
-    if failure.status in RETRIED or failure.status >= 500 or not failure.is_json:
-        return Unknown(told)
-    return Rejected(failure.message, code=failure.code, status=failure.status)
+def _failure(error: APIError) -> Failure:
+    return Failure.of(error.status_code or 0, str(error))
 
 
 def _never_left(error: requests.RequestException) -> bool:
@@ -263,8 +293,7 @@ def _never_left(error: requests.RequestException) -> bool:
 
 def _retry_after(error: APIError) -> float:
     response = error.response
-    text = response.headers.get("Retry-After", "") if response is not None else ""
-    return float(text) if text.isdigit() else 0.0
+    return retry_after_s(response.headers.get("Retry-After", "")) if response is not None else 0.0
 
 
 def _describe(error: requests.RequestException) -> str:

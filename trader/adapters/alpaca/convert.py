@@ -40,6 +40,7 @@ _NANO = Decimal("0.000000001")
 _CENT = Decimal("0.01")
 _HUNDREDTH = Decimal("0.0001")
 _CRYPTO_MIN_BUY_USD = Decimal(10)  # no field of the asset shows it
+_CRYPTO_MAX_ORDER_USD = Decimal(200_000)  # nor this; a third party's word for it
 _FRACTIONAL_MIN_USD = Decimal(1)
 _LARGEST_EXPONENT = 30  # beyond it a number is rubbish, and arithmetic on it could take for ever
 
@@ -78,7 +79,7 @@ def position_of(raw: object) -> Position:
         qty=abs(number(body, "qty")) * sign,
         qty_available=abs(number(body, "qty_available")),
         avg_entry_price=number(body, "avg_entry_price"),
-        mark=maybe_number(body, "current_price"),
+        mark=_figure(body, "current_price"),
     )
 
 
@@ -90,6 +91,9 @@ def order_of(raw: object) -> Order:
     legs = body.get("legs") or ()
     if not isinstance(legs, (list, tuple)):
         raise Malformed(f"order legs: {shown(legs)}")
+    qty, filled = _order_qty(body), number(body, "filled_qty")
+    if not 0 <= filled <= qty:
+        raise Malformed(f"filled_qty {filled} of {qty}, order {shown(body.get('id'))}")
     return Order(
         id=text(body, "id"),
         client_order_id=text(body, "client_order_id"),
@@ -97,8 +101,8 @@ def order_of(raw: object) -> Order:
         side=word(body, "side", OrderSide),
         type=_FOREIGN_TYPES.get(kind) or _word(kind, OrderType, "type"),
         tif=_FOREIGN_TIFS.get(str(body.get("time_in_force"))) or word(body, "time_in_force", TimeInForce),
-        qty=_order_qty(body),
-        filled_qty=number(body, "filled_qty"),
+        qty=qty,
+        filled_qty=filled,
         status=_status(body),
         submitted_at=submitted,
         updated_at=maybe_moment(body, "updated_at") or submitted,
@@ -160,6 +164,7 @@ def instrument_of(symbol: Symbol, raw: object) -> Instrument:
             lot=_positive(body, "min_trade_increment"),
             min_qty=_positive(body, "min_order_size"),
             min_notional=_CRYPTO_MIN_BUY_USD,
+            max_notional=_CRYPTO_MAX_ORDER_USD,
             fees=fees,
             tradable=listed,
             shortable=False,
@@ -235,6 +240,22 @@ def number(body: Json, name: str) -> Decimal:
 
 def maybe_number(body: Json, name: str) -> Decimal | None:
     return None if body.get(name) in (None, "") else number(body, name)
+
+
+def _figure(body: Json, name: str) -> Decimal | None:
+    """One that others can do without: what can't be read is unknown."""
+    try:
+        return maybe_number(body, name)
+    except Malformed:
+        return None
+
+
+def maybe_symbol(raw: object) -> Symbol | None:
+    """Of an item that can't be read otherwise."""
+    try:
+        return symbol_of(mapping(raw, "item"))
+    except Malformed:
+        return None
 
 
 def truth(body: Json, name: str, *, missing: bool | None) -> bool:

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from trader.adapters.journal.records import Trade
-from trader.core.reconcile import FEE_SHARE
 from trader.core.types import ZERO, AssetClass, Execution, OrderSide, Symbol
+from trader.core.unbooked import FEE_SHARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ from trader.exchange.ledger.sqlite import Ledger
 from trader.exchange.market.files import Columns, to_micros
 from trader.exchange.market.market import Market
 from trader.exchange.venue import Venue
-from trader.trading.ports import Accepted, Refused, Session, Submission
+from trader.trading.ports import Accepted, Opaque, Refused, Session, Submission
 
 _new_account = maker(Account)
 _new_position = maker(Position)
@@ -69,10 +69,14 @@ class VenueClock:
         self._venue = venue
         self._end = end
         self._woken = False
+        self._began = venue.now
         self.ended = False
 
     def now(self) -> datetime:
         return self._venue.now
+
+    def monotonic(self) -> float:
+        return (self._venue.now - self._began).total_seconds()
 
     def wait_until(self, moment: datetime) -> datetime:
         if not self._woken and self._venue.now < moment and not self.ended:
@@ -147,6 +151,9 @@ class VenueBroker:
         orders = [self._order(order) for order in outermost]
         return orders if len(orders) < 2 else sorted(orders, key=lambda order: (order.submitted_at, order.id))
 
+    def opaque(self) -> Sequence[Opaque]:
+        return ()
+
     def order_by_client_id(self, client_order_id: str) -> Order | None:
         found = self._ledger.order_by_client_id(client_order_id)
         return None if found is None else self._order(found)
@@ -198,7 +205,7 @@ class VenueBroker:
             self._fills[execution.id] = fill_of(execution)
         return self._fills[execution.id]
 
-    def instruments(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Instrument]:
+    def instruments(self, symbols: Sequence[Symbol], *, fresh: bool = False) -> Mapping[Symbol, Instrument]:
         listed = self._venue.market.instruments
         return {symbol: instrument_of(symbol, wire.asset(listed[symbol])) for symbol in symbols if symbol in listed}
 

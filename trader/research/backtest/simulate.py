@@ -222,7 +222,6 @@ def _trader(
         manager=manager,
         market=data,
         forecaster=forecaster,
-        instruments=instruments,
         sessions=sessions,
         rules=rules,
         decide=decider(rules.strategy, rules.params),

@@ -1,0 +1,46 @@
+"""How much room is left to each gate that ends entries: for `status`, and to tell a person when one closes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trader.core.decision import RiskLimits, RiskState
+
+
+def rooms(equity: Decimal, state: RiskState, limits: RiskLimits) -> dict[str, Decimal]:
+    """By gate, the share of its limit that is left: 1 is all of it, 0 or less is closed. Unknown ones are absent."""
+    found: dict[str, Decimal] = {}
+    falls = (
+        ("daily_loss", state.day_start_equity, limits.max_daily_loss),
+        ("drawdown", state.peak_equity, limits.max_drawdown),
+    )
+    for name, before, limit in falls:
+        if before is not None and before > 0 and equity.is_finite() and limit > 0:
+            found[name] = 1 - (1 - equity / before) / limit
+    counts = (
+        ("order_rate", state.orders_last_minute, limits.max_orders_per_minute),
+        ("day_orders", state.day_orders, limits.max_day_orders),
+        ("refusals", state.refusals, limits.max_refusals),
+        ("losing_exits", state.losing_exits, limits.max_losing_exits),
+    )
+    for name, count, most in counts:
+        if most:
+            found[name] = 1 - Decimal(count) / most
+    if limits.max_day_notional and equity.is_finite() and equity > 0:
+        found["day_notional"] = 1 - state.day_notional / (limits.max_day_notional * equity)
+    return found
+
+
+TOLD = (
+    "daily_loss",
+    "drawdown",
+    "day_notional",
+    "day_orders",
+    "refusals",
+    "losing_exits",
+)  # order_rate passes by itself
+
+
+def closed(found: dict[str, Decimal]) -> frozenset[str]:
+    """Those that a person is told of."""
+    return frozenset(name for name in TOLD if found.get(name, Decimal(1)) <= 0)

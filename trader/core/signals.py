@@ -1,0 +1,55 @@
+"""Whether a strategy's signals can be meant at all. What is merely unwise is for the risk layer to deny."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from trader.core.decision import Signal
+from trader.core.types import EntrySide, Symbol
+
+
+def sound_signals(told: object) -> tuple[tuple[Signal, ...], tuple[str, ...]]:
+    """Those that are sound, and a line for each that is not: each by itself, for one symbol's must not cost another's.
+
+    told  whatever the strategy returned
+    """
+    if isinstance(told, (str, bytes)) or not isinstance(told, Iterable):
+        return (), (f"not a sequence of signals: {_shown(told)}",)
+    sound, problems = [], []
+    for signal in told:
+        problem = _problem(signal)
+        if problem:
+            problems.append(problem)
+        else:
+            sound.append(signal)
+    return tuple(sound), tuple(problems)
+
+
+def _problem(signal: object) -> str:
+    if not isinstance(signal, Signal):
+        return f"not a signal: {_shown(signal)}"
+    symbol: object = signal.symbol  # typed, which binds no stranger
+    side: object = signal.entry_side
+    if not isinstance(symbol, Symbol):
+        return f"not a symbol: {_shown(symbol)}"
+    if side is not None and not isinstance(side, EntrySide):
+        return f"{symbol}: not a side: {_shown(side)}"
+    for name in ("entry", "target", "stop", "edge"):
+        value = getattr(signal, name)
+        if value is not None and not (isinstance(value, Decimal) and value.is_finite()):
+            return f"{signal.symbol}: {name} {_shown(value)}"
+    for name in ("entry", "target", "stop"):
+        value = getattr(signal, name)
+        if value is not None and value <= 0:
+            return f"{signal.symbol}: {name} {value}"
+    reason: object = signal.reason
+    return "" if isinstance(reason, str) else f"{symbol}: reason {_shown(reason)}"
+
+
+def _shown(value: object) -> str:
+    """A stranger's value may not even print."""
+    try:
+        return repr(value)[:80]
+    except Exception:  # noqa: BLE001  it is a stranger's
+        return f"<{type(value).__name__}>"

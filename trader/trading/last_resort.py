@@ -1,0 +1,142 @@
+"""The end of a daemon that can't write its journal any more, and still has a venue.
+
+What rests is put right without a record of it: entries go, and each position is left with its stop. The orders carry
+our own names, by which the next start knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from trader.core.decision import ExitPolicy, ExitRests, Levels
+from trader.core.ids import client_order_id, cycle_id, parse_client_order_id, purpose_of
+from trader.core.orders import IntentState, is_over
+from trader.core.protect import protect, stop_of
+from trader.core.reconcile import Correction, CorrectionKind
+from trader.core.types import EntrySide, Instrument, Order, OrderIntent, OrderSide, Position, Purpose, Symbol
+from trader.errors import TraderError, Transient
+from trader.trading.journal_cache import Known
+from trader.trading.ports import Accepted, Broker, Clock, Journal
+
+UNRECORDED = 900  # attempts from here on are of orders that no journal knows
+PASSES = 3
+CONFIRM_S = 5.0
+_A_DAY = timedelta(days=1)
+
+
+def leave_stops(
+    broker: Broker,
+    clock: Clock,
+    account_id: str,
+    levels: Mapping[Symbol, Levels],
+    instruments: Mapping[Symbol, Instrument],
+    policy: ExitPolicy,
+    pause: Callable[[float], None],
+) -> list[str]:
+    """What could not be done, one line each. Raises nothing of the venue's."""
+    troubles: list[str] = []
+    try:
+        entries = [order.id for order in broker.open_orders() if purpose_of(order) is Purpose.ENTRY]
+        if not _cancel(broker, clock, entries, pause):
+            troubles.append("entries: their cancel is unconfirmed")
+        for position in broker.positions():
+            instrument = instruments.get(position.symbol)
+            if instrument is not None:
+                trouble = _leave_stop(
+                    broker, clock, account_id, position, levels.get(position.symbol), instrument, policy, pause
+                )
+                troubles += [f"{position.symbol}: {trouble}"] if trouble else []
+    except TraderError as error:
+        troubles.append(str(error))
+    return troubles
+
+
+def _leave_stop(
+    broker: Broker,
+    clock: Clock,
+    account_id: str,
+    position: Position,
+    levels: Levels | None,
+    instrument: Instrument,
+    policy: ExitPolicy,
+    pause: Callable[[float], None],
+) -> str:
+    """No quote is asked for: without one the stop is what rests."""
+    symbol, held, now = position.symbol, position, clock.now()
+    stop_rests = replace(policy, exit_rests=ExitRests.STOP)
+    for attempt in range(PASSES):
+        resting = [order for order in broker.open_orders() if order.symbol == symbol]
+        held = next((each for each in broker.positions() if each.symbol == symbol), held)
+        levels_only = None if levels is None else replace(levels, expires_at=None)
+        action = protect(held, None, levels_only, stop_rests, instrument, now, resting, session_close=now + _A_DAY)
+        if action.cancel:
+            if not _cancel(broker, clock, action.cancel, pause):
+                return "the cancel of what rested is unconfirmed"
+            continue
+        if action.place is None:
+            return "" if action.keep else action.reason
+        name = client_order_id(account_id, cycle_id(now, "manage"), symbol, action.place.purpose, UNRECORDED + attempt)
+        outcome = broker.submit(action.place.under(name))
+        if isinstance(outcome, Accepted):
+            return ""
+    return "the stop was not taken"
+
+
+def _cancel(broker: Broker, clock: Clock, order_ids: Iterable[str], pause: Callable[[float], None]) -> bool:
+    pending = set(order_ids)
+    for order_id in sorted(pending):
+        try:
+            broker.cancel(order_id)
+        except Transient:
+            continue
+    deadline = clock.monotonic() + CONFIRM_S
+    while pending:
+        pending = {order_id for order_id in pending if not _has_ended(broker, order_id)}
+        if pending and clock.monotonic() >= deadline:
+            return False
+        if pending:
+            pause(0.25)
+    return True
+
+
+def _has_ended(broker: Broker, order_id: str) -> bool:
+    try:
+        order = broker.order(order_id)
+    except Transient:
+        return False
+    return order is None or is_over(order)
+
+
+def adopt_unrecorded(
+    journal: Journal, known: Known, orders: Iterable[Order], found: Iterable[Correction], now: datetime
+) -> None:
+    """Journal what an end without a journal has left at the venue: from then on it is an exit like any other."""
+    surprising = {each.detail.partition(" ")[0] for each in found if each.kind is CorrectionKind.OUR_ORDER}
+    for order in orders:
+        parsed = parse_client_order_id(order.client_order_id)
+        if parsed is None or parsed.attempt < UNRECORDED or order.client_order_id not in surprising:
+            continue
+        if journal.cycle(parsed.cycle_id) is None:
+            journal.begin_cycle(parsed.cycle_id, "manage", now)
+            journal.close_cycle(parsed.cycle_id, now, "left without a record")
+        known.add_intent(parsed.cycle_id, _intent_of(order, parsed.purpose), now)
+        known.set_intent(order.client_order_id, IntentState.ACCEPTED, now, order_id=order.id)
+
+
+def _intent_of(order: Order, purpose: Purpose) -> OrderIntent:
+    return OrderIntent(
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        purpose=purpose,
+        entry_side=EntrySide.LONG if order.side is OrderSide.SELL else EntrySide.SHORT,
+        order_side=order.side,
+        qty=order.qty,
+        type=order.type,
+        tif=order.tif,
+        limit_price=order.limit_price,
+        stop_price=stop_of(order),
+        order_class=order.order_class,
+        reason="left without a record",
+    )

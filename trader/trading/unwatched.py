@@ -1,0 +1,62 @@
+"""The alarm for what is held and not looked after: no report of the venue, no price, or no exit at rest for a minute.
+
+By the clock, not by bars, and looked at from outside of the jobs: one that hangs can't tell. Seconds are the clock's
+own. What is written here is written by the jobs, with the desk's lock held; `look` may come from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from trader.core.types import Symbol
+
+NO_REPORT, NO_PRICE, NO_EXIT = "no report of the venue", "no price", "no exit at rest"
+
+
+class Unwatched:
+    """`alert` is told ("unwatched", severity, text): when it begins, every `repeat_s`, and when it is over."""
+
+    def __init__(
+        self,
+        seconds: Callable[[], float],
+        alert: Callable[[str, str, str], None],
+        after_s: float = 60.0,
+        repeat_s: float = 600.0,
+    ) -> None:
+        self.after_s, self.repeat_s = after_s, repeat_s
+        self.seconds = seconds
+        self._alert = alert
+        self._good: dict[tuple[Symbol, str], float] = {}  # when each was last in order, of what is held
+        self._told: dict[Symbol, tuple[float, str]] = {}  # when a person last heard of it, and what
+
+    def reported(self, held: Iterable[Symbol]) -> None:
+        """The venue's report has come: this is what is held."""
+        now, symbols = self.seconds(), frozenset(held)
+        for key in [key for key in self._good if key[0] not in symbols]:
+            del self._good[key]
+        for symbol in symbols:
+            self._good[symbol, NO_REPORT] = now
+            self._good.setdefault((symbol, NO_PRICE), now)
+            self._good.setdefault((symbol, NO_EXIT), now)
+
+    def in_order(self, symbol: Symbol, what: str) -> None:
+        if (symbol, what) in self._good:
+            self._good[symbol, what] = self.seconds()
+
+    def look(self) -> None:
+        now = self.seconds()
+        found: dict[Symbol, list[str]] = {}
+        for (symbol, what), good in list(self._good.items()):
+            if now - good >= self.after_s:
+                found.setdefault(symbol, []).append(f"{what} for {now - good:.0f} s")
+        for symbol in sorted(found):
+            self._say(symbol, ", ".join(found[symbol]), now)
+        for symbol in [each for each in self._told if each not in found]:
+            _, text = self._told.pop(symbol)
+            self._alert("unwatched", "info", f"{symbol}: over ({text})")
+
+    def _say(self, symbol: Symbol, text: str, now: float) -> None:
+        told = self._told.get(symbol)
+        if told is None or now - told[0] >= self.repeat_s:
+            self._told[symbol] = now, text
+            self._alert("unwatched", "error", f"{symbol} is held: {text}")

@@ -218,3 +218,14 @@ def test_nothing_is_sold_at_the_market_on_a_price_that_nothing_confirms(tmp_path
     beats(bench, timedelta(seconds=50), every_s=5.0)
     assert bench.held(BTC) == before
     assert [stop for _, stop, _ in stops(bench)] == [Decimal(97)]
+
+
+def test_the_alarm_ends_with_the_position(tmp_path: Path) -> None:
+    bench, broker = held(tmp_path)
+    broker.refuses = set(Purpose)
+    without_exit(bench)
+    bench.manage()
+    assert [alert.severity for alert in bench.alerts("unprotected")] == ["error"]
+    bench.by_hand(BTC, OrderSide.SELL, str(bench.held(BTC)))
+    beats(bench, timedelta(minutes=1), every_s=5.0)
+    assert bench.alerts("unprotected")[-1].severity == "info"

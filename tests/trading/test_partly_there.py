@@ -39,6 +39,7 @@ class Partial(VenueBroker):
         return super().account()
 
     def positions(self) -> Sequence[Position]:
+        self._there("positions")
         found = super().positions() if self.stale is None else self.stale
         return [replace(each, qty=each.qty * self.factor) for each in found if each.symbol not in self.hidden]
 

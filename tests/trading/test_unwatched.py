@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.trading.bench import Bench
 from tests.trading.test_exit_trouble import held, with_quotes, without_exit
-from tests.trading.test_partly_there import beats
+from tests.trading.test_partly_there import beats, on
 from trader.core.types import Purpose, Symbol
 from trader.trading.unwatched import NO_EXIT, NO_PRICE, NO_REPORT, Unwatched
 
@@ -35,6 +35,23 @@ def test_no_exit_at_rest_is_an_alarm_within_a_minute_that_ends(tmp_path: Path) -
     assert len(told(bench)) == 2, "said again"
     broker.refuses = set()
     beats(bench, timedelta(minutes=2), every_s=5.0)
+    assert told(bench)[-1][0] == "info"
+
+
+def test_an_entry_that_may_fill_while_nothing_can_be_seen_is_an_alarm(tmp_path: Path) -> None:
+    bench, broker = on(tmp_path)
+    bench.want(BTC, "99.50", "103.00", "97.00")
+    bench.cycle()
+    broker.away = {"positions"}
+    beats(bench, timedelta(seconds=55), every_s=5.0)
+    assert not told(bench)
+    beats(bench, timedelta(seconds=15), every_s=5.0)
+    ((severity, detail),) = told(bench)
+    assert severity == "error"
+    assert "may be held" in detail
+    assert NO_REPORT in detail
+    broker.away = set()
+    beats(bench, timedelta(seconds=10), every_s=5.0)
     assert told(bench)[-1][0] == "info"
 
 

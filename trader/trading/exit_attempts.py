@@ -94,8 +94,9 @@ class ExitAttempts:
 
     def gone(self, held: frozenset[Symbol]) -> None:
         """What is not held any more has no troubles."""
-        for symbol in self._records.keys() - held:
-            del self._records[symbol]
+        for symbol in sorted(self._records.keys() - held):
+            if self._records.pop(symbol).told:
+                self._alert("unprotected", "info", f"{symbol}: over, it is not held any more")
 
     def look(self, symbol: Symbol, ask: Callable[[str], Order | None], beside: str) -> None:
         """What became of the one that was taken last, which does not rest: refused after all, or filled by nobody?"""

@@ -103,6 +103,7 @@ class Manager:
                 self._run(now)
             except Transient as error:
                 self._nudged = True  # nothing of it is done
+                self.unwatched.unseen(self.awaited)
                 self.board.errors += 1
                 self.board.say("venue", str(error))
         self.unwatched.look()  # without the lock: whoever holds it may be what hangs
@@ -204,7 +205,7 @@ class Manager:
 
     def _forget_levels(self, portfolio: Portfolio) -> None:
         """Of symbols that are flat and wait for nothing. Not in a cycle: there the entry is still to be placed."""
-        for symbol in set(self.board.levels) - set(portfolio.positions) - self.awaited():
+        for symbol in sorted(set(self.board.levels) - set(portfolio.positions) - self.awaited()):
             if not portfolio.orders_of(symbol):
                 self.desk.known.drop_levels(symbol)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from trader.core.types import Symbol
+from trader.errors import Transient
 
 NO_REPORT, NO_PRICE, NO_EXIT = "no report of the venue", "no price", "no exit at rest"
 
@@ -28,6 +29,7 @@ class Unwatched:
         self._alert = alert
         self._good: dict[tuple[Symbol, str], float] = {}  # when each was last in order, of what is held
         self._told: dict[Symbol, tuple[float, str]] = {}  # when a person last heard of it, and what
+        self._out: frozenset[Symbol] = frozenset()  # symbols with an entry that may fill, when that was last known
 
     def reported(self, held: Iterable[Symbol]) -> None:
         """The venue's report has come: this is what is held."""
@@ -38,6 +40,15 @@ class Unwatched:
             self._good[symbol, NO_REPORT] = now
             self._good.setdefault((symbol, NO_PRICE), now)
             self._good.setdefault((symbol, NO_EXIT), now)
+
+    def unseen(self, entries_out: Callable[[], Iterable[Symbol]]) -> None:
+        """No report can be had: an entry that is out may fill meanwhile, and nobody would see it."""
+        try:
+            self._out = frozenset(entries_out())
+        except Transient:
+            pass  # the journal is away, too
+        for symbol in sorted(self._out):
+            self._good.setdefault((symbol, NO_REPORT), self.seconds())
 
     def in_order(self, symbol: Symbol, what: str) -> None:
         if (symbol, what) in self._good:
@@ -59,4 +70,5 @@ class Unwatched:
         told = self._told.get(symbol)
         if told is None or now - told[0] >= self.repeat_s:
             self._told[symbol] = now, text
-            self._alert("unwatched", "error", f"{symbol} is held: {text}")
+            held = "is held" if (symbol, NO_EXIT) in self._good else "may be held, an entry is out"
+            self._alert("unwatched", "error", f"{symbol} {held}: {text}")

@@ -31,6 +31,21 @@ def test_a_second_latch_leaves_the_first(tmp_path: Path) -> None:
     assert set(latch.read()) == {"killed", "halted"}
 
 
+def test_what_is_latched_later_is_read_by_one_that_has_read_already(tmp_path: Path) -> None:
+    reader, writer = Latch(tmp_path, "paper"), Latch(tmp_path, "paper")
+    writer.set("halted", "the books differ", NOON)
+    assert set(reader.read()) == {"halted"}
+    writer.set("killed", "boom", NOON)
+    assert set(reader.read()) == {"killed", "halted"}
+    writer.path.write_text('{"killed": "another"}')
+    assert reader.read() == {"killed": "another"}
+
+
+def test_one_that_can_not_be_looked_at_is_a_kill(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("not a folder")
+    assert "can't be looked at" in Latch(tmp_path / "state", "paper").read()["killed"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"{}", b'{"killed": 3}', b"[" * 100_000])
 def test_a_file_that_says_nothing_readable_is_a_kill(tmp_path: Path, content: bytes) -> None:
     """Somebody wanted the trading to stop."""

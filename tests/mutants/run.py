@@ -17,6 +17,7 @@ from tests.mutants.source import Mutant, NotApplicable, without
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300.0  # for the tests of one mutant: without a guard some things never end, and that is noticed, too
+HANGS_S = 45  # for one test of it, where that has no limit of its own
 NOTICED, SURVIVED, NOT_APPLICABLE = "noticed", "SURVIVED", "not applicable"
 _FAILED = 1  # pytest's exit status where tests failed; any other but 0 says that they could not be run
 
@@ -49,9 +50,10 @@ class Tree:
     def tests(self, names: Sequence[str], patience_s: float = PATIENCE_S) -> tuple[int | None, str]:
         """pytest's exit status, None where it did not end, and what it wrote."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        command += [f"--timeout={HANGS_S}", "--hypothesis-seed=0", *names]
         environment = {**os.environ, "PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1"}
         with subprocess.Popen(
-            [*command, "--hypothesis-seed=0", *names], cwd=self.root, env=environment, stdin=subprocess.DEVNULL,
+            command, cwd=self.root, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         ) as process:  # fmt: skip
             try:

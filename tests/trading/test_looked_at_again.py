@@ -59,6 +59,10 @@ class Odd(VenueBroker):
         self.before_submit: Callable[[OrderIntent], object] = lambda intent: None
         self.shows_all_fills = False
         self.unreadable: tuple[Opaque, ...] = ()
+        self.hides = False  # its list of open orders is empty
+
+    def open_orders(self) -> Sequence[Order]:
+        return () if self.hides else super().open_orders()
 
     def opaque(self) -> Sequence[Opaque]:
         return self.unreadable
@@ -448,6 +452,14 @@ def test_an_entry_that_has_waited_too_long_goes_between_bars(tmp_path: Path) -> 
 
 def test_a_kill_takes_the_entries_that_wait(tmp_path: Path) -> None:
     bench, _, _ = waiting(tmp_path)
+    bench.desk.set_flag("killed", "by hand")
+    bench.manage()
+    assert not bench.open_orders(BTC)
+
+
+def test_a_kill_takes_an_entry_that_the_venues_list_leaves_out(tmp_path: Path) -> None:
+    bench, broker, _ = waiting(tmp_path)
+    broker.hides = True
     bench.desk.set_flag("killed", "by hand")
     bench.manage()
     assert not bench.open_orders(BTC)

@@ -33,16 +33,16 @@ BOOKS = (
         "OpenDifferences.heard",
         "found.key != self.key or self.since is None",
         "self.since is None",
-        *VANISHED,
+        "tests/trading/test_open_differences.py",
     ),
     guard(
         "books: asked more than once before it is said",
         "OpenDifferences.question",
         "self.answers < ANSWERS or",
         "",
-        *VANISHED,
+        "tests/trading/test_open_differences.py",
     ),
-    guard("books: an order that the list leaves out", "Bookkeeper._report", "if hidden:", "if False:", *PARTLY),
+    guard("books: an order that the list leaves out", "Bookkeeper._report", "if hidden:", "if False:"),
     guard(
         "books: a fill that is not booked yet keeps its order",
         "IntentStates.settle",
@@ -98,7 +98,7 @@ EXITS = (
         "ExitAttempts.rests",
         "or (record.sent is not None and self._seconds() - record.sent_at < STAYS_S)",
         "",
-        *EXIT_TROUBLE,
+        "tests/trading/test_exit_attempts.py",
     ),
     guard(
         "exit: an old entry goes",

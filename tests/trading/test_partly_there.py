@@ -23,7 +23,8 @@ PARTS = (("account",), ("executions",), ("order_by_client_id", "order"))
 
 class Partial(VenueBroker):
     """`away`: what fails. `hidden`: positions that the list leaves out; `as_of`: it is that of then; `factor`: of units
-    told. `unlisted`: open orders that their list leaves out. `activity_lag`: how late executions are told of."""
+    told. `unlisted`: open orders that their list leaves out. `activity_lag`: how late executions are told of; `untold`:
+    those of these symbols are not told of at all."""
 
     def __init__(self, venue: Venue, ledger: MemoryLedger) -> None:
         super().__init__(venue, ledger)
@@ -33,6 +34,7 @@ class Partial(VenueBroker):
         self.stale: Sequence[Position] | None = None
         self.unlisted = False
         self.activity_lag = timedelta(0)
+        self.untold: set[Symbol] = set()
 
     def account(self) -> Account:
         self._there("account")
@@ -48,7 +50,8 @@ class Partial(VenueBroker):
 
     def executions(self, after: datetime) -> Sequence[Execution]:
         self._there("executions")
-        return [each for each in super().executions(after) if each.at <= self._venue.now - self.activity_lag]
+        seen = self._venue.now - self.activity_lag
+        return [each for each in super().executions(after) if each.at <= seen and each.symbol not in self.untold]
 
     def order_by_client_id(self, client_order_id: str) -> Order | None:
         self._there("order_by_client_id")
@@ -225,3 +228,19 @@ def test_a_restart_while_the_activities_are_away_protects_all_the_same(tmp_path:
     again = restarted(bench, "BTC/USD", tmp_path, broker=broker)
     assert protected(again)
     assert "502" in again.desk.doubt()
+
+
+def test_a_fill_that_was_left_out_is_booked_though_later_ones_were_told_before(tmp_path: Path) -> None:
+    bench, broker = on(tmp_path, "BTC/USD", "ETH/USD")
+    broker.untold = {BTC}
+    bench.want(BTC, "99.50", "103.00", "97.00")
+    bench.cycle()
+    bench.wish.clear()
+    beats(bench, timedelta(hours=1), every_s=60.0)
+    bench.by_hand(ETH, OrderSide.BUY, "1")
+    beats(bench, timedelta(minutes=20), every_s=60.0)
+    assert {fill.symbol for fill in bench.journal.fills} == {ETH}
+    broker.untold = set()
+    beats(bench, timedelta(minutes=2))
+    assert {fill.symbol for fill in bench.journal.fills} == {BTC, ETH}
+    assert bench.journal.believed().positions == {symbol: bench.held(symbol) for symbol in (BTC, ETH)}

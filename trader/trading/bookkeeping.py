@@ -151,16 +151,19 @@ class Bookkeeper:
                 raise
             return order
 
-    def _executions(self) -> tuple[Execution, ...]:
-        """Those from before the books are in the opening balance."""
+    def _executions(self, owing: datetime | None) -> tuple[Execution, ...]:
+        """Those from before the books are in the opening balance. `owing`: since when an order of ours owes some: the
+        venue may have left out one fill and told of later ones."""
         first = self.memory.began or self.clock.now()
-        since = max((self.memory.last_execution_at or first) - OVERLAP, first)
+        usual = since = max((self.memory.last_execution_at or first) - OVERLAP, first)
+        if owing is not None:
+            since = max(min(usual, owing - OVERLAP), first)
         try:
-            return tuple(
-                e for e in self.parts.read("activities", lambda: self.broker.executions(since)) if e.at >= first
-            )
+            told = self.parts.read("activities", lambda: self.broker.executions(since))
         except Transient:
             return ()
+        booked = {e.id for e in self.journal.executions(after=since - OVERLAP)} if since < usual else frozenset()
+        return tuple(e for e in told if e.at >= first and (e.at >= usual or e.id not in booked))
 
     # ---- reconciling ----
 
@@ -232,12 +235,12 @@ class Bookkeeper:
         hidden = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed]
         if hidden:
             portfolio = replace(portfolio, orders=(*portfolio.orders, *hidden))
-        filled = self._filled(portfolio, answers, live)
+        filled, owing = self._filled(portfolio, answers, live)
         # executions last, to cover whatever the positions show; none are asked for where nothing can have happened
         looked_up = any(order is not None and order.filled_qty for order in answers.values())
         still = bool(self.differences.key) or self.parts.fails("activities")
         if not executions and (moved(self.memory.portfolio, portfolio) or looked_up or filled or still):
-            executions = self._executions()
+            executions = self._executions(owing)
         return _new_reported(
             portfolio=portfolio,
             executions=executions,
@@ -248,10 +251,10 @@ class Bookkeeper:
 
     def _filled(
         self, portfolio: Portfolio, answers: Mapping[str, Order | None], live: Mapping[str, KnownIntent]
-    ) -> tuple[Filled, ...]:
-        """What our live orders have done that is not booked yet, as far as it can be seen."""
+    ) -> tuple[tuple[Filled, ...], datetime | None]:
+        """What our live orders have done that is not booked yet, as far as it can be seen; and since when at most."""
         shown = {order.client_order_id: order for order in portfolio.orders}
-        found = []
+        found, owing = list[Filled](), list[datetime]()
         for name, record in live.items():
             order = shown.get(name) or answers.get(name)
             if order is not None:
@@ -260,11 +263,13 @@ class Bookkeeper:
                 each = filled_of(order)
                 if each.most > sum([self.memory.filled.get(one, ZERO) for one in each.ids], ZERO):
                     found.append(each)
+                    owing.append(record.created_at)
             elif name not in answers or record.order_id is not None:  # not seen: it may have done nothing, or all
                 intent, ids = record.intent, (record.order_id,) if record.order_id else ()
                 sign = intent.order_side.sign
                 found.append(Filled(symbol=intent.symbol, sign=sign, ids=ids, least=ZERO, most=intent.qty))
-        return tuple(found)
+                owing.append(record.created_at)
+        return tuple(found), min(owing, default=None)
 
     def _open(self, reported: Reported, result: Reconciliation) -> Reconciliation | None:
         """What nothing explains. A split is booked at once, with a halt: levels in the old units must not be acted on;
@@ -330,7 +335,8 @@ class Bookkeeper:
             self._correct(reported, result, now)
             adopt_unrecorded(self.journal, self.known, reported.portfolio.orders, result.corrections, now)
         if result.executions:
-            memory.last_execution_at = max(execution.at for execution in result.executions)
+            newest = max(execution.at for execution in result.executions)
+            memory.last_execution_at = max(newest, memory.last_execution_at or newest)
             memory.execution_ids = booked_lately(self.journal, memory.last_execution_at)
 
     def _booked(self, execution: Execution) -> None:

@@ -22,6 +22,7 @@ def test_it_agrees_with_a_sound_daemon_and_notices_a_journal_that_was_changed(tm
             running.says("books agree")
             assert ask(tmp_path, "audit", **venue).code == 0  # sets its anchor
             until(lambda: '"fill: buy' in running.log.read_text(), "a position", within=60)
+            assert ask(tmp_path, "kill", **venue).code == 0  # else the market moves on between two answers
             until(lambda: sound(tmp_path, venue), "an opinion without a finding", within=60)
             assert running.stop() == 0
         with closing(sqlite3.connect(tmp_path / "journal-sim.db")) as db, db:

@@ -243,7 +243,7 @@ class Desk:
         """Obeyed at once, and told; in the journal as soon as that can be written."""
         self._memory.flags[name] = reason
         self.board.flags = self.flags()
-        self.alert(name, "error", reason)
+        self.alert(name, "error" if name == "halted" else "warning", reason)  # who kills has meant it
         self.journal.set_flag(name, reason, self.clock.now())
 
     def halt(self, reason: str) -> None:

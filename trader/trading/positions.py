@@ -222,7 +222,10 @@ class Manager:
         return is_held(position, self.instruments.get(position.symbol))
 
     def _protect(self, symbol: Symbol, portfolio: Portfolio, quote: Quote | None, levels: Levels | None) -> Portfolio:
-        judged = self.prices.judged(portfolio.positions[symbol], quote, self.policy, self.desk.restated)
+        position = portfolio.position(symbol)
+        if position is None:  # it was sold while the others were looked after
+            return portfolio
+        judged = self.prices.judged(position, quote, self.policy, self.desk.restated)
         if judged.quote is not None or judged.mark is not None:
             self.unwatched.in_order(symbol, NO_PRICE)
         portfolio = self._put_exit(symbol, portfolio, judged, levels)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from enum import EnumMeta
+from inspect import cleandoc
 from pathlib import Path
 from typing import get_type_hints
 
@@ -77,7 +78,8 @@ def _parameters(strategy: Strategy) -> Iterator[tuple[str, ...]]:
 
 def meanings_of(strategy: Strategy) -> dict[str, str]:
     """The lines `name   meaning` of the docstring of Params."""
-    return dict(re.findall(r"^ +(\w+) {2,}(.+)$", strategy.kind.__doc__ or "", re.MULTILINE))
+    text = cleandoc(strategy.kind.__doc__ or "")  # Python 3.13 takes the indentation away itself, those before do not
+    return dict(re.findall(r"^ *(\w+) {2,}(.+)$", text, re.MULTILINE))
 
 
 def commands(group: click.Group = cli, path: tuple[str, ...] = ("trader",)) -> Iterator[tuple[str, click.Command]]:

@@ -28,9 +28,9 @@ def checkout(folder: Path) -> Path:
     """A checkout in `folder`, with two files of bars that pages speak of as the reader's own."""
     for name in LINKED:
         for source in (ROOT / name).rglob("*"):
-            if source.is_symlink() and source.is_dir():  # what the package takes from elsewhere in the checkout
-                (folder / source.relative_to(ROOT)).symlink_to(source.resolve())
-            elif source.is_file():  # what is compiled already, too: it holds for whatever has the same time and size
+            # A folder that is itself a link (the units for systemd) is one here, too; the others are made as needed.
+            # What is compiled already as well: it holds for whatever has the same time and size.
+            if source.is_file() or source.is_symlink():
                 place = folder / source.relative_to(ROOT)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.symlink_to(source)

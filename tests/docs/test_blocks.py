@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -57,4 +58,6 @@ def test_the_blocks_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
             continue
         done = run(block, folder)
         where = f"{name_of(page)}:{block.line} ended with {done.returncode}"
+        if find_spec("torch") is None and "kronos can't run here" in done.stderr:
+            pytest.skip("Kronos needs torch: make models")
         assert done.returncode == int(said), f"{where}\n{block.text}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

@@ -189,7 +189,8 @@ class Manager:
         self.attempts.gone(frozenset(portfolio.positions))
         self.unwatched.reported(s for s, each in portfolio.positions.items() if self._is_ours(each, levels.get(s)))
         for symbol in sorted(portfolio.positions):
-            portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
+            if portfolio.position(symbol) is not None:  # its exit may have filled while another was looked after
+                portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
         return portfolio
 
     def _in_new_units(

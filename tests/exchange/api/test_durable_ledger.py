@@ -85,7 +85,8 @@ def test_future_after_a_restart_is_the_future_without_one(tmp_path: Path) -> Non
     assert straight.books == broken.books
     assert straight.now == broken.now
     assert straight.ledger.executions() == broken.ledger.executions()
-    broken.close()
+    for venue in (straight, broken):
+        venue.close()
 
 
 def test_client_ids_are_known_after_a_restart(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.exchange.api.running import running
 from tests.exchange.market.support import BTC, SPY, played, quote_rows, random_bars, replay, write
@@ -19,8 +22,20 @@ from trader.exchange.venue import Venue
 HOUR = timedelta(hours=1)
 
 
-def opened(market: Market, rules: MatchingRules | None = None) -> Venue:
-    return Venue.open(market, cash=Decimal(100_000), rules=rules)
+class Opened:
+    """Opens venues, and closes them after the test."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def __call__(self, market: Market, rules: MatchingRules | None = None) -> Venue:
+        return self._stack.enter_context(closing(Venue.open(market, cash=Decimal(100_000), rules=rules)))
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    with ExitStack() as stack:
+        yield Opened(stack)
 
 
 def bought(venue: Venue, symbol: Symbol = BTC, limit: str | None = None, *, extended: bool = False) -> SimOrder:
@@ -46,14 +61,14 @@ def steady(count: int, volume: float, **random: object) -> dict[str, np.ndarray]
     return bars | flat | {"volume": np.full(count, volume)}
 
 
-def test_a_file_without_volumes_says_so_and_caps_no_fill(tmp_path: Path) -> None:
+def test_a_file_without_volumes_says_so_and_caps_no_fill(tmp_path: Path, opened: Opened) -> None:
     market = replay(write(tmp_path / "fx.parquet", steady(8, 0.0)))
     assert "no volumes" in market.notes[0]
     assert all(tape.uncapped for tape in played(market, 4))
     assert bought(opened(market)).filled_qty == 1
 
 
-def test_a_single_bar_without_volume_fills_nothing(tmp_path: Path) -> None:
+def test_a_single_bar_without_volume_fills_nothing(tmp_path: Path, opened: Opened) -> None:
     bars = steady(8, 100.0)
     bars["volume"][2] = 0.0
     market = replay(write(tmp_path / "b.parquet", bars))
@@ -65,14 +80,14 @@ def test_a_single_bar_without_volume_fills_nothing(tmp_path: Path) -> None:
     assert (done.reason, done.now) == ("fill", market.start + HOUR)
 
 
-def test_the_rules_of_matching_are_the_venues_to_choose(tmp_path: Path) -> None:
+def test_the_rules_of_matching_are_the_venues_to_choose(tmp_path: Path, opened: Opened) -> None:
     path = write(tmp_path / "b.parquet", steady(8, 20.0))
     # the open shows a tenth of the bar's volume: 2 units
     assert bought(opened(replay(path))).filled_qty == Decimal("0.5")
     assert bought(opened(replay(path), MatchingRules(volume_share=Decimal(1)))).filled_qty == 1
 
 
-def test_only_extended_hours_orders_trade_outside_the_session(tmp_path: Path) -> None:
+def test_only_extended_hours_orders_trade_outside_the_session(tmp_path: Path, opened: Opened) -> None:
     five_minutes = 300_000_000
     path = write(tmp_path / "x.parquet", steady(150, 1e5, start="2024-03-04T09:00", step_us=five_minutes))
     venue = opened(replay(path, SPY, context=12))
@@ -83,7 +98,7 @@ def test_only_extended_hours_orders_trade_outside_the_session(tmp_path: Path) ->
     assert (done.reason, done.now) == ("fill", datetime(2024, 3, 4, 14, 30, tzinfo=UTC))
 
 
-def quoted(tmp_path: Path, times: list[str]) -> Venue:
+def quoted(opened: Opened, tmp_path: Path, times: list[str]) -> Venue:
     """Bars at 100 from 02:00 on, quotes that are each known an hour after its row."""
     quotes = write(tmp_path / "q.parquet", quote_rows(times, [98.0] * len(times), [102.0] * len(times)))
     return opened(replay(write(tmp_path / "b.parquet", steady(8, 1e4)), quotes=quotes))
@@ -95,15 +110,15 @@ def shown(venue: Venue) -> Quote:
     return quote
 
 
-def test_a_recorded_quote_of_one_bar_ago_may_still_be_traded_on(tmp_path: Path) -> None:
-    venue = quoted(tmp_path, ["2024-02-29 23:00", "2024-03-01 00:00"])
+def test_a_recorded_quote_of_one_bar_ago_may_still_be_traded_on(tmp_path: Path, opened: Opened) -> None:
+    venue = quoted(opened, tmp_path, ["2024-02-29 23:00", "2024-03-01 00:00"])
     assert shown(venue).at == venue.now - HOUR
     order = bought(venue)
     assert order.filled_avg_price == 102
 
 
-def test_an_older_recorded_quote_is_shown_as_it_was_and_fills_nothing(tmp_path: Path) -> None:
-    venue = quoted(tmp_path, ["2024-02-29 22:00", "2024-02-29 23:00"])
+def test_an_older_recorded_quote_is_shown_as_it_was_and_fills_nothing(tmp_path: Path, opened: Opened) -> None:
+    venue = quoted(opened, tmp_path, ["2024-02-29 22:00", "2024-02-29 23:00"])
     quote = shown(venue)
     assert (quote.at, quote.synthetic, quote.ask) == (venue.now - 2 * HOUR, False, 102)
     order = bought(venue)
@@ -113,7 +128,7 @@ def test_an_older_recorded_quote_is_shown_as_it_was_and_fills_nothing(tmp_path: 
     assert (done.reason, done.now.minute) == ("fill", 15)
 
 
-def test_a_modelled_book_stops_being_of_this_moment_where_the_file_has_a_gap(tmp_path: Path) -> None:
+def test_a_modelled_book_stops_being_of_this_moment_where_the_file_has_a_gap(tmp_path: Path, opened: Opened) -> None:
     bars = {name: np.delete(values, [3, 4, 5]) for name, values in steady(9, 1e4).items()}
     venue = opened(replay(write(tmp_path / "b.parquet", bars)))
     last = venue.now + HOUR * 0.75
@@ -137,9 +152,9 @@ def after(venue: Venue, seconds: float) -> Quote:
     return shown(venue)
 
 
-def test_a_recorded_quote_is_told_as_it_was_and_later_in_its_phase_as_a_model(tmp_path: Path) -> None:
+def test_a_recorded_quote_is_told_as_it_was_and_later_in_its_phase_as_a_model(tmp_path: Path, opened: Opened) -> None:
     """A cycle that waits for longer than a quote may be old (TRADE_DELAY_S) would never see another one."""
-    venue = quoted(tmp_path, ["2024-03-01 01:00", "2024-03-01 02:00"])
+    venue = quoted(opened, tmp_path, ["2024-03-01 01:00", "2024-03-01 02:00"])
     opened_at = venue.now
     early, late = after(venue, 5), after(venue, 295)
     assert (early.at, early.synthetic) == (opened_at, False)
@@ -148,8 +163,8 @@ def test_a_recorded_quote_is_told_as_it_was_and_later_in_its_phase_as_a_model(tm
     assert bought(venue).filled_avg_price == 102
 
 
-def test_a_recorded_quote_that_was_old_when_the_phase_began_grows_no_younger(tmp_path: Path) -> None:
-    venue = quoted(tmp_path, ["2024-02-29 23:30", "2024-03-01 00:30"])
+def test_a_recorded_quote_that_was_old_when_the_phase_began_grows_no_younger(tmp_path: Path, opened: Opened) -> None:
+    venue = quoted(opened, tmp_path, ["2024-02-29 23:30", "2024-03-01 00:30"])
     age = venue.now - shown(venue).at
     assert age == HOUR / 2
     late = after(venue, 300)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -223,3 +224,14 @@ def test_whatever_the_secret_no_json_line_holds_it(secret: str, before: str, aft
     assert secret not in redact(before + secret + after) or secret in log.MASK
     line = json.dumps({"message": redact(before + secret + after)}, ensure_ascii=False)
     assert json.loads(line)["message"].count(log.MASK) >= 1
+
+
+def test_a_secret_is_masked_however_it_is_spelt() -> None:
+    redact = log.redactor([SECRET])
+    for spelling in (SECRET, json.dumps(SECRET), repr(SECRET), quote(SECRET, safe=""), quote(SECRET)):
+        assert "planted" not in redact(f"said: {spelling}")
+
+
+def test_a_secret_that_begins_like_another_is_masked_whole() -> None:
+    for secrets in (["planted", "planted-and-more"], ["planted-and-more", "planted"]):
+        assert log.redactor(secrets)("planted-and-more, planted") == f"{log.MASK}, {log.MASK}"

@@ -145,3 +145,20 @@ def test_a_fee_without_an_execution_id_joins_the_fill_that_it_fits() -> None:
     assert (second.fee_estimated, second.fee, second.fee_currency) == (False, Decimal("0.005"), "BTC")
     assert (third.fee_estimated, third.fee, third.fee_currency) == (False, Decimal("0.30"), "USD")
     assert third.side is OrderSide.SELL
+
+
+def fee_of_a_buy(qty: str) -> dict[str, Any]:
+    return {"activity_type": "CFEE", "symbol": "BTCUSD", "date": "2026-03-02", "qty": qty, "net_amount": "0"}
+
+
+def test_a_fill_that_is_told_twice_is_one() -> None:
+    told = [FILL, {**FILL, "id": "2::x"}, FILL]
+    assert [fill.id for fill in join_fees(told, PAIRS, lambda kind, detail: None)] == ["1::x", "2::x"]
+
+
+def test_each_fee_joins_a_fill_of_its_own_and_none_that_it_is_too_large_for() -> None:
+    fills = [{**FILL, "id": "1", "qty": "2"}, {**FILL, "id": "2", "qty": "2"}, {**FILL, "id": "3", "qty": "2"}]
+    fees = [fee_of_a_buy("-0.005"), fee_of_a_buy("-0.004"), fee_of_a_buy("-0.1")]
+    joined = join_fees([*fills, *fees], PAIRS, lambda kind, detail: None)
+    assert sorted(fill.fee for fill in joined if not fill.fee_estimated) == [Decimal("0.004"), Decimal("0.005")]
+    assert [fill.fee for fill in joined if fill.fee_estimated] == [Decimal("0.005")]

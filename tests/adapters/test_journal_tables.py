@@ -110,6 +110,8 @@ def test_a_posted_fee_replaces_the_estimate_and_moves_the_books(journal: Journal
     assert journal.believed().positions == {BTC: Decimal("0.9985")}
     journal.save_sync(samples.portfolio(), (), [guess])  # an older answer does not undo it
     assert journal.executions() == [posted]
+    journal.save_sync(samples.portfolio(), (), [replace(posted, fee=Decimal("0.5"))])  # nor does another fill's fee
+    assert journal.executions() == [posted]
     assert check(url) == []
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from tests.adapters import samples
 from tests.adapters.samples import BTC, NOW
 from trader.adapters.journal import Journal
 from trader.core.orders import IntentState
-from trader.core.types import Purpose
+from trader.core.types import OrderIntent, Purpose
+from trader.errors import DatabaseAway
+from trader.research.backtest.memory_journal import MemoryJournal
 from trader.trading.journal_cache import LIVE, Known
 
 
@@ -80,6 +83,39 @@ def test_a_write_that_failed_leaves_nothing_to_trust(known: Known, journal: Jour
     with pytest.raises(KeyError):
         known.set_intent("nobody", IntentState.DONE, NOW)
     assert_agree(known, journal)
+
+
+class Unsure(MemoryJournal):
+    """Writes, and can't tell that it has: the connection ends before the answer."""
+
+    ends = False
+
+    def add_intents(self, cycle_id: str, intents: Sequence[OrderIntent], at: datetime) -> None:
+        super().add_intents(cycle_id, intents, at)
+        self._answer()
+
+    def set_intent(
+        self, client_order_id: str, state: str, at: datetime, *, order_id: str | None = None, reason: str = ""
+    ) -> None:
+        super().set_intent(client_order_id, state, at, order_id=order_id, reason=reason)
+        self._answer()
+
+    def _answer(self) -> None:
+        if self.ends:
+            raise DatabaseAway("connection reset")
+
+
+def test_a_write_that_was_done_and_told_as_failed_is_known_all_the_same() -> None:
+    journal = Unsure()
+    known = Known(journal)
+    assert not known.live()
+    journal.ends = True
+    with pytest.raises(DatabaseAway):
+        known.add_intent("c1", samples.intent("entry"), NOW)
+    assert [record.intent.client_order_id for record in known.live()] == ["entry"]
+    with pytest.raises(DatabaseAway):
+        known.set_intent("entry", IntentState.DONE, NOW)
+    assert not known.live()
 
 
 def test_an_intent_that_was_over_stays_over_in_memory(known: Known, journal: Journal) -> None:

@@ -61,6 +61,14 @@ def test_a_kind_that_could_not_be_parsed_back_is_refused() -> None:
         cycle_id(NOW, "Trade-1")
 
 
+@pytest.mark.parametrize(
+    ("cycle", "attempt"), [("", 0), ("yesterday", 0), ("20250312T150000Z", 0), (cycle_id(NOW, "trade"), 10**80)]
+)
+def test_an_id_that_the_venue_would_cut_or_nobody_could_read_is_refused(cycle: str, attempt: int) -> None:
+    with pytest.raises(ValueError, match="not a client order id"):
+        client_order_id(ACCOUNT, cycle, BTC, Purpose.ENTRY, attempt)
+
+
 def test_guard_03_every_spelling_of_a_pair_is_one_symbol() -> None:
     from trader.core.types import AssetClass
 

@@ -28,7 +28,7 @@ from tests.core.make import (
 )
 from tests.counting import calls_in
 from trader.core.decision import DecisionInputs, ExitPolicy, ExitRests, Hold, Levels, Plan, RiskLimits, Signal
-from trader.core.ids import parse_client_order_id
+from trader.core.ids import client_order_id, cycle_id, parse_client_order_id
 from trader.core.market import to_datetime
 from trader.core.plan import plan, view_of
 from trader.core.types import EntrySide, Order, OrderSide, OrderType, Position, Purpose, Symbol, TimeInForce
@@ -166,6 +166,13 @@ def test_guard_05_our_entries_of_earlier_cycles_are_cancelled_however_old() -> N
     assert made.cancels == ("old",)
     entered = plan(inputs((BTC, ETH), portfolio=book), [signal()])
     assert [intent.symbol for intent in entered.intents] == [BTC]
+
+
+def test_an_entry_that_bears_another_accounts_name_is_not_ours_to_cancel() -> None:
+    name = client_order_id("another account", cycle_id(NOW, "trade"), ETH, Purpose.ENTRY, 0)
+    book = portfolio(orders=[order(symbol=ETH, name="theirs", client_order_id=name)])
+    assert plan(inputs((BTC, ETH), portfolio=book), []).cancels == ()
+    assert plan(inputs((BTC, ETH), portfolio=book), [signal(ETH)]).intents == ()
 
 
 def test_guard_12_open_orders_count_as_exposure() -> None:

@@ -219,6 +219,19 @@ def test_the_rate_counts_the_orders_of_this_plan() -> None:
     assert len(plan(crowded, [signal(BTC), signal(SPY)]).intents) == 1
 
 
+def test_the_days_entries_count_those_of_this_plan() -> None:
+    limits = RiskLimits(max_day_orders=10)
+    crowded = inputs((BTC, SPY), limits=limits, risk=replace(STATE, day_orders=9))
+    assert len(plan(crowded, [signal(BTC), signal(SPY)]).intents) == 1
+
+
+def test_an_entry_is_no_larger_than_the_venue_takes_in_one_order() -> None:
+    given_inputs = inputs(instruments={BTC: instrument(max_notional=D(5_000))})
+    made = plan(given_inputs, [signal()])
+    assert [denial.rule for denial in made.verdicts[0].denials] == ["max_order_notional"]
+    assert D(4_999) < made.intents[0].qty * D("99.5") <= 5_000
+
+
 def test_a_cooldown_ends() -> None:
     assert plan(*(lambda case: (case[0], [case[1]]))(given_risk(last_stop_at={BTC: ago(minutes=60)}))).intents
 

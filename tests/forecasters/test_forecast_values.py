@@ -209,7 +209,7 @@ def raw(header: bytes, body: bytes = b"", *, magic: bytes = b"FCW1", header_byte
     [
         b"",
         b"FC",
-        raw(b"{}", magic=b"HTTP"),
+        raw(b'{"arrays": []}', magic=b"HTTP"),
         raw(b"{}", header_bytes=2**31),
         raw(b"{}", header_bytes=50),
         raw(b"not json"),

@@ -173,7 +173,7 @@ IN_ALPACA = (
         "join_fees",
         "fills[fill.id] = fill",
         "fills[fill.id + str(len(fills))] = fill",
-        ("tests/adapters/test_alpaca_convert.py", "tests/contracts/test_contract_findings.py"),
+        CONVERT,
     ),
     Mutant("venue: a fee joins one fill", ALPACA, "_owner", "fill.id not in charged and", "", CONVERT),
     Mutant(

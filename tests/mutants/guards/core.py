@@ -360,7 +360,7 @@ IN_NAMES = (
         "is_ours",
         "and parsed.account == account_tag(account_id)",
         "",
-        ("tests/core",),
+        ENTRIES,
     ),
 )
 

@@ -68,7 +68,7 @@ PARTS_OF_GATES = (
     part("levels: off the tick", "_levels", "return None if on_tick else", "return None if True else", PARTS),
     part("level_distance: no last close", "_distance", "not last.is_finite() or last <= 0", "False", PARTS),
     part("edge: less than nothing", "_edge", "edge <= 0 or", "", PARTS),
-    part("day_orders: orders of this plan", "_day_orders", "+ ground.exposure.orders", "", PARTS),
+    part("day_orders: orders of this plan", "_day_orders", "+ ground.exposure.orders", "", RULES),
     part("order_rate: orders of this plan", "_order_rate", "+ ground.exposure.orders", "", RULES),
 )
 CAPS = (

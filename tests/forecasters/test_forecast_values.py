@@ -295,3 +295,9 @@ def test_a_frame_larger_than_the_protocol_allows_is_neither_sent_nor_read(monkey
         there.setblocking(False)
         with pytest.raises(BlockingIOError):
             there.recv(1)
+
+
+@pytest.mark.parametrize("data", [b"", b"FC", raw(b"{}", header_bytes=50)])
+def test_a_side_that_is_gone_is_not_waited_for(data: bytes) -> None:
+    with pytest.raises(WireError, match="end of stream"):
+        received(data)

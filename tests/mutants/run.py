@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from tests.mutants.source import Mutant, NotApplicable, without
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 300.0  # for the tests of one mutant: without a guard some things never end, and that is noticed, too
+PATIENCE_S = 120.0  # for the tests of one mutant: without a guard some things never end, and that is noticed, too
 HANGS_S = 45  # for one test of it, where that has no limit of its own
 NOTICED, SURVIVED, NOT_APPLICABLE = "noticed", "SURVIVED", "not applicable"
 _FAILED = 1  # pytest's exit status where tests failed; any other but 0 says that they could not be run

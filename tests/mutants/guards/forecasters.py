@@ -93,7 +93,7 @@ IN_WIRE = (
     ),
     wire("arrays of other kinds", "_described", "if name in _DTYPES and len(shape) <= 4", "if len(shape) <= 4"),
     wire("a header that is none", "_parsed", "not isinstance(header, dict)"),
-    wire("the end of the stream", "_read", "if not chunk:", "if False:"),
+    wire("the end of the stream", "_read", "if not chunk:", "if False:", "test_a_side_that_is_gone_is_not_waited_for"),
     wire(
         "fields of another kind",
         "_field",

@@ -7,6 +7,7 @@ own. What is written here is written by the jobs, with the desk's lock held; `lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from trader.core.types import Symbol
 from trader.errors import Transient
@@ -43,10 +44,8 @@ class Unwatched:
 
     def unseen(self, entries_out: Callable[[], Iterable[Symbol]]) -> None:
         """No report can be had: an entry that is out may fill meanwhile, and nobody would see it."""
-        try:
+        with suppress(Transient):  # the journal is away, too: as it was known last
             self._out = frozenset(entries_out())
-        except Transient:
-            pass  # the journal is away, too
         for symbol in sorted(self._out):
             self._good.setdefault((symbol, NO_REPORT), self.seconds())
 

@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install models postgres research everything run test mutants parity lint bench soak wheel pythons audit lock clean
+.PHONY: help install models postgres research everything run test mutants chaos parity lint bench soak wheel pythons audit lock clean
 
 JOBS ?= 2
+SEEDS ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
@@ -74,6 +75,9 @@ lint: $(EVERYTHING)  ## ruff and mypy --strict
 
 bench: $(EVERYTHING)  ## what a cycle costs, outside inference
 	$(BIN)/trader bench cycle $(ARGS)
+
+chaos: $(EVERYTHING)  ## thousands of market days in one process, drawn from seeds (SEEDS=1000, ARGS="--first 5000")
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --seeds $(SEEDS) --jobs $(JOBS) $(ARGS)
 
 soak: $(EVERYTHING)  ## the long runs: an hour or so
 	$(BIN)/python -m pytest -q -m slow --timeout=3600 $(ARGS)

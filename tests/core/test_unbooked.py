@@ -44,6 +44,14 @@ def test_a_share_that_is_left_out_is_kept_and_not_sold_again_but_where_the_list_
         assert (seen.positions[SPY].qty, seen.positions[SPY].qty_available) == (5, free)
 
 
+def test_what_an_order_held_that_is_over_is_free_though_the_list_is_behind() -> None:
+    told = portfolio((position(BTC, "1", available="0.1"),))
+    assert to_protect(told, {BTC: D(1)}, {}, None, {}) is told, "somebody else's may hold it"
+    assert to_protect(told, {BTC: D(1)}, {}, None, {}, {BTC}).positions[BTC].qty_available == 1
+    tenfold = portfolio((position(BTC, "10", available="10"),))
+    assert to_protect(tenfold, {BTC: D(1)}, {}, None, {}, {BTC}).positions[BTC].qty_available == 1
+
+
 @given(UNITS, UNITS, st.integers(0, 20).map(D), st.integers(0, 20).map(D), st.sampled_from([BTC, SPY]))
 def test_whatever_is_told_what_is_protected_lies_within_what_is_possible(
     told: Decimal, booked: Decimal, bought: Decimal, sold: Decimal, symbol: Symbol

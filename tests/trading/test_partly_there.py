@@ -244,3 +244,18 @@ def test_a_fill_that_was_left_out_is_booked_though_later_ones_were_told_before(t
     beats(bench, timedelta(minutes=2))
     assert {fill.symbol for fill in bench.journal.fills} == {BTC, ETH}
     assert bench.journal.believed().positions == {symbol: bench.held(symbol) for symbol in (BTC, ETH)}
+
+
+def test_an_exit_takes_the_place_of_another_whole_though_the_list_still_counts_that_one_as_resting(
+    tmp_path: Path,
+) -> None:
+    bench, broker = on(tmp_path)
+    bench.enter(BTC)
+    bench.desk.pause(60.0)
+    broker.stale = list(VenueBroker.positions(broker))
+    assert broker.stale[0].qty_available < bench.held(BTC) / 100
+    bench.desk.known.save_levels([replace(bench.journal.levels()[BTC], stop=Decimal("96"))])
+    bench.manage()
+    (stop,) = bench.open_orders(BTC)
+    assert stop.stop_price == 96
+    assert stop.qty == bench.held(BTC)

@@ -6,7 +6,7 @@ positions is a system of its own, too, and may leave one out, or be behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -108,6 +108,7 @@ def to_protect(
     open_fills: Mapping[Symbol, Span],
     before: Portfolio | None,
     just_filled: Mapping[Symbol, Decimal],
+    freed: Collection[Symbol] = (),
 ) -> Portfolio:
     """`told` with every position as large as the books and the orders say at least, and no larger to be sold than they
     say at most. The same object where all agree.
@@ -115,6 +116,7 @@ def to_protect(
     booked       signed units by the books
     before       where the price of one that is left out was seen last
     just_filled  the price of each symbol's fill that is so recent that the list of positions may not show it yet
+    freed        where an order of ours ended so recently that the list may still count its units as held
     """
     changed: dict[Symbol, Position] = {}
     for symbol in sorted({*booked, *told.positions, *open_fills}):
@@ -124,6 +126,8 @@ def to_protect(
         low, high = units + span.low, units + span.high
         room = max(NEGLIGIBLE, fee_room(symbol, max(abs(low), abs(high))))
         if Span(low=low, high=high).covers(shown, room):
+            if position is not None and symbol in freed and position.qty_available < _free(told, position):
+                changed[symbol] = replace(position, qty_available=_free(told, position))
             continue
         nearest = min(max(shown, low), high)
         if abs(nearest) > abs(shown) or (nearest and nearest * shown < 0):
@@ -132,6 +136,12 @@ def to_protect(
         elif position is not None:
             changed[symbol] = _surplus(told, position, nearest)
     return replace(told, positions={**told.positions, **changed}) if changed else told
+
+
+def _free(told: Portfolio, position: Position) -> Decimal:
+    """What no open order holds."""
+    closing = [o for o in told.orders_of(position.symbol) if o.is_open and o.side.sign * position.qty < 0]
+    return max(abs(position.qty) - sum([order.remaining for order in closing], ZERO), ZERO)
 
 
 def _left_out(

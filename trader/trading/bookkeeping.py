@@ -387,4 +387,7 @@ class Bookkeeper:
         self.awaited_cash = awaited_cash(reported.filled, self.memory.filled)
         lately = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
         lately |= {each.symbol: each.price for each in reported.filled if each.price and each.symbol in spans}
-        return to_protect(reported.portfolio, self.known.books().positions, spans, self.board.portfolio, lately)
+        freed = {symbol for symbol, at in self.memory.freed.items() if now - at < LIST_LAG_S}
+        freed -= {each.symbol for each in self.opaque if each.symbol is not None}  # it may be what holds it
+        booked = self.known.books().positions
+        return to_protect(reported.portfolio, booked, spans, self.board.portfolio, lately, freed)

@@ -208,6 +208,7 @@ class Desk:
             return False
         if order is not None and is_over(order):
             self._memory.ended[order.client_order_id] = order
+            self._memory.freed[order.symbol] = self.clock.monotonic()
         return order is None or is_over(order)
 
     # ---- the rest ----

@@ -32,6 +32,7 @@ class Memory:
     execution_ids: frozenset[str] = frozenset()
     ended: dict[str, Order] = field(default_factory=dict)  # by client id, seen terminal since the last sync
     filled: dict[str, Decimal] = field(default_factory=dict)  # units of the booked executions, by order id
+    freed: dict[Symbol, float] = field(default_factory=dict)  # when an order of ours there was last seen cancelled
     last_execution_at: datetime | None = None
     submitted: deque[float] = field(default_factory=deque)  # by the clock's own seconds
     unanswered: dict[str, datetime] = field(default_factory=dict)  # by client id, when it was last sent in vain

@@ -44,7 +44,7 @@ class Unwatched:
 
     def unseen(self, entries_out: Callable[[], Iterable[Symbol]]) -> None:
         """No report can be had: an entry that is out may fill meanwhile, and nobody would see it."""
-        with suppress(Transient):  # the journal is away, too
+        with suppress(Transient):  # the journal is away, too: as it was known last
             self._out = frozenset(entries_out())
         for symbol in sorted(self._out):
             self._good.setdefault((symbol, NO_REPORT), self.seconds())

@@ -1,0 +1,170 @@
+"""The daemon of a scenario, wired as the real one is, and the plug-ins that it is given."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+from forecasters.base import ForecastError
+from forecasters.types import Context, Forecast
+from settings.schema import Settings
+from tests.chaos.active import Active
+from tests.chaos.checks import MAX_GROSS, MAX_SYMBOL
+from tests.chaos.clock import ChaosClock
+from tests.chaos.market import CONTEXT
+from tests.chaos.scenario import Scenario
+from tests.research.backtest.material import settings_for
+from tests.trading.bench import Still
+from trader.core.days import calendar_ahead
+from trader.core.decision import DecisionInputs, Signal
+from trader.core.types import AssetClass, EntrySide, Symbol
+from trader.daemon.parameters import rules_of
+from trader.daemon.schedule import Timetable
+from trader.daemon.timetable import simulated_beat, timetable_of
+from trader.errors import ConfigurationError, StrategyFailed
+from trader.trading.cycle import Rules, Trader
+from trader.trading.desk import Desk
+from trader.trading.ports import Broker, Journal, MarketData
+from trader.trading.positions import Manager, Sessions
+from trader.trading.status import Board
+
+Alert = Callable[[str, str, str], None]
+_EDGE = Decimal("0.05")  # said to be expected: what risk makes of fees is tested elsewhere
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+@cache
+def _settings(symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: str) -> Settings:
+    return settings_for(
+        {},
+        Path("/nowhere"),
+        symbols=",".join(symbols),
+        timeframe=timeframe,
+        context=CONTEXT,
+        exit_rests=exit_rests,
+        hold=hold,
+        risk__max_symbol=str(MAX_SYMBOL),
+        risk__max_gross=str(MAX_GROSS),
+        risk__cooldown_s="0",
+        risk__max_daily_loss="0.9",
+        risk__max_drawdown="0.9",
+        risk__max_refusals="0",
+        risk__max_day_notional="0",
+        risk__max_day_orders="0",
+    )
+
+
+def rules_for(scenario: Scenario) -> Rules:
+    return rules_of(_settings(scenario.symbols, scenario.timeframe, scenario.exit_rests, scenario.hold))
+
+
+def wired(
+    scenario: Scenario,
+    broker: Broker,
+    data: MarketData,
+    journal: Journal,
+    clock: ChaosClock,
+    active: Active,
+    on_alert: Alert,
+) -> Trader:
+    """A daemon that has just started. Raises Transient where the venue or the journal can't be read."""
+    rules = rules_for(scenario)
+    board = Board(
+        mode="sim", backend="still", strategy=rules.strategy, timeframe=str(rules.timeframe), symbols=rules.symbols
+    )
+    instruments = broker.instruments(rules.symbols)
+    missing = [str(symbol) for symbol in rules.symbols if symbol not in instruments]
+    if missing:
+        raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}: leave it out")
+    desk = Desk(broker, journal, clock, board, broker.account().id, on_alert)
+    sessions = Sessions(broker.sessions, ahead=calendar_ahead(rules.timeframe, rules.horizon))
+    if any(symbol.asset_class is AssetClass.STOCK for symbol in rules.symbols):
+        sessions.around(clock.now())
+    manager = Manager(
+        desk=desk, market=data, instruments=instruments, policy=rules.exits, sessions=sessions,
+        timeframe=rules.timeframe,
+    )  # fmt: skip
+    return Trader(
+        desk=desk, manager=manager, market=data, forecaster=Seer(active), sessions=sessions, rules=rules,
+        decide=Wisher(scenario, active),
+    )  # fmt: skip
+
+
+def timetable_for(trader: Trader, every: Callable[[], timedelta]) -> Timetable:
+    """`every`: how often `manage` runs, as of now."""
+    rules = trader.rules
+    usual = timetable_of(
+        rules.symbols, rules.timeframe, trader.sessions, delay=timedelta(seconds=5),
+        manage_every=simulated_beat(rules.timeframe), simulated=rules.exits,
+    )  # fmt: skip
+    return replace(usual, manage=_Either(usual.manage, every))
+
+
+class _Either:
+    """A trigger: the usual one, or a beat that is shorter."""
+
+    def __init__(self, usual: object, every: Callable[[], timedelta]) -> None:
+        self._usual, self._every = usual, every
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        usual: datetime = self._usual.get_next_fire_time(previous, now)  # type: ignore[attr-defined]
+        beat = self._every()
+        after = now if previous is None else max(now, previous + timedelta(milliseconds=1))
+        return min(usual, _EPOCH - (_EPOCH - after) // beat * beat)
+
+
+class Seer(Still):
+    """The forecaster: all stays as it is."""
+
+    def __init__(self, active: Active) -> None:
+        self._active = active
+
+    def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        if self._active.hit("fail forecast"):
+            raise ForecastError("the model is out of memory")
+        return super().forecast(contexts)
+
+
+class Wisher:
+    """The strategy: wants this and that, by the cycle's name alone."""
+
+    def __init__(self, scenario: Scenario, active: Active) -> None:
+        self._scenario = scenario
+        self._active = active
+
+    def __call__(self, inputs: DecisionInputs) -> Sequence[Signal]:
+        if self._active.hit("fail strategy"):
+            raise StrategyFailed("the strategy failed: ZeroDivisionError")
+        wishes = (self._wish(inputs, symbol) for symbol in sorted(inputs.open_symbols))
+        return [wish for wish in wishes if wish is not None]
+
+    def _wish(self, inputs: DecisionInputs, symbol: Symbol) -> Signal | None:
+        quote, forecast = inputs.quotes.get(symbol), inputs.forecasts.get(symbol)
+        if quote is None or forecast is None:
+            return None
+        dice = _dice(f"{self._scenario.seed} {inputs.cycle_id} {symbol}")
+        if dice.random() > self._scenario.appetite:
+            return None
+        last = Decimal(str(forecast.last_close))
+        entry = last * _share(1 + dice.choice((0.004, 0.001, -0.001, -0.003)))
+        target = entry * _share(1 + self._scenario.reach * dice.uniform(0.5, 1.5))
+        stop = entry * _share(1 - self._scenario.reach * dice.uniform(0.5, 1.5))
+        on_tick = inputs.instruments[symbol].price_down
+        return Signal(
+            symbol=symbol, entry_side=EntrySide.LONG, entry=on_tick(entry), target=on_tick(target),
+            stop=on_tick(stop), edge=_EDGE, reason="drawn",
+        )  # fmt: skip
+
+
+def _dice(text: str) -> random.Random:
+    return random.Random(hashlib.sha256(text.encode()).digest())
+
+
+def _share(value: float) -> Decimal:
+    return Decimal(f"{value:.6f}")

@@ -1,0 +1,124 @@
+"""Looks at the venue's books while a scenario runs: what must hold at each moment, and whether a person was told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from tests.chaos.checks import (
+    demand,
+    exits_at_rest,
+    held,
+    invariants_hold,
+    is_protected,
+    moment,
+    nothing_short,
+    purpose_of,
+    within_caps,
+)
+from tests.chaos.journal import ChaosJournal
+from tests.chaos.people import People
+from trader.core.types import AssetClass, Purpose, Symbol
+from trader.exchange.engine.events import OrderEvent
+from trader.exchange.ledger.memory import MemoryLedger
+from trader.exchange.venue import Venue
+
+TOLD_WITHIN = timedelta(seconds=120)  # of something held without an exit at rest: a minute, and the way there
+_ALARMS = ("unprotected", "unwatched")
+
+
+class Watcher:
+    """alive  whether a daemon runs: none can tell anything while there is none
+    on     alarms that have begun and are not over, by kind and symbol
+    """
+
+    def __init__(self, venue: Venue, ledger: MemoryLedger, journal: ChaosJournal, people: People) -> None:
+        self._venue, self._ledger, self._journal, self._people = venue, ledger, journal, people
+        self._digest = hashlib.sha256()
+        self._since: dict[Symbol, datetime] = {}  # unprotected, and the daemon there to say so
+        self._books: object = None
+        self.alive = False
+        self.on: dict[tuple[str, Symbol], datetime] = {}
+        self.counts: Counter[str] = Counter()
+        self.trace: Callable[[str], None] | None = None
+        venue.listen(self._heard)
+
+    # ---- what happens ----
+
+    def note(self, kind: str, text: str) -> None:
+        """One line of what happened; all of them make the digest."""
+        line = f"{moment(self._venue.now)} {kind}: {text}"
+        self.counts[kind] += 1
+        self._digest.update(line.encode() + b"\n")
+        if self.trace is not None:
+            self.trace(line)
+
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    def alert(self, kind: str, severity: str, text: str) -> None:
+        """Where the daemon's alerts go, the journal or not."""
+        self.note("alert", f"{kind} {severity} {text}")
+        if kind in _ALARMS:
+            symbol = Symbol(text.replace(":", " ").split()[0])
+            if severity == "info":
+                self.on.pop((kind, symbol), None)
+            else:
+                self.on.setdefault((kind, symbol), self._venue.now)
+
+    def _heard(self, events: Sequence[OrderEvent]) -> None:
+        for each in events:
+            order = each.order
+            fill = f" {each.execution.qty} at {each.execution.price}" if each.execution is not None else ""
+            price = order.limit_price or order.stop_price
+            self.note("venue", f"{each.event} {order.side} {order.qty} {order.symbol} {order.type} {price} "
+                               f"{order.client_order_id}{fill}")  # fmt: skip
+            entered = purpose_of(order) is Purpose.ENTRY and each.execution is not None
+            if entered and order.symbol not in self._people.meddled:
+                within_caps(self._venue.books, self._venue.figures().equity, order.symbol)
+
+    # ---- what must hold now ----
+
+    def born(self) -> None:
+        self.alive = True
+        self._since.clear()
+        self.on.clear()
+
+    def died(self) -> None:
+        self.alive = False
+
+    def unprotected(self) -> bool:
+        return bool(self._since)
+
+    def look(self) -> None:
+        """Cheap where nothing has changed."""
+        books, now = self._venue.books, self._venue.now
+        if books.holdings or self._since:
+            nothing_short(books)
+            self._look_at_protection(now)
+
+    def _look_at_protection(self, now: datetime) -> None:
+        books = self._venue.books
+        bare = {s for s, qty in held(books).items() if self.may_rest(s) and not is_protected(books, s, qty)}
+        for symbol in [each for each in self._since if each not in bare]:
+            del self._since[symbol]
+        if not self.alive:
+            return
+        for symbol in sorted(bare):
+            since = self._since.setdefault(symbol, now)
+            told = any((kind, symbol) in self.on for kind in _ALARMS)
+            rest = exits_at_rest(books, symbol)
+            demand(told or now - since < TOLD_WITHIN,
+                   f"{symbol}: {books.holdings[symbol].qty} held, exits for {rest} rest, since {moment(since)}, and"
+                   f" nobody was told by {moment(now)}")  # fmt: skip
+
+    def may_rest(self, symbol: Symbol) -> bool:
+        """An exit of a stock rests only while its market is open."""
+        return symbol.asset_class is AssetClass.CRYPTO or self._venue.market.is_open(symbol, self._venue.now)
+
+    def after_a_job(self) -> None:
+        if self._books is not self._venue.books:
+            self._books = self._venue.books
+            invariants_hold(self._venue, self._ledger, self._journal)

@@ -80,6 +80,13 @@ class VenueReader:
     def close(self) -> None:
         self._session.close()
 
+    def now(self) -> datetime:
+        """By the venue's own clock, which its activities are dated by: a simulated market is in another year."""
+        try:
+            return datetime.fromisoformat(str(self._object("/v2/clock").get("timestamp")))
+        except ValueError as error:
+            raise Transient("/v2/clock: no time") from error
+
     def report(self, since: datetime) -> Report:
         unread: list[str] = []
         account = self._object("/v2/account")

@@ -23,6 +23,9 @@ _FLAG = {"halt": "halted", "kill": "killed"}
 
 
 class Venue(Protocol):
+    def now(self) -> datetime:
+        """By the venue's clock. Raises Transient."""
+
     def report(self, since: datetime) -> Report:
         """Raises Transient."""
 
@@ -70,10 +73,11 @@ class Watch:
     confirmed: Confirmed = field(default_factory=Confirmed)
     _vain: int = 0
 
-    def look(self, now: datetime) -> list[Finding] | None:
-        """What is newly confirmed; None where the venue could not be read."""
+    def look(self, wall: datetime) -> list[Finding] | None:
+        """What is newly confirmed; None where the venue could not be read. `wall` is our own time, for the latch."""
         known = self.anchors.load()
         try:
+            now = self.venue.now()
             report = self.venue.report((known[0] if known else now) - BEFORE)
         except Transient as error:
             self._vain += 1
@@ -86,7 +90,7 @@ class Watch:
             return []
         findings = opinion(report, known[1], self._journal(), self.caps)
         fresh, over = self.confirmed.take(findings)
-        self._tell(fresh, over, now)
+        self._tell(fresh, over, wall)
         if not findings and now - known[0] > RENEW:
             self._begin(now, report)
         return fresh

@@ -185,7 +185,8 @@ class Bookkeeper:
         result = split or result
         begin_day(memory, self.journal, reported.portfolio.account.equity, self.clock.now().date())
         self._book(reported, result)
-        view = self._view(reported) if result.unexplained or result.awaited else self._agreed(reported)
+        differs = result.unexplained or result.awaited or self._just_freed()
+        view = self._view(reported) if differs else self._agreed(reported)
         self.states.settle(list(live.values()), reported)
         memory.ended = {name: order for name, order in memory.ended.items() if name in self.states.unsettled()}
         quiet = not (result.executions or result.corrections or result.unexplained or result.awaited)
@@ -376,6 +377,12 @@ class Bookkeeper:
 
     # ---- protecting ----
 
+    def _just_freed(self) -> set[Symbol]:
+        """Where the list of positions may still count units as held by an order of ours that has ended."""
+        now = self.clock.monotonic() if self.memory.freed else 0.0
+        self.memory.freed = {symbol: at for symbol, at in self.memory.freed.items() if now - at < LIST_LAG_S}
+        return set(self.memory.freed)
+
     def _agreed(self, reported: Reported) -> Portfolio:
         self.awaited_cash = ZERO
         return reported.portfolio
@@ -387,7 +394,7 @@ class Bookkeeper:
         self.awaited_cash = awaited_cash(reported.filled, self.memory.filled)
         lately = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
         lately |= {each.symbol: each.price for each in reported.filled if each.price and each.symbol in spans}
-        freed = {symbol for symbol, at in self.memory.freed.items() if now - at < LIST_LAG_S}
+        freed = self._just_freed()
         freed -= {each.symbol for each in self.opaque if each.symbol is not None}  # it may be what holds it
         booked = self.known.books().positions
         return to_protect(reported.portfolio, booked, spans, self.board.portfolio, lately, freed)

@@ -43,9 +43,9 @@ class ExitPrices:
                 self.board.say("venue", f"quotes: {error}")
         self.board.quotes = {**self.board.quotes, **found}
         possible = {symbol: quote for symbol, quote in found.items() if price_problem(quote) is None}
-        for symbol in self._seen.keys() - portfolio.positions.keys():
+        for symbol in sorted(self._seen.keys() - portfolio.positions.keys()):
             del self._seen[symbol]
-        for symbol in self._last.keys() - portfolio.positions.keys():
+        for symbol in sorted(self._last.keys() - portfolio.positions.keys()):
             del self._last[symbol]
         self._last |= possible
         return dict(self._last)

@@ -131,7 +131,7 @@ EXITS = (
     guard(
         "exit: a quote that is judged",
         "Manager._protect",
-        "self.prices.judged(portfolio.positions[symbol], quote, self.policy, self.desk.restated)",
+        "self.prices.judged(position, quote, self.policy, self.desk.restated)",
         "Judged(quote=quote)",
         *EXIT_TROUBLE,
     ),

@@ -141,7 +141,7 @@ class Session:
             raise WireError("garbage on the socket: no health") from error
 
     def exit_reason(self) -> str | None:
-        return self._process.exit_reason(patience_s=0.2) if self._process is not None else None
+        return self._process.exit_reason(patience_s=1.0) if self._process is not None else None
 
     def kill(self) -> None:
         """At once, without waiting. A service that we did not start ends by itself soon after its limit."""

@@ -23,7 +23,6 @@ def command(mode: str | None, name: str, as_json: bool) -> int:
     from trader.daemon.forecaster import check_backend as check_it_can_run
     from trader.errors import ConfigurationError
 
-    logging.getLogger("forecasters").setLevel(logging.CRITICAL)  # symbols are refused on purpose here
     settings = loaded_settings(mode, forecaster=name).settings
     check_it_can_run(settings)
     trading = settings.trading
@@ -34,7 +33,12 @@ def command(mode: str | None, name: str, as_json: bool) -> int:
         horizon=trading.horizon,
         deadline_s=trading.forecast_deadline_s,
     )
+    log = logging.getLogger("forecasters")
+    before = log.level
+    log.setLevel(logging.CRITICAL)  # symbols are refused on purpose here, as the findings are asked for
     try:
         return show(trading.backend, findings, as_json)
     except ForecastError as error:
         raise ConfigurationError(f"{trading.backend} did not start: {error}") from error
+    finally:
+        log.setLevel(before)

@@ -48,13 +48,13 @@ def join_fees(
                 on_problem("activity", f"unknown type {shown(kind)}")
         except Malformed as error:
             on_problem("activity", str(error))
-    charged: dict[str, PostedFee] = {}
+    fees_by_fill: dict[str, PostedFee] = {}
     for fee in fees:
-        owner = _owner(fee, fills, charged)
+        owner = _owner(fee, fills, fees_by_fill)
         if owner is not None:
-            charged[owner] = fee
-    joined = [_with_fee(fill, charged.get(fill.id)) for fill in fills.values()]
-    return sorted(joined, key=lambda fill: (fill.at, fill.id))
+            fees_by_fill[owner] = fee
+    executions = [_with_fee(fill, fees_by_fill.get(fill.id)) for fill in fills.values()]
+    return sorted(executions, key=lambda fill: (fill.at, fill.id))
 
 
 def _fee_of(row: object, pairs: Mapping[str, Symbol]) -> list[PostedFee]:

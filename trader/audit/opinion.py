@@ -93,12 +93,19 @@ def _adds_up(report: Report, anchor: Anchor) -> Iterable[Finding]:
 
 def _within(report: Report, caps: Caps) -> Iterable[Finding]:
     """Exposure against equity of our own making: cash and units at the venue's marks."""
-    values = {each.symbol: abs(each.qty) * each.mark for each in report.holdings if each.mark is not None}
-    equity = report.cash + sum((each.qty * each.mark for each in report.holdings if each.mark is not None), ZERO)
-    unmarked = [each.symbol for each in report.holdings if each.mark is None]
-    if unmarked:
+    values = {
+        holding.symbol: abs(holding.qty) * holding.mark for holding in report.holdings if holding.mark is not None
+    }
+    equity = report.cash + sum(
+        (holding.qty * holding.mark for holding in report.holdings if holding.mark is not None), ZERO
+    )
+    unmarked_symbols = [holding.symbol for holding in report.holdings if holding.mark is None]
+    if unmarked_symbols:
         yield Finding(
-            key="marks", text=f"no mark for {', '.join(unmarked)}: exposure unknown", severity="warning", stops=False
+            key="marks",
+            text=f"no mark for {', '.join(unmarked_symbols)}: exposure unknown",
+            severity="warning",
+            stops=False,
         )
     room = Decimal("1.05")  # prices move between an entry and this look
     for symbol, value in values.items():

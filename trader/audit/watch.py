@@ -106,14 +106,14 @@ class Watch:
             self.alert("audit", "warning", "the journal can't be read: only the venue is audited")
         return says
 
-    def _tell(self, fresh: list[Finding], over: list[str], now: datetime) -> None:
-        for finding in fresh:
+    def _tell(self, new_findings: list[Finding], over: list[str], now: datetime) -> None:
+        for finding in new_findings:
             self.alert("audit", finding.severity, finding.text)
         for key in over:
             self.alert("audit", "info", f"over: {key}")
-        grave = [finding.text for finding in fresh if finding.stops]
-        if grave and self.latching != "none":
-            self.latch(_FLAG[self.latching], f"audit: {'; '.join(grave)}", now)
+        grave_texts = [finding.text for finding in new_findings if finding.stops]
+        if grave_texts and self.latching != "none":
+            self.latch(_FLAG[self.latching], f"audit: {'; '.join(grave_texts)}", now)
 
 
 def as_plain(findings: list[Finding]) -> list[Mapping[str, Any]]:

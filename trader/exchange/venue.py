@@ -136,11 +136,11 @@ class Venue:
         events: list[OrderEvent] = []
         result: Advance | None = None
         for _ in range(steps):
-            following = self._following(until)
-            if following is None or following > until:
-                result = self._rest(until, following)
+            next_moment = self._following(until)
+            if next_moment is None or next_moment > until:
+                result = self._rest(until, next_moment)
                 break
-            events += self._play(following)
+            events += self._play(next_moment)
             if self.fills + self.rejections != before_stops and not through_fills:
                 result = Advance(now=self.now, reason="fill")
                 break

@@ -182,7 +182,7 @@ IN_ALPACA = (
         "fills[fill.id + str(len(fills))] = fill",
         CONVERT,
     ),
-    Mutant("venue: a fee joins one fill", ALPACA, "_owner", "fill.id not in charged and", "", CONVERT),
+    Mutant("venue: a fee joins one fill", ALPACA, "_owner", "fill.id not in fees_by_fill and", "", CONVERT),
     Mutant(
         "venue: a fee that is another fill's",
         ALPACA,

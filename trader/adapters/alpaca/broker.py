@@ -210,9 +210,9 @@ class AlpacaBroker:
             "end": (last + timedelta(days=1)).isoformat(),
         }
         rows = self._whole("/calendar", params, lambda raw: items(raw, "calendar"))
-        found = self._readable("session", rows, session_of)
-        overlapping = (s for s in found if s.close >= start and s.open <= end)
-        return tuple(sorted(overlapping, key=lambda session: session.open))
+        days = self._readable("session", rows, session_of)
+        days_within = (s for s in days if s.close >= start and s.open <= end)
+        return tuple(sorted(days_within, key=lambda session: session.open))
 
     # ---- parts ----
 

@@ -274,10 +274,10 @@ def day(params: Params, name: str) -> date | None:
 
 
 def names(params: Params, name: str, *, required: bool = False) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys(part.strip().upper() for part in (params.get(name) or "").split(",") if part.strip()))
-    if required and not found:
+    parts = tuple(dict.fromkeys(part.strip().upper() for part in (params.get(name) or "").split(",") if part.strip()))
+    if required and not parts:
         raise BadRequest(f"{name} is required", status=400, code=40010000)
-    return found
+    return parts
 
 
 def percentage(params: Params, name: str) -> Decimal | None:

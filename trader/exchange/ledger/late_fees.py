@@ -21,7 +21,7 @@ def activities(ledger: LedgerReader, query: ActivityQuery, now: datetime) -> lis
     everything = replace(query, after=earlier, until=None, newest_first=False, limit=_ALL, page_token=None)
     posted = [posted_late(each) for each in ledger.activities(everything)]
     # equal times are told in the order of the ledger, the fees of a midnight before what happens from then on
-    posted.sort(key=lambda each: (each.at, each.kind != FEE))
+    posted.sort(key=lambda each: (each.at, not each.late))
     found = [each for each in posted if each.at <= now and _between(each, query)]
     if query.newest_first:
         found.reverse()
@@ -32,7 +32,7 @@ def activities(ledger: LedgerReader, query: ActivityQuery, now: datetime) -> lis
 
 def posted_late(activity: Activity) -> Activity:
     """A fill as it is; a fee at the end of its day, its id of the day alone."""
-    if activity.kind != FEE:
+    if activity.kind != FEE or activity.row is None:
         return activity
     midnight = activity.at.replace(hour=0, minute=0, second=0, microsecond=0)
     tail = activity.id.partition("::")[2]

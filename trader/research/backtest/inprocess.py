@@ -204,7 +204,14 @@ class VenueBroker:
         return Activities(executions=self.executions(after), postings=self.postings(after))
 
     def postings(self, after: datetime) -> Sequence[Posting]:
-        return ()
+        return tuple(
+            Posting(
+                id=each.id, kind=each.kind, day=each.day, cash=each.cash, symbol=each.symbol, qty=each.units,
+                price=each.price, detail=each.description,
+            )
+            for each in self._ledger.posted
+            if each.listed_at <= self._venue.now and each.day >= after.date()
+        )  # fmt: skip
 
     def executions(self, after: datetime) -> Sequence[Execution]:
         fills = [self._fill(fill) for fill in self._ledger.fills_since(after)]

@@ -182,13 +182,11 @@ class History:
         if not self.fresh:
             return
         for each in self._journal.unclaimed(self._clock.now() - REACH):
-            for transfers in (True, False):
-                some = [posting for posting in self.fresh if posting.is_transfer is transfers]
-                why = explaining(each.cash, some, lambda posting: posting.cash, CENT)
-                if why:
-                    self._known.claim(each.id, kind_of(why[0]), why)
-                    self.fresh = tuple(posting for posting in self.fresh if posting not in why)
-                    break
+            why = explaining(each.cash, self.fresh, lambda posting: posting.cash, CENT)
+            if why:
+                reasons = {kind: [one for one in why if kind_of(one) == kind] for kind in map(kind_of, why)}
+                self._known.claim(each.id, reasons)
+                self.fresh = tuple(posting for posting in self.fresh if posting not in why)
 
 
 def kind_of(posting: Posting) -> str:

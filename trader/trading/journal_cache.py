@@ -130,10 +130,10 @@ class Known:
         self.changes += 1
         self._journal.correction(kind, at, symbol=symbol, qty=qty, cash=cash, detail=detail, posting=posting)
 
-    def claim(self, correction_id: int, kind: str, postings: Sequence[Posting]) -> None:
+    def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
         self._books = self._moved = None
         self.changes += 1
-        self._journal.claim(correction_id, kind, postings)
+        self._journal.claim(correction_id, reasons)
 
     def settle_fees(self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str]) -> None:
         self._books = None

@@ -264,8 +264,8 @@ class Journal(Protocol):
     def unclaimed(self, after: datetime) -> Sequence[BookedMoney]:
         """Booked since then without an activity that says why."""
 
-    def claim(self, correction_id: int, kind: str, postings: Sequence[Posting]) -> None:
-        """They do."""
+    def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
+        """They do, by kind."""
 
     def moved(self) -> Decimal:
         """Money that came in, less what went out, as far as it is booked."""

@@ -69,17 +69,29 @@ class Postings(Control):
                 _put(connection, [_posting_row(posting, correction_id=number)])
             move_books(connection, [changes])
 
-    def claim(self, correction_id: int, kind: str, postings: Sequence[Posting]) -> None:
-        """They are the reason of what was booked without one: it is of that kind from now on, and moves nothing."""
+    def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
+        """They are the reasons, by kind, of what was booked without one: it is of the first kind from now on, and what
+        is of others is a correction of its own. Nothing is moved by it."""
         table = schema.corrections
         with self._write() as connection:
-            query = sa.select(table.c.kind, table.c.cash).where(table.c.id == correction_id)
-            before = connection.execute(query).mappings().one()
-            moved = (int(kind == rows.TRANSFER) - int(before["kind"] == rows.TRANSFER)) * Decimal(before["cash"])
-            told = "; ".join(each.told for each in postings)
-            connection.execute(sa.update(table).where(table.c.id == correction_id).values(kind=kind, detail=told))
-            _put(connection, [_posting_row(each, correction_id=correction_id) for each in postings])
-            move_books(connection, [{rows.MOVED: moved}])
+            query = sa.select(table).where(table.c.id == correction_id)
+            before = rows.correction_from(connection.execute(query).mappings().one())
+            (kind, first), *others = reasons.items()
+            moved = -before.cash if before.kind == rows.TRANSFER else ZERO
+            left = before.cash
+            for other, postings in others:
+                cash = sum((each.cash for each in postings), ZERO)
+                row = {
+                    "kind": other, "symbol": None, "qty": "0", "cash": str(cash), "detail": _told(postings),
+                    "at": stamp(before.at),
+                }  # fmt: skip
+                number = connection.execute(sa.insert(table).returning(table.c.id), row).scalar_one()
+                _put(connection, [_posting_row(each, correction_id=number) for each in postings])
+                moved, left = moved + (cash if other == rows.TRANSFER else ZERO), left - cash
+            values = {"kind": kind, "cash": str(left), "detail": _told(first)}
+            connection.execute(sa.update(table).where(table.c.id == correction_id).values(values))
+            _put(connection, [_posting_row(each, correction_id=correction_id) for each in first])
+            move_books(connection, [{rows.MOVED: moved + (left if kind == rows.TRANSFER else ZERO)}])
 
     def settle_fees(
         self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str] = ()
@@ -102,6 +114,10 @@ class Postings(Control):
             connection.execute(sa.delete(schema.postings).where(schema.postings.c.activity_id.in_(list(freed))))
             _put(connection, [_posting_row(posting, fill=fill) for fill, posting in joined.items()])
             move_books(connection, changes)
+
+
+def _told(postings: Sequence[Posting]) -> str:
+    return "; ".join(each.told for each in postings)
 
 
 def _posting_row(posting: Posting, *, fill: str = "", correction_id: int | None = None) -> dict[str, Any]:

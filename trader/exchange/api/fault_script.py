@@ -47,7 +47,7 @@ each one that fires does its thing (a request can meet several). Equal scripts a
                                 tradable (false: what is held may be left, nothing opened), shortable, easy_to_borrow,
                                 delisted (true: its orders end, nothing is accepted any more)
   post: {...}                   an activity that is no fill: "type" (CSD, CSW, DIV, INT, FEE, CFEE, JNLC, JNLS, SPLIT,
-                                ..., any word), "net_amount", "qty" (of `symbol`: units that move, but for a dividend's),
+                                ..., any word), "net_amount", "qty" (of `symbol`: units that move, but a dividend's),
                                 "price", "description"; "late_s": listed so long after it moved them. Once: at `from`,
                                 or at once
   accept_s: 5                   a submitted order arrives so many market seconds later; until then it is pending_new

@@ -244,12 +244,22 @@ class MemoryJournal:
         claimable = (TRANSFER, "cash")
         return [c for c in self.corrections if c.at >= after and c.kind in claimable and c.id not in told]
 
-    def claim(self, correction_id: int, kind: str, postings: Sequence[Posting]) -> None:
+    def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
         before = self.corrections[correction_id - 1]
-        self._moved += (int(kind == TRANSFER) - int(before.kind == TRANSFER)) * before.cash
+        (kind, first), *others = reasons.items()
+        self._moved -= before.cash if before.kind == TRANSFER else ZERO
+        left = before.cash
+        for other, postings in others:
+            cash = sum((each.cash for each in postings), ZERO)
+            self._reason(len(self.corrections) + 1, before, other, cash, postings)
+            left -= cash
+        self._reason(correction_id, before, kind, left, first)
+
+    def _reason(self, number: int, of: Correction, kind: str, cash: Decimal, postings: Sequence[Posting]) -> None:
         told = "; ".join(each.told for each in postings)
-        self.corrections[correction_id - 1] = replace(before, kind=kind, detail=told)
-        self._postings.update({each.id: BookedPosting(posting=each, correction_id=correction_id) for each in postings})
+        self.corrections[number - 1 : number] = [replace(of, id=number, kind=kind, cash=cash, detail=told)]
+        self._postings.update({each.id: BookedPosting(posting=each, correction_id=number) for each in postings})
+        self._moved += cash if kind == TRANSFER else ZERO
 
     def settle_fees(
         self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str] = ()

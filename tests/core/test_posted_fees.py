@@ -68,7 +68,7 @@ def test_a_fee_in_dollars_names_no_coin_and_the_one_with_the_fewest_fills_is_giv
         replace(in_coin("of another order", "0.005"), order_id="another"),
         replace(in_coin("of another fill", "0.005"), execution_id="another"),
         replace(in_coin("at another price", "0.005"), price=D(120)),
-        in_dollars("taken in dollars", "0.5"),
+        in_dollars("taken in dollars", "0.005"),
         replace(in_coin("no fee", "0.005"), kind="JNLS"),
     ],
     ids=lambda fee: fee.id,

@@ -249,6 +249,20 @@ def test_a_deposit_then_a_crash_then_midnight_counts_once(tmp_path: Path, place:
     assert (found.total_return, found.max_drawdown) == (0, 0)
 
 
+def test_a_day_that_begins_with_a_start_does_not_count_a_deposit_of_the_day_before_again(tmp_path: Path) -> None:
+    bench = on(tmp_path)
+    bench.desk.risk_state(bench.desk.sync())
+    post(bench, "CSD", "50000")
+    later(bench)
+    bench.by_hand(BTC, OrderSide.BUY, "1")
+    later(bench)
+    bench.go(bench.venue.now.replace(hour=0, minute=0) + timedelta(days=1, hours=2))
+    bench = restarted(bench, "BTC/USD", tmp_path)
+    start = bench.desk.risk_state(bench.desk.sync()).day_start_equity
+    assert start is not None
+    assert abs(start - 150_000) < 1
+
+
 @pytest.mark.parametrize("place", range(12))
 def test_fees_that_are_settled_while_it_dies_are_settled_once(tmp_path: Path, place: int) -> None:
     journal = Mortal()

@@ -89,9 +89,9 @@ class Bookkeeper:
         return view
 
     def _doubt(self) -> str:
-        unread, differs = self.parts.trouble(), self.differences.text if self.differences.key else ""
-        said = "; ".join(each for each in (unread, differs) if each)
-        return f"{DOUBTED}: {said}" if said else ""
+        read_trouble, difference = self.parts.trouble(), self.differences.text if self.differences.key else ""
+        reasons = "; ".join(reason for reason in (read_trouble, difference) if reason)
+        return f"{DOUBTED}: {reasons}" if reasons else ""
 
     # ---- reading ----
 
@@ -122,9 +122,9 @@ class Bookkeeper:
     def _is_news(self, portfolio: Portfolio) -> bool:
         """Whether reconciling could find anything. It is a pure function of what the journal holds and of orders, held
         units and cash: where it found nothing to do and none of these is another, it finds nothing again."""
-        memory, before = self.memory, self.memory.portfolio
+        memory, last = self.memory, self.memory.portfolio
         settled = memory.settled == self.known.changes and not memory.ended and not self.history.due()
-        return not settled or before is None or before.orders != portfolio.orders or moved(before, portfolio)
+        return not settled or last is None or last.orders != portfolio.orders or moved(last, portfolio)
 
     def _noted(self, portfolio: Portfolio) -> Portfolio:
         """Nothing has happened: at most the marks have moved, and the equity with them."""
@@ -149,7 +149,7 @@ class Bookkeeper:
     def _reconciled(self, portfolio: Portfolio) -> Portfolio:
         """Book what is explained, of this report or a later one; what is not stays open."""
         memory = self.memory
-        before, live = self.known.changes, {each.intent.client_order_id: each for each in self.known.live()}
+        changes, live = self.known.changes, {record.intent.client_order_id: record for record in self.known.live()}
         memory.settled = None  # until all of this is done
         reported, result = self._ask(live, portfolio)
         split = self._open(reported, result)
@@ -157,14 +157,14 @@ class Bookkeeper:
         self.owed.look(reported.filled, memory.filled, result.executions)
         begin_day(memory, self.journal, self.clock.now().date())
         self._book(reported, result)
-        differs = result.unexplained or result.awaited or self._just_freed()
-        self.awaited_cash = awaited_cash(reported.filled, memory.filled) if differs else ZERO
-        view = self._view(reported) if differs else reported.portfolio
+        in_question = result.unexplained or result.awaited or self._just_freed()
+        self.awaited_cash = awaited_cash(reported.filled, memory.filled) if in_question else ZERO
+        view = self._view(reported) if in_question else reported.portfolio
         self.states.settle(list(live.values()), reported)
         memory.ended = {name: order for name, order in memory.ended.items() if name in self.states.unsettled()}
         quiet = not (result.executions or result.corrections or result.unexplained or result.awaited)
         if quiet and not reported.looked_up and self._has_cash and not self.parts.trouble():
-            memory.settled = before  # what was written meanwhile makes it news again
+            memory.settled = changes  # what was written meanwhile makes it news again
         memory.portfolio = reported.portfolio
         return view
 
@@ -184,31 +184,31 @@ class Bookkeeper:
     def _ask(self, live: Mapping[str, KnownIntent], portfolio: Portfolio) -> tuple[Reported, Reconciliation]:
         """Orders that are not open any more are looked up. A difference that is new is asked about again at once, for
         the venue's lists are not read in one instant; one that is known waits for the next look."""
-        accepted = self.differences.accepted(self.memory.flags["halted"])
+        accepted_difference = self.differences.accepted(self.memory.flags["halted"])
         answers: dict[str, Order | None] = {n: o for n, o in self.memory.ended.items() if n in live}
-        taken = {name for name, each in live.items() if each.state == IntentState.ACCEPTED}
+        accepted_names = {name for name, record in live.items() if record.state == IntentState.ACCEPTED}
         reported = self._report(portfolio, answers, live)
         if self.memory.opened is None:
             reported = self._at_rest(reported, answers, live)
-        result = reconcile(self._believed(live), reported, accepted=accepted)
+        result = reconcile(self._believed(live), reported, accepted=accepted_difference)
         if result.asks_why:  # an activity of the last days may say
             reported = self._report(reported.portfolio, answers, live, whole=True)
-            result = reconcile(self._believed(live), reported, accepted=accepted)
+            result = reconcile(self._believed(live), reported, accepted=accepted_difference)
         for wait in ASK_AGAIN_S:
-            differs = bool(result.unexplained) and not self.differences.key
-            if not (differs or result.lost):
+            is_new = bool(result.unexplained) and not self.differences.key
+            if not (is_new or result.lost):
                 break
-            if differs:
+            if is_new:
                 self.desk.pause(wait)
-            found = look_up(self.broker, self.parts, result.lost, live)
-            answers |= found
-            if differs or not (found.keys() <= taken and all(map(is_over, found.values()))):
+            replies = look_up(self.broker, self.parts, result.lost, live)
+            answers |= replies
+            if is_new or not (replies.keys() <= accepted_names and all(map(is_over, replies.values()))):
                 reported = self._report(self._read(), answers, live)
-            elif found:  # they were over before the open orders were read: what was read since shows all that they did
+            elif replies:  # they were over before the open orders were read: what was read since shows all they did
                 reported = self._report(reported.portfolio, answers, live, reported.executions)
             else:
                 break  # nothing can be learnt of them now
-            result = reconcile(self._believed(live), reported, accepted=accepted)
+            result = reconcile(self._believed(live), reported, accepted=accepted_difference)
         if not result.lost:
             self.parts.forget("look-up")  # nothing is left to be asked
         return reported, result
@@ -234,22 +234,22 @@ class Bookkeeper:
         whole: bool = False,
     ) -> Reported:
         """An order that the list leaves out and the look-up shows is open all the same: none is placed beside it."""
-        listed = {order.id for order in portfolio.orders}
-        hidden = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed]
-        if hidden:
-            portfolio = replace(portfolio, orders=(*portfolio.orders, *hidden))
-        filled, owing = filled_lately(portfolio, answers, live, self.memory.filled)
+        listed_ids = {order.id for order in portfolio.orders}
+        unlisted_orders = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed_ids]
+        if unlisted_orders:
+            portfolio = replace(portfolio, orders=(*portfolio.orders, *unlisted_orders))
+        unbooked_fills, owing_since = filled_lately(portfolio, answers, live, self.memory.filled)
         # executions last, to cover whatever the positions show; none are asked for where nothing can have happened
         looked_up = any(order is not None and order.filled_qty for order in answers.values())
-        due = self.history.due()
-        still = bool(self.differences.key) or self.parts.fails("activities") or due or whole
-        if not executions and (moved(self.memory.portfolio, portfolio) or looked_up or filled or still):
-            executions = self.history.executions(owing, whole=due or whole)
+        whole = whole or self.history.due()
+        still_open = bool(self.differences.key) or self.parts.fails("activities") or whole
+        if not executions and (moved(self.memory.portfolio, portfolio) or looked_up or unbooked_fills or still_open):
+            executions = self.history.executions(owing_since, whole=whole)
         return _new_reported(
             portfolio=portfolio,
             executions=executions,
             looked_up=dict(answers),
-            filled=filled,
+            filled=unbooked_fills,
             has_cash=self._has_cash,
             postings=self.history.fresh,
         )
@@ -286,17 +286,17 @@ class Bookkeeper:
         return None
 
     def _split(self, reported: Reported, result: Reconciliation) -> Reconciliation | None:
-        found = restated(self.memory, self.known, self.broker, reported, result, self.clock.now())
-        if not found:
+        restatements = restated(self.memory, self.known, self.broker, reported, result, self.clock.now())
+        if not restatements:
             return None
-        symbols = {levels.symbol for levels, _ in found}
-        booked = result.booking(symbols)
-        self.desk.halt("; ".join(each.detail for each in booked.corrections if each.symbol in symbols))
-        for levels, told in found:
+        symbols = {levels.symbol for levels, _ in restatements}
+        booking = result.booking(symbols)
+        self.desk.halt("; ".join(c.detail for c in booking.corrections if c.symbol in symbols))
+        for levels, text in restatements:
             self.known.save_levels([levels])
             self.desk.restated[levels.symbol] = levels.set_at
-            self.desk.alert("split", "error", told)
-        return booked
+            self.desk.alert("split", "error", text)
+        return booking
 
     # ---- booking ----
 
@@ -304,10 +304,10 @@ class Bookkeeper:
         now, memory = self.clock.now(), self.memory
         looked_up = [order for order in reported.looked_up.values() if order is not None]
         orders = (*reported.portfolio.orders, *looked_up)
-        before = memory.portfolio.orders if memory.portfolio else ()  # over, they may come without legs
+        orders_before = memory.portfolio.orders if memory.portfolio else ()  # over, they may come without legs
         failpoints.reach("before_book")
         for execution in result.executions:  # first: once it is booked, a fill is not new any more
-            if any(is_stop(order, execution.order_id) for order in (*orders, *before)):
+            if any(is_stop(order, execution.order_id) for order in (*orders, *orders_before)):
                 remember_stop(memory, self.journal, execution)
         news = self._has_cash and changed(memory.portfolio, reported.portfolio)
         self.awaited_cash = awaited_cash(reported.filled, memory.filled, result.executions)
@@ -391,9 +391,9 @@ class Bookkeeper:
         """What is to be protected, whatever could be booked."""
         now = self.clock.monotonic()
         spans = unbooked(reported.filled, self.memory.filled)
-        lately = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
-        lately |= {each.symbol: each.price for each in reported.filled if each.price and each.symbol in spans}
-        freed = self._just_freed()
-        freed -= {each.symbol for each in self.opaque if each.symbol is not None}  # it may be what holds it
-        booked = self.known.books().positions
-        return to_protect(reported.portfolio, booked, spans, self.board.portfolio, lately, freed)
+        last_prices = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
+        last_prices |= {fill.symbol: fill.price for fill in reported.filled if fill.price and fill.symbol in spans}
+        freed_symbols = self._just_freed()
+        freed_symbols -= {item.symbol for item in self.opaque if item.symbol is not None}  # it may be what holds it
+        booked_positions = self.known.books().positions
+        return to_protect(reported.portfolio, booked_positions, spans, self.board.portfolio, last_prices, freed_symbols)

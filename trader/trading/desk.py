@@ -280,8 +280,8 @@ class Desk:
     def pause(self, seconds: float) -> None:
         """Let market time pass, whatever wakes the clock meanwhile. A wall clock that is set makes it no longer."""
         end = self.clock.monotonic() + seconds
-        while (left := end - self.clock.monotonic()) > 0:
-            before = self.clock.monotonic()
-            self.clock.wait_until(self.clock.now() + timedelta(seconds=left))
-            if self.clock.monotonic() <= before:
+        while (seconds_left := end - self.clock.monotonic()) > 0:
+            wait_start = self.clock.monotonic()
+            self.clock.wait_until(self.clock.now() + timedelta(seconds=seconds_left))
+            if self.clock.monotonic() <= wait_start:
                 break  # the market has ended, or the clock was woken for good

@@ -55,8 +55,10 @@ def worth_of(portfolio: Portfolio, cash: Decimal | None, band: Decimal) -> Worth
 
 def counted(worth: Worth, moved: Decimal) -> Counted:
     """Rounded, and without zeros at the end: equal counts are the same text."""
-    own = None if worth.own is None else Decimal(f"{worth.own.quantize(_ROUNDED).normalize():f}")
-    return Counted(equity=own, moved=moved, doubtful=bool(worth.problem))
+    own = worth.own
+    if own is not None and own != worth.equity:  # else it is as the venue writes it, which is the usual case
+        own = Decimal(f"{own.quantize(_ROUNDED).normalize():f}")
+    return Counted(equity=own if own != worth.equity else worth.equity, moved=moved, doubtful=bool(worth.problem))
 
 
 def at_worth(portfolio: Portfolio, worth: Worth) -> Portfolio:

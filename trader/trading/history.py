@@ -123,6 +123,8 @@ class History:
 
     def estimates(self) -> dict[str, Decimal]:
         """What was lately booked as fees by our own schedule, by what it was taken in."""
+        if not self._guessed:
+            return {}
         since = self._clock.now() - REACH
         self._guessed = {name: each for name, each in self._guessed.items() if each.at >= since}
         sums: dict[str, Decimal] = {}

@@ -316,6 +316,10 @@ class Store(Group):
         default=SecretStr(""),
         description="The journal's database. Empty: an SQLite file in STATE_DIR, one for each mode.",
     )
+    reserve_mb: Annotated[int, Field(ge=0, le=65_536), Unit("MiB")] = Field(
+        default=16,
+        description="Kept back in STATE_DIR, for the records of exits on a full disk; entries wait for it. 0: none.",
+    )
 
 
 class Sim(Group):

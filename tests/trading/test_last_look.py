@@ -17,6 +17,7 @@ from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
 from trader.research.backtest.inprocess import VenueBroker
 from trader.research.backtest.memory_journal import MemoryJournal
+from trader.trading.last_run import leave_safe
 from trader.trading.ports import Submission
 
 BTC, ETH = Symbol("BTC/USD"), Symbol("ETH/USD")
@@ -172,6 +173,6 @@ def test_without_a_journal_the_end_still_leaves_the_stop_and_no_entry(tmp_path: 
 
     ailing(bench).broken = True
     bench.desk.pause(1.0)
-    bench.manager.leave_safe()
+    leave_safe(bench.manager)
     assert [order.stop_price for order in bench.open_orders(BTC)] == [Decimal(97)]
     assert not bench.open_orders(ETH)

@@ -34,6 +34,7 @@ def examine(loaded: Loaded) -> list[Finding]:
         Finding(name="settings", ok=True, detail=f"mode {settings.trading.trading_mode}, valid"),
         *_rules(settings),
         *_folders(settings),
+        *_reserve(settings),
         *_database(settings),
         *_backend(settings),
         *_venue(settings),
@@ -77,6 +78,18 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         enough = free >= LEAST_FREE
         advice = "" if enough else f": less than {LEAST_FREE // 2**20} MiB, make room"
         yield Finding(name=name, ok=enough, detail=f"{folder}, {free // 2**20} MiB free{advice}")
+
+
+def _reserve(settings: Settings) -> Iterator[Finding]:
+    from trader.adapters.glance_reserve import described
+
+    store = settings.store
+    try:
+        text = described(store.state_dir, settings.trading.trading_mode, store.reserve_mb)
+    except OSError as error:
+        yield Finding(name="reserve", ok=False, detail=f"it can't be read: {error.strerror}")
+        return
+    yield Finding(name="reserve", ok="entries wait" not in text, detail=text)
 
 
 def _unwritable(folder: Path) -> str:

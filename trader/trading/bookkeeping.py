@@ -7,7 +7,6 @@ and the activities are read each by itself: one that fails leaves the books as t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -17,7 +16,7 @@ from trader.core.orders import IntentState, is_over, is_stop
 from trader.core.portfolio import changed, moved
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
 from trader.core.types import ZERO, Execution, Order, Portfolio, Symbol
-from trader.core.unbooked import Filled, awaited_cash, filled_of, to_protect, unbooked
+from trader.core.unbooked import awaited_cash, to_protect, unbooked
 from trader.core.values import maker
 from trader.errors import Transient
 from trader.trading import failpoints
@@ -28,6 +27,7 @@ from trader.trading.journal_cache import Known
 from trader.trading.last_resort import adopt_unrecorded
 from trader.trading.memory import OVERLAP, Memory, booked_lately, remember_stop
 from trader.trading.open_differences import LAG, OpenDifferences
+from trader.trading.own_fills import filled_meanwhile, with_hidden
 from trader.trading.parts import Parts
 from trader.trading.ports import Broker, Clock, Journal, KnownIntent, Opaque
 from trader.trading.split_handling import restated
@@ -80,6 +80,20 @@ class Bookkeeper:
         view = self._reconciled(portfolio) if self._is_news(portfolio) else self._noted(portfolio)
         failpoints.reach("after_settle")
         self.doubt = self._doubt()
+        return view
+
+    def unrecorded(self) -> Portfolio:
+        """As it is to be protected while nothing can be booked: by the books as they were, and by what our orders
+        have done since. Raises Transient where positions or open orders can't be read."""
+        portfolio, live = self._read(), {each.intent.client_order_id: each for each in self.known.live()}
+        answers: dict[str, Order | None] = {n: o for n, o in self.memory.ended.items() if n in live}
+        open_ones = {order.client_order_id for order in portfolio.orders}
+        answers |= self._look_up(sorted(live.keys() - open_ones - answers.keys()), live)
+        portfolio = with_hidden(portfolio, answers)
+        filled, _ = filled_meanwhile(portfolio, answers, live, self.memory.filled)
+        reported = _new_reported(portfolio=portfolio, looked_up=answers, filled=filled, has_cash=self._has_cash)
+        view = self._view(reported)
+        self.states.settle([each for each in live.values() if each.intent.purpose.reduces], reported)
         return view
 
     def _doubt(self) -> str:
@@ -232,11 +246,8 @@ class Bookkeeper:
         executions: tuple[Execution, ...] = (),
     ) -> Reported:
         """An order that the list leaves out and the look-up shows is open all the same: none is placed beside it."""
-        listed = {order.id for order in portfolio.orders}
-        hidden = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed]
-        if hidden:
-            portfolio = replace(portfolio, orders=(*portfolio.orders, *hidden))
-        filled, owing = self._filled(portfolio, answers, live)
+        portfolio = with_hidden(portfolio, answers)
+        filled, owing = filled_meanwhile(portfolio, answers, live, self.memory.filled)
         # executions last, to cover whatever the positions show; none are asked for where nothing can have happened
         looked_up = any(order is not None and order.filled_qty for order in answers.values())
         still = bool(self.differences.key) or self.parts.fails("activities")
@@ -249,28 +260,6 @@ class Bookkeeper:
             filled=filled,
             has_cash=self._has_cash,
         )
-
-    def _filled(
-        self, portfolio: Portfolio, answers: Mapping[str, Order | None], live: Mapping[str, KnownIntent]
-    ) -> tuple[tuple[Filled, ...], datetime | None]:
-        """What our live orders have done that is not booked yet, as far as it can be seen; and since when at most."""
-        shown = {order.client_order_id: order for order in portfolio.orders}
-        found, owing = list[Filled](), list[datetime]()
-        for name, record in live.items():
-            order = shown.get(name) or answers.get(name)
-            if order is not None:
-                if not (order.filled_qty or order.legs):
-                    continue  # the usual case: it rests
-                each = filled_of(order)
-                if each.most > sum([self.memory.filled.get(one, ZERO) for one in each.ids], ZERO):
-                    found.append(each)
-                    owing.append(record.created_at)
-            elif name not in answers or record.order_id is not None:  # not seen: it may have done nothing, or all
-                intent, ids = record.intent, (record.order_id,) if record.order_id else ()
-                sign = intent.order_side.sign
-                found.append(Filled(symbol=intent.symbol, sign=sign, ids=ids, least=ZERO, most=intent.qty))
-                owing.append(record.created_at)
-        return tuple(found), min(owing, default=None)
 
     def _open(self, reported: Reported, result: Reconciliation) -> Reconciliation | None:
         """What nothing explains. A split is booked at once, with a halt: levels in the old units must not be acted on;

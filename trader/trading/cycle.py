@@ -23,7 +23,7 @@ from trader.core.portfolio import is_held, orphans, own_entries
 from trader.core.quotes import quote_problem
 from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol
 from trader.core.values import maker
-from trader.errors import Transient
+from trader.errors import DatabaseAway, Transient
 from trader.trading import failpoints
 from trader.trading.commands import ENDING_ENTRIES
 from trader.trading.desk import Desk
@@ -35,6 +35,7 @@ from trader.trading.rules import Rules as Rules
 from trader.trading.status import Board
 from trader.trading.strategy_guard import ALARM_AFTER, Signals
 from trader.trading.watch import Watch
+from trader.trading.without_journal import DOUBT
 
 _new_decision_inputs = maker(DecisionInputs)
 NO_BARS = "no symbol has bars"
@@ -94,11 +95,12 @@ class Trader:
             symbols = []
         self.watch = Watch()
         try:
-            if not symbols or self.desk.journal.cycle(name) is not None:
+            if not symbols or self.desk.doubts.get(DOUBT) or self.desk.journal.cycle(name) is not None:
                 self.on_progress("trade")
                 return False
             self.desk.journal.begin_cycle(name, "trade", now)
         except Transient as error:
+            self._look_without(error)
             self.desk.alert("journal", "error", f"no cycle: {error}")  # without a record there is no order
             return False
         failpoints.reach("after_begin")
@@ -106,6 +108,7 @@ class Trader:
         try:
             outcome, note = self._run(name, bar_close, symbols)
         except Transient as error:
+            self._look_without(error)
             outcome, note = "venue trouble", str(error)
             self.fruitless += 1
             self.board.errors += 1
@@ -114,6 +117,13 @@ class Trader:
         self._close(name, outcome, note)
         self._alarm(note)
         return True
+
+    def _look_without(self, error: Transient) -> None:
+        """Exits must not wait for the next trouble with the journal, nor new entries come before it."""
+        if isinstance(error, DatabaseAway):
+            with self.desk.lock:
+                self.manager.without.begin(error)
+                self.manager.nudge()
 
     def _run(self, name: str, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[str, str]:
         watch = self.watch

@@ -22,8 +22,9 @@ from trader.trading import failpoints
 from trader.trading.bookkeeping import ASK_AGAIN_S, Bookkeeper
 from trader.trading.consent import Consent
 from trader.trading.day import begin_day, forget_peak, reach_peak
+from trader.trading.in_reserve import InReserve
 from trader.trading.journal_cache import Known
-from trader.trading.memory import recall, risk_state
+from trader.trading.memory import recall, recall_fills, risk_state
 from trader.trading.ports import Accepted, Broker, Clock, Journal, Refused
 from trader.trading.status import Board
 
@@ -52,6 +53,7 @@ class Desk:
         self.equity_band = Decimal("0.02")  # by which the venue's equity and ours may differ
         self._worth_told = False
         self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
+        self.reserve: InReserve | None = None  # what exits are recorded in while the journal takes nothing
         self.restated: dict[Symbol, datetime] = {}  # since when a position is in other units, as after a split
         self.doubts: dict[str, str] = {}  # by what is doubted: why no entry is to be made, though nobody has said so
         self._memory = recall(journal, board.symbols, self.known.live())
@@ -74,7 +76,7 @@ class Desk:
 
         Anything else that can't be read, or does not add up, is a doubt: entries wait, exits go on.
         """
-        portfolio = self.books.sync()
+        portfolio = self.books.sync() if self.reserve is None else self.books.unrecorded()
         worth = self._worth(portfolio)
         self._told_worth(worth.problem)
         portfolio = at_worth(portfolio, worth)
@@ -85,6 +87,13 @@ class Desk:
         self.doubts["books"] = self.books.doubt
         self.board.saw_portfolio(portfolio)
         return portfolio
+
+    def come_back(self) -> None:
+        """The journal takes records again: it is read anew, for a commit that failed may have been made."""
+        self.reserve = None
+        self.known.come_back()
+        recall_fills(self._memory, self.journal, self.known.live())
+        self._memory.touched, self._memory.settled = True, None
 
     def _worth(self, portfolio: Portfolio) -> Worth:
         awaited = self.books.awaited_cash
@@ -168,14 +177,18 @@ class Desk:
         """A planned intent that must not be sent after all."""
         self.known.set_intent(intent.client_order_id, IntentState.REJECTED, self.clock.now(), reason=reason)
 
-    def intent_for(self, wish: ExitWish, cycle_id: str) -> OrderIntent:
-        """Journal an exit under its deterministic id. Where the venue has not said what became of the same one, it is
-        that one again: under two ids both could be carried out."""
-        for record in self.known.live():
-            if record.state != IntentState.ACCEPTED and wish.is_of(record.intent):
-                return record.intent
-        attempt = self.journal.attempts(cycle_id, wish.symbol, wish.purpose)
-        intent = wish.under(client_order_id(self.account_id, cycle_id, wish.symbol, wish.purpose, attempt))
+    def intent_for(self, wish: ExitWish, record: Callable[[], str]) -> OrderIntent:
+        """Journal an exit under its deterministic id, in the cycle that `record` opens. Where the venue has not said
+        what became of the same one, it is that one again: under two ids both could be carried out."""
+        for each in self.known.live():
+            if each.state != IntentState.ACCEPTED and wish.is_of(each.intent):
+                return each.intent
+        if self.reserve is not None:
+            cycle_id, intent = self.reserve.under(wish, self.account_id, self.clock.now())
+        else:
+            cycle_id = record()
+            attempt = self.journal.attempts(cycle_id, wish.symbol, wish.purpose)
+            intent = wish.under(client_order_id(self.account_id, cycle_id, wish.symbol, wish.purpose, attempt))
         self.known.add_intent(cycle_id, intent, self.clock.now())
         failpoints.reach("after_exit_intent")
         return intent

@@ -15,6 +15,7 @@ from trader.core.decision import DecisionInputs, Levels, Plan
 from trader.core.orders import IntentState
 from trader.core.types import ZERO, Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.core.values import maker, quick
+from trader.trading.in_reserve import InReserve
 from trader.trading.ports import Journal, KnownBooks, KnownIntent
 
 LIVE = tuple(state for state in IntentState if not state.is_terminal)
@@ -38,10 +39,14 @@ class Known:
     """Reads from memory, writes through to the journal. Every method is to be called with the desk's lock held."""
 
     def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+        self._journal: Journal | InReserve = journal
+        self._real = journal
         self._live: dict[str, KnownIntent] | None = None
         self._books: KnownBooks | None = None
         self._levels: dict[Symbol, Levels] | None = None
+        # as they were before the change that is under way: what is left where it fails, and the journal with it
+        self._before: tuple[dict[str, KnownIntent] | None, KnownBooks | None, dict[Symbol, Levels] | None]
+        self._before = None, None, None
         self.changes = 0  # of live intents, books and levels made anew, those that failed counted: one more each time
 
     # ---- reading ----
@@ -49,41 +54,82 @@ class Known:
     def live(self) -> Sequence[KnownIntent]:
         """Intents that may be open at the venue, oldest first."""
         if self._live is None:
-            self._live = {each.intent.client_order_id: each for each in self._journal.intents(LIVE)}
+            self._live = {each.intent.client_order_id: each for each in self._real.intents(LIVE)}
         return tuple(self._live.values())
 
     def books(self) -> KnownBooks:
         if self._books is None:
-            self._books = self._journal.believed()
+            self._books = self._real.believed()
         return self._books
 
     def levels(self) -> Mapping[Symbol, Levels]:
         if self._levels is None:
-            self._levels = dict(self._journal.levels())
+            self._levels = dict(self._real.levels())
         return dict(self._levels)
+
+    # ---- without the journal ----
+
+    def go_without(self, reserve: InReserve) -> None:
+        """By what is known, and into the reserve. Raises DatabaseAway where too little is known."""
+        live, books, levels = self._before
+        self._live = live if self._live is None else self._live
+        self._books = books if self._books is None else self._books
+        self._levels = levels if self._levels is None else self._levels
+        self.live(), self.books(), self.levels()
+        self._journal = reserve
+
+    def come_back(self) -> None:
+        """From now on by the journal alone."""
+        self._journal = self._real
+        self._live = self._books = self._levels = None
+        self._done()
+        self.changes += 1
+
+    def _keep(self) -> None:
+        live, books, levels = self._before
+        self._before = (
+            live if self._live is None else self._live,
+            books if self._books is None else self._books,
+            levels if self._levels is None else self._levels,
+        )
+
+    def _done(self) -> None:
+        self._before = None, None, None
+
+    def _read_books(self) -> None:
+        """At once: where this fails, the change counts as one that failed, and books and fills are both of before."""
+        if self._books is None:
+            self._books = self._real.believed()
+        self._done()
 
     # ---- writing ----
 
     def save_plan(self, cycle_id: str, inputs: DecisionInputs, plan: Plan) -> None:
+        self._keep()
         live, self._live, levels, self._levels = self._live, None, self._levels, None
         self.changes += bool(plan.intents)
         self._journal.save_plan(cycle_id, inputs, plan)
         self._live = _with(live, plan.intents, inputs.now)
         if levels is not None:
             self._levels = {**levels, **{each.symbol: each for each in plan.levels}}
+        self._done()
 
     def add_intent(self, cycle_id: str, intent: OrderIntent, at: datetime) -> None:
+        self._keep()
         live, self._live = self._live, None
         self.changes += 1
         self._journal.add_intents(cycle_id, [intent], at)
         self._live = _with(live, [intent], at)
+        self._done()
 
     def set_intent(
         self, name: str, state: IntentState, at: datetime, *, order_id: str | None = None, reason: str = ""
     ) -> None:
+        self._keep()
         live, self._live = self._live, None
         self.changes += 1
         self._journal.set_intent(name, state.value, at, order_id=order_id, reason=reason)
+        self._done()
         if live is None or name not in live:
             return
         if state.is_terminal:
@@ -101,10 +147,13 @@ class Known:
     def save_sync(
         self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
     ) -> Sequence[Execution]:
+        self._keep()
         if executions:
             self._books = None
             self.changes += 1
-        return self._journal.save_sync(portfolio, orders, executions)
+        fresh = self._journal.save_sync(portfolio, orders, executions)
+        self._read_books()
+        return fresh
 
     def correct(
         self,
@@ -116,22 +165,28 @@ class Known:
         cash: Decimal = ZERO,
         detail: str = "",
     ) -> None:
+        self._keep()
         self._books = None
         self.changes += 1
         self._journal.correction(kind, at, symbol=symbol, qty=qty, cash=cash, detail=detail)
+        self._read_books()
 
     def save_levels(self, fresh: Sequence[Levels]) -> None:
+        self._keep()
         levels, self._levels = self._levels, None
         self.changes += 1
         self._journal.save_levels(fresh)
         if levels is not None:
             self._levels = {**levels, **{each.symbol: each for each in fresh}}
+        self._done()
 
     def drop_levels(self, symbol: Symbol) -> None:
+        self._keep()
         levels, self._levels = self._levels, None
         self._journal.drop_levels(symbol)
         if levels is not None:
             self._levels = {each: kept for each, kept in levels.items() if each != symbol}
+        self._done()
 
 
 def _with(

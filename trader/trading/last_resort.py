@@ -17,10 +17,10 @@ from trader.core.protect import protect, stop_of
 from trader.core.reconcile import Correction, CorrectionKind
 from trader.core.types import EntrySide, Instrument, Order, OrderIntent, OrderSide, Position, Purpose, Symbol
 from trader.errors import TraderError, Transient
+from trader.trading.in_reserve import UNRECORDED
 from trader.trading.journal_cache import Known
 from trader.trading.ports import Accepted, Broker, Clock, Journal
 
-UNRECORDED = 900  # attempts from here on are of orders that no journal knows
 PASSES = 3
 CONFIRM_S = 5.0
 _A_DAY = timedelta(days=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.guards import adapters, core, forecasters, positions, risk, trading
+from tests.mutants.guards import adapters, core, forecasters, positions, reserve, risk, trading
 from tests.mutants.source import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -10,6 +10,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *core.MUTANTS,
     *trading.MUTANTS,
     *positions.MUTANTS,
+    *reserve.MUTANTS,
     *adapters.MUTANTS,
     *forecasters.MUTANTS,
 )

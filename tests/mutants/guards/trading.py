@@ -74,7 +74,7 @@ ORDERS = (
     guard(
         "send: an unanswered exit is not sent under two ids",
         "Desk.intent_for",
-        "record.state != IntentState.ACCEPTED and wish.is_of(record.intent)",
+        "each.state != IntentState.ACCEPTED and wish.is_of(each.intent)",
         "False",
         *LATE,
     ),

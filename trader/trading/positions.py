@@ -15,7 +15,7 @@ from trader.core.exit_price import Judged
 from trader.core.ids import purpose_of
 from trader.core.overdue import Overdue, after_exit, meanwhile
 from trader.core.portfolio import is_held
-from trader.core.protect import ExitWish, ProtectAction, close_now, own_exits, protect
+from trader.core.protect import ExitWish, ProtectAction, close_now, protect
 from trader.core.splits import are_forgotten
 from trader.core.types import (
     Instrument,
@@ -32,6 +32,7 @@ from trader.errors import DatabaseAway, Transient
 from trader.trading import failpoints
 from trader.trading.bar_record import BarRecord
 from trader.trading.commands import Commands, is_named
+from trader.trading.cover import Cover
 from trader.trading.desk import Desk
 from trader.trading.exit_attempts import ExitAttempts
 from trader.trading.exit_prices import ExitPrices
@@ -42,7 +43,7 @@ from trader.trading.sessions import Sessions as Sessions
 from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
 from trader.trading.standing_rules import StandingRules
 from trader.trading.status import Board
-from trader.trading.unwatched import NO_EXIT, NO_PRICE, Unwatched
+from trader.trading.unwatched import NO_COVER, NO_EXIT, NO_PRICE, Unwatched
 from trader.trading.venue_rules import VenueRules
 from trader.trading.without_journal import WithoutJournal
 
@@ -80,6 +81,7 @@ class Manager:
     attempts: ExitAttempts = field(init=False)
     rules: VenueRules = field(init=False)
     unwatched: Unwatched = field(init=False)
+    cover: Cover = field(init=False)
     without: WithoutJournal = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +92,7 @@ class Manager:
         self.rules = VenueRules(desk)
         self.without = WithoutJournal(desk)
         self.unwatched = Unwatched(desk.clock.monotonic, desk.alert)
+        self.cover = Cover(desk.board, self.unwatched)
         self.attempts = ExitAttempts(desk.clock.monotonic, desk.alert)
 
     def nudge(self) -> None:
@@ -210,6 +213,7 @@ class Manager:
         if self.desk.restated or any(map(are_forgotten, levels.values())):
             quotes, levels = self._in_new_units(portfolio, quotes, levels)
         self.attempts.gone(frozenset(portfolio.positions))
+        self.cover.gone(portfolio.positions)
         self.unwatched.reported(s for s, each in portfolio.positions.items() if self._is_ours(each, levels.get(s)))
         for symbol in sorted(portfolio.positions):
             if portfolio.position(symbol) is not None:  # its exit may have filled while another was looked after
@@ -257,9 +261,8 @@ class Manager:
         if not self.sessions.is_open(symbol, self.desk.clock.now()):
             self.unwatched.in_order(symbol, NO_PRICE)  # nothing trades
             if after is not None and after.qty % 1:
-                self.unwatched.in_order(symbol, NO_EXIT)  # a fraction's lasts for the day
-        if own_exits(portfolio.orders_of(symbol)) or not is_held(after, self.instruments.get(symbol)):
-            self.unwatched.in_order(symbol, NO_EXIT)
+                self.unwatched.in_order(symbol, NO_EXIT, NO_COVER)  # a fraction's lasts for the day
+        self.cover.look(symbol, after, portfolio.orders_of(symbol), self.instruments.get(symbol))
         return portfolio
 
     def _put_exit(self, symbol: Symbol, portfolio: Portfolio, judged: Judged, levels: Levels | None) -> Portfolio:

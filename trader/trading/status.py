@@ -46,6 +46,7 @@ class Board:
     flags: dict[str, str] = field(default_factory=dict)
     last_command: int = 0  # the newest that was executed: `leaving` is from after it
     unadopted: frozenset[Symbol] = frozenset()  # held before the first start, and left alone
+    dust: dict[Symbol, Decimal] = field(default_factory=dict)  # held without an exit: less than the venue takes
     leaving: dict[Symbol, str] = field(default_factory=dict)  # what flatten or kill has not sold yet, and why not
     equity: deque[float] = field(default_factory=lambda: deque(maxlen=EQUITY_KEPT))
     events: deque[tuple[datetime | None, str, str]] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
@@ -111,6 +112,7 @@ class Board:
             "flags": {name: reason for name, reason in self.flags.items() if reason},
             "last_command": self.last_command,
             "unadopted": sorted(map(str, self.unadopted)),
+            "dust": {str(symbol): str(qty) for symbol, qty in sorted(self.dust.items())},
             "leaving": {str(symbol): why for symbol, why in self.leaving.items()},
             "reasons": {str(symbol): reason for symbol, reason in self.reasons.items()},
         }

@@ -170,8 +170,15 @@ WATCH = (
     ),
     guard(
         "unwatched: no exit",
-        "Manager._protect",
-        "own_exits(portfolio.orders_of(symbol)) or not is_held(after, self.instruments.get(symbol))",
+        "Cover.look",
+        "exits or not is_held(position, instrument)",
+        "True",
+        *UNWATCHED,
+    ),
+    guard(
+        "unwatched: an exit for less than is held",
+        "Cover.look",
+        "not exits or not rest or (small and instrument is not None)",
         "True",
         *UNWATCHED,
     ),

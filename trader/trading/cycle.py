@@ -19,15 +19,14 @@ from trader.core.gates import rooms
 from trader.core.ids import cycle_id
 from trader.core.market import Bars, context_of
 from trader.core.plan import plan
-from trader.core.portfolio import is_held, orphans, own_entries
-from trader.core.quotes import quote_problem
-from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol
+from trader.core.portfolio import orphans, own_entries
+from trader.core.types import AssetClass, Instrument, Portfolio, Quote, Symbol
 from trader.core.values import maker
 from trader.errors import DatabaseAway, Transient
 from trader.trading import failpoints
-from trader.trading.commands import ENDING_ENTRIES
 from trader.trading.desk import Desk
 from trader.trading.gate_watch import GateWatch
+from trader.trading.last_look import LastLook
 from trader.trading.late_bars import Awaiting
 from trader.trading.ports import MarketData
 from trader.trading.positions import Manager, Sessions
@@ -148,10 +147,9 @@ class Trader:
             fit, misfits = self._fit(forecasts, bars, quotes)
             self.fruitless = 0 if fit else self.fruitless + 1
             watch.go_on()
-            inputs = self._inputs(name, portfolio, quotes, fit)
+            inputs, aged_from = self._inputs(name, portfolio, quotes, fit), self._aged()
             self._look_at_gates(inputs)
             decided = plan(inputs, self.strategy.signals(self.decide, inputs))
-            aged_from = self._aged()
             watch.took("decide")
             failpoints.reach("before_plan")
             self.desk.known.save_plan(name, inputs, decided)
@@ -324,38 +322,19 @@ class Trader:
         self.watch.go_on()
         portfolio = self.manager.protect_all(portfolio, quotes)
         self.watch.took("protect")
-        placed = 0
+        placed, levels = 0, {each.symbol: each for each in decided.levels}
+        last_look = LastLook(self.desk, self.manager, self.market, decided_at)
         for intent in decided.intents:
-            now = decided_at + timedelta(seconds=self._aged() - aged_from)
-            unwanted = self._unwanted(intent, portfolio, quotes.get(intent.symbol), now)
+            symbol, now = intent.symbol, decided_at + timedelta(seconds=self._aged() - aged_from)
+            unwanted = last_look.unwanted(
+                intent, portfolio, quotes.get(symbol), levels.get(symbol), now, self.rules.limits
+            )
             if unwanted:
                 self.desk.drop(intent, unwanted)
                 continue
             self.watch.seconds.setdefault("quote_to_post", time.perf_counter() - quoted)
             placed += self.desk.place(intent) is not None
         return placed
-
-    def _unwanted(self, intent: OrderIntent, portfolio: Portfolio, quote: Quote | None, now: datetime) -> str:
-        """Why it is not to be sent after all; "" for no reason."""
-        switched = self._switched_off()
-        if switched:
-            return switched
-        stale = quote_problem(quote, now, self.rules.limits)
-        if stale is not None:
-            return f"quote: {stale}"
-        if intent.symbol in self.manager.awaited(but=intent):
-            return "an earlier entry may still arrive"
-        held = is_held(portfolio.position(intent.symbol), self.instruments.get(intent.symbol))
-        return "filled or taken while this was decided" if held or portfolio.orders_of(intent.symbol) else ""
-
-    def _switched_off(self) -> str:
-        """Why no entry goes any more, though one was decided on."""
-        desk = self.desk
-        if desk.ending:
-            return "the daemon is asked to stop"
-        flagged = next((f"{name}: {reason}" for name, reason in desk.flags().items() if reason), "")
-        asked = [each.kind for each in desk.journal.pending_commands() if each.kind in ENDING_ENTRIES]
-        return flagged or (f"{asked[0]} by command" if asked else "") or desk.doubt()
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
         now = self.desk.clock.now()

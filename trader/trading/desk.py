@@ -7,7 +7,7 @@ again because the venue takes each id only once. So a crash, a timeout or a lost
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -25,6 +25,7 @@ from trader.trading.day import begin_day, forget_peak, reach_peak
 from trader.trading.in_reserve import InReserve
 from trader.trading.journal_cache import Known
 from trader.trading.memory import recall, recall_fills, risk_state
+from trader.trading.patience import Patience
 from trader.trading.ports import Accepted, Broker, Clock, Journal, Refused
 from trader.trading.status import Board
 
@@ -204,15 +205,23 @@ class Desk:
             except Transient as error:
                 self.board.say("venue", f"cancel: {error}")
         failpoints.reach("after_cancel")
-        deadline = self.clock.monotonic() + CONFIRM_S
+        patience = Patience(self.clock, CONFIRM_S)
         while pending:
             pending -= {order_id for order_id in pending if self._has_ended(order_id)}
-            if pending and self.clock.monotonic() >= deadline:
-                self.alert("cancel", "warning", f"{len(pending)} cancels unconfirmed after {CONFIRM_S:.0f} s")
+            if pending and patience.is_over():
+                self._left_working(pending)
                 return False
             if pending:
                 self.pause(0.25)
         return True
+
+    def _left_working(self, order_ids: Collection[str]) -> None:
+        """They may fill yet, and are seen to at the next look."""
+        orders = self.board.portfolio.orders if self.board.portfolio is not None else ()
+        known = {order.id: f"{order.side} {order.remaining} {order.symbol} ({order.id})" for order in orders}
+        left = ", ".join(known.get(each, each) for each in sorted(order_ids))
+        text = f"{len(order_ids)} cancels unconfirmed after {CONFIRM_S:.0f} s; still working: {left}"
+        self.alert("cancel", "warning", text)
 
     def _has_ended(self, order_id: str) -> bool:
         try:

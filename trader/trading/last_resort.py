@@ -19,6 +19,7 @@ from trader.core.types import EntrySide, Instrument, Order, OrderIntent, OrderSi
 from trader.errors import TraderError, Transient
 from trader.trading.in_reserve import UNRECORDED
 from trader.trading.journal_cache import Known
+from trader.trading.patience import Patience
 from trader.trading.ports import Accepted, Broker, Clock, Journal
 
 PASSES = 3
@@ -91,10 +92,10 @@ def _cancel(broker: Broker, clock: Clock, order_ids: Iterable[str], pause: Calla
             broker.cancel(order_id)
         except Transient:
             continue
-    deadline = clock.monotonic() + CONFIRM_S
+    patience = Patience(clock, CONFIRM_S)
     while pending:
         pending = {order_id for order_id in pending if not _has_ended(broker, order_id)}
-        if pending and clock.monotonic() >= deadline:
+        if pending and patience.is_over():
             return False
         if pending:
             pause(0.25)

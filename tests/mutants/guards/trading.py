@@ -72,6 +72,13 @@ ENTRIES = (
     ),
 )
 ORDERS = (
+    guard(
+        "cancel: a market that stands still for good",
+        "Patience.is_over",
+        "or self._still > MOST_LOOKS_AT_A_STANDSTILL",
+        "or self._still > 10 * MOST_LOOKS_AT_A_STANDSTILL",
+        "tests/trading/test_end_of_market.py",
+    ),
     guard("cancel: unconfirmed is not confirmed", "Desk.cancel", "return False", "return True"),
     guard("cancel: no answer is not the end", "Desk._has_ended", "return False", "return True"),
     guard(

@@ -105,8 +105,9 @@ class Trading(Group):
     )
     adopt: Literal["ask", "adopt", "ignore"] = Field(
         default="ask",
-        description="What was held before the first start, in a symbol of SYMBOLS. ask: it is left alone and told of, "
-        "until `trader adopt`. adopt: it gets exits as if we had bought it. ignore: it is left alone without a word.",
+        description="What was there before the first start, in a symbol of SYMBOLS: holdings, and orders by hand. "
+        "ask: it is left alone and told of, until `trader adopt`. adopt: it gets exits as if we had bought it. "
+        "ignore: it is left alone without a word.",
     )
     add_latest: bool = Field(
         default=True,

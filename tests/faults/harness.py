@@ -160,6 +160,12 @@ class Scene:
         self.programs.append(program)
         return program
 
+    def trader_said(self, *arguments: str) -> str:
+        """A command, to its end."""
+        program = self.trader(*arguments)
+        program.wait()
+        return program.said()
+
     def start(self, cycles: int | None = None, *failpoints: str, **environment: str) -> Program:
         """The daemon, not waited for."""
         arguments = ["run", "--plain"]

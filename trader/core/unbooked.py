@@ -37,8 +37,8 @@ class Filled:
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Signed units, from `low` to `high`. What was bought and sold again leaves nothing but its fees: `traded` is all of
-    it, unsigned, and `bought` what a coin's fees are taken of."""
+    """Signed units, from `low` to `high`. What was bought and sold again leaves nothing but its fees: `traded` is all
+    of it, unsigned, and `bought` what a coin's fees are taken of."""
 
     low: Decimal = ZERO
     high: Decimal = ZERO

@@ -20,7 +20,7 @@ from trader.core.unbooked import awaited_cash, to_protect, unbooked
 from trader.core.values import maker
 from trader.errors import Transient
 from trader.trading import failpoints
-from trader.trading.consent import note_found
+from trader.trading.consent import note_found, there_before
 from trader.trading.day import allow_for, begin_day
 from trader.trading.intent_states import IntentStates
 from trader.trading.journal_cache import Known
@@ -361,7 +361,7 @@ class Bookkeeper:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
         if opening:
             self.memory.opened = self.memory.began or now
-            note_found(self.journal, reported.portfolio.positions)
+            note_found(self.journal, there_before(reported.portfolio))
             self.journal.set_meta("opened", self.memory.opened.isoformat())
 
     # ---- protecting ----

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trader.core.ids import purpose_of
 from trader.core.portfolio import is_held
 from trader.core.types import Instrument, Portfolio, Symbol
+from trader.trading.consent import by_hand
 
 
 def still_held(
@@ -29,6 +29,6 @@ def still_held(
 
 def in_the_way(symbol: Symbol, portfolio: Portfolio) -> str:
     """Orders that are not ours: one of them may be why the venue refuses an exit."""
-    others = [order for order in portfolio.orders_of(symbol) if order.is_open and purpose_of(order) is None]
+    others = [order for order in by_hand(portfolio) if order.symbol == symbol]
     named = [f"{o.side} {o.remaining} at {o.limit_price or o.stop_price or 'the market'} ({o.id})" for o in others]
     return f"; beside an order that is not ours: {', '.join(named)}" if named else ""

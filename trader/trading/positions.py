@@ -32,6 +32,7 @@ from trader.errors import DatabaseAway, Transient
 from trader.trading import failpoints
 from trader.trading.bar_record import BarRecord
 from trader.trading.commands import Commands, is_named
+from trader.trading.consent import by_hand, described
 from trader.trading.cover import Cover
 from trader.trading.desk import Desk
 from trader.trading.exit_attempts import ExitAttempts
@@ -152,6 +153,7 @@ class Manager:
             self._last_sync = self.desk.clock.monotonic()
         self.instruments = self.rules.daily(self.instruments, portfolio.positions)
         self.board.unadopted = self.desk.consent.look(portfolio)
+        self.board.by_hand = tuple(map(described, by_hand(portfolio)))
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self.standing.look(self.desk, portfolio)

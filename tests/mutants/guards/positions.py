@@ -183,4 +183,35 @@ WATCH = (
         *UNWATCHED,
     ),
 )
-MUTANTS = (*BOOKS, *EXITS, *WATCH)
+CONSENT_TESTS = ("tests/trading/test_consent.py",)
+CONSENT = (
+    guard(
+        "consent: what was ordered before the start",
+        "there_before",
+        "| {order.symbol for order in by_hand(portfolio)}",
+        "",
+        *CONSENT_TESTS,
+    ),
+    guard(
+        "consent: what an order filled shows late",
+        "Consent._is_gone",
+        "or portfolio.at - since >= LIST_LAG",
+        "or True",
+        *CONSENT_TESTS,
+    ),
+    guard(
+        "consent: what has an exit is not left alone",
+        "Consent._leave",
+        "if is_held or not orders:",
+        "if False:",
+        *CONSENT_TESTS,
+    ),
+    guard(
+        "consent: somebody is told of an order by hand",
+        "Consent._tell",
+        "if order.id not in self._told",
+        "if False",
+        *CONSENT_TESTS,
+    ),
+)
+MUTANTS = (*BOOKS, *EXITS, *WATCH, *CONSENT)

@@ -21,14 +21,14 @@ SHORTEST_START_S = 150.0  # with RestartSec, five of them do not fit into the un
 
 def patiently(start: Callable[[], int], notifier: Notifier) -> int:
     """As `start`; its VenueUnreachable and DatabaseAway come late where systemd listens, and at once where not."""
-    begun = time.monotonic()
+    start_s = time.monotonic()
     try:
         return start()
     except (VenueUnreachable, DatabaseAway) as error:
-        left = begun + SHORTEST_START_S - time.monotonic()
+        seconds_left = start_s + SHORTEST_START_S - time.monotonic()
         waits = notifier.listening and not isinstance(error, DatabaseUnwritable)  # that one needs a person
-        if waits and left > 0:
-            logger.error("{} (started again in {:.0f} s)", error, left)
+        if waits and seconds_left > 0:
+            logger.error("{} (started again in {:.0f} s)", error, seconds_left)
             notifier.status(f"waiting to try again: {error}")
-            threading.Event().wait(left)  # SIGTERM ends it: nothing is held any more
+            threading.Event().wait(seconds_left)  # SIGTERM ends it: nothing is held any more
         raise

@@ -134,39 +134,42 @@ class Trader:
             watch.took("cancel")
         # let go: bars may be late and a model slow, and `manage` protects meanwhile; nothing below relies on what
         # was seen above
-        bars, dropped = self._bars(bar_close, symbols)
-        at_hand = watch.took("bars")
+        bars, bar_problems = self._bars(bar_close, symbols)
+        bars_at = watch.took("bars")
         forecasts, trouble = self._forecast(bars, bar_close)
         watch.took("forecast")
         with self.desk.lock:  # second hold, to the end: what is decided on must be what orders are sent into
             watch.go_on()
             portfolio = self.desk.refresh()
             watch.took("sync")
-            quotes, missing = self._quotes(symbols)
-            quoted = watch.took("quotes")
-            fit, misfits = self._fit(forecasts, bars, quotes)
+            quotes, quote_problems = self._quotes(symbols)
+            quotes_at = watch.took("quotes")
+            fit, scale_problems = self._fit(forecasts, bars, quotes)
             self.fruitless = 0 if fit else self.fruitless + 1
             watch.go_on()
             inputs, aged_from = self._inputs(name, portfolio, quotes, fit), self._aged()
             self._look_at_gates(inputs)
-            decided = plan(inputs, self.strategy.signals(self.decide, inputs))
+            decision = plan(inputs, self.strategy.signals(self.decide, inputs))
             watch.took("decide")
             failpoints.reach("before_plan")
-            self.desk.known.save_plan(name, inputs, decided)
+            self.desk.known.save_plan(name, inputs, decision)
             failpoints.reach("after_plan")
-            planned = watch.took("journal")
-            watch.seconds["bars_to_plan"] = planned - at_hand - watch.seconds["forecast"]
-            self.board.saw_plan(decided)
-            placed = self._carry_out(decided, quotes, quoted, inputs.now, aged_from)
+            planned_at = watch.took("journal")
+            watch.seconds["bars_to_plan"] = planned_at - bars_at - watch.seconds["forecast"]
+            self.board.saw_plan(decision)
+            entries_placed = self._carry_out(decision, quotes, quotes_at, inputs.now, aged_from)
             watch.go_on()
             failpoints.reach("before_last_sync")
             self.desk.refresh()
             watch.took("sync")
-        absent = {symbol: "no forecast" for symbol in bars if symbol not in forecasts}
-        reasons = [f"{symbol}: {why}" for symbol, why in {**absent, **missing, **dropped, **misfits}.items()]
+        forecast_problems = {symbol: "no forecast" for symbol in bars if symbol not in forecasts}
+        reasons = [
+            f"{symbol}: {why}"
+            for symbol, why in {**forecast_problems, **quote_problems, **bar_problems, **scale_problems}.items()
+        ]
         if trouble:
             reasons.append(f"forecast: {trouble}")
-        return f"{placed} entries, {len(decided.intents)} planned", "; ".join(reasons)
+        return f"{entries_placed} entries, {len(decision.intents)} planned", "; ".join(reasons)
 
     # ---- the steps ----
 
@@ -179,7 +182,7 @@ class Trader:
     def _bars(self, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Bars], dict[Symbol, str]]:
         """Closed bars, the newest of each symbol awaited up to the deadline; what is not fit is dropped, with why."""
         rules = self.rules
-        found = self.awaiting.bars(
+        newest_bars = self.awaiting.bars(
             symbols,
             lambda: self.market.bars(symbols, rules.timeframe, end=bar_close, count=rules.context),
             lambda bars: is_late(bars, self._expected(bars.symbol, bar_close)),
@@ -187,15 +190,15 @@ class Trader:
             rules.bar_deadline,
         )
         fit: dict[Symbol, Bars] = {}
-        dropped: dict[Symbol, str] = {}
+        problems: dict[Symbol, str] = {}
         for symbol in symbols:
-            problem = self._bars_problem(found.get(symbol), symbol, bar_close)
+            problem = self._bars_problem(newest_bars.get(symbol), symbol, bar_close)
             if problem is None:
-                fit[symbol] = found[symbol]
+                fit[symbol] = newest_bars[symbol]
             else:
-                dropped[symbol] = problem
+                problems[symbol] = problem
                 self.board.say("bars", f"{symbol}: {problem}")
-        return fit, dropped
+        return fit, problems
 
     def _bars_problem(self, bars: Bars | None, symbol: Symbol, bar_close: datetime) -> str | None:
         rules, expected = self.rules, self._expected(symbol, bar_close)
@@ -299,21 +302,21 @@ class Trader:
         return self.desk.clock.monotonic() if self.quote_clock is None else self.quote_clock()
 
     def _carry_out(
-        self, decided: Plan, quotes: Mapping[Symbol, Quote], quoted: float, decided_at: datetime, aged_from: float
+        self, decision: Plan, quotes: Mapping[Symbol, Quote], quotes_at: float, decided_at: datetime, aged_from: float
     ) -> int:
         """Cancels confirmed, then exits, then entries, each looked at again before it goes: an earlier one may have
         taken minutes. Returns how many entries the venue took.
 
-        quoted      when the quotes were there, in seconds of `time.perf_counter`
+        quotes_at   when the quotes were there, in seconds of `time.perf_counter`
         decided_at  and `aged_from`, the moment of the decision by both clocks
         """
-        if decided.cancels:
+        if decision.cancels:
             self.watch.go_on()
-            confirmed = self.desk.cancel(decided.cancels)
+            confirmed = self.desk.cancel(decision.cancels)
             self.watch.took("cancel")
             portfolio = self.desk.refresh()
             if not confirmed:
-                for intent in decided.intents:
+                for intent in decision.intents:
                     self.desk.drop(intent, "an earlier order's cancel is unconfirmed")
                 return 0
         else:
@@ -322,19 +325,19 @@ class Trader:
         self.watch.go_on()
         portfolio = self.manager.protect_all(portfolio, quotes)
         self.watch.took("protect")
-        placed, levels = 0, {each.symbol: each for each in decided.levels}
+        entries_placed, levels = 0, {each.symbol: each for each in decision.levels}
         last_look = LastLook(self.desk, self.manager, self.market, decided_at)
-        for intent in decided.intents:
+        for intent in decision.intents:
             symbol, now = intent.symbol, decided_at + timedelta(seconds=self._aged() - aged_from)
-            unwanted = last_look.unwanted(
+            objection = last_look.unwanted(
                 intent, portfolio, quotes.get(symbol), levels.get(symbol), now, self.rules.limits
             )
-            if unwanted:
-                self.desk.drop(intent, unwanted)
+            if objection:
+                self.desk.drop(intent, objection)
                 continue
-            self.watch.seconds.setdefault("quote_to_post", time.perf_counter() - quoted)
-            placed += self.desk.place(intent) is not None
-        return placed
+            self.watch.seconds.setdefault("quote_to_post", time.perf_counter() - quotes_at)
+            entries_placed += self.desk.place(intent) is not None
+        return entries_placed
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
         now = self.desk.clock.now()

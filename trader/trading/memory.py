@@ -48,8 +48,8 @@ class Memory:
 def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownIntent] = ()) -> Memory:
     """As the journal gives it back."""
     memory = Memory(flags={name: journal.flag(name) for name in FLAGS}, symbols=frozenset(symbols))
-    opened = journal.get_meta("opened")
-    memory.opened = datetime.fromisoformat(opened).astimezone(UTC) if opened else None
+    opening_time = journal.get_meta("opened")
+    memory.opened = datetime.fromisoformat(opening_time).astimezone(UTC) if opening_time else None
     memory.counts = Counts.recalled(journal)
     day = journal.get_meta("day")
     if day:
@@ -59,9 +59,9 @@ def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownInte
     memory.peak = Peak(Decimal(peak) if peak else None)
     recall_fills(memory, journal, live)
     for symbol in memory.symbols:
-        stopped = journal.get_meta(f"stop {symbol}")
-        if stopped:
-            memory.last_stops[symbol] = datetime.fromisoformat(stopped)
+        stop_time = journal.get_meta(f"stop {symbol}")
+        if stop_time:
+            memory.last_stops[symbol] = datetime.fromisoformat(stop_time)
     return memory
 
 

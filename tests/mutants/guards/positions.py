@@ -85,7 +85,7 @@ EXITS = (
     guard(
         "exit: one that is refused after it was taken",
         "Manager._put_exit",
-        "self.attempts.look(symbol, self.desk.broker.order, others)",
+        "self.attempts.look(symbol, self.desk.broker.order, foreign_orders)",
         "pass",
         *EXIT_TROUBLE,
     ),
@@ -138,7 +138,7 @@ EXITS = (
     guard(
         "flatten: an entry may still arrive",
         "Manager._finish_flatten",
-        "and not any(is_named(wanted, symbol) for symbol in self.awaited())",
+        "and not any(is_named(names, symbol) for symbol in self.awaited())",
         "",
         *LATE,
     ),
@@ -156,7 +156,7 @@ WATCH = (
     guard(
         "unwatched: somebody is told",
         "Unwatched.look",
-        'self._say(symbol, ", ".join(found[symbol]), now)',
+        'self._say(symbol, ", ".join(complaints[symbol]), now)',
         "pass",
         *UNWATCHED,
     ),

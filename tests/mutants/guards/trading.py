@@ -90,7 +90,9 @@ ORDERS = (
         "self.known.add_intent(cycle_id, intent, self.clock.now())",
         "pass",
     ),
-    guard("send: a plan is journaled first", "Trader._run", "self.desk.known.save_plan(name, inputs, decided)", "pass"),
+    guard(
+        "send: a plan is journaled first", "Trader._run", "self.desk.known.save_plan(name, inputs, decision)", "pass"
+    ),
     guard("send: a duplicate is one that arrived", "Desk.place", "and not outcome.duplicate", ""),
     guard("send: looked for before it is sent again", "Desk.place", "order = self._find(name)", "order = None"),
     guard(
@@ -146,7 +148,7 @@ COUNTED = (
     guard(
         "counts: losing exits",
         "Counts.filled",
-        "self.losing_exits + 1 if lost else 0",
+        "self.losing_exits + 1 if is_loss else 0",
         "0",
         "tests/trading/test_figures_alone.py",
     ),

@@ -74,13 +74,15 @@ def test_whatever_is_told_what_is_protected_lies_within_what_is_possible(
 
 
 @st.composite
-def round_trips(draw: st.DrawFn) -> tuple[Decimal, dict[Symbol, Decimal], list[Filled], dict[str, Decimal]]:
+def round_trips(
+    draw: st.DrawFn, most: int = 4
+) -> tuple[Decimal, dict[Symbol, Decimal], list[Filled], dict[str, Decimal]]:
     """Buys and sales of a coin, one after the other, each for all that is held: what is truly held then; the books, in
     which any of the fills are missing, and their fees are estimates; the orders as they show themselves; what of each
     is booked."""
     truly, books, orders, booked = D(0), D(0), list[Filled](), dict[str, Decimal]()
     estimated = D(0)  # by how much the books are off for the last buy
-    for number in range(draw(st.integers(1, 4))):
+    for number in range(draw(st.integers(1, most))):
         name, is_told = f"o{number}", draw(st.booleans())
         if number % 2 == 0:
             qty = D(draw(st.integers(1, 10_000))) / 1000
@@ -97,7 +99,7 @@ def round_trips(draw: st.DrawFn) -> tuple[Decimal, dict[Symbol, Decimal], list[F
     return truly, {BTC: books}, orders, booked
 
 
-@given(round_trips())
+@given(round_trips(most=2))
 def test_no_dust_of_fees_is_protected_where_the_venue_shows_truly_what_is_held(
     trip: tuple[Decimal, dict[Symbol, Decimal], list[Filled], dict[str, Decimal]],
 ) -> None:
@@ -119,5 +121,6 @@ def test_while_the_list_lags_no_more_is_sold_than_is_held(
     position_seen = seen.positions.get(BTC)
     offered = min(position_seen.qty, position_seen.qty_available) if position_seen else D(0)
     assert position_seen is None or position_seen.qty > 0, "a coin can't be short"
-    gross = sum((each.most for each in orders if each.sign > 0), D(0))
-    assert offered <= truly + (FEE_SHARE * gross if truly or len(orders) > 2 else 0)
+    doubt = FEE_SHARE * sum((each.most for each in orders), D(0))  # fees of any of it may be what is missing
+    # the books may be above the truth by that, and the list above the books
+    assert offered <= truly + (2 * doubt if truly or len(orders) > 2 else 0)

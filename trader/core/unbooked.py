@@ -137,6 +137,7 @@ def to_protect(
         nearest = min(max(shown, low), high)
         if symbol.asset_class is AssetClass.CRYPTO:  # a fee is taken of what was bought, and a coin is never short
             nearest = max(nearest if nearest == shown else nearest - fees, ZERO)
+            nearest = ZERO if nearest <= room else nearest  # it may be nothing but fees
         if abs(nearest) > abs(shown) or (nearest and nearest * shown < 0):
             changed[symbol] = _left_out(told, symbol, nearest, position, before, just_filled.get(symbol))
         elif position is not None:

@@ -30,7 +30,8 @@ from trader.daemon.timetable import simulated_beat, timetable_of
 from trader.errors import ConfigurationError, StrategyFailed
 from trader.trading.cycle import Rules, Trader
 from trader.trading.desk import Desk
-from trader.trading.ports import Broker, Journal, MarketData
+from trader.trading.in_reserve import take_in
+from trader.trading.ports import Broker, Journal, MarketData, Reserve
 from trader.trading.positions import Manager, Sessions
 from trader.trading.status import Board
 
@@ -69,6 +70,7 @@ def wired(
     broker: Broker,
     data: MarketData,
     journal: Journal,
+    reserve: Reserve,
     clock: ChaosClock,
     active: Active,
     on_alert: Alert,
@@ -82,6 +84,7 @@ def wired(
     missing = [str(symbol) for symbol in rules.symbols if symbol not in instruments]
     if missing:
         raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}: leave it out")
+    take_in(journal, reserve, clock.now())
     desk = Desk(broker, journal, clock, board, broker.account().id, on_alert)
     sessions = Sessions(broker.sessions, ahead=calendar_ahead(rules.timeframe, rules.horizon))
     if any(symbol.asset_class is AssetClass.STOCK for symbol in rules.symbols):
@@ -90,6 +93,7 @@ def wired(
         desk=desk, market=data, instruments=instruments, policy=rules.exits, sessions=sessions,
         timeframe=rules.timeframe,
     )  # fmt: skip
+    manager.without.store = reserve
     return Trader(
         desk=desk, manager=manager, market=data, forecaster=Seer(active), sessions=sessions, rules=rules,
         decide=Wisher(scenario, active),

@@ -20,6 +20,7 @@ from tests.chaos.checks import (
 )
 from tests.chaos.journal import ChaosJournal
 from tests.chaos.people import People
+from tests.chaos.reserve import ChaosReserve
 from trader.core.types import AssetClass, Purpose, Symbol
 from trader.exchange.engine.events import OrderEvent
 from trader.exchange.ledger.memory import MemoryLedger
@@ -34,8 +35,10 @@ class Watcher:
     on     alarms that have begun and are not over, by kind and symbol
     """
 
-    def __init__(self, venue: Venue, ledger: MemoryLedger, journal: ChaosJournal, people: People) -> None:
+    def __init__(self, venue: Venue, ledger: MemoryLedger, journal: ChaosJournal, reserve: ChaosReserve,
+                 people: People) -> None:  # fmt: skip
         self._venue, self._ledger, self._journal, self._people = venue, ledger, journal, people
+        self._reserve = reserve
         self._digest = hashlib.sha256()
         self._since: dict[Symbol, datetime] = {}  # unprotected, and the daemon there to say so
         self._books: object = None
@@ -121,4 +124,5 @@ class Watcher:
     def after_a_job(self) -> None:
         if self._books is not self._venue.books:
             self._books = self._venue.books
-            invariants_hold(self._venue, self._ledger, self._journal)
+            known = self._journal.all_intents.keys() | self._reserve.names()
+            invariants_hold(self._venue, self._ledger, known)

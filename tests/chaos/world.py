@@ -19,6 +19,7 @@ from tests.chaos.faulty import FaultyBroker, FaultyData, Line, listings
 from tests.chaos.journal import ChaosJournal, as_reached
 from tests.chaos.market import market_of
 from tests.chaos.people import RESUMES_H, People
+from tests.chaos.reserve import ChaosReserve
 from tests.chaos.scenario import Scenario, Trouble
 from tests.chaos.watcher import Watcher
 from trader.core.orders import IntentState
@@ -29,6 +30,7 @@ from trader.exchange.api.lag import Past
 from trader.exchange.engine.events import MatchingRules
 from trader.research.backtest.inprocess import open_in_memory
 from trader.trading.cycle import Trader
+from trader.trading.last_run import leave_safe
 
 CASH = Decimal(100_000)
 STARTS_AGAIN = timedelta(seconds=30)  # after it ended by itself
@@ -67,7 +69,8 @@ class World:
         self._left: int | None = None  # calls until the crash that is due
         self.journal = ChaosJournal()
         self.people = People(scenario, self.start, self.venue, self.journal)
-        self.watcher = Watcher(self.venue, self.ledger, self.journal, self.people)
+        self.reserve = ChaosReserve(self.active, self._boundary)
+        self.watcher = Watcher(self.venue, self.ledger, self.journal, self.reserve, self.people)
         self.watcher.trace = trace
         self.clock = ChaosClock(self.venue, self.end, self._due, self._happen, self._beat)
         self.trader: Trader | None = None
@@ -183,7 +186,14 @@ class World:
 
     def _started(self) -> Trader:
         trader = wired(
-            self.scenario, self._broker, self._data, self._reached, self.clock, self.active, self.watcher.alert
+            self.scenario,
+            self._broker,
+            self._data,
+            self._reached,
+            self.reserve,
+            self.clock,
+            self.active,
+            self.watcher.alert,
         )
         self.trader = trader
         for attempt in range(_TRIES):
@@ -202,7 +212,7 @@ class World:
     def _leave(self, trader: Trader) -> None:
         trader.desk.ending = True
         try:
-            trader.manager.leave_safe()
+            leave_safe(trader.manager)
         except TraderError as error:
             self.watcher.note("left", str(error))
 

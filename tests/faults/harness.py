@@ -24,6 +24,7 @@ import requests
 
 from tests.faults.universal import (
     CASH,
+    LIVE,
     MAX_SYMBOL,
     caps_hold,
     each_fill_once,
@@ -159,6 +160,12 @@ class Scene:
         self.programs.append(program)
         return program
 
+    def trader_said(self, *arguments: str) -> str:
+        """A command, to its end."""
+        program = self.trader(*arguments)
+        program.wait()
+        return program.said()
+
     def start(self, cycles: int | None = None, *failpoints: str, **environment: str) -> Program:
         """The daemon, not waited for."""
         arguments = ["run", "--plain"]
@@ -219,6 +226,13 @@ class Scene:
         """Orders at the venue by our ids."""
         return {name: order for name, order in self.ledger()["orders"].items() if parse_client_order_id(name)}
 
+    def resting_exits(self) -> list[dict[str, Any]]:
+        exits = [order for name, order in self.ours().items() if purpose_of_id(name) is not Purpose.ENTRY]
+        return [order for order in exits if order["status"] in LIVE]
+
+    def cancel_by_hand(self, order: Mapping[str, Any]) -> None:
+        self.session.delete(f"{self.url}/v2/orders/{order['id']}", timeout=20)
+
     def entries(self) -> list[dict[str, Any]]:
         return [order for name, order in self.ours().items() if purpose_of_id(name) is Purpose.ENTRY]
 
@@ -226,7 +240,8 @@ class Scene:
 
     @contextmanager
     def journal(self) -> Iterator[Journal]:
-        with Journal.open(f"sqlite:///{self.database}", create=False) as journal:
+        given = self.environment.get("DATABASE_URL", "")
+        with Journal.open(given or f"sqlite:///{self.database}", create=False) as journal:
             yield journal
 
     @property

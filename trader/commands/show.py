@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from settings.load import Loaded
 from trader.adapters.glance import Glance, glance
 from trader.core.ids import parse_client_order_id
 from trader.core.types import Order, Symbol, Timeframe
+from trader.errors import DatabaseAway
 
 if TYPE_CHECKING:
     from trader.adapters.journal import Journal
@@ -21,12 +23,17 @@ FLAGS = ("paused", "halted", "killed", "flatten")
 
 
 def status(loaded: Loaded, as_json: bool) -> None:
-    seen = glance(loaded.settings.database_url, FLAGS) or _thorough(loaded)
+    try:
+        seen = glance(loaded.settings.database_url, FLAGS) or _thorough(loaded)
+    except DatabaseAway:
+        print(f"reserve: {_reserve(loaded)}", file=sys.stderr)
+        raise
     facts: dict[str, Any] = {**seen.status, "flags": seen.flags}
     alerts = [
         {"at": datetime.fromisoformat(at), "severity": severity, "detail": detail}
         for at, severity, detail in seen.alerts
     ]
+    facts["reserve"] = _reserve(loaded)
     facts["running"] = running = _is_running(loaded, str(facts.get("account", "")))
     unfinished = "under way" if running else "cut off"
     if not running and facts.get("phase") not in (None, "stopped"):
@@ -41,6 +48,16 @@ def status(loaded: Loaded, as_json: bool) -> None:
     if alerts:
         print()
         _show(alerts, False, "")
+
+
+def _reserve(loaded: Loaded) -> str:
+    from trader.adapters.glance_reserve import described
+
+    store = loaded.settings.store
+    try:
+        return described(store.state_dir, loaded.settings.trading.trading_mode, store.reserve_mb)
+    except OSError as error:
+        return f"it can't be read: {error.strerror}"
 
 
 def _thorough(loaded: Loaded) -> Glance:

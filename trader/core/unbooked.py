@@ -37,13 +37,17 @@ class Filled:
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Signed units, from `low` to `high`."""
+    """Signed units, from `low` to `high`. What was bought and sold again leaves nothing but its fees: `traded` is all
+    of it, unsigned, and `bought` what a coin's fees are taken of."""
 
     low: Decimal = ZERO
     high: Decimal = ZERO
+    traded: Decimal = ZERO
+    bought: Decimal = ZERO
 
     def plus(self, low: Decimal, high: Decimal) -> Span:
-        return Span(low=self.low + low, high=self.high + high)
+        traded, bought = self.traded + max(abs(low), abs(high)), self.bought + max(high, ZERO)
+        return Span(low=self.low + low, high=self.high + high, traded=traded, bought=bought)
 
     def covers(self, units: Decimal, room: Decimal) -> bool:
         return self.low - room <= units <= self.high + room
@@ -132,14 +136,17 @@ def to_protect(
         position = told.position(symbol)
         shown = ZERO if position is None else position.qty
         low, high = units + span.low, units + span.high
-        room = max(NEGLIGIBLE, fee_room(symbol, max(abs(low), abs(high))))
+        fees = fee_room(symbol, span.bought)
+        room = max(NEGLIGIBLE, fee_room(symbol, abs(units) + span.traded))
         if Span(low=low, high=high).covers(shown, room):
             if position is not None and symbol in freed and position.qty_available < _free(told, position):
                 changed[symbol] = replace(position, qty_available=_free(told, position))
             continue
         nearest = min(max(shown, low), high)
+        if symbol.asset_class is AssetClass.CRYPTO:  # a fee is taken of what was bought, and a coin is never short
+            nearest = max(nearest if nearest == shown else nearest - fees, ZERO)
+            nearest = ZERO if nearest <= room else nearest  # it may be nothing but fees
         if abs(nearest) > abs(shown) or (nearest and nearest * shown < 0):
-            nearest -= fee_room(symbol, max(span.low, ZERO))  # a coin's fee is taken of what was bought
             changed[symbol] = _left_out(told, symbol, nearest, position, before, just_filled.get(symbol))
         elif position is not None:
             changed[symbol] = _surplus(told, position, nearest)

@@ -206,6 +206,22 @@ IN_FIGURES = (
         RECONCILIATION,
     ),
     Mutant(
+        "held: the fees of what was bought and sold are no dust",
+        UNBOOKED,
+        "to_protect",
+        "abs(units) + span.traded",
+        "max(abs(low), abs(high))",
+        TO_PROTECT,
+    ),
+    Mutant(
+        "held: a coin is never short, and its fees are not sold",
+        UNBOOKED,
+        "to_protect",
+        "nearest = max(nearest if nearest == shown else nearest - fees, ZERO)",
+        "pass",
+        TO_PROTECT,
+    ),
+    Mutant(
         "held: a share that is left out is not sold short",
         UNBOOKED,
         "_left_out",

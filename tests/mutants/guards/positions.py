@@ -41,7 +41,7 @@ BOOKS = (
         "",
         "tests/trading/test_open_differences.py",
     ),
-    guard("books: an order that the list leaves out", "Bookkeeper._report", "if unlisted_orders:", "if False:"),
+    guard("books: an order that the list leaves out", "with_hidden", " if hidden_orders else portfolio", ""),
     guard(
         "books: a fill that is not booked yet keeps its order",
         "IntentStates.settle",
@@ -105,17 +105,17 @@ EXITS = (
         "return self.desk.clock.now() - order.submitted_at >= self.policy.max_order_age",
         "return False",
     ),
-    guard("exit: an entry goes before the daemon does", "Manager.leave_safe", "if entries:", "if False:"),
+    guard("exit: an entry goes before the daemon does", "leave_safe", "if entries:", "if False:"),
     guard(
         "exit: a stop rests when the daemon goes",
-        "Manager.leave_safe",
-        "self.policy = replace(self.policy, exit_rests=ExitRests.STOP)",
+        "leave_safe",
+        "manager.policy = replace(manager.policy, exit_rests=ExitRests.STOP)",
         "pass",
     ),
     guard(
         "exit: without a journal, too",
-        "Manager.leave_safe",
-        "self._leave_unrecorded(str(error))",
+        "leave_safe",
+        "_leave_unrecorded(manager, str(error))",
         "pass",
         "tests/trading/test_last_look.py",
     ),
@@ -169,10 +169,48 @@ WATCH = (
     ),
     guard(
         "unwatched: no exit",
-        "Manager._protect",
-        "own_exits(portfolio.orders_of(symbol)) or not is_held(after, self.instruments.get(symbol))",
+        "Cover.look",
+        "exits or not is_held(position, instrument)",
+        "True",
+        *UNWATCHED,
+    ),
+    guard(
+        "unwatched: an exit for less than is held",
+        "Cover.look",
+        "not exits or not rest or (small and instrument is not None)",
         "True",
         *UNWATCHED,
     ),
 )
-MUTANTS = (*BOOKS, *EXITS, *WATCH)
+CONSENT_TESTS = ("tests/trading/test_consent.py",)
+CONSENT = (
+    guard(
+        "consent: what was ordered before the start",
+        "there_before",
+        "| {order.symbol for order in by_hand(portfolio)}",
+        "",
+        *CONSENT_TESTS,
+    ),
+    guard(
+        "consent: what an order filled shows late",
+        "Consent._is_gone",
+        "or portfolio.at - since >= LIST_LAG",
+        "or True",
+        *CONSENT_TESTS,
+    ),
+    guard(
+        "consent: what has an exit is not left alone",
+        "Consent._leave",
+        "if is_held or not orders:",
+        "if False:",
+        *CONSENT_TESTS,
+    ),
+    guard(
+        "consent: somebody is told of an order by hand",
+        "Consent._tell",
+        "if order.id not in self._told",
+        "if False",
+        *CONSENT_TESTS,
+    ),
+)
+MUTANTS = (*BOOKS, *EXITS, *WATCH, *CONSENT)

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ from trader.core.types import Purpose
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 START = "2024-03-05T12:00:00Z"
+ACCEPT_S = "1"  # market seconds from a POST to the order's arrival, as in every simulated run
 
 
 class Zygote:
@@ -56,6 +58,7 @@ class Zygote:
             cwd=ROOT,
             env=environment,
         )
+        self._turn = threading.Lock()
         assert self._answer() == {"ready": True}
 
     def start(
@@ -88,9 +91,10 @@ class Zygote:
 
     def _ask(self, request: object) -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+        with self._turn:  # several scenes may be played at once
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -319,6 +323,8 @@ def open_scene(
     }
     arguments = ["exchange", "--port", "0", "--speed", speed, "--seed", str(seed), "--cash", str(CASH)]
     arguments += ["--symbol", symbols, "--context", "60", "--spread-bps", "4", "--ledger", str(folder / "exchange.db")]
+    if "--accept-s" not in exchange:
+        arguments += ["--accept-s", ACCEPT_S]
     arguments += [*(() if "--start" in exchange else ("--start", START)), *exchange]
     if "--timeframe" not in exchange:
         arguments += ["--timeframe", "1Hour"]

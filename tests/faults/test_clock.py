@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import HERE, Scene
-from tests.faults.test_streams import SOON_S, buy, is_protected, paper, stream
+from tests.faults.paper import SOON_S, buy, is_protected, paper, stream
 from tests.waiting import GENEROUS_S
 
 Scenes = Callable[..., Scene]

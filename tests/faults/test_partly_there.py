@@ -9,20 +9,10 @@ from typing import Any
 import pytest
 
 from tests.faults.harness import Scene
+from tests.faults.script import at, held
 from tests.faults.universal import MAX_SYMBOL, nothing_unmanaged
 
 Scenes = Callable[..., Scene]
-
-
-def at(endpoint: str | list[str], do: dict[str, Any], **on: object) -> dict[str, Any]:
-    return {"on": {"endpoint": endpoint, **on}, "do": do}
-
-
-def held(one: Scene) -> dict[str, str]:
-    one.run(2)
-    found: dict[str, str] = one.ledger()["holdings"]
-    assert found
-    return found
 
 
 @pytest.mark.parametrize("code", [40310100, 40310010, 40399999])

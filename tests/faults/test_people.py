@@ -7,9 +7,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tests.faults.harness import Scene
+from tests.faults.script import OUTAGE
+from tests.faults.universal import LIVE
 
 Scenes = Callable[..., Scene]
-OUTAGE = {"on": {"path": "^/v2/"}, "do": {"status": 503}}
 
 
 def test_row_37_a_reload_with_bad_settings_goes_on_with_the_old_ones(scene: Scenes) -> None:
@@ -60,7 +61,7 @@ def test_row_39_a_kill_during_an_outage_is_latched_across_restarts_and_done_when
     one.run(2)
     ledger = one.ledger()
     assert not [qty for qty in ledger["holdings"].values() if float(qty) > 0.0001]
-    assert not [order for order in ledger["orders"].values() if order["status"] == "new"]
+    assert not [order for order in ledger["orders"].values() if order["status"] in LIVE]
     assert len(one.entries()) == entries
     assert one.flag("killed") == "enough"
     one.assert_universal()

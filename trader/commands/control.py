@@ -27,6 +27,7 @@ from trader.errors import (
     VenueUnreachable,
 )
 from trader.trading.commands import also_leave, is_named
+from trader.trading.counts import Counts
 from trader.trading.ports import Broker
 
 ANSWER_S = 30.0
@@ -259,6 +260,7 @@ def _latch(
         return 0
     if kind == "resume":
         latch_of(settings).clear()
+        Counts.recalled(journal).resumed(journal)
     for flag, reason in _LATCHES.get(kind, {}).items():
         journal.set_flag(flag, args.get("reason") or reason, now)
     if args.get("reset_peak"):

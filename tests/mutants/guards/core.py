@@ -253,12 +253,15 @@ IN_FIGURES = (
         "True",
         PRICES,
     ),
+    Mutant(
+        "price: a jump that no market makes", PRICE, "judge", "and not _is_far(price, mark, seen.price)", "", PRICES
+    ),
     Mutant("price: a jump that has just begun", PRICE, "judge", "and seconds - since >= JUMP_STANDS_S", "", PRICES),
     Mutant(
         "price: a first quote that the mark contradicts",
         PRICE,
         "judge",
-        "seen.price is None and not contradicted",
+        "seen.price is None and mark is None",
         "seen.price is None",
         PRICES,
     ),

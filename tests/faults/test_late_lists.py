@@ -47,9 +47,7 @@ def test_row_52_what_the_list_does_not_show_yet_has_its_exit(scene: Scenes) -> N
 
 
 @pytest.mark.parametrize("more", [[], [at("activities", {"shuffle": True})]], ids=["in order", "shuffled"])
-def test_row_53_late_activities_halt_nothing_and_the_books_are_exact(
-    scene: Scenes, more: list[dict[str, Any]]
-) -> None:
+def test_row_53_late_activities_halt_nothing_and_the_books_are_exact(scene: Scenes, more: list[dict[str, Any]]) -> None:
     one = scene(seed=2, rules=[at("activities", {"lag_s": 60}), *more], **SLOW)
     one.run_until(lambda: one.ledger()["executions"])
     assert one.flag("halted") == ""

@@ -1,4 +1,4 @@
-"""A strategy of somebody's own that raises, hangs or talks nonsense; and gates that close. Entries wait, exits go on."""
+"""A strategy that raises, hangs or talks nonsense; and gates that close. Entries wait, exits go on."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_row_70_a_strategy_that_never_returns_is_given_up_and_exits_go_on(scene:
         "return [Signal(symbol=BTC, entry_side=LONG, entry=Decimal('NaN'), stop=Decimal('NaN'))]",
         "return [Signal(symbol=BTC, entry_side=LONG, entry=Decimal(-5), target=Decimal(9), stop=Decimal(-9))]",
         "return [Signal(symbol=Symbol('DOGE/USD'), entry_side=LONG, entry=Decimal(5), target=Decimal(9))]",
-        "return [Signal(symbol=BTC, entry_side=LONG, entry=Decimal(10**9), target=Decimal(2 * 10**9), stop=Decimal(1))]",
+        "return [Signal(symbol=BTC, entry_side=LONG, entry=Decimal(10**9), target=Decimal(10**10), stop=Decimal(1))]",
         "return 'buy everything'",
         "return [None, 7, 'BTC/USD']",
     ],
@@ -122,13 +122,11 @@ def test_row_71_beside_one_that_can_not_be_meant_the_others_go(scene: Scenes, tm
 
 def test_row_60_nothing_is_sold_short_once_the_venue_does_not_lend_it(scene: Scenes, tmp_path: Path) -> None:
     deed = (
-        "return [Signal(symbol=s, entry_side=SHORT, entry=i.price_down(q.bid), target=i.price_down(q.bid * Decimal('0.97')),"
-        " stop=i.price_down(q.bid * Decimal('1.02')), edge=Decimal('0.03'))"
+        "return [Signal(symbol=s, entry_side=SHORT, entry=i.price_down(q.bid), edge=Decimal('0.03'),"
+        " target=i.price_down(q.bid * Decimal('0.97')), stop=i.price_down(q.bid * Decimal('1.02')))"
         " for s, i in view.instruments.items() if (q := view.quotes.get(s)) is not None]"
     )
-    one = scene(
-        seed=2, symbols="AAPL", STRATEGY=written(tmp_path, deed), exchange=["--start", "2024-03-05T15:00:00Z"]
-    )
+    one = scene(seed=2, symbols="AAPL", STRATEGY=written(tmp_path, deed), exchange=["--start", "2024-03-05T15:00:00Z"])
     one.run(1)
     shorted = [order for order in one.entries() if order["side"] == "sell"]
     assert shorted, "while it is lent"

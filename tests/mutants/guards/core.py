@@ -12,6 +12,7 @@ FITNESS = ("tests/core/test_quote_fitness.py",)
 BAR_FITNESS = ("tests/core/test_bar_fitness.py",)
 RECONCILIATION = ("tests/core/test_reconciliation.py",)
 EXITS = ("tests/core/test_protect_exits.py",)
+EXIT_RULES = ("tests/core/test_exit_rules.py",)
 NAMES = ("tests/core/test_core_ids.py",)
 INVARIANTS = ("tests/core/test_invariants.py",)
 
@@ -334,6 +335,15 @@ IN_EXITS = (
         "False",
         EXITS,
     ),
+    Mutant(
+        "exit: a stop of before the tick changed",
+        PROTECT,
+        "_stop_level",
+        "not levels.stop % held.instrument.tick_at(levels.stop)",
+        "True",
+        EXIT_RULES,
+    ),
+    Mutant("exit: room in one order", "trader/core/exits.py", "Held.piece", "VALUED_UP_TO *", "", EXIT_RULES),
     Mutant("exit: dust is left", PROTECT, "protect", "is_dust(position, instrument, held.exit_price)", "False", EXITS),
     Mutant(
         "exit: levels of the other side",

@@ -129,7 +129,10 @@ class Program:
     def kill(self) -> None:
         """Leaves nothing of its process group."""
         if self.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:  # so young that it has no group yet
+                os.kill(self.pid, signal.SIGKILL)
             eventually(lambda: self.poll() is not None, "its end", every_s=0.005)
 
     def said(self) -> str:

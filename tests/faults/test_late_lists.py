@@ -17,8 +17,8 @@ from tests.faults.universal import LIVE, nothing_unmanaged, positions_agree
 
 Scenes = Callable[..., Scene]
 
-# a bar of six seconds: what lags by a minute of the market does so for six of them
-SLOW: dict[str, Any] = {"speed": "10", "exchange": ["--timeframe", "1Min"], "TIMEFRAME": "1Min"}
+# a bar of two seconds: what lags by two minutes of the market does so for four of them
+SLOW: dict[str, Any] = {"speed": "30", "exchange": ["--timeframe", "1Min"], "TIMEFRAME": "1Min"}
 
 
 def status_of(one: Scene) -> dict[str, Any]:

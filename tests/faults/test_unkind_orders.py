@@ -131,8 +131,6 @@ def test_row_86_a_second_entry_is_not_sent_on_a_quote_that_the_first_has_made_ol
     )  # fmt: skip
     one.run_until(lambda: one.fired() == [1] and _dropped(one))
     assert len(one.entries()) == 1
-    one.faults()
-    one.leave_the_market()
     one.assert_universal()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trader.adapters.journal import Journal
 
 FLAGS = ("paused", "halted", "killed", "flatten")
+SILENT_AFTER = timedelta(seconds=150)  # with nothing at risk the venue is asked once a minute
 
 
 def status(loaded: Loaded, as_json: bool) -> None:
@@ -28,6 +29,9 @@ def status(loaded: Loaded, as_json: bool) -> None:
         for at, severity, detail in seen.alerts
     ]
     facts["running"] = running = _is_running(loaded, str(facts.get("account", "")))
+    since = _silent_since(facts) if running else ""
+    if since:
+        facts["silent_since"] = since
     unfinished = "under way" if running else "cut off"
     if not running and facts.get("phase") not in (None, "stopped"):
         facts["phase"] = "ended without stopping"
@@ -41,6 +45,15 @@ def status(loaded: Loaded, as_json: bool) -> None:
     if alerts:
         print()
         _show(alerts, False, "")
+
+
+def _silent_since(facts: Mapping[str, Any]) -> str:
+    """When a daemon that should look at the venue each minute did so last; "" where that is not long ago. A simulated
+    market's time says nothing of ours."""
+    last = facts.get("market_time")
+    if facts.get("mode") not in ("paper", "live") or not last:
+        return ""
+    return str(last) if datetime.now(UTC) - datetime.fromisoformat(str(last)) > SILENT_AFTER else ""
 
 
 def _thorough(loaded: Loaded) -> Glance:

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install models postgres research everything run test mutants faults chaos parity lint bench soak wheel pythons audit lock clean
+.PHONY: help install models postgres research everything run test mutants faults chaos parity lint bench soak wheel pythons combinations audit lock clean
 
 JOBS ?= 2
 SEEDS ?= 1000
@@ -90,6 +90,9 @@ wheel: $(HAS)base $(HAS)dev  ## the package, into dist/
 
 pythons: $(EVERYTHING)  ## the quick part of the suite on every Python that this machine has
 	$(BIN)/python .ci/pythons.py -n $(JOBS) $(ARGS)
+
+combinations: $(EVERYTHING)  ## the whole suite where it must not matter: busy, on one core, shuffled, each file alone
+	$(BIN)/python .ci/combinations.py $(ARGS)
 
 audit: $(HAS)base $(HAS)audit  ## known holes in what the lock names, by pip-audit; needs a network
 	$(BIN)/python .ci/audit.py $(ARGS)

@@ -90,11 +90,11 @@ class Venue:
     ) -> Venue:
         """A venue at the ledger's moment, or a new one with `cash` USD at the market's start. Raises LedgerError."""
         ledger = Ledger.open(ledger_path, market.fingerprint)
-        fresh = open_books(cash, market.instruments, rules=rules)
-        stored = ledger.restore(fresh)
-        if stored is None:
-            return cls.begin(market, ledger, fresh)
-        books, now = stored
+        new_books = open_books(cash, market.instruments, rules=rules)
+        stored_state = ledger.restore(new_books)
+        if stored_state is None:
+            return cls.begin(market, ledger, new_books)
+        books, now = stored_state
         market.resume(books.tapes.values())
         venue = cls(market, ledger, books, now)
         venue.last_equity = Decimal(ledger.fact("last_equity") or cash)
@@ -136,11 +136,11 @@ class Venue:
         events: list[OrderEvent] = []
         result: Advance | None = None
         for _ in range(steps):
-            following = self._following(until)
-            if following is None or following > until:
-                result = self._rest(until, following)
+            next_moment = self._following(until)
+            if next_moment is None or next_moment > until:
+                result = self._rest(until, next_moment)
                 break
-            events += self._play(following)
+            events += self._play(next_moment)
             if self.fills + self.rejections != before_stops and not through_fills:
                 result = Advance(now=self.now, reason="fill")
                 break
@@ -236,19 +236,19 @@ class Venue:
         return events
 
     def _relist(self, at: datetime) -> list[OrderEvent]:
-        wanted, events = self.listed(at) if self.listed is not None else {}, list[OrderEvent]()
-        if wanted == self.listings:
+        listings, events = self.listed(at) if self.listed is not None else {}, list[OrderEvent]()
+        if listings == self.listings:
             return events
-        for symbol in sorted(wanted.keys() | self.listings.keys()):
-            listing = wanted.get(symbol)
+        for symbol in sorted(listings.keys() | self.listings.keys()):
+            listing = listings.get(symbol)
             if listing == self.listings.get(symbol) or symbol not in self.market.instruments:
                 continue
             events += self._step(Relisted(at=at, instrument=relisted(self.market.instruments[symbol], listing)))
-            ending = [o for o in self.books.orders.values() if listing and listing.delisted and o.symbol == symbol]
-            for order in ending:
+            orders = [o for o in self.books.orders.values() if listing and listing.delisted and o.symbol == symbol]
+            for order in orders:
                 if order.id in self.books.orders:  # a leg goes with its parent
                     events += self._step(Cancel(at=at, order_id=order.id, cancel_s=ZERO))
-        self.listings = wanted
+        self.listings = listings
         return events
 
     def obey_faults(self) -> None:
@@ -340,8 +340,8 @@ class Venue:
         if self.configuration["suspend_trade"]:
             raise refused(403, 40310000, "new orders are rejected by user request")
         holding = self.books.holdings.get(symbol)
-        held = holding.qty if holding is not None else ZERO
-        if self.configuration["no_shorting"] and new.side is OrderSide.SELL and held <= 0:
+        held_qty = holding.qty if holding is not None else ZERO
+        if self.configuration["no_shorting"] and new.side is OrderSide.SELL and held_qty <= 0:
             raise refused(403, 40310000, "account is not allowed to short")
 
     def _do(self, event: Event) -> None:

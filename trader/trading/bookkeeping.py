@@ -83,9 +83,9 @@ class Bookkeeper:
         return view
 
     def _doubt(self) -> str:
-        unread, differs = self.parts.trouble(), self.differences.text if self.differences.key else ""
-        said = "; ".join(each for each in (unread, differs) if each)
-        return f"{DOUBTED}: {said}" if said else ""
+        read_trouble, difference = self.parts.trouble(), self.differences.text if self.differences.key else ""
+        reasons = "; ".join(reason for reason in (read_trouble, difference) if reason)
+        return f"{DOUBTED}: {reasons}" if reasons else ""
 
     # ---- reading ----
 
@@ -116,9 +116,9 @@ class Bookkeeper:
     def _is_news(self, portfolio: Portfolio) -> bool:
         """Whether reconciling could find anything. It is a pure function of what the journal holds and of orders, held
         units and cash: where it found nothing to do and none of these is another, it finds nothing again."""
-        memory, before = self.memory, self.memory.portfolio
+        memory, last = self.memory, self.memory.portfolio
         settled = memory.settled == self.known.changes and not memory.ended
-        return not settled or before is None or before.orders != portfolio.orders or moved(before, portfolio)
+        return not settled or last is None or last.orders != portfolio.orders or moved(last, portfolio)
 
     def _noted(self, portfolio: Portfolio) -> Portfolio:
         """Nothing has happened: at most the marks have moved, and the equity with them."""
@@ -151,26 +151,26 @@ class Bookkeeper:
                 raise
             return order
 
-    def _executions(self, owing: datetime | None) -> tuple[Execution, ...]:
-        """Those from before the books are in the opening balance. `owing`: since when an order of ours owes some: the
-        venue may have left out one fill and told of later ones."""
+    def _executions(self, owing_since: datetime | None) -> tuple[Execution, ...]:
+        """Those from before the books are in the opening balance. `owing_since`: when an order of ours that owes
+        some was made: the venue may have left out one fill and told of later ones."""
         first = self.memory.began or self.clock.now()
         usual = since = max((self.memory.last_execution_at or first) - OVERLAP, first)
-        if owing is not None:
-            since = max(min(usual, owing - OVERLAP), first)
+        if owing_since is not None:
+            since = max(min(usual, owing_since - OVERLAP), first)
         try:
-            told = self.parts.read("activities", lambda: self.broker.executions(since))
+            executions = self.parts.read("activities", lambda: self.broker.executions(since))
         except Transient:
             return ()
-        booked = {e.id for e in self.journal.executions(after=since - OVERLAP)} if since < usual else frozenset()
-        return tuple(e for e in told if e.at >= first and (e.at >= usual or e.id not in booked))
+        booked_ids = {e.id for e in self.journal.executions(after=since - OVERLAP)} if since < usual else frozenset()
+        return tuple(e for e in executions if e.at >= first and (e.at >= usual or e.id not in booked_ids))
 
     # ---- reconciling ----
 
     def _reconciled(self, portfolio: Portfolio) -> Portfolio:
         """Book what is explained, of this report or a later one; what is not stays open."""
         memory = self.memory
-        before, live = self.known.changes, {each.intent.client_order_id: each for each in self.known.live()}
+        changes, live = self.known.changes, {record.intent.client_order_id: record for record in self.known.live()}
         memory.settled = None  # until all of this is done
         books = self.known.books() if memory.opened else None
         believed = Believed(
@@ -185,13 +185,13 @@ class Bookkeeper:
         result = split or result
         begin_day(memory, self.journal, reported.portfolio.account.equity, self.clock.now().date())
         self._book(reported, result)
-        differs = result.unexplained or result.awaited or self._just_freed()
-        view = self._view(reported) if differs else self._agreed(reported)
+        in_question = result.unexplained or result.awaited or self._just_freed()
+        view = self._view(reported) if in_question else self._agreed(reported)
         self.states.settle(list(live.values()), reported)
         memory.ended = {name: order for name, order in memory.ended.items() if name in self.states.unsettled()}
         quiet = not (result.executions or result.corrections or result.unexplained or result.awaited)
         if quiet and not reported.looked_up and self._has_cash and not self.parts.trouble():
-            memory.settled = before  # what was written meanwhile makes it news again
+            memory.settled = changes  # what was written meanwhile makes it news again
         memory.portfolio = reported.portfolio
         return view
 
@@ -200,26 +200,26 @@ class Bookkeeper:
     ) -> tuple[Reported, Reconciliation]:
         """Orders that are not open any more are looked up. A difference that is new is asked about again at once, for
         the venue's lists are not read in one instant; one that is known waits for the next look."""
-        accepted = self.differences.accepted(self.memory.flags["halted"])
+        accepted_difference = self.differences.accepted(self.memory.flags["halted"])
         answers: dict[str, Order | None] = {n: o for n, o in self.memory.ended.items() if n in believed.live}
-        taken = {name for name, each in live.items() if each.state == IntentState.ACCEPTED}
+        accepted_names = {name for name, record in live.items() if record.state == IntentState.ACCEPTED}
         reported = self._report(portfolio, answers, live)
-        result = reconcile(believed, reported, accepted=accepted)
+        result = reconcile(believed, reported, accepted=accepted_difference)
         for wait in ASK_AGAIN_S:
-            differs = bool(result.unexplained) and not self.differences.key
-            if not (differs or result.lost):
+            is_new = bool(result.unexplained) and not self.differences.key
+            if not (is_new or result.lost):
                 break
-            if differs:
+            if is_new:
                 self.desk.pause(wait)
-            found = self._look_up(result.lost, live)
-            answers |= found
-            if differs or not (found.keys() <= taken and all(map(is_over, found.values()))):
+            replies = self._look_up(result.lost, live)
+            answers |= replies
+            if is_new or not (replies.keys() <= accepted_names and all(map(is_over, replies.values()))):
                 reported = self._report(self._read(), answers, live)
-            elif found:  # they were over before the open orders were read: what was read since shows all that they did
+            elif replies:  # they were over before the open orders were read: what was read since shows all they did
                 reported = self._report(reported.portfolio, answers, live, reported.executions)
             else:
                 break  # nothing can be learnt of them now
-            result = reconcile(believed, reported, accepted=accepted)
+            result = reconcile(believed, reported, accepted=accepted_difference)
         if not result.lost:
             self.parts.forget("look-up")  # nothing is left to be asked
         return reported, result
@@ -232,21 +232,21 @@ class Bookkeeper:
         executions: tuple[Execution, ...] = (),
     ) -> Reported:
         """An order that the list leaves out and the look-up shows is open all the same: none is placed beside it."""
-        listed = {order.id for order in portfolio.orders}
-        hidden = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed]
-        if hidden:
-            portfolio = replace(portfolio, orders=(*portfolio.orders, *hidden))
-        filled, owing = self._filled(portfolio, answers, live)
+        listed_ids = {order.id for order in portfolio.orders}
+        unlisted_orders = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed_ids]
+        if unlisted_orders:
+            portfolio = replace(portfolio, orders=(*portfolio.orders, *unlisted_orders))
+        unbooked_fills, owing_since = self._filled(portfolio, answers, live)
         # executions last, to cover whatever the positions show; none are asked for where nothing can have happened
         looked_up = any(order is not None and order.filled_qty for order in answers.values())
-        still = bool(self.differences.key) or self.parts.fails("activities")
-        if not executions and (moved(self.memory.portfolio, portfolio) or looked_up or filled or still):
-            executions = self._executions(owing)
+        still_open = bool(self.differences.key) or self.parts.fails("activities")
+        if not executions and (moved(self.memory.portfolio, portfolio) or looked_up or unbooked_fills or still_open):
+            executions = self._executions(owing_since)
         return _new_reported(
             portfolio=portfolio,
             executions=executions,
             looked_up=dict(answers),
-            filled=filled,
+            filled=unbooked_fills,
             has_cash=self._has_cash,
         )
 
@@ -254,23 +254,23 @@ class Bookkeeper:
         self, portfolio: Portfolio, answers: Mapping[str, Order | None], live: Mapping[str, KnownIntent]
     ) -> tuple[tuple[Filled, ...], datetime | None]:
         """What our live orders have done that is not booked yet, as far as it can be seen; and since when at most."""
-        shown = {order.client_order_id: order for order in portfolio.orders}
-        found, owing = list[Filled](), list[datetime]()
+        open_orders = {order.client_order_id: order for order in portfolio.orders}
+        unbooked_fills, creation_times = list[Filled](), list[datetime]()
         for name, record in live.items():
-            order = shown.get(name) or answers.get(name)
+            order = open_orders.get(name) or answers.get(name)
             if order is not None:
                 if not (order.filled_qty or order.legs):
                     continue  # the usual case: it rests
-                each = filled_of(order)
-                if each.most > sum([self.memory.filled.get(one, ZERO) for one in each.ids], ZERO):
-                    found.append(each)
-                    owing.append(record.created_at)
+                fill = filled_of(order)
+                if fill.most > sum([self.memory.filled.get(order_id, ZERO) for order_id in fill.ids], ZERO):
+                    unbooked_fills.append(fill)
+                    creation_times.append(record.created_at)
             elif name not in answers or record.order_id is not None:  # not seen: it may have done nothing, or all
                 intent, ids = record.intent, (record.order_id,) if record.order_id else ()
                 sign = intent.order_side.sign
-                found.append(Filled(symbol=intent.symbol, sign=sign, ids=ids, least=ZERO, most=intent.qty))
-                owing.append(record.created_at)
-        return tuple(found), min(owing, default=None)
+                unbooked_fills.append(Filled(symbol=intent.symbol, sign=sign, ids=ids, least=ZERO, most=intent.qty))
+                creation_times.append(record.created_at)
+        return tuple(unbooked_fills), min(creation_times, default=None)
 
     def _open(self, reported: Reported, result: Reconciliation) -> Reconciliation | None:
         """What nothing explains. A split is booked at once, with a halt: levels in the old units must not be acted on;
@@ -303,17 +303,17 @@ class Bookkeeper:
         return None
 
     def _split(self, reported: Reported, result: Reconciliation) -> Reconciliation | None:
-        found = restated(self.memory, self.known, self.broker, reported, result, self.clock.now())
-        if not found:
+        restatements = restated(self.memory, self.known, self.broker, reported, result, self.clock.now())
+        if not restatements:
             return None
-        symbols = {levels.symbol for levels, _ in found}
-        booked = result.booking(symbols)
-        self.desk.halt("; ".join(each.detail for each in booked.corrections if each.symbol in symbols))
-        for levels, told in found:
+        symbols = {levels.symbol for levels, _ in restatements}
+        booking = result.booking(symbols)
+        self.desk.halt("; ".join(c.detail for c in booking.corrections if c.symbol in symbols))
+        for levels, text in restatements:
             self.known.save_levels([levels])
             self.desk.restated[levels.symbol] = levels.set_at
-            self.desk.alert("split", "error", told)
-        return booked
+            self.desk.alert("split", "error", text)
+        return booking
 
     # ---- booking ----
 
@@ -321,10 +321,10 @@ class Bookkeeper:
         now, memory = self.clock.now(), self.memory
         looked_up = [order for order in reported.looked_up.values() if order is not None]
         orders = (*reported.portfolio.orders, *looked_up)
-        before = memory.portfolio.orders if memory.portfolio else ()  # over, they may come without legs
+        orders_before = memory.portfolio.orders if memory.portfolio else ()  # over, they may come without legs
         failpoints.reach("before_book")
         for execution in result.executions:  # first: once it is booked, a fill is not new any more
-            if any(is_stop(order, execution.order_id) for order in (*orders, *before)):
+            if any(is_stop(order, execution.order_id) for order in (*orders, *orders_before)):
                 remember_stop(memory, self.journal, execution)
         news = self._has_cash and changed(memory.portfolio, reported.portfolio)
         if result.executions or looked_up or news:
@@ -392,9 +392,9 @@ class Bookkeeper:
         now = self.clock.monotonic()
         spans = unbooked(reported.filled, self.memory.filled)
         self.awaited_cash = awaited_cash(reported.filled, self.memory.filled)
-        lately = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
-        lately |= {each.symbol: each.price for each in reported.filled if each.price and each.symbol in spans}
-        freed = self._just_freed()
-        freed -= {each.symbol for each in self.opaque if each.symbol is not None}  # it may be what holds it
-        booked = self.known.books().positions
-        return to_protect(reported.portfolio, booked, spans, self.board.portfolio, lately, freed)
+        last_prices = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
+        last_prices |= {fill.symbol: fill.price for fill in reported.filled if fill.price and fill.symbol in spans}
+        freed_symbols = self._just_freed()
+        freed_symbols -= {item.symbol for item in self.opaque if item.symbol is not None}  # it may be what holds it
+        booked_positions = self.known.books().positions
+        return to_protect(reported.portfolio, booked_positions, spans, self.board.portfolio, last_prices, freed_symbols)

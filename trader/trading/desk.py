@@ -87,9 +87,11 @@ class Desk:
         return portfolio
 
     def _worth(self, portfolio: Portfolio) -> Worth:
-        awaited = self.books.awaited_cash
-        known = self._memory.opened is not None and awaited is not None
-        return worth_of(portfolio, self.known.books().cash + (awaited or 0) if known else None, self.equity_band)
+        awaited_cash = self.books.awaited_cash
+        has_cash = self._memory.opened is not None and awaited_cash is not None
+        return worth_of(
+            portfolio, self.known.books().cash + (awaited_cash or 0) if has_cash else None, self.equity_band
+        )
 
     def _told_worth(self, problem: str) -> None:
         """In two reports in a row: a single odd figure wakes nobody, and no entry goes on it either."""
@@ -264,8 +266,8 @@ class Desk:
     def pause(self, seconds: float) -> None:
         """Let market time pass, whatever wakes the clock meanwhile. A wall clock that is set makes it no longer."""
         end = self.clock.monotonic() + seconds
-        while (left := end - self.clock.monotonic()) > 0:
-            before = self.clock.monotonic()
-            self.clock.wait_until(self.clock.now() + timedelta(seconds=left))
-            if self.clock.monotonic() <= before:
+        while (seconds_left := end - self.clock.monotonic()) > 0:
+            wait_start = self.clock.monotonic()
+            self.clock.wait_until(self.clock.now() + timedelta(seconds=seconds_left))
+            if self.clock.monotonic() <= wait_start:
                 break  # the market has ended, or the clock was woken for good

@@ -120,18 +120,18 @@ class Known:
         self.changes += 1
         self._journal.correction(kind, at, symbol=symbol, qty=qty, cash=cash, detail=detail)
 
-    def save_levels(self, fresh: Sequence[Levels]) -> None:
+    def save_levels(self, new_levels: Sequence[Levels]) -> None:
         levels, self._levels = self._levels, None
         self.changes += 1
-        self._journal.save_levels(fresh)
+        self._journal.save_levels(new_levels)
         if levels is not None:
-            self._levels = {**levels, **{each.symbol: each for each in fresh}}
+            self._levels = {**levels, **{new.symbol: new for new in new_levels}}
 
     def drop_levels(self, symbol: Symbol) -> None:
         levels, self._levels = self._levels, None
         self._journal.drop_levels(symbol)
         if levels is not None:
-            self._levels = {each: kept for each, kept in levels.items() if each != symbol}
+            self._levels = {name: kept_levels for name, kept_levels in levels.items() if name != symbol}
 
 
 def _with(
@@ -139,6 +139,6 @@ def _with(
 ) -> dict[str, KnownIntent] | None:
     if live is None:
         return None
-    planned = IntentState.PLANNED.value
-    fresh = (_new_live_intent(intent=each, state=planned, order_id=None, created_at=at) for each in intents)
-    return live | {each.intent.client_order_id: each for each in fresh}
+    state = IntentState.PLANNED.value
+    new_records = (_new_live_intent(intent=intent, state=state, order_id=None, created_at=at) for intent in intents)
+    return live | {record.intent.client_order_id: record for record in new_records}

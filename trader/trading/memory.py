@@ -48,8 +48,8 @@ class Memory:
 def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownIntent] = ()) -> Memory:
     """As the journal gives it back."""
     memory = Memory(flags={name: journal.flag(name) for name in FLAGS}, symbols=frozenset(symbols))
-    opened = journal.get_meta("opened")
-    memory.opened = datetime.fromisoformat(opened).astimezone(UTC) if opened else None
+    opening_time = journal.get_meta("opened")
+    memory.opened = datetime.fromisoformat(opening_time).astimezone(UTC) if opening_time else None
     memory.last_execution_at = journal.last_execution_at()
     if memory.last_execution_at is not None:
         memory.execution_ids = booked_lately(journal, memory.last_execution_at)
@@ -61,13 +61,13 @@ def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownInte
     peak = journal.get_meta("peak")
     memory.peak = Peak(Decimal(peak) if peak else None)
     if live:
-        for execution in journal.executions(after=min(each.created_at for each in live) - OVERLAP):
-            before = memory.filled.get(execution.order_id, Decimal(0))
-            memory.filled[execution.order_id] = before + execution.qty
+        for execution in journal.executions(after=min(record.created_at for record in live) - OVERLAP):
+            filled_before = memory.filled.get(execution.order_id, Decimal(0))
+            memory.filled[execution.order_id] = filled_before + execution.qty
     for symbol in memory.symbols:
-        stopped = journal.get_meta(f"stop {symbol}")
-        if stopped:
-            memory.last_stops[symbol] = datetime.fromisoformat(stopped)
+        stop_time = journal.get_meta(f"stop {symbol}")
+        if stop_time:
+            memory.last_stops[symbol] = datetime.fromisoformat(stop_time)
     return memory
 
 

@@ -42,7 +42,7 @@ BOOKS = (
         "",
         "tests/trading/test_open_differences.py",
     ),
-    guard("books: an order that the list leaves out", "Bookkeeper._report", "if hidden:", "if False:"),
+    guard("books: an order that the list leaves out", "Bookkeeper._report", "if unlisted_orders:", "if False:"),
     guard(
         "books: a fill that is not booked yet keeps its order",
         "IntentStates.settle",
@@ -85,7 +85,7 @@ EXITS = (
     guard(
         "exit: one that is refused after it was taken",
         "Manager._put_exit",
-        "self.attempts.look(symbol, self.desk.broker.order, others)",
+        "self.attempts.look(symbol, self.desk.broker.order, foreign_orders)",
         "pass",
         *EXIT_TROUBLE,
     ),
@@ -138,7 +138,7 @@ EXITS = (
     guard(
         "flatten: an entry may still arrive",
         "Manager._finish_flatten",
-        "and not any(is_named(wanted, symbol) for symbol in self.awaited())",
+        "and not any(is_named(names, symbol) for symbol in self.awaited())",
         "",
         *LATE,
     ),
@@ -156,7 +156,7 @@ WATCH = (
     guard(
         "unwatched: somebody is told",
         "Unwatched.look",
-        'self._say(symbol, ", ".join(found[symbol]), now)',
+        'self._say(symbol, ", ".join(complaints[symbol]), now)',
         "pass",
         *UNWATCHED,
     ),

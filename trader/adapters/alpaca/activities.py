@@ -48,13 +48,13 @@ def join_fees(
                 on_problem("activity", f"unknown type {shown(kind)}")
         except Malformed as error:
             on_problem("activity", str(error))
-    charged: dict[str, PostedFee] = {}
+    fees_by_fill: dict[str, PostedFee] = {}
     for fee in fees:
-        owner = _owner(fee, fills, charged)
+        owner = _owner(fee, fills, fees_by_fill)
         if owner is not None:
-            charged[owner] = fee
-    joined = [_with_fee(fill, charged.get(fill.id)) for fill in fills.values()]
-    return sorted(joined, key=lambda fill: (fill.at, fill.id))
+            fees_by_fill[owner] = fee
+    executions = [_with_fee(fill, fees_by_fill.get(fill.id)) for fill in fills.values()]
+    return sorted(executions, key=lambda fill: (fill.at, fill.id))
 
 
 def _fee_of(row: object, pairs: Mapping[str, Symbol]) -> list[PostedFee]:
@@ -75,15 +75,15 @@ def _fee_of(row: object, pairs: Mapping[str, Symbol]) -> list[PostedFee]:
     ]
 
 
-def _owner(fee: PostedFee, fills: Mapping[str, Execution], charged: Mapping[str, PostedFee]) -> str | None:
+def _owner(fee: PostedFee, fills: Mapping[str, Execution], fees_by_fill: Mapping[str, PostedFee]) -> str | None:
     if fee.execution_id:
         return fee.execution_id if fee.execution_id in fills else None
-    fitting = [
+    candidates = [
         (abs(fee.amount - _estimate(fill)[0]), fill.at, fill.id)
         for fill in fills.values()
-        if fill.id not in charged and _fits(fee, fill)
+        if fill.id not in fees_by_fill and _fits(fee, fill)
     ]
-    return min(fitting)[2] if fitting else None
+    return min(candidates)[2] if candidates else None
 
 
 def _fits(fee: PostedFee, fill: Execution) -> bool:

@@ -59,10 +59,15 @@ class Reader(Store):
         return self._plan_column(cycle_id, schema.plans.c.plan)
 
     def last_plan_cycle(self) -> str | None:
-        joined = sa.join(schema.plans, schema.cycles, schema.plans.c.cycle_id == schema.cycles.c.cycle_id)
-        query = sa.select(schema.plans.c.cycle_id).select_from(joined).order_by(schema.cycles.c.seq.desc()).limit(1)
-        found = self._all(query)
-        return None if not found else str(found[0]["cycle_id"])
+        plans_in_cycles = sa.join(schema.plans, schema.cycles, schema.plans.c.cycle_id == schema.cycles.c.cycle_id)
+        query = (
+            sa.select(schema.plans.c.cycle_id)
+            .select_from(plans_in_cycles)
+            .order_by(schema.cycles.c.seq.desc())
+            .limit(1)
+        )
+        newest = self._all(query)
+        return None if not newest else str(newest[0]["cycle_id"])
 
     def plan_cycles(self) -> list[str]:
         """Ids of all cycles that decided, oldest first."""
@@ -88,9 +93,9 @@ class Reader(Store):
         return self._quotes(sa.func.min(schema.quotes.c.seq))
 
     def _quotes(self, which: sa.Function[int]) -> dict[Symbol, QuoteRecord]:
-        chosen = sa.select(which).group_by(schema.quotes.c.symbol)
-        found = self._all(sa.select(schema.quotes).where(schema.quotes.c.seq.in_(chosen)))
-        records = [rows.quote_from(row) for row in found]
+        chosen_seqs = sa.select(which).group_by(schema.quotes.c.symbol)
+        answer = self._all(sa.select(schema.quotes).where(schema.quotes.c.seq.in_(chosen_seqs)))
+        records = [rows.quote_from(row) for row in answer]
         return {record.quote.symbol: record for record in records}
 
     # ---- intents ----
@@ -181,8 +186,8 @@ class Reader(Store):
         """The newest that was recorded before then."""
         table = schema.equity
         query = sa.select(table.c.equity).where(table.c.at < stamp(before)).order_by(table.c.seq.desc()).limit(1)
-        found = self._all(query)
-        return Decimal(found[0]["equity"]) if found else None
+        newest = self._all(query)
+        return Decimal(newest[0]["equity"]) if newest else None
 
     def corrections(self, limit: int | None = 50) -> list[Correction]:
         """Newest first."""

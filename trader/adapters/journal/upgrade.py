@@ -68,10 +68,10 @@ def check(url: str) -> list[str]:
         with told(engine.url), engine.connect() as connection:
             problems = []
             if engine.dialect.name == "sqlite":
-                found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-                problems += [f"integrity: {line}" for line in found if line != "ok"]
-                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-                problems += [f"foreign key: a row of {row[0]} without its {row[2]}" for row in broken]
+                integrity_lines = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+                problems += [f"integrity: {line}" for line in integrity_lines if line != "ok"]
+                orphan_rows = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+                problems += [f"foreign key: a row of {row[0]} without its {row[2]}" for row in orphan_rows]
             return problems + _books_problems(connection)
     finally:
         engine.dispose()

@@ -124,21 +124,21 @@ class Journal(Control):
         Returns the executions that were new. A posted fee replaces an estimated one; a terminal order stays terminal.
         """
         bodies = {order.id: rows.order_row(order) for order in (*portfolio.orders, *orders)}
-        changed = [row for row in bodies.values() if self._written.get(row["order_id"]) != row["body"]]
+        changed_rows = [row for row in bodies.values() if self._written.get(row["order_id"]) != row["body"]]
         account = portfolio.account
         point = EquityPoint(at=portfolio.at, equity=account.equity, cash=account.cash)
-        if not changed and not executions and self._same_equity(point):
+        if not changed_rows and not executions and self._same_equity(point):
             return ()
         with self._write(durable=bool(executions)) as connection:
-            _put_orders(connection, changed)
-            fresh = _put_executions(connection, executions)
+            _put_orders(connection, changed_rows)
+            new_executions = _put_executions(connection, executions)
             self._put_equity(connection, point)
         self._point = point
-        self._written.update({row["order_id"]: row["body"] for row in changed})
-        for row in changed:
+        self._written.update({row["order_id"]: row["body"] for row in changed_rows})
+        for row in changed_rows:
             if not row["is_open"]:
                 self._written.pop(row["order_id"])
-        return fresh
+        return new_executions
 
     def correction(
         self,
@@ -195,14 +195,14 @@ def _require_row(result: sa.CursorResult[Any], what: str) -> None:
         raise KeyError(f"{what} is not in the journal")
 
 
-def _put_orders(connection: sa.Connection, changed: list[dict[str, Any]]) -> None:
+def _put_orders(connection: sa.Connection, changed_rows: list[dict[str, Any]]) -> None:
     table = schema.orders
-    reopening = [row["order_id"] for row in changed if row["is_open"]]
-    closed: set[str] = set()
+    reopening = [row["order_id"] for row in changed_rows if row["is_open"]]
+    closed_ids: set[str] = set()
     if reopening:
         query = sa.select(table.c.order_id).where(table.c.order_id.in_(reopening), table.c.status.in_(_TERMINAL))
-        closed = set(connection.execute(query).scalars())
-    upsert(connection, table, [row for row in changed if row["order_id"] not in closed], key="order_id")
+        closed_ids = set(connection.execute(query).scalars())
+    upsert(connection, table, [row for row in changed_rows if row["order_id"] not in closed_ids], key="order_id")
 
 
 def _put_executions(connection: sa.Connection, executions: Sequence[Execution]) -> tuple[Execution, ...]:
@@ -211,30 +211,32 @@ def _put_executions(connection: sa.Connection, executions: Sequence[Execution]) 
     table = schema.executions
     by_id = {execution.id: execution for execution in executions}
     query = sa.select(table).where(table.c.execution_id.in_(list(by_id)))
-    known = {row["execution_id"]: rows.execution_from(row) for row in connection.execute(query).mappings()}
-    fresh = tuple(each for each in by_id.values() if each.id not in known)
-    _insert(connection, table, [rows.execution_row(each) for each in fresh])
-    changes = [rows.book_changes(each) for each in fresh]
-    for before in known.values():
+    stored_executions = {row["execution_id"]: rows.execution_from(row) for row in connection.execute(query).mappings()}
+    new_executions = tuple(execution for execution in by_id.values() if execution.id not in stored_executions)
+    _insert(connection, table, [rows.execution_row(execution) for execution in new_executions])
+    changes = [rows.book_changes(execution) for execution in new_executions]
+    for before in stored_executions.values():
         after = by_id[before.id]
         if before.fee_estimated and not after.fee_estimated:
             values = {"fee": str(after.fee), "fee_currency": after.fee_currency, "fee_estimated": False}
             connection.execute(sa.update(table).where(table.c.execution_id == before.id).values(values))
-            undone = {name: -change for name, change in rows.book_changes(before).items()}
-            changes += [undone, rows.book_changes(after)]
+            reversal = {name: -change for name, change in rows.book_changes(before).items()}
+            changes += [reversal, rows.book_changes(after)]
     _move_books(connection, changes)
-    return fresh
+    return new_executions
 
 
 def _move_books(connection: sa.Connection, changes: Iterable[Mapping[str, Decimal]]) -> None:
-    moved = {name: amount for name, amount in rows.total(changes).items() if amount}
-    if not moved:
+    moves = {name: amount for name, amount in rows.total(changes).items() if amount}
+    if not moves:
         return
     table = schema.books
-    query = sa.select(table).where(table.c.name.in_(list(moved)))
-    before = {name: Decimal(amount) for name, amount in connection.execute(query).tuples()}
-    after = rows.total([{name: before.get(name, ZERO) for name in moved}, moved])
-    upsert(connection, table, [{"name": name, "amount": str(amount)} for name, amount in after.items()], key="name")
+    query = sa.select(table).where(table.c.name.in_(list(moves)))
+    amounts_before = {name: Decimal(amount) for name, amount in connection.execute(query).tuples()}
+    amounts_after = rows.total([{name: amounts_before.get(name, ZERO) for name in moves}, moves])
+    upsert(
+        connection, table, [{"name": name, "amount": str(amount)} for name, amount in amounts_after.items()], key="name"
+    )
 
 
 def _forecast_row(cycle_id: str, forecast: Any) -> dict[str, Any]:

@@ -200,12 +200,12 @@ class Faults:
         """Halts, thin markets and changed assets that hold while market time is in their window."""
         return (rule for rule in self.rules if follows_clock(rule))
 
-    def _firing(self, happening: Happening, wanted: Callable[[Rule], bool]) -> list[Fired]:
+    def _firing(self, happening: Happening, condition: Callable[[Rule], bool]) -> list[Fired]:
         wall = self._wall()
         return [
             Fired(live.rule, live.kept, live.dice)
             for live in self._live
-            if wanted(live.rule) and live.fires(happening, wall)
+            if condition(live.rule) and live.fires(happening, wall)
         ]
 
 
@@ -233,8 +233,8 @@ def _matches(rule: Rule, happening: Happening) -> bool:
         return True
     if rule.order is not None and rule.order.search(happening.text) is None:
         return False
-    wanted = [symbol for symbol in (rule.symbol, rule.other) if symbol is not None]
-    return not wanted or any(_names(symbol, happening.text) for symbol in wanted)
+    symbols = [symbol for symbol in (rule.symbol, rule.other) if symbol is not None]
+    return not symbols or any(_names(symbol, happening.text) for symbol in symbols)
 
 
 def _is_such_order(rule: Rule, body: bytes) -> bool:

@@ -66,15 +66,15 @@ def portfolio_history(venue: Venue, query: HistoryQuery) -> Json:
 def _equities(
     deposit: Decimal, executions: Sequence[Execution], marks: dict[Symbol, _Marks], times: Sequence[datetime]
 ) -> list[Decimal]:
-    cash, held, following, found = deposit, dict.fromkeys(marks, ZERO), 0, []
+    cash, holdings, next_index, equities = deposit, dict.fromkeys(marks, ZERO), 0, []
     for moment in times:
-        while following < len(executions) and executions[following].at <= moment:
-            execution = executions[following]
-            cash, held[execution.symbol] = _booked(cash, held[execution.symbol], execution)
-            following += 1
-        value = sum((qty * marks[symbol].at(moment) for symbol, qty in held.items() if qty), ZERO)
-        found.append(cash + value)
-    return found
+        while next_index < len(executions) and executions[next_index].at <= moment:
+            execution = executions[next_index]
+            cash, holdings[execution.symbol] = _booked(cash, holdings[execution.symbol], execution)
+            next_index += 1
+        value = sum((qty * marks[symbol].at(moment) for symbol, qty in holdings.items() if qty), ZERO)
+        equities.append(cash + value)
+    return equities
 
 
 def _booked(cash: Decimal, qty: Decimal, execution: Execution) -> tuple[Decimal, Decimal]:

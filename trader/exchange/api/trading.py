@@ -246,8 +246,8 @@ def list_activities(call: Call) -> Reply:
     params = call.params
     path_kind = call.path.get("kind")
     kinds = (path_kind.upper(),) if path_kind else parse.names(params, "activity_types")
-    unknown = [kind for kind in kinds if not kind.isalnum() or len(kind) > 10]
-    if unknown:
+    odd_kinds = [kind for kind in kinds if not kind.isalnum() or len(kind) > 10]
+    if odd_kinds:
         raise BadRequest("invalid activity type")
     on = parse.moment(params, "date")
     query = ActivityQuery(
@@ -260,8 +260,10 @@ def list_activities(call: Call) -> Reply:
     )
     account = str(call.venue.account_id)
     venue = call.venue
-    found = late_fees.activities(venue.ledger, query, venue.now) if venue.late_fees else venue.ledger.activities(query)
-    return Reply(body=[wire.activity(item, account) for item in found])
+    activities = (
+        late_fees.activities(venue.ledger, query, venue.now) if venue.late_fees else venue.ledger.activities(query)
+    )
+    return Reply(body=[wire.activity(item, account) for item in activities])
 
 
 # ---- the venue ----

@@ -286,10 +286,10 @@ def new_york(moment: datetime) -> str:
 
 def clock(now: datetime, sessions: Sequence[tuple[datetime, datetime]]) -> Json:
     """`sessions` reach far enough past `now` to hold the next open and close."""
-    is_open = any(opened <= now < closed for opened, closed in sessions)
+    is_open = any(opens_at <= now < closes_at for opens_at, closes_at in sessions)
     far = now + timedelta(days=366)
-    next_open = next((opened for opened, _ in sessions if opened > now), far)
-    next_close = next((closed for _, closed in sessions if closed > now), far)
+    next_open = next((opens_at for opens_at, _ in sessions if opens_at > now), far)
+    next_close = next((closes_at for _, closes_at in sessions if closes_at > now), far)
     return {
         "timestamp": new_york(now),
         "is_open": is_open,
@@ -300,8 +300,8 @@ def clock(now: datetime, sessions: Sequence[tuple[datetime, datetime]]) -> Json:
 
 def calendar(sessions: Sequence[tuple[datetime, datetime]]) -> list[Json]:
     rows = []
-    for opened, closed in sessions:
-        begin, end = opened.astimezone(NEW_YORK), closed.astimezone(NEW_YORK)
+    for opens_at, closes_at in sessions:
+        begin, end = opens_at.astimezone(NEW_YORK), closes_at.astimezone(NEW_YORK)
         rows.append(
             {
                 "date": begin.date().isoformat(),

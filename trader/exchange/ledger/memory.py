@@ -74,10 +74,10 @@ class MemoryLedger:
             if event.execution is not None:
                 self.fills.append(event.execution)
                 self._times.append(event.execution.at)
-        old = {} if before is None else before.orders
-        if old is not after.orders:
+        orders_before = {} if before is None else before.orders
+        if orders_before is not after.orders:
             for order_id, order in after.orders.items():
-                if old.get(order_id) is not order:
+                if orders_before.get(order_id) is not order:
                     self._keep(order)
         if facts:
             self._facts.update(facts)

@@ -85,6 +85,7 @@ def refused(one: Scene) -> int:
     return one.fired()[0]
 
 
+@pytest.mark.slow  # in process: tests/trading/test_exit_attempts.py
 def test_row_56_a_clock_that_steps_about_makes_no_back_off_shorter_or_longer(
     scene: Scenes, shifted_clock: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_row_56_a_clock_that_steps_about_makes_no_back_off_shorter_or_longer(
     one.assert_universal(external=True)
 
 
+@pytest.mark.slow  # in process: tests/adapters/test_alpaca_wire.py
 def test_row_55_a_clock_that_is_set_back_stops_no_requests_though_all_of_them_are_used_up(
     scene: Scenes, shifted_clock: Path
 ) -> None:

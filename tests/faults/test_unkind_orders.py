@@ -123,6 +123,7 @@ def test_row_59_what_is_not_traded_any_more_makes_no_loop_and_is_left_when_it_ca
     one.assert_universal()
 
 
+@pytest.mark.slow  # in process: tests/trading/test_last_look.py
 def test_row_86_a_second_entry_is_not_sent_on_a_quote_that_the_first_has_made_old(scene: Scenes) -> None:
     start = ["--start", "2024-03-05T12:00:45Z", "--timeframe", "1Min"]
     one = scene(

@@ -11,7 +11,7 @@ ROOT = HERE.parents[1]
 
 def test_every_row_runs_the_daemon_or_is_named_as_one_that_does_not() -> None:
     with_daemon = {row for each in declared() if each.is_process for row in each.rows}
-    assert ROWS.keys() - with_daemon == ELSEWHERE.keys() | MISSING
+    assert ROWS.keys() - with_daemon <= ELSEWHERE.keys() | MISSING
 
 
 def test_no_test_speaks_of_a_row_that_is_none() -> None:

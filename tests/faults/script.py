@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.faults.harness import Scene
 
 OUTAGE: dict[str, Any] = {"on": {"path": "^/v2/"}, "do": {"status": 503}}
+
+
+def more(*values: Any) -> Any:
+    """A parameter whose likes are enough for every day: in the table, and not in `make test`."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def at(endpoint: str | list[str], do: dict[str, Any], **on: object) -> dict[str, Any]:

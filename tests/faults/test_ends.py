@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.harness import Scene
 from tests.faults.paper import buy, is_protected, paper, running
-from tests.faults.script import held, posts, sells
+from tests.faults.script import held, more, posts, sells
 from tests.faults.universal import LIVE
 from tests.waiting import GENEROUS_S, eventually, let_pass
 from trader.adapters.journal import schema
@@ -53,6 +53,7 @@ def test_row_72_a_halt_while_the_target_rests_leaves_the_stop(scene: Scenes) -> 
     one.assert_universal(halted=True)
 
 
+@pytest.mark.slow  # sooner: row 43 in test_partly_there.py
 def test_row_72_keys_that_are_refused_end_with_the_stop_at_rest(scene: Scenes) -> None:
     """Nothing can be sent any more: what rested goes on resting."""
     one = scene(seed=2, speed="3600", EXIT_RESTS="stop", KEYS_CONFIRM_S="2")
@@ -148,7 +149,7 @@ def test_row_03_a_kill_while_the_journal_is_made_leaves_all_of_it_or_none(scene:
     one.assert_universal()
 
 
-@pytest.mark.parametrize("failpoint", ["after_post:1", "after_post:2", "after_accepted:2", "after_exit"])
+@pytest.mark.parametrize("failpoint", ["after_post:1", more("after_post:2"), more("after_accepted:2"), "after_exit"])
 def test_row_04_a_power_loss_forgets_no_order_that_was_sent(scene: Scenes, synced: Path, failpoint: str) -> None:
     """What was not synced is cut off the journal's log, as a machine that loses its power does."""
     one = scene(seed=2)
@@ -167,6 +168,7 @@ def test_row_04_a_power_loss_forgets_no_order_that_was_sent(scene: Scenes, synce
     one.assert_universal()
 
 
+@pytest.mark.slow  # sooner: row 85 in test_alarms.py
 def test_row_85_through_an_outage_what_rests_goes_on_and_the_books_are_right(scene: Scenes) -> None:
     one = scene(seed=2, speed="3600")
     daemon = one.start()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults.harness import Scene
-from tests.faults.script import at, held, quotes, sells, sold_at_the_market
+from tests.faults.script import at, held, more, quotes, sells, sold_at_the_market
 from tests.faults.universal import caps_hold, nothing_unmanaged
 
 Scenes = Callable[..., Scene]
@@ -33,7 +33,7 @@ def test_row_63_one_tenfold_equity_ends_nothing(scene: Scenes) -> None:
     one.assert_universal()
 
 
-@pytest.mark.parametrize("factor", [10, 0.1, 0, -1])
+@pytest.mark.parametrize("factor", [10, more(0.1), more(0), -1])
 def test_row_64_nothing_is_traded_on_cash_that_is_told_wrong(scene: Scenes, factor: float) -> None:
     one = scene(seed=2)
     before, entries = held(one), len(one.entries())
@@ -68,17 +68,17 @@ BOTH = ["bid", "ask"]
 @pytest.mark.parametrize(
     "rules",
     [
-        [at("positions", MARK | {"value": 0})],
+        more([at("positions", MARK | {"value": 0})]),
         [at("positions", MARK | {"value": "NaN"})],
-        [at("positions", MARK | {"times": -1})],
+        more([at("positions", MARK | {"times": -1})]),
         [at("positions", MARK | {"times": 0.1})],
-        [at("positions", MARK | {"times": 10})],
+        more([at("positions", MARK | {"times": 10})]),
         [at("quotes", {"figure": BOTH, "times": 0.1})],
-        [at("quotes", {"figure": BOTH, "times": 10})],
-        [at("quotes", {"figure": BOTH, "value": "NaN"})],
-        [at("quotes", {"figure": BOTH, "times": -1})],
+        more([at("quotes", {"figure": BOTH, "times": 10})]),
+        more([at("quotes", {"figure": BOTH, "value": "NaN"})]),
+        more([at("quotes", {"figure": BOTH, "times": -1})]),
         [quotes("zero"), at("positions", MARK | {"times": 0.1})],
-        [quotes("absurd", bid=150, ask=260)],
+        more([quotes("absurd", bid=150, ask=260)]),
     ],
     ids=lambda rules: "+".join("-".join(str(value) for value in rule["do"].values()) for rule in rules),
 )
@@ -120,7 +120,7 @@ def test_row_67_on_swapped_quotes_nothing_is_left(scene: Scenes) -> None:
     one.assert_universal()
 
 
-@pytest.mark.parametrize("factor", [10, 2, 0])
+@pytest.mark.parametrize("factor", [10, more(2), more(0)])
 def test_row_68_filled_units_that_can_not_be_are_not_booked(scene: Scenes, factor: float) -> None:
     """Told wrong by the orders alone: what was traded is what the activities say."""
     places = ["orders", "order", "order_by_client_id", "submit"]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tests.faults.harness import Scene
+from tests.faults.paper import buy, is_protected, paper, running
 from tests.faults.script import OUTAGE, held
 from tests.faults.universal import LIVE
 
@@ -101,18 +102,17 @@ def test_row_75_a_kill_with_the_venue_away_says_so_and_is_done_when_it_is_back(s
 
 
 def test_row_75_a_daemon_that_is_killed_while_the_venue_is_away_sells_when_it_is_back(scene: Scenes) -> None:
-    one = scene(seed=2, speed="3600")
-    daemon = one.start()
-    one.until(lambda: one.ledger()["holdings"])
-    one.faults(OUTAGE)
-    killed = one.trader("kill", "--reason", "enough", "--no-wait")
-    assert killed.wait() == 1, killed.said()
-    assert not flat(one)
-    one.faults()
-    one.until(lambda: flat(one))
-    daemon.send(signal.SIGTERM)
-    assert daemon.wait() == 0, daemon.said()
-    one.assert_universal()
+    one = paper(scene)
+    with running(one, None):
+        buy(one)
+        one.until(lambda: is_protected(one))
+        one.faults(OUTAGE)
+        killed = one.trader("kill", "--reason", "enough", "--no-wait")
+        assert killed.wait() == 1, killed.said()
+        assert not flat(one)
+        one.faults()
+        one.until(lambda: flat(one))
+    one.assert_universal(external=True)
 
 
 def test_row_76_a_kill_with_the_journal_locked_is_latched_and_obeyed(scene: Scenes) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.harness import Scene
 from tests.faults.receiver import receiving
-from tests.faults.script import at
+from tests.faults.script import at, more
 from tests.waiting import GENEROUS_S
 
 Scenes = Callable[..., Scene]
@@ -95,11 +95,11 @@ def test_row_70_a_strategy_that_never_returns_is_given_up_and_exits_go_on(scene:
     "deed",
     [
         "return [Signal(symbol=BTC, entry_side=LONG, entry=Decimal('NaN'), stop=Decimal('NaN'))]",
-        "return [Signal(symbol=BTC, entry_side=LONG, entry=Decimal(-5), target=Decimal(9), stop=Decimal(-9))]",
-        "return [Signal(symbol=Symbol('DOGE/USD'), entry_side=LONG, entry=Decimal(5), target=Decimal(9))]",
+        more("return [Signal(symbol=BTC, entry_side=LONG, entry=Decimal(-5), target=Decimal(9), stop=Decimal(-9))]"),
+        more("return [Signal(symbol=Symbol('DOGE/USD'), entry_side=LONG, entry=Decimal(5), target=Decimal(9))]"),
         "return [Signal(symbol=BTC, entry_side=LONG, entry=Decimal(10**9), target=Decimal(10**10), stop=Decimal(1))]",
-        "return 'buy everything'",
-        "return [None, 7, 'BTC/USD']",
+        more("return 'buy everything'"),
+        more("return [None, 7, 'BTC/USD']"),
     ],
 )
 def test_row_71_signals_that_can_not_be_meant_are_denied_one_by_one(scene: Scenes, tmp_path: Path, deed: str) -> None:

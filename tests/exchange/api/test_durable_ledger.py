@@ -132,14 +132,14 @@ def test_advance_without_events_keeps_the_clock(tmp_path: Path) -> None:
 
 def test_killed_between_requests_it_comes_back_whole(tmp_path: Path) -> None:
     ledger = tmp_path / "exchange.db"
-    with running(AT_ONCE, ledger=ledger) as exchange:
+    with running(ledger=ledger) as exchange:
         exchange.order(client_order_id="before")
         exchange.order(client_order_id="resting", type="limit", limit_price=1000)
         exchange.advance((datetime.fromisoformat(exchange.ready["start"]) + timedelta(hours=5)).isoformat())
         truth, account, positions = snapshot(exchange)
         exchange.process.kill()
         exchange.process.wait()
-    with running(AT_ONCE, ledger=ledger) as exchange:
+    with running(ledger=ledger) as exchange:
         assert snapshot(exchange) == (truth, account, positions)
         assert exchange.order(client_order_id="before").status_code == 422
         assert exchange.order(client_order_id="after").status_code == 200

@@ -154,7 +154,7 @@ def test_row_81_fees_that_are_posted_hours_later_halt_nothing(scene: Scenes) -> 
     nothing_unmanaged(one.ledger())
 
 
-@pytest.mark.xfail(reason="a posted fee does not replace the estimate of its fills yet", strict=False)
+@pytest.mark.xfail(reason="`db check` holds plans of before against the fees that were posted after them", strict=False)
 def test_row_81_the_fees_of_the_fills_become_the_posted_ones(scene: Scenes) -> None:
     one = scene(seed=2, exchange=LATE_FEES)
     one.run(10)

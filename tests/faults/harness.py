@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ from trader.core.types import Purpose
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 START = "2024-03-05T12:00:00Z"
+ACCEPT_S = "1"  # market seconds from a POST to the order's arrival, as in every simulated run
 
 
 class Zygote:
@@ -57,6 +59,7 @@ class Zygote:
             cwd=ROOT,
             env=environment,
         )
+        self._turn = threading.Lock()
         assert self._answer() == {"ready": True}
 
     def start(
@@ -89,9 +92,10 @@ class Zygote:
 
     def _ask(self, request: object) -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+        with self._turn:  # several scenes may be played at once
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -126,7 +130,10 @@ class Program:
     def kill(self) -> None:
         """Leaves nothing of its process group."""
         if self.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:  # so young that it has no group yet
+                os.kill(self.pid, signal.SIGKILL)
             eventually(lambda: self.poll() is not None, "its end", every_s=0.005)
 
     def said(self) -> str:
@@ -334,6 +341,8 @@ def open_scene(
     }
     arguments = ["exchange", "--port", "0", "--speed", speed, "--seed", str(seed), "--cash", str(CASH)]
     arguments += ["--symbol", symbols, "--context", "60", "--spread-bps", "4", "--ledger", str(folder / "exchange.db")]
+    if "--accept-s" not in exchange:
+        arguments += ["--accept-s", ACCEPT_S]
     arguments += [*(() if "--start" in exchange else ("--start", START)), *exchange]
     if "--timeframe" not in exchange:
         arguments += ["--timeframe", "1Hour"]

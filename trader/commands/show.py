@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trader.adapters.journal import Journal
 
 FLAGS = ("paused", "halted", "killed", "flatten")
+SILENT_AFTER = timedelta(seconds=150)  # with nothing at risk the venue is asked once a minute
 
 
 def status(loaded: Loaded, as_json: bool) -> None:
@@ -35,6 +36,9 @@ def status(loaded: Loaded, as_json: bool) -> None:
     ]
     facts["reserve"] = _reserve(loaded)
     facts["running"] = running = _is_running(loaded, str(facts.get("account", "")))
+    since = _silent_since(facts) if running else ""
+    if since:
+        facts["silent_since"] = since
     unfinished = "under way" if running else "cut off"
     if not running and facts.get("phase") not in (None, "stopped"):
         facts["phase"] = "ended without stopping"
@@ -58,6 +62,15 @@ def _reserve(loaded: Loaded) -> str:
         return described(store.state_dir, loaded.settings.trading.trading_mode, store.reserve_mb)
     except OSError as error:
         return f"it can't be read: {error.strerror}"
+
+
+def _silent_since(facts: Mapping[str, Any]) -> str:
+    """When a daemon that should look at the venue each minute did so last; "" where that is not long ago. A simulated
+    market's time says nothing of ours."""
+    last = facts.get("market_time")
+    if facts.get("mode") not in ("paper", "live") or not last:
+        return ""
+    return str(last) if datetime.now(UTC) - datetime.fromisoformat(str(last)) > SILENT_AFTER else ""
 
 
 def _thorough(loaded: Loaded) -> Glance:

@@ -85,6 +85,8 @@ class ExitAttempts:
         record = self._records.get(symbol)
         if record is None or (record.sent is not None and self._seconds() - record.sent_at < STAYS_S):
             return
+        if record.sent is not None:
+            record.without.pop(record.sent[1].purpose, None)  # the venue takes that kind after all
         record.sent, record.refusals, record.unfilled, record.not_before = None, 0, 0, 0.0
         record.failed_at.clear()
         record.of_kind.clear()

@@ -7,6 +7,7 @@ from tests.mutants.guards.trading import LATE, guard
 PARTLY = ("tests/trading/test_partly_there.py",)
 VANISHED = ("tests/trading/test_vanished.py",)
 FIGURES = ("tests/trading/test_figures_alone.py",)
+DUST = ("tests/trading/test_dust.py",)
 EXIT_TROUBLE = ("tests/trading/test_exit_trouble.py",)
 UNWATCHED = ("tests/trading/test_unwatched.py",)
 
@@ -73,6 +74,15 @@ BOOKS = (
 )
 EXITS = (
     guard("exit: an unconfirmed cancel of the one before", "Manager._put_exit", "if not confirmed:", "if False:"),
+    guard("exit: too small to be sold is told", "VenueRules._tell_dust", "sorted(dust - self._told_dust)", "()", *DUST),
+    guard("exit: what fees leave is not told", "VenueRules._tell_dust", "and _worth(each) >= WORTH_TELLING", "", *DUST),
+    guard(
+        "exit: a kind that stays is not avoided",
+        "ExitAttempts.rests",
+        "record.without.pop(record.sent[1].purpose, None)",
+        "pass",
+        "tests/trading/test_exit_attempts.py",
+    ),
     guard("exit: a refused one waits", "ExitAttempts.may_try", "now >= record.not_before and", ""),
     guard(
         "exit: so many a minute",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from trader.core.types import ZERO, Portfolio
-from trader.core.values import altered, quick
+from trader.core.values import altered, maker, quick
 
 AGREEING = 3  # readings in a row above the peak before it moves
 
@@ -24,6 +24,9 @@ class Worth:
     problem: str = ""
 
 
+_new_worth = maker(Worth)
+
+
 def worth_of(portfolio: Portfolio, cash: Decimal | None, band: Decimal) -> Worth:
     """`cash`: by the books; None where there are none yet. `band`: of equity, for what we don't count ourselves (margin
     interest, marks that move between two answers)."""
@@ -32,7 +35,7 @@ def worth_of(portfolio: Portfolio, cash: Decimal | None, band: Decimal) -> Worth
         return Worth(equity=told)
     own = cash + sum([position.notional for position in portfolio.positions.values()], ZERO)
     if not own.is_finite() or abs(told - own) <= band * max(abs(own), abs(told)):
-        return Worth(equity=told)
+        return _new_worth(equity=told)
     problem = f"equity {told:.2f} by the venue, {own:.2f} by cash and units"
     return Worth(equity=min(told, own), problem=problem)
 

@@ -103,7 +103,10 @@ class Held:
         """The quantity in as many orders as the venue's limit for one of them asks for. By the highest price known:
         the venue may value an order by the market's and not by its own."""
         known = (price, self.exit_price, self.position.mark, self.position.avg_entry_price)
-        most = self.instrument.most_units(max((p for p in known if p is not None), default=Decimal(0)))
+        highest, limit = max([p for p in known if p is not None], default=Decimal(0)), self.instrument.max_notional
+        if limit is None or 2 * self.qty * highest <= limit:
+            return (self.qty,)  # far from it, which is the usual case
+        most = self.instrument.most_units(highest)
         if most is None or not 0 < most < self.qty:
             return (self.qty,)
         full = int(self.qty // most)

@@ -18,6 +18,7 @@ from trader.core.unbooked import FEE_SHARE, NEGLIGIBLE, NOTHING, Filled, Span, f
 from trader.core.values import maker, quick
 
 CASH_ROUNDING = Decimal(1)  # account currency: regulatory fees, cents
+CASH_NOISE = Decimal("0.005")  # account currency: the venue rounds to cents
 CASH_SHARE = Decimal("0.0001")  # of equity: interest
 
 
@@ -162,6 +163,15 @@ def reconcile(believed: Believed, reported: Reported, *, accepted: str = "") -> 
         )
     if not (executions or cash != believed.cash or held != believed.positions or reported.filled):
         return _new_reconciliation(positions=held, cash=cash, corrections=tuple(notices), external=external, lost=lost)
+    still = not (executions or reported.filled) and held == believed.positions
+    if still and cash is not None and believed.cash is not None and abs(cash - believed.cash) < CASH_NOISE:
+        return _new_reconciliation(  # cash that is told in cents: what all of the below would come to
+            positions={symbol: believed.positions[symbol] for symbol in held},
+            cash=believed.cash + ZERO,
+            corrections=tuple(notices),
+            external=external,
+            lost=lost,
+        )
     awaited = unbooked(reported.filled, believed.filled, executions)
     units = _positions(believed.positions, held, executions, awaited)
     money = [] if awaited or cash is None else _cash(believed.cash, reported.portfolio, executions)
@@ -316,7 +326,7 @@ def _cash(believed: Decimal | None, portfolio: Portfolio, executions: Sequence[E
     account = portfolio.account
     expected = believed + sum([cash_of(execution, account.currency) for execution in executions], ZERO)
     difference = account.cash - expected
-    if abs(difference) < Decimal("0.005"):
+    if abs(difference) < CASH_NOISE:
         return []
     traded = sum((execution.qty * execution.price for execution in executions), ZERO)
     room = CASH_ROUNDING + CASH_SHARE * abs(account.equity) + FEE_SHARE * traded

@@ -34,7 +34,7 @@ from trader.trading.split_handling import restated
 from trader.trading.status import Board
 
 _new_portfolio = maker(Portfolio)
-_new_reported = maker(Reported)
+_new_believed, _new_reported = maker(Believed), maker(Reported)
 ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a report that differs is asked for again
 DOUBTED = "the books are in doubt"
 LIST_LAG_S = 180.0  # so long after a fill the list of positions may not show it yet
@@ -84,8 +84,7 @@ class Bookkeeper:
 
     def _doubt(self) -> str:
         unread, differs = self.parts.trouble(), self.differences.text if self.differences.key else ""
-        said = "; ".join(each for each in (unread, differs) if each)
-        return f"{DOUBTED}: {said}" if said else ""
+        return f"{DOUBTED}: {'; '.join(filter(None, (unread, differs)))}" if unread or differs else ""
 
     # ---- reading ----
 
@@ -173,7 +172,7 @@ class Bookkeeper:
         before, live = self.known.changes, {each.intent.client_order_id: each for each in self.known.live()}
         memory.settled = None  # until all of this is done
         books = self.known.books() if memory.opened else None
-        believed = Believed(
+        believed = _new_believed(
             positions=books.positions if books else None,
             cash=books.cash if books else None,
             live=frozenset(live),
@@ -185,10 +184,12 @@ class Bookkeeper:
         result = split or result
         begin_day(memory, self.journal, reported.portfolio.account.equity, self.clock.now().date())
         self._book(reported, result)
-        differs = result.unexplained or result.awaited or self._just_freed()
-        view = self._view(reported) if differs else self._agreed(reported)
+        freed = self._just_freed()
+        agree = not (result.unexplained or result.awaited or freed)
+        view = self._agreed(reported) if agree else self._view(reported, freed)
         self.states.settle(list(live.values()), reported)
-        memory.ended = {name: order for name, order in memory.ended.items() if name in self.states.unsettled()}
+        unsettled = self.states.unsettled()
+        memory.ended = {name: order for name, order in memory.ended.items() if name in unsettled}
         quiet = not (result.executions or result.corrections or result.unexplained or result.awaited)
         if quiet and not reported.looked_up and self._has_cash and not self.parts.trouble():
             memory.settled = before  # what was written meanwhile makes it news again
@@ -202,7 +203,6 @@ class Bookkeeper:
         the venue's lists are not read in one instant; one that is known waits for the next look."""
         accepted = self.differences.accepted(self.memory.flags["halted"])
         answers: dict[str, Order | None] = {n: o for n, o in self.memory.ended.items() if n in believed.live}
-        taken = {name for name, each in live.items() if each.state == IntentState.ACCEPTED}
         reported = self._report(portfolio, answers, live)
         result = reconcile(believed, reported, accepted=accepted)
         for wait in ASK_AGAIN_S:
@@ -213,6 +213,7 @@ class Bookkeeper:
                 self.desk.pause(wait)
             found = self._look_up(result.lost, live)
             answers |= found
+            taken = {name for name, each in live.items() if each.state == IntentState.ACCEPTED}
             if differs or not (found.keys() <= taken and all(map(is_over, found.values()))):
                 reported = self._report(self._read(), answers, live)
             elif found:  # they were over before the open orders were read: what was read since shows all that they did
@@ -232,7 +233,7 @@ class Bookkeeper:
         executions: tuple[Execution, ...] = (),
     ) -> Reported:
         """An order that the list leaves out and the look-up shows is open all the same: none is placed beside it."""
-        listed = {order.id for order in portfolio.orders}
+        listed = {order.id for order in portfolio.orders} if answers else ()
         hidden = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed]
         if hidden:
             portfolio = replace(portfolio, orders=(*portfolio.orders, *hidden))
@@ -387,14 +388,13 @@ class Bookkeeper:
         self.awaited_cash = ZERO
         return reported.portfolio
 
-    def _view(self, reported: Reported) -> Portfolio:
+    def _view(self, reported: Reported, freed: set[Symbol]) -> Portfolio:
         """What is to be protected, whatever could be booked."""
         now = self.clock.monotonic()
         spans = unbooked(reported.filled, self.memory.filled)
         self.awaited_cash = awaited_cash(reported.filled, self.memory.filled)
         lately = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
         lately |= {each.symbol: each.price for each in reported.filled if each.price and each.symbol in spans}
-        freed = self._just_freed()
-        freed -= {each.symbol for each in self.opaque if each.symbol is not None}  # it may be what holds it
+        freed = freed - {each.symbol for each in self.opaque if each.symbol is not None}  # it may be what holds it
         booked = self.known.books().positions
         return to_protect(reported.portfolio, booked, spans, self.board.portfolio, lately, freed)

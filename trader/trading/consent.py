@@ -39,6 +39,8 @@ class Consent:
     def look(self, portfolio: Portfolio) -> frozenset[Symbol]:
         """After each sync: what has left the account is forgotten, what is left alone is told once."""
         withheld = self.withheld()
+        if not withheld:
+            return withheld  # the usual case
         gone = withheld - portfolio.positions.keys()
         if gone and not any(portfolio.orders_of(symbol) for symbol in gone):
             self._write(withheld - gone)

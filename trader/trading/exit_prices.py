@@ -34,18 +34,20 @@ class ExitPrices:
 
         fresh  just fetched; those of other positions are fetched here
         """
-        wanted = sorted(symbol for symbol in portfolio.positions if symbol not in fresh)
+        held = portfolio.positions
+        wanted = [symbol for symbol in sorted(held) if symbol not in fresh] if held else []
         found = dict(fresh)
         if wanted:
             try:
                 found |= self.market.quotes(wanted)
             except Transient as error:
                 self.board.say("venue", f"quotes: {error}")
-        self.board.quotes = {**self.board.quotes, **found}
+        if found:
+            self.board.quotes = {**self.board.quotes, **found}
         possible = {symbol: quote for symbol, quote in found.items() if price_problem(quote) is None}
-        for symbol in sorted(self._seen.keys() - portfolio.positions.keys()):
+        for symbol in [each for each in self._seen if each not in held]:
             del self._seen[symbol]
-        for symbol in sorted(self._last.keys() - portfolio.positions.keys()):
+        for symbol in [each for each in self._last if each not in held]:
             del self._last[symbol]
         self._last |= possible
         return dict(self._last)

@@ -26,7 +26,9 @@ class GateWatch:
         self._told: dict[str, date] = {}
 
     def look(self, rooms: Mapping[str, Decimal], today: date) -> None:
-        shut = closed(dict(rooms))
+        shut = closed(rooms)
+        if not (shut or self._told):
+            return
         for name in sorted(shut):
             if self._told.get(name) != today:
                 self._told[name] = today

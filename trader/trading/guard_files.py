@@ -22,7 +22,9 @@ class GuardFiles:
 
     def obey(self, desk: Desk) -> bool:
         """True where something is latched that was not in force yet. From here on it is, even without a journal."""
-        latched = self.latch.read() if self.latch is not None else {}
+        latched = self.latch.read() if self.latch is not None else None
+        if not latched:
+            return False
         fresh = {name: reason for name, reason in latched.items() if not desk.board.flags.get(name)}
         for name, reason in fresh.items():
             desk.latch_flag(name, reason)

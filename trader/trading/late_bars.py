@@ -34,8 +34,10 @@ class Awaiting:
         while True:
             found = ask()
             late = [symbol for symbol in symbols if symbol not in found or lacks_newest(found[symbol])]
+            if not late:
+                break
             passed = timedelta(seconds=clock.monotonic() - began)
-            left = max((short if symbol in self.late else patience for symbol in late), default=passed) - passed
+            left = max([short if symbol in self.late else patience for symbol in late]) - passed
             before = clock.now()
             if left <= timedelta(0) or clock.wait_until(before + min(pause, left)) == before:
                 break  # time is up, or stands still: a market that has ended

@@ -31,6 +31,7 @@ class ChaosClock:
         self._venue, self._end, self._closed = venue, end, end + _TO_LEAVE
         self._due, self._happen, self._look = due, happen, look
         self._began = venue.now
+        self._seconds = (venue.now, 0.0)  # the moment that was asked about last, and its answer
         self._woken = False
         self.ended = False
 
@@ -38,7 +39,10 @@ class ChaosClock:
         return self._venue.now
 
     def monotonic(self) -> float:
-        return (self._venue.now - self._began).total_seconds()
+        now = self._venue.now
+        if now is not self._seconds[0]:
+            self._seconds = now, (now - self._began).total_seconds()
+        return self._seconds[1]
 
     def wake(self) -> None:
         self._woken = True

@@ -61,7 +61,12 @@ def _settings(symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: s
 
 
 def rules_for(scenario: Scenario) -> Rules:
-    return rules_of(_settings(scenario.symbols, scenario.timeframe, scenario.exit_rests, scenario.hold))
+    return _rules(scenario.symbols, scenario.timeframe, scenario.exit_rests, scenario.hold)
+
+
+@cache  # a scenario has many starts, and each would look for installed strategies on the disk
+def _rules(symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: str) -> Rules:
+    return rules_of(_settings(symbols, timeframe, exit_rests, hold))
 
 
 def wired(

@@ -236,7 +236,18 @@ def _accepting(dice: random.Random, at: float, symbol: str) -> Trouble:
     return Trouble(what="accept slow", at=at, hours=_lasting(dice), chance=_chance(dice), value=f"{seconds}")
 
 
-_FURTHER: tuple[Callable[[random.Random, float, str], Trouble], ...] = (_money, _accepting)
+def _mute(dice: random.Random, at: float, symbol: str) -> Trouble:
+    """The stream tells of no fill: the daemon finds out when it asks."""
+    return Trouble(what="stream mute", at=at, hours=min(_lasting(dice), 1.0))
+
+
+def _hangs(dice: random.Random, at: float, symbol: str) -> Trouble:
+    """The forecaster does not answer, and is given up after so many seconds."""
+    seconds = dice.choice((20, 120, 600))
+    return Trouble(what="hang forecast", at=at, hours=_lasting(dice), chance=_chance(dice), value=f"{seconds}")
+
+
+_FURTHER: tuple[Callable[[random.Random, float, str], Trouble], ...] = (_money, _accepting, _mute, _hangs)
 _MENU: tuple[tuple[float, Callable[[random.Random, float, str], Trouble]], ...] = (
     (4, _fails), (1, _keys), (2, _slow), (4, _submits), (2, _cancels), (3, _lacks), (3, _lags), (4, _figures),
     (2, _quotes), (2, _assets), (1, _journals), (5, _crashes), (2, _people), (1, _commands), (1, _plug_ins),

@@ -10,7 +10,7 @@ line; nothing is asserted and nothing is stored. The bars are made from a seed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from forecasters import registry
 from forecasters.base import Forecaster, ForecastError
+from forecasters.checks import Checks, Finding
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast
 from forecasters.worker.client import Worker, WorkerSettings
 
@@ -25,14 +26,6 @@ _HOUR = np.timedelta64(3600, "s")
 _START = np.datetime64("2024-03-04T00:00:00", "us")
 _WIDEST = 0.05  # the outer quantiles of the next hour lie on both sides of the last close, or miss it by less
 _SERIES = (("BTC/USD", 1, 60_000.0), ("DOGE/USD", 2, 1e-8), ("AAPL", 3, 1e9))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """`problem` is empty where the check holds."""
-
-    check: str
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,21 +53,7 @@ class Subject:
 Check = Callable[[Subject], str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Checks:
-    """By what they hold to, in the order in which they are run."""
-
-    by_name: dict[str, Check] = field(default_factory=dict)
-
-    def __call__(self, name: str) -> Callable[[Check], Check]:
-        def kept(check: Check) -> Check:
-            self.by_name[name] = check
-            return check
-
-        return kept
-
-
-_check = _Checks()
+_check: Checks[Subject] = Checks()
 CHECKS: Mapping[str, Check] = _check.by_name
 
 
@@ -88,8 +67,7 @@ def check_backend(
         subject = Subject(
             name=name, options=options, forecaster=forecaster, bars=bars, horizon=horizon, deadline_s=deadline_s
         )
-        for what, check in CHECKS.items():
-            yield Finding(check=what, problem=problem_of(check, subject))
+        yield from _check.findings(subject)
     finally:
         forecaster.close()
 
@@ -130,14 +108,6 @@ def equal(one: Forecast, other: Forecast) -> bool:
         return False
     same_paths = one.paths is None or other.paths is None or np.array_equal(one.paths, other.paths)
     return np.array_equal(one.quantiles, other.quantiles) and same_paths
-
-
-def problem_of(check: Check, subject: Subject) -> str:
-    """A check that is cut off by an error of the backend does not hold."""
-    try:
-        return check(subject)
-    except Exception as error:  # noqa: BLE001 - whatever it raises is what its author wants to be told
-        return f"it raised {type(error).__name__}: {error}".splitlines()[0]
 
 
 def _differing(one: Mapping[str, Forecast], other: Mapping[str, Forecast]) -> str:

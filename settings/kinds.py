@@ -63,11 +63,11 @@ def _symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError("a symbol is given twice")
     for symbol in symbols:
         if not _SYMBOL.fullmatch(symbol):
-            meant = f" ({symbol.upper()}?)" if _SYMBOL.fullmatch(symbol.upper()) else ""
-            raise ValueError(f"{symbol[:20]!r} is not a symbol{meant}")
-        glued = _GLUED_PAIR.fullmatch(symbol)
-        if glued and len(symbol) >= 6:
-            raise ValueError(f"{symbol!r} is ambiguous: write {glued[1]}/{glued[2]}")
+            suggestion = f" ({symbol.upper()}?)" if _SYMBOL.fullmatch(symbol.upper()) else ""
+            raise ValueError(f"{symbol[:20]!r} is not a symbol{suggestion}")
+        pair = _GLUED_PAIR.fullmatch(symbol)
+        if pair and len(symbol) >= 6:
+            raise ValueError(f"{symbol!r} is ambiguous: write {pair[1]}/{pair[2]}")
     return symbols
 
 

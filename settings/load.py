@@ -107,9 +107,9 @@ def load(
         only=only,
     )
     sources, raw = _merge(inputs)
-    chosen = raw.get("trading", {}).get("strategy")
-    if isinstance(chosen, str) and is_path(chosen):  # its parameters have a name only now
-        sources, raw = _merge(replace(inputs, strategies=(*strategies, chosen)))
+    strategy = raw.get("trading", {}).get("strategy")
+    if isinstance(strategy, str) and is_path(strategy):  # its parameters have a name only now
+        sources, raw = _merge(replace(inputs, strategies=(*strategies, strategy)))
     problems = [problem for source in sources for problem in source.problems]
     if problems:
         raise SettingsError(problems)
@@ -262,9 +262,9 @@ def _guess(entry: Entry, given: Mapping[str, Given]) -> str:
 
 
 def _contradiction(names: tuple[str, ...], text: str, given: Mapping[str, Given]) -> str:
-    others = [f"{name} from {given[name].origin}" for name in names[1:] if name in given]
-    where = next((given[name].origin for name in names if name in given), "settings")
-    return f"{where}: {names[0]} {text}" + (f" [{', '.join(others)}]" if others else "")
+    other_places = [f"{name} from {given[name].origin}" for name in names[1:] if name in given]
+    place = next((given[name].origin for name in names if name in given), "settings")
+    return f"{place}: {names[0]} {text}" + (f" [{', '.join(other_places)}]" if other_places else "")
 
 
 def _where(name: str, given: Mapping[str, Given]) -> str:

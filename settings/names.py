@@ -111,26 +111,26 @@ def _heads(strategies: Collection[str]) -> list[str]:
     return ["RISK", "EXITS", "SIZING", "SIM", OPTIONS, *map(variable_of, strategies)]
 
 
-def nearest(text: str, among: Iterable[str]) -> str:
+def nearest(text: str, candidates: Iterable[str]) -> str:
     """The most similar of them; empty where none is similar."""
-    found = difflib.get_close_matches(text, list(among), n=1, cutoff=0.6)
-    return found[0] if found else ""
+    matches = difflib.get_close_matches(text, list(candidates), n=1, cutoff=0.6)
+    return matches[0] if matches else ""
 
 
 def right(entry: Entry) -> str:
     """What a value of that setting must be, in words."""
-    stated = next((m.text for m in entry.info.metadata if isinstance(m, Right)), "")
-    if stated:
-        return stated
+    text = next((m.text for m in entry.info.metadata if isinstance(m, Right)), "")
+    if text:
+        return text
     kind = entry.info.annotation
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(get_args(kind))
     if kind is bool or bool in get_args(kind):
         return "true or false"
     bounds = [f"{word} {getattr(m, key)}" for key, word in _WORDS for m in entry.info.metadata if hasattr(m, key)]
-    whole = "a whole number" if kind is int else "a number"
+    number = "a whole number" if kind is int else "a number"
     if bounds:
-        return f"{whole} {' and '.join(bounds)}" + (f" ({entry.unit})" if entry.unit else "")
+        return f"{number} {' and '.join(bounds)}" + (f" ({entry.unit})" if entry.unit else "")
     return "a text"
 
 

@@ -190,8 +190,8 @@ def _key_rules(settings: Settings) -> Iterator[Problem]:
     secret = settings.venue.alpaca_api_secret_key.get_secret_value()
     mode = settings.trading.trading_mode
     if bool(key) != bool(secret):
-        missing, given = "ALPACA_API_SECRET_KEY", "ALPACA_API_KEY_ID"
-        names = (given, missing) if key else (missing, given)
+        secret_name, key_name = "ALPACA_API_SECRET_KEY", "ALPACA_API_KEY_ID"
+        names = (key_name, secret_name) if key else (secret_name, key_name)
         yield names, f"is given without {names[1]}; right: both, or neither"
     if mode == "live" and key.startswith("PK"):
         yield ("ALPACA_API_KEY_ID", "TRADING_MODE"), "is a paper key (PK...) in live mode; right: a live key (AK...)"

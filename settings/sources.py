@@ -56,38 +56,42 @@ class Source(PydanticBaseSettingsSource):
 
     def offer(self, name: str, value: object, origin: str, *, in_file: bool) -> None:
         """Take a setting, note a misspelt one, leave other programs' names alone."""
-        known = canonical(name) or (name if free_path(name, self.inputs.strategies) else None)
-        if self.inputs.only and known not in self.inputs.only:
+        full_name = canonical(name) or (name if free_path(name, self.inputs.strategies) else None)
+        if self.inputs.only and full_name not in self.inputs.only:
             return
-        if known is None:
+        if full_name is None:
             text = complaint(name, in_file=in_file, strategies=self.inputs.strategies)
             if text:
                 self.problems.append(f"{origin}: {text}")
             return
-        if known in self.given:
-            other = self._spelt[known]
-            twice = f"{known} is given twice" if other == name else f"{name} and {other} are the same setting"
-            self.problems.append(f"{origin}: {twice} ({self.given[known].origin}); right: only one of them")
+        if full_name in self.given:
+            first_spelling = self._spelt[full_name]
+            twice = (
+                f"{full_name} is given twice"
+                if first_spelling == name
+                else f"{name} and {first_spelling} are the same setting"
+            )
+            self.problems.append(f"{origin}: {twice} ({self.given[full_name].origin}); right: only one of them")
             return
-        self.given[known] = Given(value=value, origin=origin)
-        self._spelt[known] = name
+        self.given[full_name] = Given(value=value, origin=origin)
+        self._spelt[full_name] = name
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Part of pydantic-settings' interface; everything happens in `__call__`."""
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        nested: dict[str, Any] = {}
+        tree: dict[str, Any] = {}
         for name, given in self.given.items():
             entry = table().get(name)
             free = free_path(name, self.inputs.strategies)
             path = (entry.group, entry.field) if entry else free
             assert path is not None
-            place = nested
+            place = tree
             for step in path[:-1]:
                 place = place.setdefault(step, {})
             place[path[-1]] = given.value
-        return nested
+        return tree
 
 
 class Flags(Source):

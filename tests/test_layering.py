@@ -49,7 +49,7 @@ research/intervals
 audit                 errors
 
 # what a strategy owes the daemon
-contracts             adapters, strategies, core, forecasters/types
+contracts             adapters, strategies, core, forecasters/checks, forecasters/types
 
 # how it runs
 daemon/app            daemon, adapters, trading, trading/ports, strategies, core, errors, log, folders,
@@ -90,8 +90,8 @@ forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/opti
                       forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
 forecasters/kronos    forecasters/compiled, forecasters/options, forecasters/progress, forecasters/deadline,
                       forecasters/base, forecasters/types, forecasters/errors
-forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/base,
-                      forecasters/types, forecasters/errors
+forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/checks,
+                      forecasters/base, forecasters/types, forecasters/errors
 forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
                       forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
 forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
@@ -100,6 +100,7 @@ forecasters/compiled  forecasters/options, forecasters/progress, forecasters/dea
 forecasters/options   forecasters/base, forecasters/errors, settings
 forecasters/progress
 forecasters/deadline
+forecasters/checks
 forecasters/base      forecasters/types, forecasters/errors
 forecasters/types     forecasters/errors
 forecasters/errors

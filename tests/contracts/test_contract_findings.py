@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from forecasters import contract as backend_contract
 from forecasters import registry
 from forecasters.base import Forecaster
+from forecasters.checks import problem_of
 from forecasters.contract import made_context
 from forecasters.types import HIGH, OPEN, Context, Forecast
 from tests.packages import install
@@ -205,7 +206,7 @@ def test_an_error_of_the_backend_is_a_finding_and_the_next_check_is_made() -> No
         raise RuntimeError("out of ideas")
 
     check = backend_contract.CHECKS["the same question has the same answer"]
-    problem = backend_contract.problem_of(check, backend_subject(Spoilt(failing)))
+    problem = problem_of(check, backend_subject(Spoilt(failing)))
     assert problem == "it raised RuntimeError: out of ideas"
 
 
@@ -310,7 +311,7 @@ def strategy_subject(function: Decide, kind: type[Any] = NoParams, module: str =
 
 
 def finding(check: str, subject: strategy_contract.Subject) -> str:
-    return strategy_contract.problem_of(strategy_contract.CHECKS[check], subject)
+    return problem_of(strategy_contract.CHECKS[check], subject)
 
 
 def test_there_is_a_wrong_strategy_for_every_check() -> None:

@@ -68,36 +68,44 @@ def opinion(report: Report, anchor: Anchor, journal: JournalSays | None, caps: C
 
 def _adds_up(report: Report, anchor: Anchor) -> Iterable[Finding]:
     """Cash and units at the anchor, and everything since, are the cash and the units of now."""
-    cash, units, traded = anchor.cash, dict(anchor.units), dict[str, Decimal]()
+    cash, units, traded_units = anchor.cash, dict(anchor.units), dict[str, Decimal]()
     turnover = ZERO
-    for each in report.movements:
-        if each.id in anchor.seen:
+    for movement in report.movements:
+        if movement.id in anchor.seen:
             continue
-        cash += each.cash
-        if each.symbol:
-            units[each.symbol] = units.get(each.symbol, ZERO) + each.qty
-            if each.kind == "FILL":
-                traded[each.symbol] = traded.get(each.symbol, ZERO) + abs(each.qty)
-                turnover += abs(each.cash)
+        cash += movement.cash
+        if movement.symbol:
+            units[movement.symbol] = units.get(movement.symbol, ZERO) + movement.qty
+            if movement.kind == "FILL":
+                traded_units[movement.symbol] = traded_units.get(movement.symbol, ZERO) + abs(movement.qty)
+                turnover += abs(movement.cash)
     if abs(cash - report.cash) > CASH_SLACK_USD + turnover * CASH_SLACK:
         yield Finding(key="cash", text=f"the venue's activities make a cash of {cash:.2f}, it says {report.cash:.2f}")
-    held = {each.symbol: each.qty for each in report.holdings}
-    for symbol in sorted({*units, *held}):
-        computed, told = units.get(symbol, ZERO), held.get(symbol, ZERO)
-        if abs(computed - told) > traded.get(symbol, ZERO) * UNITS_SLACK:
+    holdings = {holding.symbol: holding.qty for holding in report.holdings}
+    for symbol in sorted({*units, *holdings}):
+        expected, reported = units.get(symbol, ZERO), holdings.get(symbol, ZERO)
+        if abs(expected - reported) > traded_units.get(symbol, ZERO) * UNITS_SLACK:
             yield Finding(
-                key=f"units {symbol}", text=f"the venue's activities make {computed} {symbol}, its positions say {told}"
+                key=f"units {symbol}",
+                text=f"the venue's activities make {expected} {symbol}, its positions say {reported}",
             )
 
 
 def _within(report: Report, caps: Caps) -> Iterable[Finding]:
     """Exposure against equity of our own making: cash and units at the venue's marks."""
-    values = {each.symbol: abs(each.qty) * each.mark for each in report.holdings if each.mark is not None}
-    equity = report.cash + sum((each.qty * each.mark for each in report.holdings if each.mark is not None), ZERO)
-    unmarked = [each.symbol for each in report.holdings if each.mark is None]
-    if unmarked:
+    values = {
+        holding.symbol: abs(holding.qty) * holding.mark for holding in report.holdings if holding.mark is not None
+    }
+    equity = report.cash + sum(
+        (holding.qty * holding.mark for holding in report.holdings if holding.mark is not None), ZERO
+    )
+    unmarked_symbols = [holding.symbol for holding in report.holdings if holding.mark is None]
+    if unmarked_symbols:
         yield Finding(
-            key="marks", text=f"no mark for {', '.join(unmarked)}: exposure unknown", severity="warning", stops=False
+            key="marks",
+            text=f"no mark for {', '.join(unmarked_symbols)}: exposure unknown",
+            severity="warning",
+            stops=False,
         )
     room = Decimal("1.05")  # prices move between an entry and this look
     for symbol, value in values.items():
@@ -112,27 +120,27 @@ def _within(report: Report, caps: Caps) -> Iterable[Finding]:
 
 def _protected(report: Report) -> Iterable[Finding]:
     """Something that closes it rests beside each position. Which level, the daemon decides."""
-    for each in report.holdings:
-        if abs(each.qty) * (each.mark or ZERO) < 1 and each.mark is not None:
+    for holding in report.holdings:
+        if abs(holding.qty) * (holding.mark or ZERO) < 1 and holding.mark is not None:
             continue  # dust can't be sold
-        closing = "sell" if each.qty > 0 else "buy"
-        if not any(order.symbol == each.symbol and order.side == closing for order in report.orders):
+        exit_side = "sell" if holding.qty > 0 else "buy"
+        if not any(order.symbol == holding.symbol and order.side == exit_side for order in report.orders):
             yield Finding(
-                key=f"unprotected {each.symbol}", text=f"{each.qty} {each.symbol}: no exit rests", stops=False
+                key=f"unprotected {holding.symbol}", text=f"{holding.qty} {holding.symbol}: no exit rests", stops=False
             )
 
 
 def _same_units(holdings: Collection[Holding], journal: JournalSays) -> Iterable[Finding]:
-    held = {each.symbol: each for each in holdings}
-    believed = {plain_name(symbol): qty for symbol, qty in journal.units.items()}
-    for symbol in sorted({*held, *believed}):
-        told = held[symbol].qty if symbol in held else ZERO
-        mark = (held[symbol].mark if symbol in held else None) or ZERO
-        difference = abs(told - believed.get(symbol, ZERO))
+    by_symbol = {holding.symbol: holding for holding in holdings}
+    believed_units = {plain_name(symbol): qty for symbol, qty in journal.units.items()}
+    for symbol in sorted({*by_symbol, *believed_units}):
+        qty = by_symbol[symbol].qty if symbol in by_symbol else ZERO
+        mark = (by_symbol[symbol].mark if symbol in by_symbol else None) or ZERO
+        difference = abs(qty - believed_units.get(symbol, ZERO))
         if difference and (mark == 0 or difference * mark > journal.dust_usd):
             yield Finding(
                 key=f"journal {symbol}",
-                text=f"the journal believes in {believed.get(symbol, ZERO)} {symbol}, the venue says {told}",
+                text=f"the journal believes in {believed_units.get(symbol, ZERO)} {symbol}, the venue says {qty}",
             )
 
 
@@ -155,9 +163,9 @@ class Confirmed:
 
     def take(self, findings: Collection[Finding]) -> tuple[list[Finding], list[str]]:
         """(newly confirmed, keys of those confirmed before that are gone)."""
-        now = {each.key: each for each in findings}
+        now = {finding.key: finding for finding in findings}
         self._runs = {key: self._runs.get(key, 0) + 1 for key in now}
-        fresh = [now[key] for key, run in self._runs.items() if run >= self.looks and key not in self._standing]
+        new_findings = [now[key] for key, run in self._runs.items() if run >= self.looks and key not in self._standing]
         over = sorted(self._standing - set(now))
-        self._standing = (self._standing - set(over)) | {each.key for each in fresh}
-        return fresh, over
+        self._standing = (self._standing - set(over)) | {finding.key for finding in new_findings}
+        return new_findings, over

@@ -90,8 +90,8 @@ class VenueReader:
     def report(self, since: datetime) -> Report:
         unread: list[str] = []
         account = self._object("/v2/account")
-        movements = [each for raw in self._activities(since) if (each := _movement(raw, unread)) is not None]
-        holdings = [held for raw in self._list("/v2/positions") if (held := _holding(raw, unread)) is not None]
+        movements = [movement for raw in self._activities(since) if (movement := _movement(raw, unread)) is not None]
+        holdings = [holding for raw in self._list("/v2/positions") if (holding := _holding(raw, unread)) is not None]
         parameters = {"status": "open", "limit": "500", "nested": "true"}
         orders = [order for raw in self._list("/v2/orders", parameters) if (order := _order(raw, unread)) is not None]
         cash, equity = _decimal(account.get("cash")), _decimal(account.get("equity"))
@@ -179,9 +179,9 @@ def _order(raw: Json, unread: list[str]) -> OpenOrder | None:
     if not raw.get("id"):
         unread.append("an order without an id")
         return None
-    qty, filled = _decimal(raw.get("qty")), _decimal(raw.get("filled_qty")) or Decimal(0)
+    qty, filled_qty = _decimal(raw.get("qty")), _decimal(raw.get("filled_qty")) or Decimal(0)
     legs = raw.get("legs") or []
-    stops = [each for each in (raw, *legs) if isinstance(each, dict) and "stop" in str(each.get("type"))]
+    stops = [part for part in (raw, *legs) if isinstance(part, dict) and "stop" in str(part.get("type"))]
     return OpenOrder(
         id=str(raw["id"]),
         client_order_id=str(raw.get("client_order_id") or ""),
@@ -189,7 +189,7 @@ def _order(raw: Json, unread: list[str]) -> OpenOrder | None:
         side=str(raw.get("side")),
         type=str(raw.get("type")),
         rests_a_stop=bool(stops),
-        remaining=None if qty is None else qty - filled,
+        remaining=None if qty is None else qty - filled_qty,
         price=_decimal(raw.get("limit_price")) or _decimal(raw.get("stop_price")),
     )
 

@@ -75,30 +75,30 @@ class Watch:
 
     def look(self, wall: datetime) -> list[Finding] | None:
         """What is newly confirmed; None where the venue could not be read. `wall` is our own time, for the latch."""
-        known = self.anchors.load()
+        anchor = self.anchors.load()
         try:
             now = self.venue.now()
-            report = self.venue.report((known[0] if known else now) - BEFORE)
+            report = self.venue.report((anchor[0] if anchor else now) - BEFORE)
         except Transient as error:
             self._vain += 1
             if self._vain == AWAY_LOOKS:
                 self.alert("audit", "warning", f"the venue could not be audited {AWAY_LOOKS} times: {error}")
             return None
         self._vain = 0
-        if known is None:
+        if anchor is None:
             self._begin(now, report)
             return []
-        findings = opinion(report, known[1], self._journal(), self.caps)
-        fresh, over = self.confirmed.take(findings)
-        self._tell(fresh, over, wall)
-        if not findings and now - known[0] > RENEW:
+        findings = opinion(report, anchor[1], self._journal(), self.caps)
+        new_findings, over = self.confirmed.take(findings)
+        self._tell(new_findings, over, wall)
+        if not findings and now - anchor[0] > RENEW:
             self._begin(now, report)
-        return fresh
+        return new_findings
 
     def _begin(self, now: datetime, report: Report) -> None:
-        units = {each.symbol: each.qty for each in report.holdings}
-        seen = frozenset(each.id for each in report.movements)
-        self.anchors.save(now, Anchor(cash=report.cash, units=units, seen=seen))
+        units = {holding.symbol: holding.qty for holding in report.holdings}
+        movement_ids = frozenset(movement.id for movement in report.movements)
+        self.anchors.save(now, Anchor(cash=report.cash, units=units, seen=movement_ids))
 
     def _journal(self) -> JournalSays | None:
         says = self.journal()
@@ -106,14 +106,14 @@ class Watch:
             self.alert("audit", "warning", "the journal can't be read: only the venue is audited")
         return says
 
-    def _tell(self, fresh: list[Finding], over: list[str], now: datetime) -> None:
-        for finding in fresh:
+    def _tell(self, new_findings: list[Finding], over: list[str], now: datetime) -> None:
+        for finding in new_findings:
             self.alert("audit", finding.severity, finding.text)
         for key in over:
             self.alert("audit", "info", f"over: {key}")
-        grave = [finding.text for finding in fresh if finding.stops]
-        if grave and self.latching != "none":
-            self.latch(_FLAG[self.latching], f"audit: {'; '.join(grave)}", now)
+        grave_texts = [finding.text for finding in new_findings if finding.stops]
+        if grave_texts and self.latching != "none":
+            self.latch(_FLAG[self.latching], f"audit: {'; '.join(grave_texts)}", now)
 
 
 def as_plain(findings: list[Finding]) -> list[Mapping[str, Any]]:

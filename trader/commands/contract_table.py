@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Protocol
 
 import click
 
-
-class Finding(Protocol):
-    @property
-    def check(self) -> str: ...
-
-    @property
-    def problem(self) -> str: ...
+from forecasters.checks import Finding
 
 
 def show(name: str, findings: Iterable[Finding], as_json: bool) -> int:

@@ -18,9 +18,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from forecasters.checks import Checks, Finding
 from trader.adapters.journal.codec import decode, encode
 from trader.contracts.situations import reordered, situations
 from trader.core.decision import DecisionInputs, Plan, Signal
@@ -33,14 +34,6 @@ IMPURE = frozenset(
     {"asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "requests", "secrets", "socket"}
     | {"subprocess", "threading", "time", "urllib", "uuid"}
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """`problem` is empty where the check holds."""
-
-    check: str
-    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,21 +68,7 @@ class Subject:
 Check = Callable[[Subject], str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Checks:
-    """By what they hold to, in the order in which they are run."""
-
-    by_name: dict[str, Check] = field(default_factory=dict)
-
-    def __call__(self, name: str) -> Callable[[Check], Check]:
-        def kept(check: Check) -> Check:
-            self.by_name[name] = check
-            return check
-
-        return kept
-
-
-_check = _Checks()
+_check: Checks[Subject] = Checks()
 CHECKS: Mapping[str, Check] = _check.by_name
 
 
@@ -99,16 +78,7 @@ def check_strategy(name: str, params: Mapping[str, str]) -> Iterator[Finding]:
     strategy = find(name)
     strategy.params(params)
     subject = Subject(strategy=strategy, params=params)
-    for what, check in CHECKS.items():
-        yield Finding(check=what, problem=problem_of(check, subject))
-
-
-def problem_of(check: Check, subject: Subject) -> str:
-    """A check that is cut off by an error of the strategy does not hold."""
-    try:
-        return check(subject)
-    except Exception as error:  # noqa: BLE001 - whatever it raises is what its author wants to be told
-        return f"it raised {type(error).__name__}: {error}".splitlines()[0]
+    yield from _check.findings(subject)
 
 
 def entries_of(subject: Subject) -> int:

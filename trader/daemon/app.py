@@ -71,11 +71,11 @@ def run(
         previous = catch_signals(daemon, options)
         stack.callback(restore_signals, previous)
         try:
-            done = _live(daemon, worker, options, show, say)
+            cycles_done = _live(daemon, worker, options, show, say)
         except BaseException as error:
             leave_all_the_same(daemon, error)
             raise
-        logger.info("stopped after {} cycles", done)
+        logger.info("stopped after {} cycles", cycles_done)
         leave(daemon)
         if folder is not None:
             folder.ended()
@@ -116,9 +116,9 @@ def _venue(
 ) -> tuple[Settings, AlpacaEndpoints, SimFolder | None]:
     """Where the venue is. In the simulation without a URL our own exchange is started first; it tells the timeframe."""
     settings = loaded.settings
-    given = endpoints_of(settings)
-    if given is not None:
-        return settings, given, None
+    endpoints = endpoints_of(settings)
+    if endpoints is not None:
+        return settings, endpoints, None
     settings = replayed(loaded)
     chosen = loaded.origins["TIMEFRAME"] != "default"
     exchange = start_exchange(settings, *sim_keys(settings), stack, chosen=chosen, fresh=options.fresh, say=say)
@@ -316,18 +316,18 @@ def _reload(daemon: Daemon, options: RunOptions) -> str:
         mode = loaded.settings.trading.trading_mode
         if mode != daemon.board.mode:
             raise ConfigurationError(f"TRADING_MODE is {mode} now; a daemon stays in the mode it was started in")
-        fresh = rules_of(replayed(loaded))
-        decide = _guarded(loaded.settings, fresh)
+        new_rules = rules_of(replayed(loaded))
+        decide = _guarded(loaded.settings, new_rules)
     except (SettingsError, ConfigurationError, ValueError) as error:
         trader.desk.alert("reload", "warning", f"settings not reloaded: {error}")
         return f"kept the old settings: {error}"
     fixed = ("symbols", "timeframe", "context", "horizon")
     chosen = [name for name in fixed if loaded.origins[name.upper()] != "default"]
-    changed = [name for name in chosen if getattr(fresh, name) != getattr(trader.rules, name)]
-    trader.rules = replace(fresh, **{name: getattr(trader.rules, name) for name in fixed})
+    unmet = [name for name in chosen if getattr(new_rules, name) != getattr(trader.rules, name)]
+    trader.rules = replace(new_rules, **{name: getattr(trader.rules, name) for name in fixed})
     trader.decide = decide
     trader.manager.policy, trader.manager.standing.limits = trader.rules.exits, trader.rules.limits
-    return "reloaded" + (f"; a restart is needed for {', '.join(changed)}" if changed else "")
+    return "reloaded" + (f"; a restart is needed for {', '.join(unmet)}" if unmet else "")
 
 
 def _progress(name: str, daemon: Daemon) -> None:

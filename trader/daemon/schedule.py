@@ -163,23 +163,23 @@ def run_simulated(
 
     skip_to  the first moment at or after the given one at which a cycle makes sense (stocks: not at night)
     """
-    done = 0
+    cycles_done = 0
     now = clock.now()
     next_trade = skip_to(timetable.next_trade(now))
-    while not stop.is_set() and not clock.ended and (cycles is None or done < cycles):
-        due = next_trade if jobs.idle() else min(next_trade, timetable.next_manage(now))
-        now = clock.wait_until(due)
+    while not stop.is_set() and not clock.ended and (cycles is None or cycles_done < cycles):
+        next_look = next_trade if jobs.idle() else min(next_trade, timetable.next_manage(now))
+        now = clock.wait_until(next_look)
         if stop.is_set() or clock.ended:
             break
-        if now < due:
+        if now < next_look:
             jobs.nudge()  # a fill, before anything was due
         if now >= next_trade:
-            done += jobs.trade(timetable.bar_close(now))
+            cycles_done += jobs.trade(timetable.bar_close(now))
             next_trade = skip_to(timetable.next_trade(clock.now()))
         else:
             jobs.manage()
         now = clock.now()  # a job may have let time pass
-    return done
+    return cycles_done
 
 
 def run_scheduled(

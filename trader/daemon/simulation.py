@@ -42,18 +42,18 @@ class SimFolder:
     def begin(self, journal: Path | None, *, fresh: bool) -> bool:
         """True where an earlier run is resumed; otherwise what it left is removed. Raises ConfigurationError."""
         self.path.mkdir(parents=True, exist_ok=True)
-        before = self._last()
-        same = before.get("arguments") == list(self.arguments) and self.ledger.exists()
+        last_run = self._last()
+        is_alike = last_run.get("arguments") == list(self.arguments) and self.ledger.exists()
         standing = "" if fresh else _standing(journal)
-        if standing and not same:
+        if standing and not is_alike:
             raise ConfigurationError(
                 f"the last simulation was left {standing}; `trader resume` lifts that, --fresh starts anew"
             )
-        resumed = not fresh and same and (bool(standing) or not before.get("ended"))
-        if not resumed:
+        goes_on = not fresh and is_alike and (bool(standing) or not last_run.get("ended"))
+        if not goes_on:
             self._remove(journal)
         self._mark(ended=False)
-        return resumed
+        return goes_on
 
     def ended(self) -> None:
         self._mark(ended=True)
@@ -95,8 +95,8 @@ def exchange_arguments(settings: Settings, *, chosen: bool = False) -> list[str]
     arguments = ["--speed", sim.speed, "--seed", str(sim.seed), "--cash", str(sim.cash)]
     arguments += ["--spread-bps", str(sim.spread_bps), "--context", str(trading.context)]
     for name, files in (("--data", sim.bars), ("--quotes", sim.quotes)):
-        for each in files:
-            arguments += [name, each]
+        for file in files:
+            arguments += [name, file]
     for symbol in trading.symbols:
         arguments += ["--symbol", symbol]
     if chosen or not sim.bars:
@@ -143,8 +143,8 @@ def start_exchange(
     folder = SimFolder(settings.store.state_dir / "sim", exchange_arguments(settings, chosen=chosen))
     # before anything is touched: another run's ledger and journal must not be taken from under it
     stack.enter_context(AccountLock(folder.path, "of this simulation"))
-    resumed = folder.begin(_sqlite_file(settings.database_url), fresh=fresh)
-    say("going on where the last run was" if resumed else "starting a simulated exchange")
+    goes_on = folder.begin(_sqlite_file(settings.database_url), fresh=fresh)
+    say("going on where the last run was" if goes_on else "starting a simulated exchange")
     return _start(settings, key, secret, folder, stack)
 
 

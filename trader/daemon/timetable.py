@@ -45,8 +45,8 @@ def timetable_of(
     opens = _Known(sessions, lambda known: [session.open for session in known]) if by_session else tuple
     looks: Moments = tuple
     if simulated is not None and stocks:
-        before, quarters = simulated.flat_before_close, _QUARTERS if by_session else 0
-        looks = _Known(sessions, lambda known: _looks(known, before, quarters))
+        before_close, quarters = simulated.flat_before_close, _QUARTERS if by_session else 0
+        looks = _Known(sessions, lambda known: _looks(known, before_close, quarters))
     return Timetable.of(timeframe, delay, manage_every, opens=opens, looks=looks)
 
 
@@ -67,13 +67,13 @@ class _Known:
         return self._seen[1]
 
 
-def _looks(known: Iterable[Session], before_close: timedelta, quarters: int) -> list[datetime]:
-    found = set[datetime]()
-    for session in known:
+def _looks(sessions: Iterable[Session], before_close: timedelta, quarters: int) -> list[datetime]:
+    moments = set[datetime]()
+    for session in sessions:
         quarter = (session.close - session.open) / _QUARTERS
-        found |= {session.open + quarter * number + _AFTER for number in range(quarters)}
-        found.add(session.close - before_close + _AFTER)
-    return sorted(found)
+        moments |= {session.open + quarter * number + _AFTER for number in range(quarters)}
+        moments.add(session.close - before_close + _AFTER)
+    return sorted(moments)
 
 
 def closed_hours_skipper(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Any
 
 from trader.core.fees import schedule_for
 from trader.core.types import ZERO, AssetClass, OrderSide, Quote, Symbol
-from trader.core.values import quick
-from trader.exchange.engine.answers import VenueRefusal, refused
+from trader.exchange.engine.accounting import posted
+from trader.exchange.engine.answers import VenueRefusal, refused, require_allowed
 from trader.exchange.engine.engine import AccountFigures, account_figures, apply, open_books
+from trader.exchange.engine.events import Advance as Advance
 from trader.exchange.engine.events import (
     Books,
     Cancel,
@@ -28,6 +29,7 @@ from trader.exchange.engine.events import (
     Halted,
     MatchingRules,
     OrderEvent,
+    Posted,
     Refusal,
     Relisted,
     Replace,
@@ -35,7 +37,7 @@ from trader.exchange.engine.events import (
     SimOrder,
     Tape,
 )
-from trader.exchange.engine.ids import NAMESPACE, asset_id, derived_id
+from trader.exchange.engine.ids import NAMESPACE, derived_id, spellings
 from trader.exchange.engine.requests import DEFAULT_CONFIGURATION, NewOrder, Patch
 from trader.exchange.engine.submission import submission
 from trader.exchange.engine.waiting import next_due
@@ -47,15 +49,6 @@ from trader.exchange.market.replay import dated, told_at
 STEPS_AT_ONCE = 512
 _MONTH = timedelta(days=30)
 Listener = Callable[[Sequence[OrderEvent]], None]
-
-
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
-    """`reason`: time (the moment asked for), fill (stopped at a fill or a late rejection), end (the data are over)."""
-
-    now: datetime
-    reason: str
 
 
 class Venue:
@@ -81,8 +74,10 @@ class Venue:
         self._halted_by_clock: frozenset[Symbol] = frozenset()
         self._day, self._day_ends = now.date(), datetime.combine(now, time.max, UTC)
         self._listeners: list[Listener] = []
-        self._by_name = _names(market.instruments)
+        self._by_name = spellings(market.instruments)
         self._facts: dict[str, str] = {}  # to be written with the next commit
+        self._posted: list[Posted] = []  # likewise
+        self.posts: Callable[[datetime], Sequence[Posted]] = lambda at: ()  # a fault: activities by the clock
 
     @classmethod
     def open(
@@ -90,11 +85,11 @@ class Venue:
     ) -> Venue:
         """A venue at the ledger's moment, or a new one with `cash` USD at the market's start. Raises LedgerError."""
         ledger = Ledger.open(ledger_path, market.fingerprint)
-        fresh = open_books(cash, market.instruments, rules=rules)
-        stored = ledger.restore(fresh)
-        if stored is None:
-            return cls.begin(market, ledger, fresh)
-        books, now = stored
+        new_books = open_books(cash, market.instruments, rules=rules)
+        stored_state = ledger.restore(new_books)
+        if stored_state is None:
+            return cls.begin(market, ledger, new_books)
+        books, now = stored_state
         market.resume(books.tapes.values())
         venue = cls(market, ledger, books, now)
         venue.last_equity = Decimal(ledger.fact("last_equity") or cash)
@@ -136,11 +131,11 @@ class Venue:
         events: list[OrderEvent] = []
         result: Advance | None = None
         for _ in range(steps):
-            following = self._following(until)
-            if following is None or following > until:
-                result = self._rest(until, following)
+            next_moment = self._following(until)
+            if next_moment is None or next_moment > until:
+                result = self._rest(until, next_moment)
                 break
-            events += self._play(following)
+            events += self._play(next_moment)
             if self.fills + self.rejections != before_stops and not through_fills:
                 result = Advance(now=self.now, reason="fill")
                 break
@@ -178,6 +173,8 @@ class Venue:
             self._new_day(at)
         self.now = at
         events = self._obey_halts(at)
+        for entry in self.posts(at):
+            self._take_in(entry)
         if self.listed is not None:
             events += self._relist(at)
         for tape in self.market.tapes(at, self._low_first):
@@ -236,25 +233,40 @@ class Venue:
         return events
 
     def _relist(self, at: datetime) -> list[OrderEvent]:
-        wanted, events = self.listed(at) if self.listed is not None else {}, list[OrderEvent]()
-        if wanted == self.listings:
+        listings, events = self.listed(at) if self.listed is not None else {}, list[OrderEvent]()
+        if listings == self.listings:
             return events
-        for symbol in sorted(wanted.keys() | self.listings.keys()):
-            listing = wanted.get(symbol)
+        for symbol in sorted(listings.keys() | self.listings.keys()):
+            listing = listings.get(symbol)
             if listing == self.listings.get(symbol) or symbol not in self.market.instruments:
                 continue
             events += self._step(Relisted(at=at, instrument=relisted(self.market.instruments[symbol], listing)))
-            ending = [o for o in self.books.orders.values() if listing and listing.delisted and o.symbol == symbol]
-            for order in ending:
+            orders = [o for o in self.books.orders.values() if listing and listing.delisted and o.symbol == symbol]
+            for order in orders:
                 if order.id in self.books.orders:  # a leg goes with its parent
                     events += self._step(Cancel(at=at, order_id=order.id, cancel_s=ZERO))
-        self.listings = wanted
+        self.listings = listings
         return events
 
     def obey_faults(self) -> None:
         """Halts and changed assets as they are meant to be now: faults are set while the clock stands, too."""
         before = self.books
+        for entry in self.posts(self.now):
+            self._take_in(entry)
         self._commit(before, self._obey_halts(self.now) + self._relist(self.now))
+
+    def post(self, entry: Posted) -> None:
+        """An activity that is no fill: it moves what it moves, once."""
+        before = self.books
+        self._take_in(entry)
+        self._commit(before, ())
+
+    def _take_in(self, entry: Posted) -> None:
+        if entry not in self._posted and not self.ledger.knows_activity(entry.id):
+            self.books = posted(self.books, entry)
+            self._posted.append(entry)
+            if self.remember is not None:
+                self.remember(self.now, self.books)
 
     # ---- orders ----
 
@@ -266,7 +278,8 @@ class Venue:
         listing = self.listings.get(symbol)
         if listing is not None and listing.delisted:
             raise refused(422, 42210000, f"asset {symbol.text} is not active")
-        self._obey_configuration(new, symbol)
+        held = self.books.holdings.get(symbol)
+        require_allowed(self.configuration, new, ZERO if held is None else held.qty)
         order_id = self._order_id()
         client_id = new.client_order_id or derived_id(self.account_id, f"client:{order_id}")
         event = submission(
@@ -336,21 +349,15 @@ class Venue:
         facts = {"configuration": json.dumps(self.configuration)}
         self.ledger.commit(now=self.now, before=self.books, after=self.books, facts=facts, durable=True)
 
-    def _obey_configuration(self, new: NewOrder, symbol: Symbol) -> None:
-        if self.configuration["suspend_trade"]:
-            raise refused(403, 40310000, "new orders are rejected by user request")
-        holding = self.books.holdings.get(symbol)
-        held = holding.qty if holding is not None else ZERO
-        if self.configuration["no_shorting"] and new.side is OrderSide.SELL and held <= 0:
-            raise refused(403, 40310000, "account is not allowed to short")
-
     def _do(self, event: Event) -> None:
         before = self.books
         self._commit(before, self._step(event))
 
     def _commit(self, before: Books, events: Sequence[OrderEvent]) -> None:
-        self.ledger.commit(now=self.now, before=before, after=self.books, events=events, facts=self._facts)
-        self._facts = {}
+        self.ledger.commit(
+            now=self.now, before=before, after=self.books, events=events, facts=self._facts, posted=self._posted
+        )
+        self._facts, self._posted = {}, []
         if events:
             for listener in self._listeners:
                 listener(events)
@@ -390,10 +397,3 @@ class Venue:
             return quote, now if quote is None else quote.at
         moves = tape.fresh_until is None or now <= tape.fresh_until
         return quote, told_at(tape, now) if moves and self.market.is_open(symbol, now) else quote.at
-
-
-def _names(instruments: Mapping[Symbol, Any]) -> dict[str, Symbol]:
-    spellings: dict[str, Symbol] = {}
-    for symbol in instruments:
-        spellings |= {symbol.position_name: symbol, asset_id(symbol).upper(): symbol}
-    return spellings | {symbol.text: symbol for symbol in instruments}

@@ -103,9 +103,9 @@ def backtest(
             bounds=bounds,
             out=out,
         )
-        done = backtested(load_settings(flags), wish, say=say, one_process=True)
-    frames = {name: table.to_pandas() for name, table in tables_of(done.kept).items()}
-    return BacktestRun(result=done.result, **frames)
+        run = backtested(load_settings(flags), wish, say=say, one_process=True)
+    frames = {name: table.to_pandas() for name, table in tables_of(run.kept).items()}
+    return BacktestRun(result=run.result, **frames)
 
 
 def evaluate(
@@ -137,8 +137,8 @@ def evaluate(
             timing=False,
         )
         check_options(load_settings(changes).settings)
-        found = evaluated(wish, lambda flags: load_settings({**changes, **flags}), say=say)
-    return EvaluationRun(evaluation=found, scores=_scores(found), against=_against(found))
+        evaluation = evaluated(wish, lambda flags: load_settings({**changes, **flags}), say=say)
+    return EvaluationRun(evaluation=evaluation, scores=_scores(evaluation), against=_against(evaluation))
 
 
 def compare(
@@ -157,12 +157,12 @@ def compare(
     with ExitStack() as stack:
         flags = {**changes, "trading_mode": "sim", **_bars(stack, data)}
         wish = CompareWish(reference=reference, candidate=candidate, flags=flags, cycles=cycles, generated=data is None)
-        done = compared(wish, load_settings, say=say)
-    found = done.comparison
-    arms = frame_of(RivalResult, [found.reference, found.candidate], without=("report", "mae", "crps"))
-    verdict = found.verdict
+        run = compared(wish, load_settings, say=say)
+    comparison = run.comparison
+    arms = frame_of(RivalResult, [comparison.reference, comparison.candidate], without=("report", "mae", "crps"))
+    verdict = comparison.verdict
     return CompareRun(
-        comparison=found, outcome=verdict.outcome, reasons=tuple(verdict.reasons), arms=arms, evidence=done.evidence
+        comparison=comparison, outcome=verdict.outcome, reasons=tuple(verdict.reasons), arms=arms, evidence=run.evidence
     )
 
 
@@ -181,37 +181,37 @@ def _utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _scores(found: Evaluation) -> pd.DataFrame:
+def _scores(evaluation: Evaluation) -> pd.DataFrame:
     rows = [
         {
-            "backend": each.arm,
-            "symbol": each.symbol.text,
-            "origins": each.count,
-            **{f"mae_{name}": value for name, value in each.mae.items()},
-            **{f"mase_{name}": value for name, value in each.mase.items()},
-            **{f"crps_{name}": value for name, value in each.score.items()},
-            "skill": skill(found, each),
-            **{f"coverage_{name}": share.value for name, share in each.coverage.items()},
-            "direction": each.hits.value,
+            "backend": figures.arm,
+            "symbol": figures.symbol.text,
+            "origins": figures.count,
+            **{f"mae_{name}": value for name, value in figures.mae.items()},
+            **{f"mase_{name}": value for name, value in figures.mase.items()},
+            **{f"crps_{name}": value for name, value in figures.score.items()},
+            "skill": skill(evaluation, figures),
+            **{f"coverage_{name}": share.value for name, share in figures.coverage.items()},
+            "direction": figures.hits.value,
         }
-        for each in found.figures
+        for figures in evaluation.figures
     ]
     return pd.DataFrame(rows)
 
 
-def _against(found: Evaluation) -> pd.DataFrame:
+def _against(evaluation: Evaluation) -> pd.DataFrame:
     columns = ["backend", "other", "symbol", "difference", "low", "high", "p_value", "verdict"]
     rows = [
         (
-            each.arm,
-            each.other,
-            each.symbol.text if each.symbol else "all",
-            each.difference.mean,
-            each.difference.interval.low,
-            each.difference.interval.high,
-            each.difference.p_value,
-            each.difference.verdict,
+            pair.arm,
+            pair.other,
+            pair.symbol.text if pair.symbol else "all",
+            pair.difference.mean,
+            pair.difference.interval.low,
+            pair.difference.interval.high,
+            pair.difference.p_value,
+            pair.difference.verdict,
         )
-        for each in found.against
+        for pair in evaluation.against
     ]
     return pd.DataFrame(rows, columns=columns)

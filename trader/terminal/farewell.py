@@ -23,23 +23,23 @@ PICTURE_SIZE = (118, 36)
 def farewell(board: Board, loaded: Loaded, log: Path, code: int) -> RenderableType:
     """A few lines under where the view was."""
     database_url, folder = loaded.settings.database_url, loaded.settings.store.state_dir
-    before = f"STATE_DIR={folder} " if loaded.origins["STATE_DIR"].startswith("flag") else ""
+    prefix = f"STATE_DIR={folder} " if loaded.origins["STATE_DIR"].startswith("flag") else ""
     portfolio = board.portfolio
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")  # a path is to be copied whole
     if portfolio is not None:
         table.add_row("equity", Text.assemble((money(portfolio.account.equity), "bold"), " ", gain_text(board)))
-        held = ", ".join(f"{units_text(p.qty)} {symbol}" for symbol, p in sorted(portfolio.positions.items()))
-        table.add_row("held", held or "nothing")
-    resting = "nothing rests at the venue"
+        positions_text = ", ".join(f"{units_text(p.qty)} {symbol}" for symbol, p in sorted(portfolio.positions.items()))
+        table.add_row("held", positions_text or "nothing")
+    orders_text = "nothing rests at the venue"
     if portfolio is not None and portfolio.orders:
-        resting = f"{_counted(len(portfolio.orders), 'order rests', 'orders rest')} at the venue"
-    did = ((board.cycles, "cycle"), (board.fills, "fill"), (board.errors, "error"))
-    table.add_row("run", ", ".join(_counted(count, one, one + "s") for count, one in did) + f"; {resting}")
+        orders_text = f"{_counted(len(portfolio.orders), 'order rests', 'orders rest')} at the venue"
+    counts = ((board.cycles, "cycle"), (board.fills, "fill"), (board.errors, "error"))
+    table.add_row("run", ", ".join(_counted(count, word, word + "s") for count, word in counts) + f"; {orders_text}")
     table.add_row("journal", shown_url(database_url).removeprefix("sqlite:///"))
     table.add_row("log", str(log))
-    table.add_row("next", Text(f"{before}{_as_typed()} performance   (or trades, orders, replay last)", "cyan"))
+    table.add_row("next", Text(f"{prefix}{_as_typed()} performance   (or trades, orders, replay last)", "cyan"))
     head = Text("stopped" if code == 0 else f"stopped with exit code {code}", "bold green" if code == 0 else "bold red")
     return Group(head, table)
 

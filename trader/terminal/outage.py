@@ -21,13 +21,13 @@ SHORTEST_START_S = 150.0  # with RestartSec, five of them do not fit into the un
 
 def patiently(start: Callable[[], int], notifier: Notifier) -> int:
     """As `start`; its VenueUnreachable and DatabaseAway come late where systemd listens, and at once where not."""
-    begun = time.monotonic()
+    start_s = time.monotonic()
     try:
         return start()
     except (VenueUnreachable, DatabaseAway) as error:
-        left = begun + SHORTEST_START_S - time.monotonic()
-        if notifier.listening and left > 0:
-            logger.error("{} (started again in {:.0f} s)", error, left)
+        seconds_left = start_s + SHORTEST_START_S - time.monotonic()
+        if notifier.listening and seconds_left > 0:
+            logger.error("{} (started again in {:.0f} s)", error, seconds_left)
             notifier.status(f"waiting to try again: {error}")
-            threading.Event().wait(left)  # SIGTERM ends it: nothing is held any more
+            threading.Event().wait(seconds_left)  # SIGTERM ends it: nothing is held any more
         raise

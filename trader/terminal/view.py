@@ -62,12 +62,12 @@ class LiveView:
         self._live.stop()
 
     def _draw(self) -> None:
-        shown: object = None
+        drawn_state: object = None
         while not self._stop.wait(REFRESH_S):
-            seen = (_fingerprint(self._board), self._console.size)
-            if seen != shown:  # a quiet market costs nothing
+            state = (_fingerprint(self._board), self._console.size)
+            if state != drawn_state:  # a quiet market costs nothing
                 self._live.update(render(self._board, *self._console.size), refresh=True)
-                shown = seen
+                drawn_state = state
 
 
 def _fingerprint(board: Board) -> object:
@@ -104,15 +104,19 @@ def _header(board: Board, width: int) -> RenderableType:
     time = f"{board.market_time:%Y-%m-%d %H:%M:%S} UTC" if board.market_time else "no time yet"
     equity = Text.assemble("equity ", (money(account.equity) if account else "-", "bold"), " ", gain_text(board))
     strategy = shown_strategy(board.strategy)
-    what = Text.assemble((strategy, "bold"), " on ", (board.backend, "bold"), f", {board.timeframe} bars")
+    subject = Text.assemble((strategy, "bold"), " on ", (board.backend, "bold"), f", {board.timeframe} bars")
     counts = Text(f"fills {board.fills}   open orders {len(board.portfolio.orders) if board.portfolio else 0}")
     if board.errors:
         counts.append(f"   errors {board.errors}", "bold red")
-    when = Text.assemble(f"cycle {board.cycles}", until_text(board))
-    rows = [(Text(time, "bold"), equity), (what, counts), (when, flags_text(board))]
+    progress = Text.assemble(f"cycle {board.cycles}", until_text(board))
+    rows = [(Text(time, "bold"), equity), (subject, counts), (progress, flags_text(board))]
     grid = Table.grid(expand=True, padding=(0, 2))
     if width >= NARROW:
-        rows = [(Text(time, "bold"), equity), (what, counts), (Text.assemble(when, "   ", flags_text(board)), Text())]
+        rows = [
+            (Text(time, "bold"), equity),
+            (subject, counts),
+            (Text.assemble(progress, "   ", flags_text(board)), Text()),
+        ]
     grid.add_column(no_wrap=True, ratio=1)
     grid.add_column(no_wrap=True, ratio=1)
     spark = equity_text(board, (width - 8) // 2 if width >= NARROW else width - 4)

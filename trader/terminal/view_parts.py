@@ -61,13 +61,13 @@ def sparkline(values: Sequence[float], width: int) -> str:
 def chart(values: Sequence[float], width: int, rows: int) -> list[str]:
     """A column for each value, the newest at the right, `rows` lines high, the topmost first."""
     step = -(-len(values) // width) if values else 1
-    shown = list(values)[::-1][::step][::-1][-width:]
-    if not shown:
+    points = list(values)[::-1][::step][::-1][-width:]
+    if not points:
         return [""] * rows
-    low, high = min(shown), max(shown)
+    low, high = min(points), max(points)
     span = (high - low) or 1.0
-    eighths = [1 + round((value - low) / span * (rows * 8 - 1)) if high > low else rows * 4 for value in shown]
-    return ["".join(_cell(each - 8 * row) for each in eighths) for row in reversed(range(rows))]
+    eighths = [1 + round((value - low) / span * (rows * 8 - 1)) if high > low else rows * 4 for value in points]
+    return ["".join(_cell(height - 8 * row) for height in eighths) for row in reversed(range(rows))]
 
 
 def _cell(eighths: int) -> str:
@@ -226,15 +226,15 @@ def news_lines(board: Board, count: int) -> list[Text]:
     lines: list[_Line] = []
     last_denial: dict[str, _Line] = {}
     for at, kind, text in list(board.events):
-        what = text.partition(":")[0]
-        before = last_denial.get(what) if kind == "denied" else None
+        subject = text.partition(":")[0]
+        last = last_denial.get(subject) if kind == "denied" else None
         line = _Line(at, kind, text)
-        if before is not None and before in lines[-len(board.symbols) :]:
-            lines.remove(before)
-            line.times = before.times + 1
+        if last is not None and last in lines[-len(board.symbols) :]:
+            lines.remove(last)
+            line.times = last.times + 1
         lines.append(line)
         if kind == "denied":
-            last_denial[what] = line
+            last_denial[subject] = line
     return [_news_line(line) for line in lines[-count:]]
 
 

@@ -38,20 +38,20 @@ class Consent:
 
     def look(self, portfolio: Portfolio) -> frozenset[Symbol]:
         """After each sync: what has left the account is forgotten, what is left alone is told once."""
-        withheld = self.withheld()
-        if not withheld:
-            return withheld  # the usual case
-        gone = withheld - portfolio.positions.keys()
-        if gone and not any(portfolio.orders_of(symbol) for symbol in gone):
-            self._write(withheld - gone)
-        fresh = withheld - gone - self._told
-        if fresh and self.policy == "ask":
-            for symbol in sorted(fresh):
+        withheld_symbols = self.withheld()
+        if not withheld_symbols:
+            return withheld_symbols  # the usual case
+        gone_symbols = withheld_symbols - portfolio.positions.keys()
+        if gone_symbols and not any(portfolio.orders_of(symbol) for symbol in gone_symbols):
+            self._write(withheld_symbols - gone_symbols)
+        untold_symbols = withheld_symbols - gone_symbols - self._told
+        if untold_symbols and self.policy == "ask":
+            for symbol in sorted(untold_symbols):
                 text = f"{portfolio.positions[symbol].qty} {symbol} was held before the first start: it is left alone"
                 self._alert(
                     "adopt", "warning", f"{text}, without an exit, and nothing is entered there; `trader adopt`"
                 )
-        self._told |= fresh
+        self._told |= untold_symbols
         return self.withheld()
 
     def adopt(self, portfolio: Portfolio | None, args: Mapping[str, str], now: datetime) -> str:

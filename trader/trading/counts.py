@@ -26,11 +26,11 @@ class Counts:
 
     @classmethod
     def recalled(cls, journal: Journal) -> Counts:
-        kept = journal.get_meta(_KEY)
-        if not kept:
+        text = journal.get_meta(_KEY)
+        if not text:
             return cls()
-        found = json.loads(kept)
-        return cls(**{**found, "notional": Decimal(found["notional"])})
+        fields = json.loads(text)
+        return cls(**{**fields, "notional": Decimal(fields["notional"])})
 
     def begin(self, today: date) -> None:
         if self.day != today.isoformat():
@@ -50,13 +50,13 @@ class Counts:
 
     def filled(self, execution: Execution, held: Position | None, journal: Journal) -> None:
         """`held`: before it. An exit counts once, however many fills it has."""
-        before = (self.refusals, self.losing_exits)
+        counts_before = (self.refusals, self.losing_exits)
         self.refusals = 0
         if held is not None and execution.side is held.entry_side.closing and execution.order_id != self._left_by:
             self._left_by = execution.order_id
-            lost = (execution.price - held.avg_entry_price) * held.entry_side.sign < 0
-            self.losing_exits = self.losing_exits + 1 if lost else 0
-        if before != (self.refusals, self.losing_exits):
+            is_loss = (execution.price - held.avg_entry_price) * held.entry_side.sign < 0
+            self.losing_exits = self.losing_exits + 1 if is_loss else 0
+        if counts_before != (self.refusals, self.losing_exits):
             self._keep(journal)
 
     def resumed(self, journal: Journal) -> None:

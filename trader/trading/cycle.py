@@ -125,40 +125,43 @@ class Trader:
             watch.took("cancel")
         # let go: bars may be late and a model slow, and `manage` protects meanwhile; nothing below relies on what
         # was seen above
-        bars, dropped = self._bars(bar_close, symbols)
-        at_hand = watch.took("bars")
+        bars, bar_problems = self._bars(bar_close, symbols)
+        bars_at = watch.took("bars")
         forecasts, trouble = self._forecast(bars, bar_close)
         watch.took("forecast")
         with self.desk.lock:  # second hold, to the end: what is decided on must be what orders are sent into
             watch.go_on()
             portfolio = self.desk.refresh()
             watch.took("sync")
-            quotes, missing = self._quotes(symbols)
-            quoted = watch.took("quotes")
-            fit, misfits = self._fit(forecasts, bars, quotes)
+            quotes, quote_problems = self._quotes(symbols)
+            quotes_at = watch.took("quotes")
+            fit, scale_problems = self._fit(forecasts, bars, quotes)
             self.fruitless = 0 if fit else self.fruitless + 1
             watch.go_on()
             inputs = self._inputs(name, portfolio, quotes, fit)
             self._look_at_gates(inputs)
-            decided = plan(inputs, self.strategy.signals(self.decide, inputs))
+            decision = plan(inputs, self.strategy.signals(self.decide, inputs))
             aged_from = self._aged()
             watch.took("decide")
             failpoints.reach("before_plan")
-            self.desk.known.save_plan(name, inputs, decided)
+            self.desk.known.save_plan(name, inputs, decision)
             failpoints.reach("after_plan")
-            planned = watch.took("journal")
-            watch.seconds["bars_to_plan"] = planned - at_hand - watch.seconds["forecast"]
-            self.board.saw_plan(decided)
-            placed = self._carry_out(decided, quotes, quoted, inputs.now, aged_from)
+            planned_at = watch.took("journal")
+            watch.seconds["bars_to_plan"] = planned_at - bars_at - watch.seconds["forecast"]
+            self.board.saw_plan(decision)
+            entries_placed = self._carry_out(decision, quotes, quotes_at, inputs.now, aged_from)
             watch.go_on()
             failpoints.reach("before_last_sync")
             self.desk.refresh()
             watch.took("sync")
-        absent = {symbol: "no forecast" for symbol in bars if symbol not in forecasts}
-        reasons = [f"{symbol}: {why}" for symbol, why in {**absent, **missing, **dropped, **misfits}.items()]
+        forecast_problems = {symbol: "no forecast" for symbol in bars if symbol not in forecasts}
+        reasons = [
+            f"{symbol}: {why}"
+            for symbol, why in {**forecast_problems, **quote_problems, **bar_problems, **scale_problems}.items()
+        ]
         if trouble:
             reasons.append(f"forecast: {trouble}")
-        return f"{placed} entries, {len(decided.intents)} planned", "; ".join(reasons)
+        return f"{entries_placed} entries, {len(decision.intents)} planned", "; ".join(reasons)
 
     # ---- the steps ----
 
@@ -171,7 +174,7 @@ class Trader:
     def _bars(self, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[dict[Symbol, Bars], dict[Symbol, str]]:
         """Closed bars, the newest of each symbol awaited up to the deadline; what is not fit is dropped, with why."""
         rules = self.rules
-        found = self.awaiting.bars(
+        newest_bars = self.awaiting.bars(
             symbols,
             lambda: self.market.bars(symbols, rules.timeframe, end=bar_close, count=rules.context),
             lambda bars: is_late(bars, self._expected(bars.symbol, bar_close)),
@@ -179,15 +182,15 @@ class Trader:
             rules.bar_deadline,
         )
         fit: dict[Symbol, Bars] = {}
-        dropped: dict[Symbol, str] = {}
+        problems: dict[Symbol, str] = {}
         for symbol in symbols:
-            problem = self._bars_problem(found.get(symbol), symbol, bar_close)
+            problem = self._bars_problem(newest_bars.get(symbol), symbol, bar_close)
             if problem is None:
-                fit[symbol] = found[symbol]
+                fit[symbol] = newest_bars[symbol]
             else:
-                dropped[symbol] = problem
+                problems[symbol] = problem
                 self.board.say("bars", f"{symbol}: {problem}")
-        return fit, dropped
+        return fit, problems
 
     def _bars_problem(self, bars: Bars | None, symbol: Symbol, bar_close: datetime) -> str | None:
         rules, expected = self.rules, self._expected(symbol, bar_close)
@@ -291,21 +294,21 @@ class Trader:
         return self.desk.clock.monotonic() if self.quote_clock is None else self.quote_clock()
 
     def _carry_out(
-        self, decided: Plan, quotes: Mapping[Symbol, Quote], quoted: float, decided_at: datetime, aged_from: float
+        self, decision: Plan, quotes: Mapping[Symbol, Quote], quotes_at: float, decided_at: datetime, aged_from: float
     ) -> int:
         """Cancels confirmed, then exits, then entries, each looked at again before it goes: an earlier one may have
         taken minutes. Returns how many entries the venue took.
 
-        quoted      when the quotes were there, in seconds of `time.perf_counter`
+        quotes_at   when the quotes were there, in seconds of `time.perf_counter`
         decided_at  and `aged_from`, the moment of the decision by both clocks
         """
-        if decided.cancels:
+        if decision.cancels:
             self.watch.go_on()
-            confirmed = self.desk.cancel(decided.cancels)
+            confirmed = self.desk.cancel(decision.cancels)
             self.watch.took("cancel")
             portfolio = self.desk.refresh()
             if not confirmed:
-                for intent in decided.intents:
+                for intent in decision.intents:
                     self.desk.drop(intent, "an earlier order's cancel is unconfirmed")
                 return 0
         else:
@@ -314,38 +317,38 @@ class Trader:
         self.watch.go_on()
         portfolio = self.manager.protect_all(portfolio, quotes)
         self.watch.took("protect")
-        placed = 0
-        for intent in decided.intents:
+        entries_placed = 0
+        for intent in decision.intents:
             now = decided_at + timedelta(seconds=self._aged() - aged_from)
-            unwanted = self._unwanted(intent, portfolio, quotes.get(intent.symbol), now)
-            if unwanted:
-                self.desk.drop(intent, unwanted)
+            objection = self._unwanted(intent, portfolio, quotes.get(intent.symbol), now)
+            if objection:
+                self.desk.drop(intent, objection)
                 continue
-            self.watch.seconds.setdefault("quote_to_post", time.perf_counter() - quoted)
-            placed += self.desk.place(intent) is not None
-        return placed
+            self.watch.seconds.setdefault("quote_to_post", time.perf_counter() - quotes_at)
+            entries_placed += self.desk.place(intent) is not None
+        return entries_placed
 
     def _unwanted(self, intent: OrderIntent, portfolio: Portfolio, quote: Quote | None, now: datetime) -> str:
         """Why it is not to be sent after all; "" for no reason."""
-        switched = self._switched_off()
-        if switched:
-            return switched
-        stale = quote_problem(quote, now, self.rules.limits)
-        if stale is not None:
-            return f"quote: {stale}"
+        switch = self._switched_off()
+        if switch:
+            return switch
+        problem = quote_problem(quote, now, self.rules.limits)
+        if problem is not None:
+            return f"quote: {problem}"
         if intent.symbol in self.manager.awaited(but=intent):
             return "an earlier entry may still arrive"
-        held = is_held(portfolio.position(intent.symbol), self.instruments.get(intent.symbol))
-        return "filled or taken while this was decided" if held or portfolio.orders_of(intent.symbol) else ""
+        has_position = is_held(portfolio.position(intent.symbol), self.instruments.get(intent.symbol))
+        return "filled or taken while this was decided" if has_position or portfolio.orders_of(intent.symbol) else ""
 
     def _switched_off(self) -> str:
         """Why no entry goes any more, though one was decided on."""
         desk = self.desk
         if desk.ending:
             return "the daemon is asked to stop"
-        flagged = next((f"{name}: {reason}" for name, reason in desk.flags().items() if reason), "")
-        asked = [each.kind for each in desk.journal.pending_commands() if each.kind in ENDING_ENTRIES]
-        return flagged or (f"{asked[0]} by command" if asked else "") or desk.doubt()
+        flag_reason = next((f"{name}: {reason}" for name, reason in desk.flags().items() if reason), "")
+        command_kinds = [command.kind for command in desk.journal.pending_commands() if command.kind in ENDING_ENTRIES]
+        return flag_reason or (f"{command_kinds[0]} by command" if command_kinds else "") or desk.doubt()
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
         now = self.desk.clock.now()

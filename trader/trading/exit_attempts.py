@@ -109,18 +109,18 @@ class ExitAttempts:
             return
         order, wish = record.sent
         try:
-            found = order if is_over(order) else ask(order.id)
+            outcome = order if is_over(order) else ask(order.id)
         except Transient:
             return
-        if found is None or not is_over(found):
+        if outcome is None or not is_over(outcome):
             return
         record.sent = None
-        if found.filled_qty or found.status is OrderStatus.FILLED:
+        if outcome.filled_qty or outcome.status is OrderStatus.FILLED:
             return
-        if wish.tif is TimeInForce.IOC and found.status is not OrderStatus.REJECTED:
+        if wish.tif is TimeInForce.IOC and outcome.status is not OrderStatus.REJECTED:
             self._unfilled(record, wish)
         else:
-            self.refused(wish, f"taken, and then {found.status}{beside}")
+            self.refused(wish, f"taken, and then {outcome.status}{beside}")
 
     def refused(self, wish: ExitWish, why: str) -> None:
         """Or not answered: tried again, ever more rarely."""

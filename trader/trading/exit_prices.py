@@ -34,20 +34,18 @@ class ExitPrices:
 
         fresh  just fetched; those of other positions are fetched here
         """
-        held = portfolio.positions
-        wanted = [symbol for symbol in sorted(held) if symbol not in fresh] if held else []
-        found = dict(fresh)
-        if wanted:
+        unquoted_symbols = sorted(symbol for symbol in portfolio.positions if symbol not in fresh)
+        latest_quotes = dict(fresh)
+        if unquoted_symbols:
             try:
-                found |= self.market.quotes(wanted)
+                latest_quotes |= self.market.quotes(unquoted_symbols)
             except Transient as error:
                 self.board.say("venue", f"quotes: {error}")
-        if found:
-            self.board.quotes = {**self.board.quotes, **found}
-        possible = {symbol: quote for symbol, quote in found.items() if price_problem(quote) is None}
-        for symbol in [each for each in self._seen if each not in held]:
+        self.board.quotes = {**self.board.quotes, **latest_quotes}
+        possible = {symbol: quote for symbol, quote in latest_quotes.items() if price_problem(quote) is None}
+        for symbol in [each for each in self._seen if each not in portfolio.positions]:
             del self._seen[symbol]
-        for symbol in [each for each in self._last if each not in held]:
+        for symbol in [each for each in self._last if each not in portfolio.positions]:
             del self._last[symbol]
         self._last |= possible
         return dict(self._last)
@@ -59,16 +57,16 @@ class ExitPrices:
 
         new_units  since when a position is in other units, as after a split: a mark or a price of before is none
         """
-        since = new_units.get(position.symbol)
-        if since is not None and self._restated.get(position.symbol) != since:
+        new_units_since = new_units.get(position.symbol)
+        if new_units_since is not None and self._restated.get(position.symbol) != new_units_since:
             if quote is None:
                 return Judged(problem="in new units: a quote is waited for")
-            self._restated[position.symbol] = since
+            self._restated[position.symbol] = new_units_since
             self._seen[position.symbol] = Seen(price=quote.mid)
-        symbol, before = position.symbol, self._seen.get(position.symbol, _NOTHING_SEEN)
-        found, after = judge(before, quote, position, policy, self.clock.now(), self.clock.monotonic())
-        self._seen[symbol] = after
-        if before.jumped_at is None and after.jumped_at is not None:
-            told = f"{symbol}: {found.problem}: nothing is sold at the market on it, the stop rests"
-            self.alert("price", "warning", told)
-        return found
+        symbol, seen_before = position.symbol, self._seen.get(position.symbol, _NOTHING_SEEN)
+        judgement, seen_now = judge(seen_before, quote, position, policy, self.clock.now(), self.clock.monotonic())
+        self._seen[symbol] = seen_now
+        if seen_before.jumped_at is None and seen_now.jumped_at is not None:
+            text = f"{symbol}: {judgement.problem}: nothing is sold at the market on it, the stop rests"
+            self.alert("price", "warning", text)
+        return judgement

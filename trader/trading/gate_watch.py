@@ -26,13 +26,13 @@ class GateWatch:
         self._told: dict[str, date] = {}
 
     def look(self, rooms: Mapping[str, Decimal], today: date) -> None:
-        shut = closed(rooms)
-        if not (shut or self._told):
+        closed_gates = closed(rooms)
+        if not (closed_gates or self._told):
             return
-        for name in sorted(shut):
+        for name in sorted(closed_gates):
             if self._told.get(name) != today:
                 self._told[name] = today
                 self._alert("gate", "error", f"{name}: nothing is entered: {_WHAT[name]}")
-        for name in [each for each in self._told if each not in shut]:
+        for name in [gate for gate in self._told if gate not in closed_gates]:
             del self._told[name]
             self._alert("gate", "info", f"{name}: open again")

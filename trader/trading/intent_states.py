@@ -39,15 +39,15 @@ class IntentStates:
                 if order.status is OrderStatus.REJECTED and not record.intent.purpose.reduces:
                     self.memory.counts.refused(self.journal)
                 if event is IntentEvent.SEEN_TERMINAL:
-                    for one in filled_of(order).ids:
-                        self.memory.filled.pop(one, None)
+                    for order_id in filled_of(order).ids:
+                        self.memory.filled.pop(order_id, None)
             elif name in reported.looked_up and now - self._last_sent(record) >= ABANDON_AFTER:
                 state = next_state(state, IntentEvent.ABSENT)
                 self._advance(name, state, IntentEvent.GIVEN_UP, reason="the venue never saw it")
 
     def _owes_fills(self, order: Order) -> bool:
-        each = filled_of(order)
-        if each.most > sum([self.memory.filled.get(one, ZERO) for one in each.ids], ZERO):
+        fill = filled_of(order)
+        if fill.most > sum([self.memory.filled.get(order_id, ZERO) for order_id in fill.ids], ZERO):
             self.memory.ended[order.client_order_id] = order  # it will not change any more: not to be asked for again
             return True
         return False

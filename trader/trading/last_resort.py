@@ -64,13 +64,15 @@ def _leave_stop(
     pause: Callable[[float], None],
 ) -> str:
     """No quote is asked for: without one the stop is what rests."""
-    symbol, held, now = position.symbol, position, clock.now()
+    symbol, latest, now = position.symbol, position, clock.now()
     stop_rests = replace(policy, exit_rests=ExitRests.STOP)
     for attempt in range(PASSES):
-        resting = [order for order in broker.open_orders() if order.symbol == symbol]
-        held = next((each for each in broker.positions() if each.symbol == symbol), held)
+        resting_orders = [order for order in broker.open_orders() if order.symbol == symbol]
+        latest = next((p for p in broker.positions() if p.symbol == symbol), latest)
         levels_only = None if levels is None else replace(levels, expires_at=None)
-        action = protect(held, None, levels_only, stop_rests, instrument, now, resting, session_close=now + _A_DAY)
+        action = protect(
+            latest, None, levels_only, stop_rests, instrument, now, resting_orders, session_close=now + _A_DAY
+        )
         if action.cancel:
             if not _cancel(broker, clock, action.cancel, pause):
                 return "the cancel of what rested is unconfirmed"
@@ -110,18 +112,18 @@ def _has_ended(broker: Broker, order_id: str) -> bool:
 
 
 def adopt_unrecorded(
-    journal: Journal, known: Known, orders: Iterable[Order], found: Iterable[Correction], now: datetime
+    journal: Journal, known: Known, orders: Iterable[Order], corrections: Iterable[Correction], now: datetime
 ) -> None:
     """Journal what an end without a journal has left at the venue: from then on it is an exit like any other."""
-    surprising = {each.detail.partition(" ")[0] for each in found if each.kind is CorrectionKind.OUR_ORDER}
+    unrecorded_names = {c.detail.partition(" ")[0] for c in corrections if c.kind is CorrectionKind.OUR_ORDER}
     for order in orders:
-        parsed = parse_client_order_id(order.client_order_id)
-        if parsed is None or parsed.attempt < UNRECORDED or order.client_order_id not in surprising:
+        id_parts = parse_client_order_id(order.client_order_id)
+        if id_parts is None or id_parts.attempt < UNRECORDED or order.client_order_id not in unrecorded_names:
             continue
-        if journal.cycle(parsed.cycle_id) is None:
-            journal.begin_cycle(parsed.cycle_id, "manage", now)
-            journal.close_cycle(parsed.cycle_id, now, "left without a record")
-        known.add_intent(parsed.cycle_id, _intent_of(order, parsed.purpose), now)
+        if journal.cycle(id_parts.cycle_id) is None:
+            journal.begin_cycle(id_parts.cycle_id, "manage", now)
+            journal.close_cycle(id_parts.cycle_id, now, "left without a record")
+        known.add_intent(id_parts.cycle_id, _intent_of(order, id_parts.purpose), now)
         known.set_intent(order.client_order_id, IntentState.ACCEPTED, now, order_id=order.id)
 
 

@@ -29,18 +29,16 @@ class Awaiting:
         patience: timedelta,
     ) -> Mapping[Symbol, Bars]:
         """What `ask` gave last: all of them with their newest bar, or as it was when time was up."""
-        began, pause = clock.monotonic(), FIRST_PAUSE
+        start, pause = clock.monotonic(), FIRST_PAUSE
         short = min(patience, PATIENCE_WITH_THE_LATE)
         while True:
-            found = ask()
-            late = [symbol for symbol in symbols if symbol not in found or lacks_newest(found[symbol])]
-            if not late:
-                break
-            passed = timedelta(seconds=clock.monotonic() - began)
-            left = max([short if symbol in self.late else patience for symbol in late]) - passed
-            before = clock.now()
-            if left <= timedelta(0) or clock.wait_until(before + min(pause, left)) == before:
+            answer = ask()
+            late = [symbol for symbol in symbols if symbol not in answer or lacks_newest(answer[symbol])]
+            elapsed = timedelta(seconds=clock.monotonic() - start)
+            remaining = max((short if symbol in self.late else patience for symbol in late), default=elapsed) - elapsed
+            wait_start = clock.now()
+            if remaining <= timedelta(0) or clock.wait_until(wait_start + min(pause, remaining)) == wait_start:
                 break  # time is up, or stands still: a market that has ended
             pause = min(LONGER * pause, LONGEST_PAUSE)
         self.late = frozenset(late)
-        return found
+        return answer

@@ -29,6 +29,8 @@ def still_held(
 
 def in_the_way(symbol: Symbol, portfolio: Portfolio) -> str:
     """Orders that are not ours: one of them may be why the venue refuses an exit."""
-    others = [order for order in portfolio.orders_of(symbol) if order.is_open and purpose_of(order) is None]
-    named = [f"{o.side} {o.remaining} at {o.limit_price or o.stop_price or 'the market'} ({o.id})" for o in others]
-    return f"; beside an order that is not ours: {', '.join(named)}" if named else ""
+    foreign_orders = [order for order in portfolio.orders_of(symbol) if order.is_open and purpose_of(order) is None]
+    texts = [
+        f"{o.side} {o.remaining} at {o.limit_price or o.stop_price or 'the market'} ({o.id})" for o in foreign_orders
+    ]
+    return f"; beside an order that is not ours: {', '.join(texts)}" if texts else ""

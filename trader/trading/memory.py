@@ -37,10 +37,10 @@ class Memory:
     submitted: deque[float] = field(default_factory=deque)  # by the clock's own seconds
     unanswered: dict[str, datetime] = field(default_factory=dict)  # by client id, when it was last sent in vain
     counts: Counts = field(default_factory=Counts)
-    equity: Decimal | None = None  # the newest that counted
+    earned: Decimal | None = None  # the newest equity that counted, less the money that had come in: see `day`
     day: date | None = None
-    day_start: Decimal | None = None
-    peak: Peak = field(default_factory=Peak)
+    day_start: Decimal | None = None  # likewise
+    peak: Peak = field(default_factory=Peak)  # likewise
     last_stops: dict[Symbol, datetime] = field(default_factory=dict)
     symbols: frozenset[Symbol] = frozenset()  # those that are traded
 
@@ -48,8 +48,8 @@ class Memory:
 def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownIntent] = ()) -> Memory:
     """As the journal gives it back."""
     memory = Memory(flags={name: journal.flag(name) for name in FLAGS}, symbols=frozenset(symbols))
-    opened = journal.get_meta("opened")
-    memory.opened = datetime.fromisoformat(opened).astimezone(UTC) if opened else None
+    opening_time = journal.get_meta("opened")
+    memory.opened = datetime.fromisoformat(opening_time).astimezone(UTC) if opening_time else None
     memory.last_execution_at = journal.last_execution_at()
     if memory.last_execution_at is not None:
         memory.execution_ids = booked_lately(journal, memory.last_execution_at)
@@ -61,13 +61,13 @@ def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownInte
     peak = journal.get_meta("peak")
     memory.peak = Peak(Decimal(peak) if peak else None)
     if live:
-        for execution in journal.executions(after=min(each.created_at for each in live) - OVERLAP):
-            before = memory.filled.get(execution.order_id, Decimal(0))
-            memory.filled[execution.order_id] = before + execution.qty
+        for execution in journal.executions(after=min(record.created_at for record in live) - OVERLAP):
+            filled_before = memory.filled.get(execution.order_id, Decimal(0))
+            memory.filled[execution.order_id] = filled_before + execution.qty
     for symbol in memory.symbols:
-        stopped = journal.get_meta(f"stop {symbol}")
-        if stopped:
-            memory.last_stops[symbol] = datetime.fromisoformat(stopped)
+        stop_time = journal.get_meta(f"stop {symbol}")
+        if stop_time:
+            memory.last_stops[symbol] = datetime.fromisoformat(stop_time)
     return memory
 
 
@@ -82,17 +82,18 @@ def remember_stop(memory: Memory, journal: Journal, execution: Execution) -> Non
     journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
 
 
-def risk_state(memory: Memory, doubt: str, seconds: float) -> RiskState:
+def risk_state(memory: Memory, doubt: str, seconds: float, moved: Decimal) -> RiskState:
     """What risk must remember, the day and the peak being those of now. `doubt`: why no entry is to be made, or "".
 
     seconds  the clock's own, `Clock.monotonic`
+    moved    money that has come in, less what has gone out
     """
     submitted, flags = memory.submitted, memory.flags
     while submitted and submitted[0] < seconds - 60:
         submitted.popleft()
     return RiskState(
-        day_start_equity=memory.day_start,
-        peak_equity=memory.peak.value,
+        day_start_equity=None if memory.day_start is None else memory.day_start + moved,
+        peak_equity=None if memory.peak.value is None else memory.peak.value + moved,
         orders_last_minute=len(submitted),
         last_stop_at=dict(memory.last_stops),
         day_notional=memory.counts.notional,

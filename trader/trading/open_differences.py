@@ -29,10 +29,10 @@ class OpenDifferences:
         self.text = ""
         self.since: datetime | None = None
         self.told = False  # a person has heard of it, though nothing is asked of them yet
-        kept = journal.get_meta(_KEY)
-        if kept:
-            self.key, since, self.answers, self.asked = json.loads(kept)
-            self.since = datetime.fromisoformat(since)
+        text = journal.get_meta(_KEY)
+        if text:
+            self.key, since_text, self.answers, self.asked = json.loads(text)
+            self.since = datetime.fromisoformat(since_text)
 
     def accepted(self, halted: str) -> str:
         """What a person has taken the venue's word for: they were asked, and have lifted the halt since."""

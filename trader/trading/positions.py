@@ -179,15 +179,15 @@ class Manager:
         """
         levels = self.desk.known.levels()
         self.board.levels = dict(levels)
-        aged = [order.id for order in portfolio.orders if self._too_old(order)]
-        if aged:
-            self.desk.cancel(aged)
+        aged_ids = [order.id for order in portfolio.orders if self._too_old(order)]
+        if aged_ids:
+            self.desk.cancel(aged_ids)
             portfolio = self.desk.refresh()
         quotes: Mapping[Symbol, Quote] = self.prices.quotes(portfolio, fresh or {})
         if self.desk.restated or any(map(are_forgotten, levels.values())):
             quotes, levels = self._in_new_units(portfolio, quotes, levels)
         self.attempts.gone(frozenset(portfolio.positions))
-        self.unwatched.reported(s for s, each in portfolio.positions.items() if self._is_ours(each, levels.get(s)))
+        self.unwatched.reported(s for s, held in portfolio.positions.items() if self._is_ours(held, levels.get(s)))
         for symbol in sorted(portfolio.positions):
             if portfolio.position(symbol) is not None:  # its exit may have filled while another was looked after
                 portfolio = self._protect(symbol, portfolio, quotes.get(symbol), levels.get(symbol))
@@ -197,12 +197,12 @@ class Manager:
         self, portfolio: Portfolio, quotes: Mapping[Symbol, Quote], levels: Mapping[Symbol, Levels]
     ) -> tuple[dict[Symbol, Quote], Mapping[Symbol, Levels]]:
         """After a split: no price of before it, and a fallback stop where the levels could not be told."""
-        fresh = in_new_units(quotes, self.desk.restated)
-        known = {each: found for each in levels if (found := self._instrument(each, levels[each])) is not None}
-        made = refill(levels, portfolio, fresh, self.policy, known, self.desk.clock.now())
-        if made:
-            self.desk.known.save_levels(made)
-        return fresh, self.desk.known.levels()
+        valid_quotes = in_new_units(quotes, self.desk.restated)
+        instruments = {s: found for s in levels if (found := self._instrument(s, levels[s])) is not None}
+        fallbacks = refill(levels, portfolio, valid_quotes, self.policy, instruments, self.desk.clock.now())
+        if fallbacks:
+            self.desk.known.save_levels(fallbacks)
+        return valid_quotes, self.desk.known.levels()
 
     def _forget_levels(self, portfolio: Portfolio) -> None:
         """Of symbols that are flat and wait for nothing. Not in a cycle: there the entry is still to be placed."""
@@ -213,7 +213,7 @@ class Manager:
     def awaited(self, *, but: OrderIntent | None = None) -> set[Symbol]:
         """Symbols with an entry of ours that may still fill, though the venue may not show it, or not any more."""
         live = (record.intent for record in self.desk.known.live())
-        return {each.symbol for each in live if each.purpose is Purpose.ENTRY and each != but}
+        return {intent.symbol for intent in live if intent.purpose is Purpose.ENTRY and intent != but}
 
     def _is_ours(self, position: Position, levels: Levels | None) -> bool:
         """Whether it is for us to look after: no dust, and no stranger's."""
@@ -256,8 +256,8 @@ class Manager:
                 if action.keep is not None:
                     self.attempts.rests(symbol)
                 return portfolio
-            others = in_the_way(symbol, portfolio)
-            self.attempts.look(symbol, self.desk.broker.order, others)
+            foreign_orders = in_the_way(symbol, portfolio)
+            self.attempts.look(symbol, self.desk.broker.order, foreign_orders)
             if not self.attempts.may_try(symbol, self.policy.max_attempts_per_minute):
                 return portfolio
             order = self.desk.place(self.desk.intent_for(action.place, self.bar_record.name()))
@@ -269,7 +269,7 @@ class Manager:
             if order is None:
                 if self._rules_changed(symbol, portfolio):
                     continue  # priced anew, by the rules of now
-                self.attempts.refused(action.place, f"{action.place.purpose} was not taken{others}")
+                self.attempts.refused(action.place, f"{action.place.purpose} was not taken{foreign_orders}")
                 return portfolio
         return portfolio
 
@@ -309,7 +309,7 @@ class Manager:
         instrument: Instrument,
     ) -> ProtectAction:
         symbol, now = position.symbol, self.desk.clock.now()
-        resting = portfolio.orders_of(symbol)
+        resting_orders = portfolio.orders_of(symbol)
         close = self.sessions.close_of(symbol, now)
         if self._is_left(symbol):
             purpose = Purpose.KILL if self.board.flags.get("killed") else Purpose.FLATTEN
@@ -318,14 +318,14 @@ class Manager:
                 judged.quote,
                 self.policy,
                 instrument,
-                resting,
+                resting_orders,
                 purpose,
                 session_close=close,
                 mark=judged.mark,
             )
-        waiting = waits_for_a_price(levels, resting)
-        if waiting is not None:
-            return waiting
+        waiting_action = waits_for_a_price(levels, resting_orders)
+        if waiting_action is not None:
+            return waiting_action
         if self._overdue and levels is not None:
             levels = meanwhile(levels, self._overdue.get(symbol), now)
         reopens = self.sessions.reopens(symbol, now)
@@ -336,7 +336,7 @@ class Manager:
             self.policy,
             instrument,
             now,
-            resting,
+            resting_orders,
             session_close=close,
             reopens=reopens,
             mark=judged.mark,
@@ -358,12 +358,12 @@ class Manager:
         return self.desk.clock.now() - order.submitted_at >= self.policy.max_order_age
 
     def _finish_flatten(self) -> None:
-        wanted, portfolio = self.board.flags.get("flatten", ""), self.board.portfolio
-        if not wanted or portfolio is None:
+        names, portfolio = self.board.flags.get("flatten", ""), self.board.portfolio
+        if not names or portfolio is None:
             return
-        left = [symbol for symbol in portfolio.positions if is_named(wanted, symbol)]
-        held = any(is_held(portfolio.positions[symbol], self._instrument(symbol, None)) for symbol in left)
-        if not held and not any(is_named(wanted, symbol) for symbol in self.awaited()):
+        symbols = [symbol for symbol in portfolio.positions if is_named(names, symbol)]
+        any_held = any(is_held(portfolio.positions[symbol], self._instrument(symbol, None)) for symbol in symbols)
+        if not any_held and not any(is_named(names, symbol) for symbol in self.awaited()):
             self.desk.set_flag("flatten", "")
 
     def _why_held(self, symbol: Symbol, portfolio: Portfolio) -> str:

@@ -24,7 +24,7 @@ def restated(
     memory: Memory, known: Known, broker: Broker, reported: Reported, result: Reconciliation, now: datetime
 ) -> list[Found]:
     """Of every position of ours whose units no execution explains, and a split could. Raises Transient."""
-    found = []
+    restatements = []
     for correction in result.unexplained:
         symbol = correction.symbol
         if symbol is None:
@@ -35,8 +35,8 @@ def restated(
         if _costs_otherwise(memory, position):
             continue
         if levels is not None or symbol in memory.symbols:
-            found.append(_restated(memory, levels, broker, position, result, correction, now))
-    return found
+            restatements.append(_restated(memory, levels, broker, position, result, correction, now))
+    return restatements
 
 
 def _costs_otherwise(memory: Memory, position: Position) -> bool:
@@ -67,8 +67,8 @@ def _restated(
 def _ratio(memory: Memory, levels: Levels | None, position: Position, result: Reconciliation) -> Decimal | None:
     """None, too, where fills or fresh levels came between: they may be in either units."""
     before = memory.portfolio.position(position.symbol) if memory.portfolio else None
-    traded = any(execution.symbol == position.symbol for execution in result.executions)
-    if before is None or traded or memory.synced_at is None or levels is None or levels.set_at > memory.synced_at:
+    has_fills = any(execution.symbol == position.symbol for execution in result.executions)
+    if before is None or has_fills or memory.synced_at is None or levels is None or levels.set_at > memory.synced_at:
         return None
     return split_ratio(before, position)
 
@@ -88,13 +88,13 @@ def refill(
 ) -> list[Levels]:
     """A fallback stop for forgotten levels, as soon as there is a price to set it by. It stays where it is: one that
     is watched and followed the market would never be reached."""
-    made = []
-    for symbol, old in levels.items():
+    fallbacks = []
+    for symbol, old_levels in levels.items():
         position, quote, instrument = portfolio.position(symbol), quotes.get(symbol), instruments.get(symbol)
-        if are_forgotten(old) and position and position.qty and quote and instrument:
-            fresh = fallback_levels(position, quote, policy, instrument, now)
-            made.append(replace(fresh, expires_at=old.expires_at))
-    return made
+        if are_forgotten(old_levels) and position and position.qty and quote and instrument:
+            new_levels = fallback_levels(position, quote, policy, instrument, now)
+            fallbacks.append(replace(new_levels, expires_at=old_levels.expires_at))
+    return fallbacks
 
 
 def waits_for_a_price(levels: Levels | None, resting: tuple[Order, ...]) -> ProtectAction | None:

@@ -22,18 +22,18 @@ class StandingRules:
 
     def look(self, desk: Desk, portfolio: Portfolio) -> None:
         limits, equity = self.limits, portfolio.account.equity
-        found = violations(
+        broken_rules = violations(
             portfolio,
             _known(desk, portfolio),
             equity,
             max_symbol=limits.max_symbol,
             max_gross=limits.max_gross,
         )
-        if not (found or self._standing):
+        if not (broken_rules or self._standing):
             return
         # by what it is about: the figures of one violation change from run to run
-        self._standing = {about: self._standing.get(about, 0) + 1 for about in map(_about, found)}
-        for text in found:
+        self._standing = {subject: self._standing.get(subject, 0) + 1 for subject in map(_about, broken_rules)}
+        for text in broken_rules:
             if self._standing[_about(text)] == IN_A_ROW:
                 desk.halt(f"this must never be: {text}")
 

@@ -58,19 +58,19 @@ class Unwatched:
         if not (self._good or self._told):
             return
         now = self.seconds()
-        found: dict[Symbol, list[str]] = {}
+        complaints: dict[Symbol, list[str]] = {}
         for (symbol, what), good in list(self._good.items()):
             if now - good >= self.after_s:
-                found.setdefault(symbol, []).append(f"{what} for {now - good:.0f} s")
-        for symbol in sorted(found):
-            self._say(symbol, ", ".join(found[symbol]), now)
-        for symbol in [each for each in self._told if each not in found]:
+                complaints.setdefault(symbol, []).append(f"{what} for {now - good:.0f} s")
+        for symbol in sorted(complaints):
+            self._say(symbol, ", ".join(complaints[symbol]), now)
+        for symbol in [symbol for symbol in self._told if symbol not in complaints]:
             _, text = self._told.pop(symbol)
             self._alert("unwatched", "info", f"{symbol}: over ({text})")
 
     def _say(self, symbol: Symbol, text: str, now: float) -> None:
-        told = self._told.get(symbol)
-        if told is None or now - told[0] >= self.repeat_s:
+        last_alert = self._told.get(symbol)
+        if last_alert is None or now - last_alert[0] >= self.repeat_s:
             self._told[symbol] = now, text
-            held = "is held" if (symbol, NO_EXIT) in self._good else "may be held, an entry is out"
-            self._alert("unwatched", "error", f"{symbol} {held}: {text}")
+            state = "is held" if (symbol, NO_EXIT) in self._good else "may be held, an entry is out"
+            self._alert("unwatched", "error", f"{symbol} {state}: {text}")

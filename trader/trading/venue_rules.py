@@ -22,36 +22,46 @@ class VenueRules:
         self._desk = desk
         self._due = desk.clock.monotonic() + EVERY_S  # they were read for the start
 
-    def daily(self, known: Instruments, held: Collection[Symbol]) -> Instruments:
+    def daily(self, instruments: Instruments, held_symbols: Collection[Symbol]) -> Instruments:
         now = self._desk.clock.monotonic()
         if now < self._due:
-            return known
+            return instruments
         try:
-            fresh = self._desk.broker.instruments(sorted(known), fresh=True)
+            new_rules = self._desk.broker.instruments(sorted(instruments), fresh=True)
         except Transient as error:
             self._due = now + RETRY_S
             self._desk.board.say("venue", f"assets: {error}")
-            return known
+            return instruments
         self._due = now + EVERY_S
         # one that is not listed any more may be left by what was known of it, and not be entered
         return self._changed(
-            known, {s: fresh.get(s) or replace(each, tradable=False) for s, each in known.items()}, held
+            instruments,
+            {s: new_rules.get(s) or replace(instrument, tradable=False) for s, instrument in instruments.items()},
+            held_symbols,
         )
 
-    def again(self, symbol: Symbol, known: Instruments, held: Collection[Symbol]) -> Instruments:
+    def again(self, symbol: Symbol, instruments: Instruments, held_symbols: Collection[Symbol]) -> Instruments:
         try:
-            fresh = self._desk.broker.instruments([symbol], fresh=True).get(symbol)
+            new_rules = self._desk.broker.instruments([symbol], fresh=True).get(symbol)
         except Transient:
-            return known
-        return known if fresh is None or symbol not in known else self._changed(known, {symbol: fresh}, held)
+            return instruments
+        return (
+            instruments
+            if new_rules is None or symbol not in instruments
+            else self._changed(instruments, {symbol: new_rules}, held_symbols)
+        )
 
-    def _changed(self, known: Instruments, fresh: Instruments, held: Collection[Symbol]) -> Instruments:
+    def _changed(
+        self, instruments: Instruments, new_rules: Instruments, held_symbols: Collection[Symbol]
+    ) -> Instruments:
         """The same mapping where nothing has."""
-        changed = {symbol: each for symbol, each in fresh.items() if each != known[symbol]}
-        for symbol, each in changed.items():
-            severity = "error" if symbol in held and not each.tradable else "warning"
-            self._desk.alert("rules", severity, f"{symbol}: the venue's rules have changed: {_said(each)}")
-        return {**known, **changed} if changed else known
+        changed_rules = {
+            symbol: instrument for symbol, instrument in new_rules.items() if instrument != instruments[symbol]
+        }
+        for symbol, instrument in changed_rules.items():
+            severity = "error" if symbol in held_symbols and not instrument.tradable else "warning"
+            self._desk.alert("rules", severity, f"{symbol}: the venue's rules have changed: {_said(instrument)}")
+        return {**instruments, **changed_rules} if changed_rules else instruments
 
 
 def _said(instrument: Instrument) -> str:

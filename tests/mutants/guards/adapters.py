@@ -71,20 +71,27 @@ IN_LOCKS = (
     ),
 )
 IN_JOURNAL = (
-    Mutant("journal: a fill counts once", JOURNAL, "_put_executions", "if each.id not in known", "", TABLES),
+    Mutant(
+        "journal: a fill counts once",
+        JOURNAL,
+        "_put_executions",
+        "if execution.id not in stored_executions",
+        "",
+        TABLES,
+    ),
     Mutant(
         "journal: a fill that is told twice at once",
         JOURNAL,
         "_put_executions",
-        "for each in by_id.values() if each.id not in known",
-        "for each in executions if each.id not in known",
+        "for execution in by_id.values() if execution.id not in stored_executions",
+        "for execution in executions if execution.id not in stored_executions",
         TABLES,
     ),
     Mutant(
         "journal: a terminal order never opens again",
         JOURNAL,
         "_put_orders",
-        'if row["order_id"] not in closed',
+        'if row["order_id"] not in closed_ids',
         "",
         TABLES,
     ),
@@ -170,20 +177,20 @@ IN_ALPACA = (
     Mutant(
         "venue: a fill that is told twice",
         ALPACA,
-        "join_fees",
+        "activities_of",
         "fills[fill.id] = fill",
         "fills[fill.id + str(len(fills))] = fill",
         CONVERT,
     ),
-    Mutant("venue: a fee joins one fill", ALPACA, "_owner", "fill.id not in charged and", "", CONVERT),
     Mutant(
-        "venue: a fee that is another fill's",
+        "venue: an activity that was taken back",
         ALPACA,
-        "_fits",
-        "and fee.amount <= _estimate(fill)[0] * _LARGEST_RATIO",
-        "",
+        "_posting_of",
+        'body.get("status") == "canceled"',
+        "False",
         CONVERT,
     ),
+    Mutant("venue: a dividend moves no units", ALPACA, "_posting_of", "kind in _WITH_UNITS and", "", CONVERT),
 )
 
 

@@ -24,7 +24,6 @@ BOOKS = (
         "books: units are never booked by themselves", "Bookkeeper._open", "not result.lacks_units and", "", *VANISHED
     ),
     guard("books: a split halts", "Bookkeeper._split", "self.desk.halt", "str", "tests/trading/test_splits.py"),
-    guard("books: a fill from before the books", "Bookkeeper._executions", "if e.at >= first", ""),
     guard("books: a first halt is not hidden", "Desk.halt", 'if not self._memory.flags["halted"]:', "if True:"),
     guard("books: accepted once a person was asked", "OpenDifferences.accepted", "self.asked and", "", *VANISHED),
     guard("books: accepted once the halt is lifted", "OpenDifferences.accepted", "and not halted", "", *VANISHED),
@@ -42,7 +41,7 @@ BOOKS = (
         "",
         "tests/trading/test_open_differences.py",
     ),
-    guard("books: an order that the list leaves out", "Bookkeeper._report", "if hidden:", "if False:"),
+    guard("books: an order that the list leaves out", "Bookkeeper._report", "if unlisted_orders:", "if False:"),
     guard(
         "books: a fill that is not booked yet keeps its order",
         "IntentStates.settle",
@@ -85,7 +84,7 @@ EXITS = (
     guard(
         "exit: one that is refused after it was taken",
         "Manager._put_exit",
-        "self.attempts.look(symbol, self.desk.broker.order, others)",
+        "self.attempts.look(symbol, self.desk.broker.order, foreign_orders)",
         "pass",
         *EXIT_TROUBLE,
     ),
@@ -138,7 +137,7 @@ EXITS = (
     guard(
         "flatten: an entry may still arrive",
         "Manager._finish_flatten",
-        "and not any(is_named(wanted, symbol) for symbol in self.awaited())",
+        "and not any(is_named(names, symbol) for symbol in self.awaited())",
         "",
         *LATE,
     ),
@@ -156,7 +155,7 @@ WATCH = (
     guard(
         "unwatched: somebody is told",
         "Unwatched.look",
-        'self._say(symbol, ", ".join(found[symbol]), now)',
+        'self._say(symbol, ", ".join(complaints[symbol]), now)',
         "pass",
         *UNWATCHED,
     ),

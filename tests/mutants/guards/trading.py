@@ -17,7 +17,7 @@ def guard(name: str, function: str, old: str, new: str, *tests: str) -> Mutant:
 
 ENTRIES = (
     guard("entry: an earlier cancel is unconfirmed", "Trader._carry_out", "if not confirmed:", "if False:"),
-    guard("entry: filled while this was decided", "Trader._unwanted", "if held or", "if"),
+    guard("entry: filled while this was decided", "Trader._unwanted", "if has_position or", "if"),
     guard("entry: taken while this was decided", "Trader._unwanted", "or portfolio.orders_of(intent.symbol)", ""),
     guard(
         "entry: an earlier one may still arrive",
@@ -26,13 +26,13 @@ ENTRIES = (
         "False",
         *LATE,
     ),
-    guard("entry: switched off meanwhile", "Trader._unwanted", "if switched:", "if False:", *LAST_LOOK),
-    guard("entry: the quote is old by now", "Trader._unwanted", "if stale is not None:", "if False:", *LAST_LOOK),
+    guard("entry: switched off meanwhile", "Trader._unwanted", "if switch:", "if False:", *LAST_LOOK),
+    guard("entry: the quote is old by now", "Trader._unwanted", "if problem is not None:", "if False:", *LAST_LOOK),
     guard("entry: the daemon is asked to stop", "Trader._switched_off", "if desk.ending:", "if False:", *LAST_LOOK),
     guard(
         "entry: a command waits",
         "Trader._switched_off",
-        '(f"{asked[0]} by command" if asked else "")',
+        '(f"{command_kinds[0]} by command" if command_kinds else "")',
         '""',
         *LAST_LOOK,
     ),
@@ -68,7 +68,9 @@ ORDERS = (
         "self.known.add_intent(cycle_id, intent, self.clock.now())",
         "pass",
     ),
-    guard("send: a plan is journaled first", "Trader._run", "self.desk.known.save_plan(name, inputs, decided)", "pass"),
+    guard(
+        "send: a plan is journaled first", "Trader._run", "self.desk.known.save_plan(name, inputs, decision)", "pass"
+    ),
     guard("send: a duplicate is one that arrived", "Desk.place", "and not outcome.duplicate", ""),
     guard("send: looked for before it is sent again", "Desk.place", "order = self._find(name)", "order = None"),
     guard(
@@ -124,7 +126,7 @@ COUNTED = (
     guard(
         "counts: losing exits",
         "Counts.filled",
-        "self.losing_exits + 1 if lost else 0",
+        "self.losing_exits + 1 if is_loss else 0",
         "0",
         "tests/trading/test_figures_alone.py",
     ),

@@ -114,21 +114,23 @@ class Keys:
         with self._lock:
             self._since, self._refusals = None, 0
 
-    def refused(self, told: str, *, counts: bool = True) -> KeysDoubted | CredentialsRefused:
+    def refused(self, answer: str, *, counts: bool = True) -> KeysDoubted | CredentialsRefused:
         """What to raise. `counts`: an answer of the trading API; market data may be refused to good keys."""
         with self._lock:
             now = self._monotonic()
             if counts:
                 self._since = now if self._since is None else self._since
                 self._refusals += 1
-                self._told = told
-            lasted = self._since is not None and now - self._since >= self._confirm_s
+                self._told = answer
+            confirmed = self._since is not None and now - self._since >= self._confirm_s
             begins = counts and self._refusals == 2
         if begins:
             self.on_doubt(self.doubt())
-        if not self._confirm_s or (counts and lasted):
-            return CredentialsRefused(f"the venue refuses these keys ({told}): check ALPACA_API_KEY_ID and its secret")
-        return KeysDoubted(f"the venue refuses these keys, for now ({told})")
+        if not self._confirm_s or (counts and confirmed):
+            return CredentialsRefused(
+                f"the venue refuses these keys ({answer}): check ALPACA_API_KEY_ID and its secret"
+            )
+        return KeysDoubted(f"the venue refuses these keys, for now ({answer})")
 
     def doubt(self) -> str:
         """Why no entry is to be made: from the second refusal in a row. "" where there is no doubt."""

@@ -7,12 +7,13 @@ through `on_problem(kind, detail)`: it fails nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from trader.adapters.alpaca.activities import join_fees
+from trader.adapters.alpaca.activities import activities_of
 from trader.adapters.alpaca.answers import Failure, Meaning
 from trader.adapters.alpaca.clients import AlpacaClients, NeverSent
 from trader.adapters.alpaca.convert import (
@@ -29,6 +30,7 @@ from trader.adapters.alpaca.convert import (
     session_of,
     text,
 )
+from trader.core.postings import Activities
 from trader.core.types import (
     Account,
     Execution,
@@ -115,20 +117,22 @@ class AlpacaBroker:
     def open_orders(self) -> Sequence[Order]:
         """Newest first from the venue; pages overlap in `until`, so that equal times lose nothing."""
         params = {"status": "open", "limit": str(_ORDERS_PAGE), "nested": "true", "direction": "desc"}
-        found: dict[str, Order] = {}
+        orders: dict[str, Order] = {}
         self._opaque["order"] = ()
         for _ in range(_MOST_PAGES):
             page = self._whole("/orders", params, lambda raw: items(raw, "orders"))
-            before = self._opaque["order"]
-            fresh = {order.id: order for order in self._readable("order", page, order_of) if order.id not in found}
-            self._opaque["order"] = (*before, *self._opaque["order"])
-            found |= fresh
-            if len(page) < _ORDERS_PAGE or not fresh:
+            opaque_before = self._opaque["order"]
+            new_orders = {
+                order.id: order for order in self._readable("order", page, order_of) if order.id not in orders
+            }
+            self._opaque["order"] = (*opaque_before, *self._opaque["order"])
+            orders |= new_orders
+            if len(page) < _ORDERS_PAGE or not new_orders:
                 break
-            earliest = min(order.submitted_at for order in fresh.values())
-            params = {**params, "until": _stamp(earliest + timedelta(milliseconds=1))}
-        self._pairs |= {o.symbol.position_name: o.symbol for o in found.values() if "/" in o.symbol.text}
-        return tuple(sorted(found.values(), key=lambda order: (order.submitted_at, order.id)))
+            oldest_at = min(order.submitted_at for order in new_orders.values())
+            params = {**params, "until": _stamp(oldest_at + timedelta(milliseconds=1))}
+        self._pairs |= {o.symbol.position_name: o.symbol for o in orders.values() if "/" in o.symbol.text}
+        return tuple(sorted(orders.values(), key=lambda order: (order.submitted_at, order.id)))
 
     def order_by_client_id(self, client_order_id: str) -> Order | None:
         return self._order("/orders:by_client_order_id", {"client_order_id": client_order_id})
@@ -165,11 +169,10 @@ class AlpacaBroker:
 
     # ---- history, assets, calendar ----
 
-    def executions(self, after: datetime) -> Sequence[Execution]:
-        """Fills at or after that moment, oldest first, with the fees that the venue has posted; where it has not yet,
-        the fee is our schedule's taker fee and `fee_estimated`."""
+    def activities(self, after: datetime) -> Activities:
+        """Fills at or after that moment, oldest first, with the fees that the venue has posted under their name; where
+        it has not yet, the fee is our schedule's taker fee and `fee_estimated`. And all that is no fill."""
         params = {
-            "activity_types": "FILL,CFEE",
             "after": _stamp(after - timedelta(seconds=1)),  # exclusive there
             "direction": "asc",
             "page_size": str(_ACTIVITIES_PAGE),
@@ -182,24 +185,27 @@ class AlpacaBroker:
             if len(page) < _ACTIVITIES_PAGE or not isinstance(last, str) or last == params.get("page_token"):
                 break
             params = {**params, "page_token": last}
-        fills = join_fees(rows, self._pairs, self._on_problem)
-        return tuple(fill for fill in fills if fill.at >= after)
+        found = activities_of(rows, self._pairs, self._on_problem)
+        return replace(found, executions=tuple(fill for fill in found.executions if fill.at >= after))
+
+    def executions(self, after: datetime) -> Sequence[Execution]:
+        return self.activities(after).executions
 
     def instruments(self, symbols: Sequence[Symbol], *, fresh: bool = False) -> Mapping[Symbol, Instrument]:
         """Kept for some hours: increments seldom change, and each asset is a request."""
         now = self._clock.now()
-        found = {}
+        instruments = {}
         for symbol in symbols:
-            known = self._instruments.get(symbol)
-            if fresh or known is None or not timedelta(0) <= now - known[0] < _INSTRUMENT_AGE:
+            cached = self._instruments.get(symbol)
+            if fresh or cached is None or not timedelta(0) <= now - cached[0] < _INSTRUMENT_AGE:
                 instrument = self._instrument(symbol)
                 if instrument is None:
                     continue
-                known = self._instruments[symbol] = (now, instrument)
-            found[symbol] = known[1]
+                cached = self._instruments[symbol] = (now, instrument)
+            instruments[symbol] = cached[1]
             if "/" in symbol.text:
                 self._pairs[symbol.position_name] = symbol
-        return found
+        return instruments
 
     def sessions(self, start: datetime, end: datetime) -> Sequence[Session]:
         first, last = (at.astimezone(NEW_YORK).date() for at in (start, end))
@@ -208,9 +214,9 @@ class AlpacaBroker:
             "end": (last + timedelta(days=1)).isoformat(),
         }
         rows = self._whole("/calendar", params, lambda raw: items(raw, "calendar"))
-        found = self._readable("session", rows, session_of)
-        overlapping = (s for s in found if s.close >= start and s.open <= end)
-        return tuple(sorted(overlapping, key=lambda session: session.open))
+        days = self._readable("session", rows, session_of)
+        days_within = (s for s in days if s.close >= start and s.open <= end)
+        return tuple(sorted(days_within, key=lambda session: session.open))
 
     # ---- parts ----
 
@@ -229,18 +235,18 @@ class AlpacaBroker:
 
     def _readable(self, kind: str, rows: Sequence[Any], parse: Callable[[Any], Value]) -> list[Value]:
         """What can't be read is told when it is first met, and kept apart."""
-        found, unreadable = [], []
+        values, unreadable = [], []
         for row in rows:
             try:
-                found.append(parse(row))
+                values.append(parse(row))
             except Malformed as error:
                 unreadable.append(Opaque(kind=kind, symbol=maybe_symbol(row), detail=str(error)))
-        known, self._opaque[kind] = self._told.get(kind, frozenset()), tuple(unreadable)
-        for each in unreadable:
-            if each not in known:
-                self._on_problem(kind, each.detail)
+        told_items, self._opaque[kind] = self._told.get(kind, frozenset()), tuple(unreadable)
+        for item in unreadable:
+            if item not in told_items:
+                self._on_problem(kind, item.detail)
         self._told[kind] = frozenset(unreadable)
-        return found
+        return values
 
     def _order(self, path: str, params: Mapping[str, str]) -> Order | None:
         """None only on the venue's own 404: an unreadable answer is Transient, not absence."""

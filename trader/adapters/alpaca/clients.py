@@ -82,9 +82,9 @@ class RequestLimiter:
     def __call__(self) -> None:
         woken = False
         while (wait := self._take()) is not None:
-            due = self._clock.monotonic() + wait.total_seconds()
+            end = self._clock.monotonic() + wait.total_seconds()
             self._clock.wait_until(self._clock.now() + wait)
-            woken = self._clock.monotonic() < due or woken
+            woken = self._clock.monotonic() < end or woken
         if woken:  # the wake-up was meant for the scheduler: hand it on
             self._clock.wake()
 
@@ -164,23 +164,23 @@ class AlpacaClients(threading.local):
             answer = self._mine.orders.post(path, dict(body))
         except APIError as error:
             failure = _failure(error)
-            told = f"{failure.status} {failure.message}".strip()
+            text = f"{failure.status} {failure.message}".strip()
             if failure.meaning is Meaning.KEYS:
-                trouble = self.keys.refused(told)
+                trouble = self.keys.refused(text)
                 # not carried out, in any case: the same one may go again
-                raise (NeverSent(told) if isinstance(trouble, KeysDoubted) else trouble) from error
+                raise (NeverSent(text) if isinstance(trouble, KeysDoubted) else trouble) from error
             if failure.meaning is Meaning.LATER:
                 self._held.wait(_retry_after(error))
-                raise NeverSent(told) from error
+                raise NeverSent(text) from error
             if failure.meaning is Meaning.TROUBLE:
-                raise Unknown(told) from error
+                raise Unknown(text) from error
             self.keys.taken()
             raise Rejected(failure.message, code=failure.code, status=failure.status) from error
         except requests.RequestException as error:
-            what = f"POST {path}: {_describe(error)}"
+            problem = f"POST {path}: {_describe(error)}"
             if _never_left(error):
-                raise NeverSent(what) from error
-            raise Unknown(what) from error
+                raise NeverSent(problem) from error
+            raise Unknown(problem) from error
         self.keys.taken()
         return answer
 
@@ -234,19 +234,19 @@ class AlpacaClients(threading.local):
     def _read_trouble(self, what: str, error: APIError, *, is_data: bool) -> tuple[Transient, float]:
         """What may be asked again, and after how many seconds at least. Raises Rejected for what may not."""
         failure = _failure(error)
-        told = f"{what}: {failure.status} {failure.message}".strip()
+        text = f"{what}: {failure.status} {failure.message}".strip()
         if failure.meaning is Meaning.KEYS:
-            return _KeysRefused(told), 0.0
+            return _KeysRefused(text), 0.0
         if failure.meaning is Meaning.LATER:
             wait_s = _retry_after(error)
             if not is_data:
                 self._held.wait(wait_s)
-            return Transient(told), wait_s
+            return Transient(text), wait_s
         if failure.meaning is Meaning.TROUBLE:
-            return Transient(told), _retry_after(error)
+            return Transient(text), _retry_after(error)
         if not is_data:
             self.keys.taken()
-        raise Rejected(told, code=failure.code, status=failure.status) from error
+        raise Rejected(text, code=failure.code, status=failure.status) from error
 
 
 def build_clients(

@@ -87,13 +87,13 @@ def order_of(raw: object) -> Order:
     """Types and classes that we never place are shown as the nearest that we know: an order must not be hidden."""
     body = mapping(raw, "order")
     kind = str(body.get("type") or body.get("order_type") or "")
-    submitted = maybe_moment(body, "submitted_at") or moment(body, "created_at")
+    submitted_at = maybe_moment(body, "submitted_at") or moment(body, "created_at")
     legs = body.get("legs") or ()
     if not isinstance(legs, (list, tuple)):
         raise Malformed(f"order legs: {shown(legs)}")
-    qty, filled = _order_qty(body), number(body, "filled_qty")
-    if not 0 <= filled <= qty:
-        raise Malformed(f"filled_qty {filled} of {qty}, order {shown(body.get('id'))}")
+    qty, filled_qty = _order_qty(body), number(body, "filled_qty")
+    if not 0 <= filled_qty <= qty:
+        raise Malformed(f"filled_qty {filled_qty} of {qty}, order {shown(body.get('id'))}")
     return Order(
         id=text(body, "id"),
         client_order_id=text(body, "client_order_id"),
@@ -102,10 +102,10 @@ def order_of(raw: object) -> Order:
         type=_FOREIGN_TYPES.get(kind) or _word(kind, OrderType, "type"),
         tif=_FOREIGN_TIFS.get(str(body.get("time_in_force"))) or word(body, "time_in_force", TimeInForce),
         qty=qty,
-        filled_qty=filled,
+        filled_qty=filled_qty,
         status=_status(body),
-        submitted_at=submitted,
-        updated_at=maybe_moment(body, "updated_at") or submitted,
+        submitted_at=submitted_at,
+        updated_at=maybe_moment(body, "updated_at") or submitted_at,
         filled_avg_price=maybe_number(body, "filled_avg_price"),
         limit_price=maybe_number(body, "limit_price"),
         stop_price=maybe_number(body, "stop_price"),
@@ -191,10 +191,10 @@ def session_of(raw: object) -> Session:
     body = mapping(raw, "session")
     try:
         day = date.fromisoformat(text(body, "date"))
-        opened, closed = (time.fromisoformat(text(body, name)) for name in ("open", "close"))
+        open_time, close_time = (time.fromisoformat(text(body, name)) for name in ("open", "close"))
         session = Session(
-            open=datetime.combine(day, opened, NEW_YORK).astimezone(UTC),
-            close=datetime.combine(day, closed, NEW_YORK).astimezone(UTC),
+            open=datetime.combine(day, open_time, NEW_YORK).astimezone(UTC),
+            close=datetime.combine(day, close_time, NEW_YORK).astimezone(UTC),
         )
     except (ValueError, OverflowError) as error:
         raise Malformed(f"session {shown(raw)}") from error

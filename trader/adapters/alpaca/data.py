@@ -50,13 +50,13 @@ class AlpacaMarketData:
     def bars(
         self, symbols: Sequence[Symbol], timeframe: Timeframe, *, end: datetime, count: int
     ) -> Mapping[Symbol, Bars]:
-        found: dict[Symbol, Bars] = {}
+        series: dict[Symbol, Bars] = {}
         for asset_class, group in _by_class(symbols):
-            known = [s for s in group if self._usable(s, timeframe, end, count)]
-            found |= self._newer(asset_class, known, timeframe, end, count)
-            unknown = [s for s in group if s not in found]
-            found |= self._all(asset_class, unknown, timeframe, end, count)
-        return {symbol: found[symbol] for symbol in symbols if symbol in found}
+            kept_symbols = [s for s in group if self._usable(s, timeframe, end, count)]
+            series |= self._newer(asset_class, kept_symbols, timeframe, end, count)
+            other_symbols = [s for s in group if s not in series]
+            series |= self._all(asset_class, other_symbols, timeframe, end, count)
+        return {symbol: series[symbol] for symbol in symbols if symbol in series}
 
     def quotes(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Quote]:
         found: dict[Symbol, Quote] = {}
@@ -82,29 +82,29 @@ class AlpacaMarketData:
         if not symbols:
             return {}
         starts = [_tail_start(self._kept[s, timeframe].bars) for s in symbols]
-        fetched = self._fetch(asset_class, symbols, timeframe, min(starts), end)
-        found = {}
+        tails = self._fetch(asset_class, symbols, timeframe, min(starts), end)
+        series = {}
         for symbol in symbols:
-            joined = _join(self._kept[symbol, timeframe].bars, fetched.get(symbol))
-            if joined is None:
+            bars = _join(self._kept[symbol, timeframe].bars, tails.get(symbol))
+            if bars is None:
                 del self._kept[symbol, timeframe]
             else:
-                found[symbol] = self._keep(joined, self._kept[symbol, timeframe].count, count)
-        return found
+                series[symbol] = self._keep(bars, self._kept[symbol, timeframe].count, count)
+        return series
 
     def _all(
         self, asset_class: AssetClass, symbols: Sequence[Symbol], timeframe: Timeframe, end: datetime, count: int
     ) -> dict[Symbol, Bars]:
-        found: dict[Symbol, Bars] = {}
-        wanted = list(symbols)
+        series: dict[Symbol, Bars] = {}
+        symbols_left = list(symbols)
         for reach in _REACH:
-            if not wanted:
+            if not symbols_left:
                 break
             start = end - _span(asset_class, timeframe, count) * reach
-            for symbol, bars in self._fetch(asset_class, wanted, timeframe, start, end).items():
-                found[symbol] = self._keep(bars, count, count)
-            wanted = [s for s in wanted if s in found and len(found[s]) < count]
-        return found
+            for symbol, bars in self._fetch(asset_class, symbols_left, timeframe, start, end).items():
+                series[symbol] = self._keep(bars, count, count)
+            symbols_left = [s for s in symbols_left if s in series and len(series[s]) < count]
+        return series
 
     def _keep(self, bars: Bars, kept_count: int, count: int) -> Bars:
         newest = _tail(bars, kept_count)
@@ -126,17 +126,17 @@ class AlpacaMarketData:
         if asset_class is AssetClass.STOCK:
             params |= {"feed": self._clients.endpoints.feed, "adjustment": "split"}
         path = "/crypto/us/bars" if asset_class is AssetClass.CRYPTO else "/stocks/bars"
-        found: dict[Symbol, Bars] = {}
+        series: dict[Symbol, Bars] = {}
         for symbol, rows in self._pages(asset_class, path, symbols, params).items():
             try:
                 bars = _bars_of(symbol, timeframe, rows)
             except Malformed as error:
                 self._on_problem("bars", f"{symbol}: {error}")
                 continue
-            closed = bars.times <= np.datetime64(last_start.astimezone(UTC).replace(tzinfo=None), "us")
-            if closed.any():
-                found[symbol] = _cut(bars, closed)
-        return found
+            is_closed = bars.times <= np.datetime64(last_start.astimezone(UTC).replace(tzinfo=None), "us")
+            if is_closed.any():
+                series[symbol] = _cut(bars, is_closed)
+        return series
 
     def _pages(
         self, asset_class: AssetClass, path: str, symbols: Sequence[Symbol], params: Mapping[str, str]
@@ -218,14 +218,14 @@ def _join(kept: Bars, newer: Bars | None) -> Bars | None:
     """`kept` followed by what is new, or None where they disagree on the bars that both have."""
     if newer is None:
         return None
-    again = kept.times >= newer.times[0]
-    overlap = int(again.sum())
-    same = (
+    in_both = kept.times >= newer.times[0]
+    overlap = int(in_both.sum())
+    agrees = (
         1 <= overlap <= len(newer)
-        and np.array_equal(kept.times[again], newer.times[:overlap])
-        and np.array_equal(kept.values[again], newer.values[:overlap])
+        and np.array_equal(kept.times[in_both], newer.times[:overlap])
+        and np.array_equal(kept.values[in_both], newer.values[:overlap])
     )
-    if not same:
+    if not agrees:
         return None
     return Bars(
         symbol=kept.symbol,

@@ -78,17 +78,17 @@ class DirectSession:
     ) -> Answer:
         """As requests' own, of which alpaca-py uses no more. Raises requests.RequestException."""
         target = url.removeprefix(self._origin) + (f"?{urlencode(params)}" if params else "")
-        sent = {**headers, "Accept-Encoding": "gzip"}
+        sent_headers = {**headers, "Accept-Encoding": "gzip"}
         body = None
         if json is not None:
             body = json_text.dumps(json, allow_nan=False).encode()
-            sent["Content-Type"] = "application/json"
-        started = time.monotonic()
+            sent_headers["Content-Type"] = "application/json"
+        start = time.monotonic()
         self._connect()
         try:
-            self._connection.request(method, target, body, sent)
+            self._connection.request(method, target, body, sent_headers)
             response = self._connection.getresponse()
-            content = self._body(response, started)
+            content = self._body(response, start)
         except TimeoutError as error:
             self._connection.close()
             raise requests.ReadTimeout(f"no answer within {self._read_s:g} s") from error

@@ -80,9 +80,15 @@ class TradeUpdates:
 
     def filled_elsewhere(self, at: datetime) -> None:
         """Call it when REST shows a fill of that moment. The stream owes an update, unless one came shortly before."""
-        since = self._connected_at
-        told = self.last_event_at is not None and self.last_event_at >= at - _SKEW
-        if self._owed_since is None and self.connected and since is not None and at > since and not told:
+        connected_at = self._connected_at
+        update_came = self.last_event_at is not None and self.last_event_at >= at - _SKEW
+        if (
+            self._owed_since is None
+            and self.connected
+            and connected_at is not None
+            and at > connected_at
+            and not update_came
+        ):
             self._owed_since = time.monotonic()
 
     def mute(self, after: timedelta) -> bool:

@@ -60,5 +60,5 @@ class Control(Reader):
 
 
 def put_levels(connection: sa.Connection, levels: Iterable[Levels]) -> None:
-    fresh = [{"symbol": each.symbol.text, "body": encode(each).decode()} for each in levels]
-    upsert(connection, schema.levels, fresh, key="symbol")
+    new_rows = [{"symbol": new.symbol.text, "body": encode(new).decode()} for new in levels]
+    upsert(connection, schema.levels, new_rows, key="symbol")

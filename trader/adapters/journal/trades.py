@@ -40,18 +40,18 @@ class _Open:
 
 def round_trips(executions: Iterable[Execution]) -> list[Trade]:
     """One Trade for each closing fill, oldest first. `executions` oldest first."""
-    held: dict[Symbol, _Open] = {}
+    open_trades: dict[Symbol, _Open] = {}
     trades: list[Trade] = []
     for fill in executions:
-        now = held.get(fill.symbol) or _Open(since=fill.at)
-        closing = min(abs(now.qty), fill.qty) if now.qty * fill.side.sign < 0 else ZERO
-        if closing:
-            share = closing / abs(now.qty)
-            trades.append(_trade(now.scaled(share), fill, _closed(now, fill, closing)))
+        now = open_trades.get(fill.symbol) or _Open(since=fill.at)
+        closed_qty = min(abs(now.qty), fill.qty) if now.qty * fill.side.sign < 0 else ZERO
+        if closed_qty:
+            share = closed_qty / abs(now.qty)
+            trades.append(_trade(now.scaled(share), fill, _closed(now, fill, closed_qty)))
             now = now.scaled(1 - share)
-        if fill.qty > closing and not _sells_a_coin(fill):
-            now = _add(now, fill, fill.qty - closing)
-        held[fill.symbol] = now
+        if fill.qty > closed_qty and not _sells_a_coin(fill):
+            now = _add(now, fill, fill.qty - closed_qty)
+        open_trades[fill.symbol] = now
     return trades
 
 
@@ -63,8 +63,8 @@ def _sells_a_coin(fill: Execution) -> bool:
 
 def _closed(now: _Open, fill: Execution, closing: Decimal) -> Decimal:
     """The units of the trade. For a coin they include what its fees took less than was booked."""
-    spared = _sells_a_coin(fill) and fill.qty <= abs(now.qty) * (1 + FEE_SHARE)
-    return fill.qty if spared else closing
+    spares_fee = _sells_a_coin(fill) and fill.qty <= abs(now.qty) * (1 + FEE_SHARE)
+    return fill.qty if spares_fee else closing
 
 
 def _add(now: _Open, fill: Execution, qty: Decimal) -> _Open:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from types import TracebackType
 from typing import Any
 
@@ -13,19 +13,21 @@ import sqlalchemy as sa
 
 from trader.adapters.journal import rows, schema
 from trader.adapters.journal.codec import encode
-from trader.adapters.journal.control import Control, put_levels
+from trader.adapters.journal.control import put_levels
+from trader.adapters.journal.postings import Postings, move_books
 from trader.adapters.journal.records import EquityPoint
 from trader.adapters.journal.schema import stamp, unstamp
 from trader.adapters.journal.store import upsert
 from trader.adapters.journal.upgrade import open_engine
 from trader.core.decision import DecisionInputs, Plan
-from trader.core.types import ZERO, Execution, Order, OrderIntent, OrderStatus, Portfolio, Symbol
+from trader.core.equity import Counted
+from trader.core.types import Execution, Order, OrderIntent, OrderStatus, Portfolio
 
 PLANNED = "planned"
 _TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
 
 
-class Journal(Control):
+class Journal(Postings):
     """The daemon's memory, and what every command reads. A call that returned is committed.
 
     On the disk are then plans that send something, intents, executions, corrections, flags, commands and alerts. The
@@ -117,72 +119,63 @@ class Journal(Control):
     # ---- what the venue says ----
 
     def save_sync(
-        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
+        self,
+        portfolio: Portfolio,
+        orders: Sequence[Order],
+        executions: Sequence[Execution],
+        counted: Counted | None = None,
     ) -> tuple[Execution, ...]:
         """One transaction: orders put, executions added once each, sums moved, an equity point where it changed.
+
+        counted  our own count of the equity, once these executions are booked
 
         Returns the executions that were new. A posted fee replaces an estimated one; a terminal order stays terminal.
         """
         bodies = {order.id: rows.order_row(order) for order in (*portfolio.orders, *orders)}
-        changed = [row for row in bodies.values() if self._written.get(row["order_id"]) != row["body"]]
+        changed_rows = [row for row in bodies.values() if self._written.get(row["order_id"]) != row["body"]]
         account = portfolio.account
-        point = EquityPoint(at=portfolio.at, equity=account.equity, cash=account.cash)
-        if not changed and not executions and self._same_equity(point):
+        point = EquityPoint(at=portfolio.at, equity=account.equity, cash=account.cash, **_counted(counted))
+        if not changed_rows and not executions and self._same_equity(point):
             return ()
         with self._write(durable=bool(executions)) as connection:
-            _put_orders(connection, changed)
-            fresh = _put_executions(connection, executions)
+            _put_orders(connection, changed_rows)
+            new_executions = _put_executions(connection, executions)
             self._put_equity(connection, point)
         self._point = point
-        self._written.update({row["order_id"]: row["body"] for row in changed})
-        for row in changed:
+        self._written.update({row["order_id"]: row["body"] for row in changed_rows})
+        for row in changed_rows:
             if not row["is_open"]:
                 self._written.pop(row["order_id"])
-        return fresh
-
-    def correction(
-        self,
-        kind: str,
-        at: datetime,
-        *,
-        symbol: Symbol | None = None,
-        qty: Decimal = ZERO,
-        cash: Decimal = ZERO,
-        detail: str = "",
-    ) -> None:
-        """Moves the believed books by what no execution explains, and keeps why."""
-        row = {
-            "kind": kind,
-            "symbol": None if symbol is None else symbol.text,
-            "qty": str(qty),
-            "cash": str(cash),
-            "detail": detail,
-            "at": stamp(at),
-        }
-        changes = {rows.CASH: cash} | ({} if symbol is None else {symbol.text: qty})
-        with self._write() as connection:
-            connection.execute(sa.insert(schema.corrections), row)
-            _move_books(connection, [changes])
+        return new_executions
 
     # ---- parts ----
 
     def _same_equity(self, point: EquityPoint) -> bool:
         last = self._point
-        return last is not None and (last.equity, last.cash) == (point.equity, point.cash)
+        return last is not None and replace(last, at=point.at) == point
 
     def _put_equity(self, connection: sa.Connection, point: EquityPoint) -> None:
         """Within a minute the last point is replaced: the curve keeps one a minute, and always the newest."""
         table = schema.equity
         last = connection.execute(sa.select(table).order_by(table.c.seq.desc()).limit(1)).mappings().first()
-        values = {"at": stamp(point.at), "equity": str(point.equity), "cash": str(point.cash)}
+        values = {
+            "at": stamp(point.at), "equity": str(point.equity), "cash": str(point.cash), "moved": str(point.moved),
+            "own": None if point.own is None else str(point.own), "doubtful": point.doubtful,
+        }  # fmt: skip
         if last is None:
             connection.execute(sa.insert(table), values)
-        elif Decimal(last["equity"]) == point.equity and Decimal(last["cash"]) == point.cash:
+        elif replace(rows.equity_from(last), at=point.at) == point:
             return
         elif _minute(unstamp(last["at"])) == _minute(point.at):
             connection.execute(sa.update(table).where(table.c.seq == last["seq"]).values(values))
         else:
             connection.execute(sa.insert(table), values)
+
+
+def _counted(counted: Counted | None) -> dict[str, Any]:
+    if counted is None:
+        return {}
+    return {"own": counted.equity, "moved": counted.moved, "doubtful": counted.doubtful}
 
 
 def _insert(connection: sa.Connection, table: sa.Table, values: list[dict[str, Any]]) -> None:
@@ -195,14 +188,14 @@ def _require_row(result: sa.CursorResult[Any], what: str) -> None:
         raise KeyError(f"{what} is not in the journal")
 
 
-def _put_orders(connection: sa.Connection, changed: list[dict[str, Any]]) -> None:
+def _put_orders(connection: sa.Connection, changed_rows: list[dict[str, Any]]) -> None:
     table = schema.orders
-    reopening = [row["order_id"] for row in changed if row["is_open"]]
-    closed: set[str] = set()
+    reopening = [row["order_id"] for row in changed_rows if row["is_open"]]
+    closed_ids: set[str] = set()
     if reopening:
         query = sa.select(table.c.order_id).where(table.c.order_id.in_(reopening), table.c.status.in_(_TERMINAL))
-        closed = set(connection.execute(query).scalars())
-    upsert(connection, table, [row for row in changed if row["order_id"] not in closed], key="order_id")
+        closed_ids = set(connection.execute(query).scalars())
+    upsert(connection, table, [row for row in changed_rows if row["order_id"] not in closed_ids], key="order_id")
 
 
 def _put_executions(connection: sa.Connection, executions: Sequence[Execution]) -> tuple[Execution, ...]:
@@ -211,30 +204,19 @@ def _put_executions(connection: sa.Connection, executions: Sequence[Execution]) 
     table = schema.executions
     by_id = {execution.id: execution for execution in executions}
     query = sa.select(table).where(table.c.execution_id.in_(list(by_id)))
-    known = {row["execution_id"]: rows.execution_from(row) for row in connection.execute(query).mappings()}
-    fresh = tuple(each for each in by_id.values() if each.id not in known)
-    _insert(connection, table, [rows.execution_row(each) for each in fresh])
-    changes = [rows.book_changes(each) for each in fresh]
-    for before in known.values():
+    stored_executions = {row["execution_id"]: rows.execution_from(row) for row in connection.execute(query).mappings()}
+    new_executions = tuple(execution for execution in by_id.values() if execution.id not in stored_executions)
+    _insert(connection, table, [rows.execution_row(execution) for execution in new_executions])
+    changes = [rows.book_changes(execution) for execution in new_executions]
+    for before in stored_executions.values():
         after = by_id[before.id]
         if before.fee_estimated and not after.fee_estimated:
             values = {"fee": str(after.fee), "fee_currency": after.fee_currency, "fee_estimated": False}
             connection.execute(sa.update(table).where(table.c.execution_id == before.id).values(values))
-            undone = {name: -change for name, change in rows.book_changes(before).items()}
-            changes += [undone, rows.book_changes(after)]
-    _move_books(connection, changes)
-    return fresh
-
-
-def _move_books(connection: sa.Connection, changes: Iterable[Mapping[str, Decimal]]) -> None:
-    moved = {name: amount for name, amount in rows.total(changes).items() if amount}
-    if not moved:
-        return
-    table = schema.books
-    query = sa.select(table).where(table.c.name.in_(list(moved)))
-    before = {name: Decimal(amount) for name, amount in connection.execute(query).tuples()}
-    after = rows.total([{name: before.get(name, ZERO) for name in moved}, moved])
-    upsert(connection, table, [{"name": name, "amount": str(amount)} for name, amount in after.items()], key="name")
+            reversal = {name: -change for name, change in rows.book_changes(before).items()}
+            changes += [reversal, rows.book_changes(after)]
+    move_books(connection, changes)
+    return new_executions
 
 
 def _forecast_row(cycle_id: str, forecast: Any) -> dict[str, Any]:

@@ -105,11 +105,11 @@ def same_symbol(symbol: Symbol, text: str) -> bool:
 def _entries(endpoint: str, body: Any) -> Iterator[Entry]:
     """All entries of an answer, an order's legs and the rows of each symbol among them."""
     if isinstance(body, list):
-        for each in body:
-            yield from _with_legs(each)
+        for item in body:
+            yield from _with_legs(item)
     elif isinstance(body, dict) and endpoint in QUOTES | _BARS | {"trades"}:
-        for symbol, told in _by_symbol(body).items():
-            for row in told if isinstance(told, list) else [told]:
+        for symbol, content in _by_symbol(body).items():
+            for row in content if isinstance(content, list) else [content]:
                 yield from _rows(symbol, row)
     elif isinstance(body, dict):
         yield from _with_legs(body)
@@ -146,14 +146,14 @@ def _rows(symbol: str, row: Any) -> Iterator[Entry]:
 
 def _lacking(rule: Rule, body: Any) -> Any:
     if isinstance(body, list):
-        return [each for each in body if not (isinstance(each, dict) and chosen(rule, _entry(each)))]
+        return [item for item in body if not (isinstance(item, dict) and chosen(rule, _entry(item)))]
     if not isinstance(body, dict):
         return body
-    keyed = next((k for k in ("quotes", "bars", "trades", "orderbooks", "snapshots") if k in body), None)
-    if keyed is None:
+    key = next((k for k in ("quotes", "bars", "trades", "orderbooks", "snapshots") if k in body), None)
+    if key is None:
         return None if chosen(rule, _entry(body)) else body
-    left = {s: told for s, told in body[keyed].items() if rule.symbol is not None and not same_symbol(rule.symbol, s)}
-    return body | {keyed: left}
+    rest = {s: rows for s, rows in body[key].items() if rule.symbol is not None and not same_symbol(rule.symbol, s)}
+    return body | {key: rest}
 
 
 # ---- numbers ----
@@ -170,25 +170,27 @@ def _refigure(fired: Fired, figures: Figures, endpoint: str, entries: Sequence[E
         for name in _fields(figures, endpoint):
             if entry.fields.get(name) is None:
                 continue
-            was = entry.fields[name]
+            original = entry.fields[name]
             if figures.yesterday:
-                entry.fields[name] = entry.fields.get("lastday_price", was)
+                entry.fields[name] = entry.fields.get("lastday_price", original)
             elif figures.frozen:
                 key = f"{endpoint} {entry.symbol} {entry.fields.get('id', '')} {name}"
-                entry.fields[name] = fired.kept.setdefault(key, was)
+                entry.fields[name] = fired.kept.setdefault(key, original)
             elif figures.times is not None:
-                entry.fields[name] = _scaled(was, figures.times)
+                entry.fields[name] = _scaled(original, figures.times)
             else:
-                entry.fields[name] = _as_told(was, figures.value)
+                entry.fields[name] = _as_told(original, figures.value)
 
 
 def _fields(figures: Figures, endpoint: str) -> list[str]:
     return [field for name in figures.names for field in FIGURES[name].get(endpoint, ())]
 
 
-def _swap(figures: Figures, one: Symbol, other: Symbol, endpoint: str, entries: Sequence[Entry]) -> None:
-    first = next((e.fields for e in entries if same_symbol(one, e.symbol)), None)
-    second = next((e.fields for e in entries if same_symbol(other, e.symbol)), None)
+def _swap(
+    figures: Figures, first_symbol: Symbol, second_symbol: Symbol, endpoint: str, entries: Sequence[Entry]
+) -> None:
+    first = next((e.fields for e in entries if same_symbol(first_symbol, e.symbol)), None)
+    second = next((e.fields for e in entries if same_symbol(second_symbol, e.symbol)), None)
     if first is None or second is None:
         return
     for name in _fields(figures, endpoint):

@@ -169,9 +169,9 @@ def latest_orderbooks(call: Call, kind: AssetClass) -> Reply:
 
 
 def snapshots(call: Call, kind: AssetClass) -> Reply:
-    found = {symbol.text: _snapshot(call, symbol) for symbol in _symbols(call, kind)}
-    known = {name: body for name, body in found.items() if any(part is not None for part in body.values())}
-    return Reply(body=known if kind is AssetClass.STOCK else {"snapshots": known})
+    bodies = {symbol.text: _snapshot(call, symbol) for symbol in _symbols(call, kind)}
+    nonempty = {name: body for name, body in bodies.items() if any(part is not None for part in body.values())}
+    return Reply(body=nonempty if kind is AssetClass.STOCK else {"snapshots": nonempty})
 
 
 def _snapshot(call: Call, symbol: Symbol) -> Json:

@@ -17,8 +17,8 @@ _CHANGES = frozenset(["lack", "shuffle", "figure", "set", "inject"])
 
 def answered(call: Call, handler: Handler, endpoint: str, past: Past) -> Reply:
     """What the handler says, then the changes in the script's order. Raises what the handler raises."""
-    late = call.fault("lag_s")
-    reply = handler(call) if late is None else _late(call, handler, late, past)
+    lag_rule = call.fault("lag_s")
+    reply = handler(call) if lag_rule is None else _late(call, handler, lag_rule, past)
     for fired in call.faults:
         if fired.rule.action in _CHANGES and reply.body is not None:
             body = changed(fired, endpoint, reply.body)
@@ -32,18 +32,22 @@ def _late(call: Call, handler: Handler, rule: Rule, past: Past) -> Reply:
     """As it was; with a symbol or an order in the rule, only those entries are of the past."""
     if call.body:  # an order that is sent is of now
         return handler(call)
-    then = replace(call, venue=past.venue_at(call.venue.now - timedelta(seconds=rule.amount)))
+    past_call = replace(call, venue=past.venue_at(call.venue.now - timedelta(seconds=rule.amount)))
     if rule.symbol is None and rule.order is None:
-        return handler(then)
-    now = _or_refusal(handler, call)
-    if isinstance(now, Reply) and isinstance(now.body, list):
-        was = handler(then).body
-        return Reply(body=[*(e for e in was if _about(rule, e)), *(e for e in now.body if not _about(rule, e))])
-    was = _or_refusal(handler, then)
-    told = was if any(isinstance(r, Reply) and _about(rule, r.body) for r in (now, was)) else now
-    if isinstance(told, VenueRefusal):
-        raise told
-    return told
+        return handler(past_call)
+    reply_now = _or_refusal(handler, call)
+    if isinstance(reply_now, Reply) and isinstance(reply_now.body, list):
+        past_body = handler(past_call).body
+        return Reply(
+            body=[*(e for e in past_body if _about(rule, e)), *(e for e in reply_now.body if not _about(rule, e))]
+        )
+    past_reply = _or_refusal(handler, past_call)
+    reply = (
+        past_reply if any(isinstance(r, Reply) and _about(rule, r.body) for r in (reply_now, past_reply)) else reply_now
+    )
+    if isinstance(reply, VenueRefusal):
+        raise reply
+    return reply
 
 
 def _about(rule: Rule, body: Any) -> bool:

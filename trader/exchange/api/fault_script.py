@@ -46,6 +46,10 @@ each one that fires does its thing (a request can meet several). Equal scripts a
   asset: {...}                  the rules of `symbol` are others, and the venue keeps to them: tick, lot, min_size,
                                 tradable (false: what is held may be left, nothing opened), shortable, easy_to_borrow,
                                 delisted (true: its orders end, nothing is accepted any more)
+  post: {...}                   an activity that is no fill: "type" (CSD, CSW, DIV, INT, FEE, CFEE, JNLC, JNLS, SPLIT,
+                                ..., any word), "net_amount", "qty" (of `symbol`: units that move, but a dividend's),
+                                "price", "description"; "late_s": listed so long after it moved them. Once: at `from`,
+                                or at once
   accept_s: 5                   a submitted order arrives so many market seconds later; until then it is pending_new
   reject_late: "why"            it is accepted, and rejected when it arrives ("after_s": 1 unless given)
   cancel_s: 300                 a cancel is answered 204 and obeyed so many market seconds later (pending_cancel)
@@ -62,8 +66,8 @@ Faults on the contents of an answer; the truth stays as it is:
                                 volume (bars)
   set: {"status": "held"}       fields of the entries of `symbol` or `order` told otherwise, any JSON
   inject: {...} or a list       raw entries that a list gets besides: an order of several legs, a name nobody can read
-`halt`, `partial_fill` and `asset` need `on.symbol`. partial_fill and asset, and a halt without endpoint, method and
-path, take nothing else but from and until, and hold for as long as market time is in between.
+`halt`, `partial_fill` and `asset` need `on.symbol`. partial_fill, asset and post, and a halt without endpoint, method
+and path, take nothing else but from and until, and hold for as long as market time is in between.
 """
 
 from __future__ import annotations
@@ -81,6 +85,7 @@ from trader.exchange.api.answer_changes import ENTRIES_IN, FIGURES
 from trader.exchange.api.endpoints import ACCOUNT, ACTIVITIES, ENDPOINTS, ORDERS, POSITIONS
 from trader.exchange.api.faults import FaultError, Faults, Figures, Page, Rule, follows_clock
 from trader.exchange.api.parse import BadRequest, to_moment
+from trader.exchange.api.posting import entry_of, read_entry
 from trader.exchange.market.listings import Listing
 
 QUOTE_KINDS = ("zero", "crossed", "stale", "one_sided", "absent", "locked", "frozen", "stuck", "absurd", "swapped")
@@ -103,7 +108,7 @@ _SECONDS = (
 _ACTIONS = (
     "delay_s", "timeout_before", "timeout_after", "reset_before", "reset_after", "html", "status", "empty_positions",
     "clock_skew_s", "quote", "halt", "stream", "partial_fill", "lack", "lag_s", "shuffle", "figure", "set", "inject",
-    "accept_s", "reject_late", "cancel_s", "asset",
+    "accept_s", "reject_late", "cancel_s", "asset", "post",
 )  # fmt: skip
 _LAGGING = ACCOUNT | POSITIONS | ORDERS | ACTIVITIES
 _PLACES = {
@@ -149,9 +154,11 @@ def read_rule(raw: Any, where: str) -> Rule:
         raise FaultError(f"{where}: `on` is an object")
     _known(on, _ON, f"{where}: `on`")
     rule = replace(_action(do, where), name=name, **_conditions(on, where))
+    if rule.entry is not None:
+        rule = replace(rule, entry=entry_of(rule.entry, rule.symbol, rule.start, name or where, where))
     if rule.action in ("halt", "partial_fill", "asset") and rule.symbol is None:
         raise FaultError(f"{where}: {rule.action} needs on.symbol")
-    by_clock = rule.action in ("partial_fill", "asset") or follows_clock(rule)
+    by_clock = rule.action in ("partial_fill", "asset", "post") or follows_clock(rule)
     if by_clock and set(on) - {"symbol", "from", "until"}:
         raise FaultError(f"{where}: here `on` takes symbol, from and until alone")
     _content(rule, where)
@@ -168,26 +175,26 @@ def _content(rule: Rule, where: str) -> None:
     if swapping and rule.symbol is None:
         raise FaultError(f"{where}: a swap needs on.symbol, the other one of the two")
     if rule.applies_to is not None and rule.endpoints is not None and not rule.endpoints & rule.applies_to:
-        told = ", ".join(sorted(rule.applies_to))
-        raise FaultError(f"{where}: {rule.action} acts on {told}, not on {', '.join(sorted(rule.endpoints))}")
+        places = ", ".join(sorted(rule.applies_to))
+        raise FaultError(f"{where}: {rule.action} acts on {places}, not on {', '.join(sorted(rule.endpoints))}")
 
 
-def _known(given: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise FaultError(f"{what} has no {', '.join(unknown)}; it takes {', '.join(names)}")
+def _known(fields: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
+    unknown_names = sorted(set(fields) - set(names))
+    if unknown_names:
+        raise FaultError(f"{what} has no {', '.join(unknown_names)}; it takes {', '.join(names)}")
 
 
 # ---- what it does ----
 
 
 def _action(do: Mapping[str, Any], where: str) -> Rule:
-    found = [name for name in _ACTIONS if name in do]
-    action = found[0] if found else ""
-    if not found or set(do) - {action} - _EXTRA.get(action, set()):
+    actions = [name for name in _ACTIONS if name in do]
+    action = actions[0] if actions else ""
+    if not actions or set(do) - {action} - _EXTRA.get(action, set()):
         extra = f" ({action} also {', '.join(sorted(_EXTRA[action]))})" if action in _EXTRA else ""
-        odd = ", ".join(sorted(set(do) - set(_ACTIONS) - _EXTRA.get(action, set()))) or "not that"
-        raise FaultError(f"{where}: `do` takes exactly one of {', '.join(_ACTIONS)}{extra}: {odd}")
+        odd_fields = ", ".join(sorted(set(do) - set(_ACTIONS) - _EXTRA.get(action, set()))) or "not that"
+        raise FaultError(f"{where}: `do` takes exactly one of {', '.join(_ACTIONS)}{extra}: {odd_fields}")
     value = do[action]
     if action in _SECONDS:
         return Rule(action=action, amount=_number(value, f"{where}: {action}"), applies_to=_PLACES.get(action))
@@ -204,6 +211,8 @@ def _action(do: Mapping[str, Any], where: str) -> Rule:
         return _figure(do, where)
     if action == "asset":
         return Rule(action=action, listing=_listing(value, where))
+    if action == "post":
+        return Rule(action=action, entry=read_entry(value, where, _number))
     if action == "set":
         if not isinstance(value, dict) or not value:
             raise FaultError(f"{where}: set takes fields and their values")
@@ -225,26 +234,26 @@ def _kind(do: Mapping[str, Any], action: str, where: str) -> str:
 
 def _quote(do: Mapping[str, Any], where: str) -> Rule:
     kind = _kind(do, "quote", where)
-    needed = {"absurd": {"bid", "ask"}, "swapped": {"with"}}.get(kind, set())
-    missing, odd = needed - set(do), set(do) - {"quote", "age_s"} - needed
-    if missing or odd or ("age_s" in do and kind != "stale"):
-        raise FaultError(f"{where}: quote {kind} takes {', '.join(sorted(needed)) or 'nothing else'}")
-    told = {side: Decimal(str(_number(do[side], f"{where}: {side}"))) for side in ("bid", "ask") if side in do}
-    other = _symbol(do["with"], where) if "with" in do else None
+    needed_fields = {"absurd": {"bid", "ask"}, "swapped": {"with"}}.get(kind, set())
+    missing_fields, odd_fields = needed_fields - set(do), set(do) - {"quote", "age_s"} - needed_fields
+    if missing_fields or odd_fields or ("age_s" in do and kind != "stale"):
+        raise FaultError(f"{where}: quote {kind} takes {', '.join(sorted(needed_fields)) or 'nothing else'}")
+    prices = {side: Decimal(str(_number(do[side], f"{where}: {side}"))) for side in ("bid", "ask") if side in do}
+    twin = _symbol(do["with"], where) if "with" in do else None
     return Rule(
-        action="quote", kind=kind, amount=_number(do.get("age_s", 3600), f"{where}: age_s"), told=told, other=other
+        action="quote", kind=kind, amount=_number(do.get("age_s", 3600), f"{where}: age_s"), told=prices, other=twin
     )
 
 
 def _page(do: Mapping[str, Any], where: str) -> Page:
     status, html = int(_number(do.get("status", 502), f"{where}: status")), "html" in do
-    own = {"code", "message", "body"} & set(do)
-    if not (400 if html or not own else 200) <= status <= 599:
+    own_fields = {"code", "message", "body"} & set(do)
+    if not (400 if html or not own_fields else 200) <= status <= 599:
         raise FaultError(f"{where}: status must be from 400 to 599, or from 200 with a code, message or body")
-    if "body" in own and len(own) > 1:
+    if "body" in own_fields and len(own_fields) > 1:
         raise FaultError(f"{where}: either body, or code and message")
-    body = _plain(do["body"]) if "body" in own else None
-    if own and "body" not in own:
+    body = _plain(do["body"]) if "body" in own_fields else None
+    if own_fields and "body" not in own_fields:
         code = do.get("code", status * 100_000 + 10_000)
         number = {} if code is None else {"code": int(_number(code, f"{where}: code"))}
         body = number | {"message": str(do.get("message", "simulated server error"))}
@@ -260,13 +269,13 @@ def _page(do: Mapping[str, Any], where: str) -> Page:
 
 def _figure(do: Mapping[str, Any], where: str) -> Rule:
     names = tuple(do["figure"]) if isinstance(do["figure"], list) else (do["figure"],)
-    odd = [str(name) for name in names if name not in FIGURES]
-    if odd or not names:
-        raise FaultError(f"{where}: there is no figure {', '.join(odd)}; there are {', '.join(sorted(FIGURES))}")
+    odd_names = [str(name) for name in names if name not in FIGURES]
+    if odd_names or not names:
+        raise FaultError(f"{where}: there is no figure {', '.join(odd_names)}; there are {', '.join(sorted(FIGURES))}")
     how = set(do) & _EXTRA["figure"]
     if len(how) != 1 or any(do[name] is not True for name in how & {"frozen", "yesterday"}):
-        told = '"times", "value", "frozen": true, "swap_with" and "yesterday": true'
-        raise FaultError(f"{where}: a figure takes one of {told}")
+        choices = '"times", "value", "frozen": true, "swap_with" and "yesterday": true'
+        raise FaultError(f"{where}: a figure takes one of {choices}")
     if "yesterday" in how and names != ("mark",):
         raise FaultError(f"{where}: yesterday's is known of mark alone")
     figures = Figures(
@@ -286,14 +295,14 @@ def _listing(raw: Any, where: str) -> Listing:
     if not isinstance(raw, dict) or not raw:
         raise FaultError(f"{where}: asset takes some of {', '.join((*steps, *flags))}")
     _known(raw, (*steps, *flags), f"{where}: `asset`")
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, value in raw.items():
         if name in flags and not isinstance(value, bool):
             raise FaultError(f"{where}: {name} must be true or false")
-        found[name] = value if name in flags else Decimal(str(_number(value, f"{where}: {name}")))
-        if name in steps and found[name] <= 0:
+        fields[name] = value if name in flags else Decimal(str(_number(value, f"{where}: {name}")))
+        if name in steps and fields[name] <= 0:
             raise FaultError(f"{where}: {name} must be above 0")
-    return Listing(**found)
+    return Listing(**fields)
 
 
 def _symbol(raw: Any, where: str) -> Symbol:
@@ -307,44 +316,44 @@ def _symbol(raw: Any, where: str) -> Symbol:
 
 
 def _conditions(on: Mapping[str, Any], where: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    conditions: dict[str, Any] = {}
     try:
         if "endpoint" in on:
-            found["endpoints"] = _endpoints(on["endpoint"], where)
+            conditions["endpoints"] = _endpoints(on["endpoint"], where)
         if "method" in on:
-            found["method"] = str(on["method"]).upper()
+            conditions["method"] = str(on["method"]).upper()
         for name in ("path", "order"):
             if name in on:
-                found[name] = re.compile(str(on[name]))
+                conditions[name] = re.compile(str(on[name]))
         if "symbol" in on:
-            found["symbol"] = Symbol(str(on["symbol"]))
+            conditions["symbol"] = Symbol(str(on["symbol"]))
         for name in ("event", "side", "type"):
             if name in on:
-                found[name] = str(on[name])
+                conditions[name] = str(on[name])
         if "nth" in on:
             many = on["nth"] if isinstance(on["nth"], list) else [on["nth"]]
-            found["nth"] = tuple(int(_number(n, f"{where}: nth")) for n in many)
+            conditions["nth"] = tuple(int(_number(n, f"{where}: nth")) for n in many)
         for name in ("after_n", "every", "count"):
             if name in on:
-                found[name] = int(_number(on[name], f"{where}: {name}"))
+                conditions[name] = int(_number(on[name], f"{where}: {name}"))
         for name in ("probability", "wall_from_s", "wall_until_s"):
             if name in on:
-                found[name] = _number(on[name], f"{where}: {name}")
+                conditions[name] = _number(on[name], f"{where}: {name}")
         for name, field in (("from", "start"), ("until", "until")):
             if name in on:
-                found[field] = to_moment(str(on[name]), name)
+                conditions[field] = to_moment(str(on[name]), name)
     except (re.error, ValueError, BadRequest) as error:
         text = str(error)
         raise FaultError(text if text.startswith(where) else f"{where}: {text}") from error
-    return found
+    return conditions
 
 
 def _endpoints(raw: Any, where: str) -> frozenset[str]:
     names = raw if isinstance(raw, list) else [raw]
-    unknown = [str(name) for name in names if name not in ENDPOINTS]
-    if unknown or not names:
+    unknown_names = [str(name) for name in names if name not in ENDPOINTS]
+    if unknown_names or not names:
         raise FaultError(
-            f"{where}: no endpoint is named {', '.join(unknown)}; there are {', '.join(sorted(ENDPOINTS))}"
+            f"{where}: no endpoint is named {', '.join(unknown_names)}; there are {', '.join(sorted(ENDPOINTS))}"
         )
     return frozenset(names)
 

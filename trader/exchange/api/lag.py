@@ -78,9 +78,9 @@ class LedgerThen:
         return [leg for leg in found if leg is not None]
 
     def orders(self, query: OrderQuery) -> list[SimOrder]:
-        everything = self._ledger.orders(replace(query, is_open=None, top_level=False, limit=_ALL))
-        found = [order for order in map(self.then, everything) if order is not None and self._asked(order, query)]
-        return found[: query.limit]
+        all_orders = self._ledger.orders(replace(query, is_open=None, top_level=False, limit=_ALL))
+        orders = [order for order in map(self.then, all_orders) if order is not None and self._asked(order, query)]
+        return orders[: query.limit]
 
     def _asked(self, order: SimOrder, query: OrderQuery) -> bool:
         is_open = order.id in self._then.orders

@@ -207,10 +207,10 @@ def _json_boolean(fields: Mapping[str, Any], name: str) -> bool:
     raise BadRequest(f"{name} must be true or false")
 
 
-def _refuse_unknown(fields: Mapping[str, Any], known: frozenset[str], prefix: str = "") -> None:
-    unknown = sorted(set(fields) - known)
-    if unknown:
-        _refuse(f"unknown field {prefix}{unknown[0][:40]!a}")
+def _refuse_unknown(fields: Mapping[str, Any], known_names: frozenset[str], prefix: str = "") -> None:
+    unknown_names = sorted(set(fields) - known_names)
+    if unknown_names:
+        _refuse(f"unknown field {prefix}{unknown_names[0][:40]!a}")
 
 
 # ---- query parameters ----
@@ -274,10 +274,10 @@ def day(params: Params, name: str) -> date | None:
 
 
 def names(params: Params, name: str, *, required: bool = False) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys(part.strip().upper() for part in (params.get(name) or "").split(",") if part.strip()))
-    if required and not found:
+    parts = tuple(dict.fromkeys(part.strip().upper() for part in (params.get(name) or "").split(",") if part.strip()))
+    if required and not parts:
         raise BadRequest(f"{name} is required", status=400, code=40010000)
-    return found
+    return parts
 
 
 def percentage(params: Params, name: str) -> Decimal | None:

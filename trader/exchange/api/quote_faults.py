@@ -13,10 +13,10 @@ from trader.exchange.api.faults import Fired
 def spoiled(quote: Quote, fired: Fired, quote_of: Callable[[Symbol], Quote | None]) -> Quote | None:
     """`quote_of` tells the true quote of another symbol, for those that are swapped."""
     rule = fired.rule
-    swapped = rule.kind == "swapped"
-    if rule.symbol is not None and quote.symbol not in ((rule.symbol, rule.other) if swapped else (rule.symbol,)):
+    is_swap = rule.kind == "swapped"
+    if rule.symbol is not None and quote.symbol not in ((rule.symbol, rule.other) if is_swap else (rule.symbol,)):
         return quote
-    if swapped:
+    if is_swap:
         return _swapped(quote, fired, quote_of)
     if rule.kind in ("frozen", "stuck"):
         first: Quote = fired.kept.setdefault(quote.symbol.text, quote)
@@ -37,7 +37,7 @@ def spoiled(quote: Quote, fired: Fired, quote_of: Callable[[Symbol], Quote | Non
 
 
 def _swapped(quote: Quote, fired: Fired, quote_of: Callable[[Symbol], Quote | None]) -> Quote | None:
-    one, other = fired.rule.symbol, fired.rule.other
-    twin = other if quote.symbol == one else one
-    told = None if twin is None else quote_of(twin)
-    return None if told is None else replace(told, symbol=quote.symbol)
+    first_symbol, second_symbol = fired.rule.symbol, fired.rule.other
+    twin = second_symbol if quote.symbol == first_symbol else first_symbol
+    twin_quote = None if twin is None else quote_of(twin)
+    return None if twin_quote is None else replace(twin_quote, symbol=quote.symbol)

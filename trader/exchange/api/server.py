@@ -48,8 +48,8 @@ class Keys:
         return _same(self.key, key) and _same(self.secret, secret)
 
 
-def _same(wanted: str | None, given: str) -> bool:
-    return bool(given) if wanted is None else hmac.compare_digest(wanted.encode(), given.encode())
+def _same(expected: str | None, sent_key: str) -> bool:
+    return bool(sent_key) if expected is None else hmac.compare_digest(expected.encode(), sent_key.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,7 @@ class Exchange:
         self.faults = faults
         by_clock = FaultsByClock(faults)
         self.venue.thin, self.venue.halts, self.venue.listed = by_clock.thin, by_clock.halted, by_clock.listings
+        self.venue.posts = by_clock.posted
         self.venue.obey_faults()
 
     def _happened(self, events: Sequence[OrderEvent]) -> None:
@@ -160,15 +161,15 @@ class Exchange:
             return answer(_bad(bad), {})
         rules = self._rules(request, body, route)
         for fired in rules:
-            early = await before(request, fired.rule)
-            if early is not None:
-                return early
+            response = await before(request, fired.rule)
+            if response is not None:
+                return response
         limiter = self._data_limit if route.data else self._trading_limit
         reply = self._reply(request, handler, body, rules, limiter, route)
         for fired in rules:
-            late = await after(request, fired.rule)
-            if late is not None:
-                return late
+            response = await after(request, fired.rule)
+            if response is not None:
+                return response
         return answer(reply, limiter.headers())
 
     def _reply(

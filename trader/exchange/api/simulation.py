@@ -82,20 +82,20 @@ class SimApi:
 
     async def _wait(self, until: datetime) -> tuple[datetime, str]:
         venue, pace = self._exchange.venue, self._exchange.pace
-        filled, deadline = self._exchange.filled, time.monotonic() + LONGEST_WAIT_S
+        fill_event, deadline = self._exchange.filled, time.monotonic() + LONGEST_WAIT_S
         while True:
             caught_up = pace.catch_up()
-            if filled.is_set():
+            if fill_event.is_set():
                 return venue.now, "fill"
             if venue.now >= until:
                 return venue.now, "time"
             if caught_up and venue.market.end is not None and venue.now >= venue.market.end:
                 return venue.now, "end"
-            left = min(deadline - time.monotonic(), pace.wall_seconds_until(until))
+            wait_s = min(deadline - time.monotonic(), pace.wall_seconds_until(until))
             if time.monotonic() >= deadline:
                 return venue.now, "wait"
             try:
-                await asyncio.wait_for(filled.wait(), max(left, 0.0005) if caught_up else 0.0)
+                await asyncio.wait_for(fill_event.wait(), max(wait_s, 0.0005) if caught_up else 0.0)
             except TimeoutError:
                 continue
 
@@ -116,8 +116,8 @@ class SimApi:
 
     async def faults(self, _: Request) -> Any:
         faults = self._exchange.faults
-        named = {rule.name: fired for rule, fired in zip(faults.rules, faults.fired, strict=True) if rule.name}
-        return {"fired": faults.fired, "by_name": named}
+        by_name = {rule.name: count for rule, count in zip(faults.rules, faults.fired, strict=True) if rule.name}
+        return {"fired": faults.fired, "by_name": by_name}
 
     async def set_faults(self, request: Request) -> Any:
         body = await _object(request)

@@ -131,8 +131,8 @@ class StreamHub:
                 connection.push(_message("authorization", {"status": status, "action": "authenticate"}))
             elif action == "listen" and authorized:
                 streams = data.get("streams")
-                wanted = streams if isinstance(streams, list) else []
-                connection.listening = "trade_updates" in wanted
+                names = streams if isinstance(streams, list) else []
+                connection.listening = "trade_updates" in names
                 connection.push(_message("listening", {"streams": ["trade_updates"] if connection.listening else []}))
             elif action == "listen":
                 connection.push(_message("authorization", {"status": "unauthorized", "action": "listen"}))

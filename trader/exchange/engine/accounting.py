@@ -21,8 +21,8 @@ from trader.core.types import (
     Quote,
     Symbol,
 )
-from trader.core.values import maker, quick
-from trader.exchange.engine.events import Books, Holding, MatchingRules, SimOrder
+from trader.core.values import altered, maker, quick
+from trader.exchange.engine.events import Books, Holding, MatchingRules, Posted, SimOrder
 
 SHORT_MARKUP = Decimal("1.03")  # a short is valued this far above the ask when it is measured against buying power
 NOTHING = Holding(qty=ZERO, cost=ZERO)
@@ -106,13 +106,13 @@ def account_figures(books: Books) -> AccountFigures:
     )
 
 
-def worth_the_same(one: Books, other: Books) -> bool:
+def worth_the_same(first: Books, second: Books) -> bool:
     """Whether two moments of one account surely have equal figures: nothing that a tape can move is held or ordered.
 
     Cheaper than the figures: of a flat account whose entries wait at prices of their own there are many moments.
     """
-    same = one.holdings is other.holdings and one.orders is other.orders and one.cash == other.cash
-    return same and not one.holdings and all(map(_has_own_price, one.orders.values()))
+    same_money = first.holdings is second.holdings and first.orders is second.orders and first.cash == second.cash
+    return same_money and not first.holdings and all(map(_has_own_price, first.orders.values()))
 
 
 def _has_own_price(order: SimOrder) -> bool:
@@ -201,15 +201,27 @@ def book(cash: Decimal, holding: Holding, execution: Execution) -> tuple[Decimal
 
     A fee in coin lessens what is received; `cost` stays what was paid for the units that are held.
     """
-    signed = execution.qty * execution.side.sign
+    signed_qty = execution.qty * execution.side.sign
     in_coin = execution.fee_currency == execution.symbol.base and execution.symbol.asset_class is AssetClass.CRYPTO
-    received = signed - execution.fee if in_coin else signed
-    cash = cash - signed * execution.price - (ZERO if in_coin else execution.fee)
-    qty = holding.qty + received
+    received_qty = signed_qty - execution.fee if in_coin else signed_qty
+    cash = cash - signed_qty * execution.price - (ZERO if in_coin else execution.fee)
+    qty = holding.qty + received_qty
     if qty == 0:
         return cash, NOTHING
-    if holding.qty * signed >= 0:
-        return cash, Holding(qty=qty, cost=holding.cost + received * execution.price)
+    if holding.qty * signed_qty >= 0:
+        return cash, Holding(qty=qty, cost=holding.cost + received_qty * execution.price)
     if qty * holding.qty > 0:
         return cash, Holding(qty=qty, cost=holding.cost * qty / holding.qty)
     return cash, Holding(qty=qty, cost=qty * execution.price)  # through zero; the engine's rules never let it come here
+
+
+def posted(books: Books, entry: Posted) -> Books:
+    """After an activity that is no fill. Units that come in cost nothing, those that go out take their share along."""
+    holdings = dict(books.holdings)
+    if entry.symbol is not None and entry.units:
+        held = holdings.pop(entry.symbol, NOTHING)
+        qty = held.qty + entry.units
+        cost = held.cost if abs(qty) >= abs(held.qty) or not held.qty else held.cost * qty / held.qty
+        if qty:
+            holdings[entry.symbol] = Holding(qty=qty, cost=cost)
+    return altered(books, cash=books.cash + entry.cash, holdings=holdings)

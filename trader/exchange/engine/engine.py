@@ -54,9 +54,9 @@ def apply(books: Books, event: Event) -> Result:
     if isinstance(event, Due):
         return _due(books, event)
     if isinstance(event, Relisted):
-        known = event.instrument.symbol in books.instruments
-        changed = {**books.instruments, event.instrument.symbol: event.instrument}
-        return altered(books, instruments=changed) if known else books, ()
+        is_listed = event.instrument.symbol in books.instruments
+        instruments = {**books.instruments, event.instrument.symbol: event.instrument}
+        return altered(books, instruments=instruments) if is_listed else books, ()
     return _halted(books, event)
 
 
@@ -172,8 +172,8 @@ def _legs_of(order: SimOrder, submit: Submit) -> tuple[SimOrder, ...]:
 
 def _enter(desk: Desk, books: Books, order: SimOrder, legs: tuple[SimOrder, ...]) -> None:
     if legs:
-        paired = legs[0].id if order.order_class is OrderClass.OCO else None
-        order = altered(order, leg_ids=tuple(leg.id for leg in legs), sibling_id=paired)
+        sibling_id = legs[0].id if order.order_class is OrderClass.OCO else None
+        order = altered(order, leg_ids=tuple(leg.id for leg in legs), sibling_id=sibling_id)
     if order.arrives_at is not None:
         legs = tuple(leg if leg.status is OrderStatus.HELD else _likewise(leg, order) for leg in legs)
     desk.place(order, legs, event=order.status.value)
@@ -182,8 +182,8 @@ def _enter(desk: Desk, books: Books, order: SimOrder, legs: tuple[SimOrder, ...]
     if order.status is OrderStatus.ACCEPTED and order.symbol not in books.halted:
         return
     # an OCO's stop meets the market before its target does
-    for arriving in (*(leg.id for leg in legs if leg.status is not OrderStatus.HELD), order.id):
-        on_arrival(desk, arriving, books)
+    for arriving_id in (*(leg.id for leg in legs if leg.status is not OrderStatus.HELD), order.id):
+        on_arrival(desk, arriving_id, books)
 
 
 def _likewise(leg: SimOrder, order: SimOrder) -> SimOrder:
@@ -234,8 +234,8 @@ def _replace(books: Books, event: Replace) -> Result:
         return books, () if refusal is None else (refusal,)
     desk = Desk(books, event.at)
     del desk.orders[old.id]
-    gone = altered(old, status=OrderStatus.REPLACED, updated_at=event.at, replaced_by=event.new_order_id)
-    desk.emit("replaced", gone)
+    replaced_order = altered(old, status=OrderStatus.REPLACED, updated_at=event.at, replaced_by=event.new_order_id)
+    desk.emit("replaced", replaced_order)
     _enter(desk, books, altered(_order_from(books, submit, submit.qty), replaces=old.id), ())
     return _done(desk)
 

@@ -42,8 +42,8 @@ def entered_bar(books: Books, tape: Tape | None, *, waiting: bool) -> datetime |
     """The bar that an arriving order may not trade on while it rests; None where it counts as there from the open."""
     if tape is None or waiting or books.rules.optimistic:  # its bound takes the order of a bar's extremes as known
         return None
-    fresh = tape.phase is Phase.OPEN and books.filled_bar.get(tape.symbol) != tape.bar_start
-    return None if fresh else tape.bar_start
+    meets_open = tape.phase is Phase.OPEN and books.filled_bar.get(tape.symbol) != tape.bar_start
+    return None if meets_open else tape.bar_start
 
 
 def on_arrival(desk: Desk, order_id: str, books: Books) -> None:
@@ -64,18 +64,18 @@ def on_arrival(desk: Desk, order_id: str, books: Books) -> None:
 
 def on_tape(desk: Desk, tape: Tape, books: Books) -> None:
     """Everything that waits in the tape's symbol meets it: stops first, then limits, the keenest price first."""
-    before = desk.tapes.get(tape.symbol)
+    previous_tape = desk.tapes.get(tape.symbol)
     desk.tapes[tape.symbol] = tape
     desk.used[tape.symbol] = ZERO
     if tape.symbol in books.halted:
         return
-    done: set[str] = set()
+    played_ids: set[str] = set()
     while True:  # a bracket's entry can fill and put its legs to work on the very tape that passes their stop
-        fresh = [order for order in _working(desk, tape) if order.id not in done]
-        if not fresh:
+        working_orders = [order for order in _working(desk, tape) if order.id not in played_ids]
+        if not working_orders:
             break
-        done.update(order.id for order in fresh)
-        _play(desk, fresh, tape, before, books)
+        played_ids.update(order.id for order in working_orders)
+        _play(desk, working_orders, tape, previous_tape, books)
 
 
 def rests_on(order: SimOrder, tape: Tape) -> bool:
@@ -105,8 +105,8 @@ def _working(desk: Desk, tape: Tape) -> list[SimOrder]:
     return orders if tape.regular else [o for o in orders if o.extended_hours]
 
 
-def _play(desk: Desk, orders: list[SimOrder], tape: Tape, before: Tape | None, books: Books) -> None:
-    fired: set[str] = set()
+def _play(desk: Desk, orders: list[SimOrder], tape: Tape, previous_tape: Tape | None, books: Books) -> None:
+    elected_ids: set[str] = set()
     for order in orders:
         if order.status is OrderStatus.ACCEPTED:
             # it arrives only now: what the market offers at once, it takes
@@ -114,13 +114,13 @@ def _play(desk: Desk, orders: list[SimOrder], tape: Tape, before: Tape | None, b
             desk.emit("new", order)
         if order.type in _STOPS and not order.triggered and _reached(order, tape.low, tape.high):
             desk.elect(order)
-            fired.add(order.id)
+            elected_ids.add(order.id)
     queue = [desk.orders[order.id] for order in orders if order.id in desk.orders]
     for queued in sorted(queue, key=lambda order: _priority(order, tape)):
         current = desk.orders.get(queued.id)  # an earlier fill may have cancelled or shrunk it
         if current is None:
             continue
-        offer = _offer(desk, current, tape, before, fired, books)
+        offer = _offer(desk, current, tape, previous_tape, elected_ids, books)
         if offer is not None:
             _execute(desk, current, offer, books)
         if current.type not in _STOPS or current.triggered:
@@ -145,12 +145,14 @@ def _priority(order: SimOrder, tape: Tape) -> tuple[int, Decimal]:
 # ---- at what price ----
 
 
-def _offer(desk: Desk, order: SimOrder, tape: Tape, before: Tape | None, fired: set[str], books: Books) -> Offer | None:
+def _offer(
+    desk: Desk, order: SimOrder, tape: Tape, previous_tape: Tape | None, elected_ids: set[str], books: Books
+) -> Offer | None:
     if order.type in _STOPS and not order.triggered:
         return None
     quote = _book(tape, tape.at)
-    if order.id in fired:
-        return None if quote is None else _fired(order, quote, tape, before, books)
+    if order.id in elected_ids:
+        return None if quote is None else _fired(order, quote, tape, previous_tape, books)
     if order.taker or order.limit_price is None:
         offer = _taking(order, quote)
         if offer is not None or quote is None or order.limit_price is None:
@@ -158,7 +160,7 @@ def _offer(desk: Desk, order: SimOrder, tape: Tape, before: Tape | None, fired: 
         order = desk.put(altered(order, taker=False))  # the market left it behind: from here on it rests
     if order.entered_bar == tape.bar_start and not order.triggered:
         return None
-    return _resting(order, quote, tape, before, books.rules)
+    return _resting(order, quote, tape, previous_tape, books.rules)
 
 
 def _book(tape: Tape, at: datetime) -> Quote | None:
@@ -171,14 +173,14 @@ def _taking(order: SimOrder, quote: Quote | None) -> Offer | None:
     return None if quote is None else _within_limit(order, _far_side(order, quote), quote)
 
 
-def _fired(order: SimOrder, quote: Quote, tape: Tape, before: Tape | None, books: Books) -> Offer | None:
+def _fired(order: SimOrder, quote: Quote, tape: Tape, previous_tape: Tape | None, books: Books) -> Offer | None:
     """What a stop gets on the tape that set it off, where its limit allows it."""
-    quoted, stop = _far_side(order, quote), order.stop_price
+    far_price, stop = _far_side(order, quote), order.stop_price
     if tape.phase is Phase.OPEN or stop is None:
-        return _within_limit(order, quoted, quote)
-    slip = books.rules.stop_slip if _passed(order, stop, tape, before) else _WHOLE
-    sign, there = order.side.sign, stop + order.side.sign * (quote.ask - quote.bid) / 2
-    price = there + sign * max((quoted - there) * sign, ZERO) * slip
+        return _within_limit(order, far_price, quote)
+    slip = books.rules.stop_slip if _passed(order, stop, tape, previous_tape) else _WHOLE
+    sign, stop_touch = order.side.sign, stop + order.side.sign * (quote.ask - quote.bid) / 2
+    price = stop_touch + sign * max((far_price - stop_touch) * sign, ZERO) * slip
     instrument = books.instruments[order.symbol]
     price = instrument.price_up(price) if order.side is OrderSide.BUY else instrument.price_down(price)
     # a spread wider than the price must not bring it to nothing
@@ -201,15 +203,15 @@ def _within_limit(order: SimOrder, price: Decimal, quote: Quote) -> Offer | None
 
 
 def _resting(
-    order: SimOrder, quote: Quote | None, tape: Tape, before: Tape | None, rules: MatchingRules
+    order: SimOrder, quote: Quote | None, tape: Tape, previous_tape: Tape | None, rules: MatchingRules
 ) -> Offer | None:
     limit, sign = order.limit_price, order.side.sign
     if limit is None:
         return None
     buying = order.side is OrderSide.BUY
     if quote is not None and (_far_side(order, quote) - limit) * sign <= 0:
-        jumped = tape.phase is Phase.OPEN and not _was_crossed(order, limit, before)
-        return Offer(_far_side(order, quote) if jumped else limit, _PLENTY, maker=True)
+        jumps_past = tape.phase is Phase.OPEN and not _was_crossed(order, limit, previous_tape)
+        return Offer(_far_side(order, quote) if jumps_past else limit, _PLENTY, maker=True)
     reach = (tape.low if buying else tape.high) - limit
     if reach * sign < 0:
         return Offer(limit, _PLENTY, maker=True)
@@ -260,8 +262,8 @@ def _affordable(desk: Desk, order: SimOrder, price: Decimal) -> Decimal:
     books = desk.books()
     if not opens(books, order.symbol, order.side):
         return _PLENTY
-    others = {order_id: other for order_id, other in books.orders.items() if order_id != order.id}
-    figures = account_figures(altered(books, orders=others))
+    other_orders = {order_id: other for order_id, other in books.orders.items() if order_id != order.id}
+    figures = account_figures(altered(books, orders=other_orders))
     crypto = order.symbol.asset_class is AssetClass.CRYPTO
     return (figures.non_marginable_buying_power if crypto else figures.buying_power) / price
 

@@ -64,20 +64,20 @@ def arrive_and_leave(desk: Desk, books: Books) -> None:
 def _arrive(desk: Desk, order: SimOrder, books: Books) -> None:
     """With its legs, as far as they are on their way."""
     family = [leg for leg_id in order.leg_ids if (leg := desk.orders.get(leg_id)) is not None and leg.arrives_at]
-    for each in (order, *family):
-        leaving = each.status is OrderStatus.PENDING_CANCEL
-        bar = entered_bar(books, books.tapes.get(each.symbol), waiting=each.arrives_as is OrderStatus.ACCEPTED)
-        here = altered(
-            each,
-            status=each.status if leaving else each.arrives_as,
+    for member in (order, *family):
+        is_leaving = member.status is OrderStatus.PENDING_CANCEL
+        bar = entered_bar(books, books.tapes.get(member.symbol), waiting=member.arrives_as is OrderStatus.ACCEPTED)
+        arrival = altered(
+            member,
+            status=member.status if is_leaving else member.arrives_as,
             arrives_at=None,
             entered_bar=bar,
             updated_at=desk.at,
         )
-        desk.put(here)
-        if not leaving:
-            desk.emit(here.status.value, here)
+        desk.put(arrival)
+        if not is_leaving:
+            desk.emit(arrival.status.value, arrival)
     if order.arrives_as is OrderStatus.ACCEPTED and order.symbol not in books.halted:
         return
-    for each in (*family, order):
-        on_arrival(desk, each.id, books)
+    for member in (*family, order):
+        on_arrival(desk, member.id, books)

@@ -73,7 +73,7 @@ class Desk:
         """The order leaves the books as cancelled or expired; unless `alone`, so do those that depend on it."""
         if self.orders.pop(order.id, None) is None:
             return
-        ended = altered(
+        ended_order = altered(
             order,
             status=status,
             updated_at=self.at,
@@ -83,7 +83,7 @@ class Desk:
             arrives_at=None,
             leaves_at=None,
         )
-        self.emit(status.value, ended)
+        self.emit(status.value, ended_order)
         for relative_id in () if alone else (*order.leg_ids, order.sibling_id):
             relative = self.orders.get(relative_id) if relative_id is not None else None
             if relative is not None:

@@ -17,22 +17,22 @@ _DAY = timedelta(days=1)
 
 def activities(ledger: LedgerReader, query: ActivityQuery, now: datetime) -> list[Activity]:
     """As the ledger's own; a fee counts as of the midnight (UTC) that ends its day, and is not there before."""
-    earlier = None if query.after is None else query.after - _DAY
-    everything = replace(query, after=earlier, until=None, newest_first=False, limit=_ALL, page_token=None)
-    posted = [posted_late(each) for each in ledger.activities(everything)]
+    day_before = None if query.after is None else query.after - _DAY
+    wide_query = replace(query, after=day_before, until=None, newest_first=False, limit=_ALL, page_token=None)
+    posted_activities = [posted_late(activity) for activity in ledger.activities(wide_query)]
     # equal times are told in the order of the ledger, the fees of a midnight before what happens from then on
-    posted.sort(key=lambda each: (each.at, each.kind != FEE))
-    found = [each for each in posted if each.at <= now and _between(each, query)]
+    posted_activities.sort(key=lambda activity: (activity.at, not activity.late))
+    matches = [activity for activity in posted_activities if activity.at <= now and _between(activity, query)]
     if query.newest_first:
-        found.reverse()
-    ids = [each.id for each in found]
+        matches.reverse()
+    ids = [activity.id for activity in matches]
     start = ids.index(query.page_token) + 1 if query.page_token in ids else 0
-    return found[start : start + query.limit]
+    return matches[start : start + query.limit]
 
 
 def posted_late(activity: Activity) -> Activity:
     """A fill as it is; a fee at the end of its day, its id of the day alone."""
-    if activity.kind != FEE:
+    if activity.kind != FEE or activity.row is None:
         return activity
     midnight = activity.at.replace(hour=0, minute=0, second=0, microsecond=0)
     tail = activity.id.partition("::")[2]

@@ -17,9 +17,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from trader.core.types import ZERO, Execution, FeeSchedule, Symbol
-from trader.exchange.engine.events import Books, Holding, OrderEvent, SimOrder
+from trader.exchange.engine.events import Books, Holding, OrderEvent, Posted, SimOrder
 from trader.exchange.ledger.queries import LedgerReader, activity_id
-from trader.exchange.ledger.rows import microseconds, moment_of, order_of, order_text, tape_of, tape_text
+from trader.exchange.ledger.rows import microseconds, moment_of, order_of, order_text, posted_text, tape_of, tape_text
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -53,6 +53,8 @@ CREATE TABLE activities (
 """
 
 
+# of a ledger that an older program made, too: it had no other activities than fills and their fees
+_ADDED = "CREATE TABLE IF NOT EXISTS posted (activity_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
 _STATE = "clock, cash, executions, halted, maker_bps, taker_bps, used, filled_bar"
 
 
@@ -102,6 +104,7 @@ class Ledger(LedgerReader):
         elif version != SCHEMA_VERSION:
             self._db.execute("ROLLBACK")
             raise LedgerError(f"{path}: ledger version {version}, this program reads {SCHEMA_VERSION}")
+        self._db.execute(_ADDED)
         self._db.execute("COMMIT")
         found = self.fact("fingerprint")
         if found != fingerprint:
@@ -124,20 +127,23 @@ class Ledger(LedgerReader):
         events: Sequence[OrderEvent] = (),
         facts: Mapping[str, str] | None = None,
         durable: bool = False,
+        posted: Sequence[Posted] = (),
     ) -> None:
         """All that changed from `before` to `after` (None: everything is new), in one transaction.
 
         durable   sync it to the disk even where neither orders nor money changed
         """
-        changed = _changed_orders(before, after, events)
-        durable = durable or bool(changed or events) or before is None or _money_moved(before, after)
+        changed_orders = _changed_orders(before, after, events)
+        moved = before is None or _money_moved(before, after)
+        durable = durable or bool(changed_orders or events or posted) or moved
         self._sync(durable)
         self.synced_commits += durable
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._write_orders(changed)
+            self._write_orders(changed_orders)
             self._write_events(events)
-            self._write_cash(now, before, after, events)
+            self._write_posted(posted)
+            self._write_cash(now, before, after, events, posted)
             self._write_books(now, before, after)
             for name, value in (facts or {}).items():
                 self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
@@ -198,8 +204,23 @@ class Ledger(LedgerReader):
                 (activity_id(kind, execution), kind, at, execution.id),
             )
 
-    def _write_cash(self, now: datetime, before: Books | None, after: Books, events: Sequence[OrderEvent]) -> None:
-        """A movement for each fill and fee; what they do not explain (the opening deposit) is a row of its own."""
+    def _write_posted(self, posted: Sequence[Posted]) -> None:
+        for entry in posted:
+            self._db.execute(
+                "INSERT INTO activities (id, kind, at, execution_id) VALUES (?, ?, ?, '')",
+                (entry.id, entry.kind, microseconds(entry.listed_at)),
+            )
+            self._db.execute("INSERT INTO posted VALUES (?, ?)", (entry.id, posted_text(entry)))
+
+    def _write_cash(
+        self,
+        now: datetime,
+        before: Books | None,
+        after: Books,
+        events: Sequence[OrderEvent],
+        posted: Sequence[Posted],
+    ) -> None:
+        """A movement for each fill, fee and posting; what is left (the opening deposit) is one of its own."""
         rest = after.cash - (before.cash if before is not None else ZERO)
         rows: list[tuple[int, str, str, str | None]] = []
         for execution in (e.execution for e in events if e.execution is not None):
@@ -209,6 +230,9 @@ class Ledger(LedgerReader):
             if execution.fee and execution.fee_currency == execution.symbol.currency:
                 rows.append((at, "fee", str(-execution.fee), execution.id))
                 rest += execution.fee
+        for entry in posted:
+            rows.append((microseconds(now), entry.kind, str(entry.cash), None))
+            rest -= entry.cash
         if rest:
             rows.append((microseconds(now), "deposit" if before is None else "rounding", str(rest), None))
         self._db.executemany("INSERT INTO cash_movements (at, kind, amount, execution_id) VALUES (?, ?, ?, ?)", rows)
@@ -224,35 +248,37 @@ class Ledger(LedgerReader):
                 json.dumps({symbol.text: start.isoformat() for symbol, start in after.filled_bar.items()}),
             ),
         )  # fmt: skip
-        old = {} if before is None else before.holdings
-        if old is not after.holdings:
-            gone = [(s.text,) for s in old if s not in after.holdings]
-            self._db.executemany("DELETE FROM holdings WHERE symbol = ?", gone)
-            fresh = [(s.text, str(h.qty), str(h.cost)) for s, h in after.holdings.items() if old.get(s) is not h]
-            self._db.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?)", fresh)
-        tapes = {} if before is None else before.tapes
-        if tapes is not after.tapes:
-            moved = [(s.text, tape_text(t)) for s, t in after.tapes.items() if tapes.get(s) is not t]
-            self._db.executemany("INSERT OR REPLACE INTO tapes VALUES (?, ?)", moved)
+        holdings_before = {} if before is None else before.holdings
+        if holdings_before is not after.holdings:
+            gone_rows = [(s.text,) for s in holdings_before if s not in after.holdings]
+            self._db.executemany("DELETE FROM holdings WHERE symbol = ?", gone_rows)
+            holding_rows = [
+                (s.text, str(h.qty), str(h.cost)) for s, h in after.holdings.items() if holdings_before.get(s) is not h
+            ]
+            self._db.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?)", holding_rows)
+        tapes_before = {} if before is None else before.tapes
+        if tapes_before is not after.tapes:
+            tape_rows = [(s.text, tape_text(t)) for s, t in after.tapes.items() if tapes_before.get(s) is not t]
+            self._db.executemany("INSERT OR REPLACE INTO tapes VALUES (?, ?)", tape_rows)
 
     # ---- restoring ----
 
-    def restore(self, fresh: Books) -> tuple[Books, datetime] | None:
+    def restore(self, empty_books: Books) -> tuple[Books, datetime] | None:
         """(the books as they were at the last commit, the clock), or None where nothing was ever committed.
 
-        fresh   empty books: what the ledger does not keep (the instruments) comes from there
+        empty_books   what the ledger does not keep (the instruments) comes from there
         """
         row = self._db.execute(f"SELECT {_STATE} FROM state").fetchone()
         if row is None:
             return None
         clock, cash, executions, halted, maker, taker, used, filled_bar = row
-        held = self._db.execute("SELECT symbol, qty, cost FROM holdings").fetchall()
+        holding_rows = self._db.execute("SELECT symbol, qty, cost FROM holdings").fetchall()
         orders = self._db.execute("SELECT body FROM orders WHERE is_open = 1 ORDER BY seq").fetchall()
         tapes = self._db.execute("SELECT symbol, body FROM tapes").fetchall()
         books = replace(
-            fresh,
+            empty_books,
             cash=Decimal(cash),
-            holdings={Symbol(s): Holding(qty=Decimal(q), cost=Decimal(c)) for s, q, c in held},
+            holdings={Symbol(s): Holding(qty=Decimal(q), cost=Decimal(c)) for s, q, c in holding_rows},
             orders={order.id: order for order in (order_of(body) for (body,) in orders)},
             tapes={Symbol(s): tape_of(body) for s, body in tapes},
             halted=frozenset(Symbol(s) for s in halted.split(",") if s),
@@ -266,13 +292,13 @@ class Ledger(LedgerReader):
 
 def _changed_orders(before: Books | None, after: Books, events: Sequence[OrderEvent]) -> list[SimOrder]:
     """Every order whose stored row is out of date, in the order in which they came to be."""
-    old = {} if before is None else before.orders
+    orders_before = {} if before is None else before.orders
     latest = {event.order.id: event.order for event in events}
-    if old is not after.orders:
-        latest |= {ident: order for ident, order in after.orders.items() if old.get(ident) is not order}
-        lost = [ident for ident in old if ident not in after.orders and ident not in latest]
-        if lost:
-            raise AssertionError(f"orders left the books without an event: {lost}")
+    if orders_before is not after.orders:
+        latest |= {ident: order for ident, order in after.orders.items() if orders_before.get(ident) is not order}
+        lost_ids = [ident for ident in orders_before if ident not in after.orders and ident not in latest]
+        if lost_ids:
+            raise AssertionError(f"orders left the books without an event: {lost_ids}")
     return list(latest.values())
 
 

@@ -124,14 +124,14 @@ def load_quotes(path: Path) -> tuple[QuoteColumns, tuple[str, ...]]:
     times = _times(path, table)
     fields = {name: _floats(path, table, name, names) for name, names in _QUOTE_NAMES.items()}
     for name, values in fields.items():
-        present = np.isfinite(values)
-        if (values[present] < 0).any():
+        finite = np.isfinite(values)
+        if (values[finite] < 0).any():
             raise MarketError(f"{path}: column {name} has negative values; a missing one is 0 or empty")
-        fields[name] = np.where(present, values, 0.0)
+        fields[name] = np.where(finite, values, 0.0)
     tick = path.stem.endswith("__tick")
     times, fields, notes = _in_order(path, times, fields, repeats=tick)
-    known = times if tick else times + _spacing(path, times)
-    return QuoteColumns(known=known, **fields), notes
+    known_at = times if tick else times + _spacing(path, times)
+    return QuoteColumns(known=known_at, **fields), notes
 
 
 def timeframe_of(path: Path, spacing_us: int) -> Timeframe:
@@ -167,10 +167,12 @@ def _read(path: Path) -> pa.Table:
 
 
 def _column(path: Path, table: pa.Table, what: str, names: Iterable[str]) -> pa.ChunkedArray:
-    have = {str(name).strip().lower(): position for position, name in reversed(list(enumerate(table.column_names)))}
+    positions = {
+        str(name).strip().lower(): position for position, name in reversed(list(enumerate(table.column_names)))
+    }
     for name in names:
-        if name in have:
-            return table.column(have[name])
+        if name in positions:
+            return table.column(positions[name])
     columns = ", ".join(map(str, table.column_names))
     raise MarketError(f"{path}: no column for {what} (one of {', '.join(names)}); it has: {columns}")
 

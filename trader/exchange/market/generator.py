@@ -102,12 +102,12 @@ class Generator:
         """The bars that follow those already made. A chunk of a stock may be empty (holidays)."""
         grid = self._grid()
         common, own = self._stream("", self._chunk), self._stream(self._symbol.text, self._chunk)
-        drawn = self._draw(len(grid), common, own)
+        draws = self._draw(len(grid), common, own)
         self._chunk += 1
         starts, ends = self._trading(grid)
-        kept = np.flatnonzero(ends > starts)
+        trading_rows = np.flatnonzero(ends > starts)
         stamps = starts - _OPENS_AT_US if self._stock and self._length_us >= DAY_US else grid
-        return self._bars(stamps[kept], starts[kept], ends[kept], drawn.only(kept), own)
+        return self._bars(stamps[trading_rows], starts[trading_rows], ends[trading_rows], draws.only(trading_rows), own)
 
     def _grid(self) -> Micros:
         begin = self._chunk * self._days * DAY_US
@@ -139,11 +139,11 @@ class Generator:
         share = self._character.common
         normal = np.sqrt(share) * common.standard_normal(count) + np.sqrt(1 - share) * own.standard_normal(count)
         # the bar's variance is drawn once for all: what shakes one pair shakes the others
-        mixing = np.minimum(np.sqrt((_FREEDOM - 2) / common.chisquare(_FREEDOM, count)), _WORST)
-        jumped = common.random(count) < _JUMPS_A_DAY * hours / 24
-        jump = np.where(jumped, _JUMP_SIZE * common.standard_normal(count) / np.sqrt(min(hours, 1.0)), 0.0)
-        known = slow + 0.8 * fast + 0.6 * mine
-        return _Draws(known=known, mixing=mixing, normal=normal, jump=jump)
+        mixture = np.minimum(np.sqrt((_FREEDOM - 2) / common.chisquare(_FREEDOM, count)), _WORST)
+        has_jump = common.random(count) < _JUMPS_A_DAY * hours / 24
+        jump = np.where(has_jump, _JUMP_SIZE * common.standard_normal(count) / np.sqrt(min(hours, 1.0)), 0.0)
+        log_vol = slow + 0.8 * fast + 0.6 * mine
+        return _Draws(known=log_vol, mixing=mixture, normal=normal, jump=jump)
 
     def _revert(self, state: int, shocks: Floats, hours: float, half_life: float, deviation: float) -> Floats:
         """A mean-reverting (Ornstein-Uhlenbeck) path, carried from chunk to chunk."""
@@ -157,20 +157,20 @@ class Generator:
         self._states[state] = value
         return np.array(path)
 
-    def _bars(self, times: Micros, starts: Micros, ends: Micros, drawn: _Draws, own: np.random.Generator) -> Columns:
+    def _bars(self, times: Micros, starts: Micros, ends: Micros, draws: _Draws, own: np.random.Generator) -> Columns:
         count = len(times)
         hours = (ends - starts) / _HOUR_US
         rhythm = self._rhythm(starts, ends)
-        expected = self._character.hourly_vol * np.sqrt(hours) * rhythm * np.exp(drawn.known)
-        vol = expected * drawn.mixing
-        returns = vol * drawn.normal + expected * drawn.jump
+        expected = self._character.hourly_vol * np.sqrt(hours) * rhythm * np.exp(draws.known)
+        vol = expected * draws.mixing
+        returns = vol * draws.normal + expected * draws.jump
         top, bottom = _extremes(returns, vol, own)
         gaps = self._gaps(starts, ends, expected, hours, own)
         closes = self._log_price + np.cumsum(returns + gaps)
         opens = closes - returns
         if count:
             self._log_price = float(closes[-1])
-        busy = rhythm * np.exp(0.9 * drawn.known + 0.35 * own.standard_normal(count) - 0.3)
+        busy = rhythm * np.exp(0.9 * draws.known + 0.35 * own.standard_normal(count) - 0.3)
         units = self._character.hourly_units * hours * busy * np.sqrt(np.maximum(vol / expected, 0.2))
         return Columns(
             times=times,
@@ -179,7 +179,7 @@ class Generator:
             low=np.exp(opens + bottom),
             close=np.exp(closes),
             volume=units,
-            spread_bps=self._spread_bps * np.clip(np.exp(0.6 * drawn.known) * np.sqrt(rhythm), 0.4, 6.0),
+            spread_bps=self._spread_bps * np.clip(np.exp(0.6 * draws.known) * np.sqrt(rhythm), 0.4, 6.0),
         )
 
     def _rhythm(self, starts: Micros, ends: Micros) -> Floats:
@@ -206,9 +206,11 @@ class Generator:
         draws = own.standard_normal(len(starts))
         if not self._stock or not len(starts):
             return np.zeros(len(starts))
-        closed = np.concatenate([[True], starts[1:] > ends[:-1]])
+        after_close = np.concatenate([[True], starts[1:] > ends[:-1]])
         overnight = self._character.hourly_vol * 1.6  # about half of a session's movement
-        return np.where(closed, overnight * draws * np.minimum(expected / np.sqrt(hours) / expected.mean(), 2.0), 0.0)
+        return np.where(
+            after_close, overnight * draws * np.minimum(expected / np.sqrt(hours) / expected.mean(), 2.0), 0.0
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,8 +229,8 @@ class _Draws:
 def _extremes(returns: Floats, vol: Floats, own: np.random.Generator) -> tuple[Floats, Floats]:
     """(highest, lowest) of a path from 0 to the return, in logs: a Brownian bridge of the bar's volatility."""
     steps = own.standard_normal((len(returns), _STEPS)).cumsum(axis=1) / np.sqrt(_STEPS)
-    along = np.arange(1, _STEPS + 1) / _STEPS
-    path = (steps - along * steps[:, -1:]) * (_WANDER * vol[:, None]) + along * returns[:, None]
+    fractions = np.arange(1, _STEPS + 1) / _STEPS
+    path = (steps - fractions * steps[:, -1:]) * (_WANDER * vol[:, None]) + fractions * returns[:, None]
     reach = _BRIDGE_BIAS * vol
     top = np.maximum(path.max(axis=1, initial=0.0) + reach * own.random(len(returns)) * 2, np.maximum(returns, 0.0))
     bottom = np.minimum(path.min(axis=1, initial=0.0) - reach * own.random(len(returns)) * 2, np.minimum(returns, 0.0))

@@ -20,13 +20,13 @@ from trader.exchange.market.series import length_of
 
 def off_grid(market: Market, symbols: Iterable[Symbol], timeframe: Timeframe) -> dict[str, str]:
     """Of the symbols that could not be traded by bars of that length: why, and what could be done."""
-    found = {}
+    reasons = {}
     for symbol in symbols:
         series = market.series(symbol)
-        late = timedelta(0) if series is None else lateness(symbol, series.timeframe, series.columns.times)
-        if series is not None and late and not is_session_bar(symbol, timeframe):
-            found[symbol.text] = f"{told(symbol, series.timeframe, late)}{_instead(symbol, timeframe)}"
-    return found
+        delay = timedelta(0) if series is None else lateness(symbol, series.timeframe, series.columns.times)
+        if series is not None and delay and not is_session_bar(symbol, timeframe):
+            reasons[symbol.text] = f"{told(symbol, series.timeframe, delay)}{_instead(symbol, timeframe)}"
+    return reasons
 
 
 def lateness(symbol: Symbol, timeframe: Timeframe, times: Micros) -> timedelta:

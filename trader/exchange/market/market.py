@@ -204,16 +204,16 @@ def _replayed(options: MarketOptions) -> Market:
     sessions = Sessions()
     notes, reels = list[str](), dict[Symbol, Reel]()
     for symbol, path in options.data.items():
-        columns, spacing_us, repaired = load_bars(path)
-        notes += repaired
+        columns, spacing_us, bar_notes = load_bars(path)
+        notes += bar_notes
         series = Series(
             symbol,
             timeframe_of(path, spacing_us),
             on_ticks(columns, instrument_of(symbol)),
             playing=playing_of(symbol, spacing_us, sessions),
         )
-        quotes, noted = _quotes_of(symbol, series.columns, options)
-        notes += noted
+        quotes, quote_notes = _quotes_of(symbol, series.columns, options)
+        notes += quote_notes
         reels[symbol] = _reel(series, options, sessions, quotes=quotes, source="model")
         if not series.columns.volume.any():
             notes.append(f"{path}: no volumes: how much an order fills is not capped by them")
@@ -272,19 +272,19 @@ def _quotes_of(symbol: Symbol, columns: Columns, options: MarketOptions) -> tupl
 def _start_in(path: Path, clock: Series, options: MarketOptions) -> int:
     """Where the clock starts: far enough in for the context."""
     length = _context_length(path, clock, options)
-    earliest = clock.closed_after(length, options.context)
-    have = clock.closed_before(length, clock.end_us)
-    if earliest is None or earliest >= clock.end_us:
+    earliest_us = clock.closed_after(length, options.context)
+    bars = clock.closed_before(length, clock.end_us)
+    if earliest_us is None or earliest_us >= clock.end_us:
         raise MarketError(
-            f"{path}: has {have} bars of {length}; a context of {options.context} needs at least {options.context + 1}:"
+            f"{path}: has {bars} bars of {length}; a context of {options.context} needs at least {options.context + 1}:"
             " give a longer file or a shorter context"
         )
     if options.start is None:
-        return earliest
+        return earliest_us
     start_us = to_micros(options.start)
-    if not earliest <= start_us < clock.end_us:
+    if not earliest_us <= start_us < clock.end_us:
         raise MarketError(
-            f"{path}: start {options.start:%Y-%m-%d %H:%M}Z must lie from {from_micros(earliest):%Y-%m-%d %H:%M}Z"
+            f"{path}: start {options.start:%Y-%m-%d %H:%M}Z must lie from {from_micros(earliest_us):%Y-%m-%d %H:%M}Z"
             f" (with {options.context} bars before it) to {from_micros(clock.end_us):%Y-%m-%d %H:%M}Z"
         )
     return start_us

@@ -121,16 +121,16 @@ class Reel:
 
     def tape(self, at_us: int, low_first: Callable[[Symbol], bool]) -> Tape | None:
         """The tape of exactly that moment, or None where the symbol has no phase then."""
-        found = self.series.phase_at(at_us)
-        if found is None:
+        place = self.series.phase_at(at_us)
+        if place is None:
             return None
-        index, phase = found[0], _PHASES[found[1]]
+        index, phase = place[0], _PHASES[place[1]]
         bar = self._bar(index)
         if phase is Phase.OPEN:
-            price = before = bar.open
+            price = price_before = bar.open
         else:
             corners = self._rest(index).corners(bar.open, self._lows_first(index, low_first))
-            price, before = corners[phase], corners[phase - 1]
+            price, price_before = corners[phase], corners[phase - 1]
         at = from_micros(at_us)
         quote = self._book(bar, price, at, at_us, recorded=phase is Phase.OPEN)
         return _new_tape(
@@ -138,8 +138,8 @@ class Reel:
             at=at,
             bar_start=bar.start,
             phase=phase,
-            low=price if price < before else before,
-            high=price if price > before else before,
+            low=price if price < price_before else price_before,
+            high=price if price > price_before else price_before,
             last=price,
             volume=self._volume(bar, phase),
             quote=quote,
@@ -158,15 +158,15 @@ class Reel:
 
     def quote(self, at_us: int) -> Quote | None:
         """The book then, from the data alone: that of the open until the close is near, as the path is not known."""
-        found = self.series.latest_phase(at_us)
-        if found is None:
+        place = self.series.latest_phase(at_us)
+        if place is None:
             return None
-        index, phase = found
-        closing = phase == Phase.CLOSE
+        index, phase = place
+        is_close = phase == Phase.CLOSE
         bar = self._bar(index)
-        moment = int(self.series.moments[index * PHASES + (Phase.CLOSE if closing else Phase.OPEN)])
-        price = self._rest(index).close if closing else bar.open
-        return self._book(bar, price, from_micros(moment), moment, recorded=not closing)
+        moment = int(self.series.moments[index * PHASES + (Phase.CLOSE if is_close else Phase.OPEN)])
+        price = self._rest(index).close if is_close else bar.open
+        return self._book(bar, price, from_micros(moment), moment, recorded=not is_close)
 
     def _lows_first(self, index: int, ask: Callable[[Symbol], bool]) -> bool:
         if self._low_first is None or self._low_first[0] != index:
@@ -216,13 +216,17 @@ class Reel:
     def _book(self, bar: _Bar, price: Decimal, at: datetime, at_us: int, *, recorded: bool) -> Quote | None:
         if self._quotes is None:
             return self._modelled(price, bar.half, (bar.size, bar.size), at, self._source)
-        seen = self._recorded(self._quotes, at_us)
-        if seen is None or recorded:
-            return seen
-        usable = ZERO < seen.bid < seen.ask
-        half = (seen.ask - seen.bid) / (seen.ask + seen.bid) if usable else bar.half
+        recorded_quote = self._recorded(self._quotes, at_us)
+        if recorded_quote is None or recorded:
+            return recorded_quote
+        usable = ZERO < recorded_quote.bid < recorded_quote.ask
+        half = (
+            (recorded_quote.ask - recorded_quote.bid) / (recorded_quote.ask + recorded_quote.bid)
+            if usable
+            else bar.half
+        )
         smallest = self._instrument.min_qty
-        sizes = (max(seen.bid_size, smallest), max(seen.ask_size, smallest))
+        sizes = (max(recorded_quote.bid_size, smallest), max(recorded_quote.ask_size, smallest))
         return self._modelled(price, half, sizes, at, "replay")
 
     def _modelled(

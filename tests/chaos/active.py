@@ -25,6 +25,7 @@ class Active:
         self._since: datetime | None = None
         self._until = start
         self._current: tuple[Trouble, ...] = ()
+        self._kinds: frozenset[str] = frozenset()  # of the current ones
 
     def at(self, moment: datetime) -> tuple[Trouble, ...]:
         """Those that last then."""
@@ -34,11 +35,15 @@ class Active:
             after = self.moments[place] if place < len(self.moments) else None
             self._until = after or datetime.max.replace(tzinfo=moment.tzinfo)
             self._current = tuple(each for begin, end, each in self._spans if begin <= moment < end)
+            self._kinds = frozenset(each.what for each in self._current)
         return self._current
 
     def hit(self, *names: str, symbol: str | None = None) -> Trouble | None:
         """The first of these kinds that lasts now and strikes. `symbol`: whom the call is about."""
-        for each in self.at(self.now()):
+        current = self.at(self._now())
+        if self._kinds.isdisjoint(names):  # most of a million questions
+            return None
+        for each in current:
             if each.what not in names or (symbol is not None and each.symbol != symbol):
                 continue
             if each.chance >= 1 or self._dice[each].random() < each.chance:

@@ -84,12 +84,11 @@ def within_caps(books: Books, equity: Decimal, symbol: Symbol) -> None:
     demand(gross <= equity * MAX_GROSS * DRIFT, f"{gross:.2f} held in all of an equity of {equity:.2f}")
 
 
-def invariants_hold(venue: Venue, ledger: MemoryLedger, known: Collection[str]) -> None:
+def invariants_hold(broker: VenueBroker, now: datetime, known: Collection[str]) -> None:
     """Those that the daemon looks at itself, on the venue's own books. `known`: names of our orders."""
-    broker = VenueBroker(venue, ledger)
     positions = {each.symbol: each for each in broker.positions()}
     account = broker.account()
-    portfolio = Portfolio(account=account, positions=positions, orders=tuple(broker.open_orders()), at=venue.now)
+    portfolio = Portfolio(account=account, positions=positions, orders=tuple(broker.open_orders()), at=now)
     found = violations(portfolio, known, account.equity, max_symbol=MAX_SYMBOL, max_gross=MAX_GROSS)
     demand(not found, "; ".join(found))
 
@@ -158,4 +157,4 @@ def never_sold_more(ledger: MemoryLedger) -> None:
 
 
 def moment(at: datetime) -> str:
-    return f"{at:%m-%d %H:%M:%S}"
+    return at.isoformat(" ")[5:19]

@@ -72,7 +72,7 @@ class World:
         self.reserve = ChaosReserve(self.active, self._boundary)
         self.watcher = Watcher(self.venue, self.ledger, self.journal, self.reserve, self.people)
         self.watcher.trace = trace
-        self.clock = ChaosClock(self.venue, self.end, self._due, self._happen, self._beat)
+        self.clock = ChaosClock(self.venue, self.end, self._due, self._happen, self._beat, self._hears)
         self.trader: Trader | None = None
         self.restarts = 0
         self._watched = False  # `manage` has run since its beat became short
@@ -122,8 +122,13 @@ class World:
         if self._left < 0:
             raise Crash
 
+    def _hears(self) -> bool:
+        return not self.active.lasts("stream")
+
     def _beat(self) -> timedelta:
         """How closely things are to be looked at now."""
+        if not self._hears():
+            return _CLOSE  # the real daemon asks every few seconds, whatever the stream says
         if self.watcher.unprotected() or self.active.began_or_ended_lately() or self._left is not None:
             return _CLOSE
         if self.active.lasts() and self.venue.books.holdings:

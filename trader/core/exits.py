@@ -104,7 +104,10 @@ class Held:
         """Of `qty`, what goes in one order by the venue's limit for one, so that what is left can be sold as well. By
         the highest price known: the venue may value an order by the market's and not by its own."""
         known = (price, self.exit_price, self.position.mark, self.position.avg_entry_price)
-        most = self.instrument.most_units(VALUED_UP_TO * max((p for p in known if p is not None), default=Decimal(0)))
+        highest, limit = max([p for p in known if p is not None], default=Decimal(0)), self.instrument.max_notional
+        if limit is None or 2 * qty * highest <= limit:
+            return qty  # far from it, which is the usual case
+        most = self.instrument.most_units(VALUED_UP_TO * highest)
         if most is None or not 0 < most < qty:
             return qty
         return most if qty - most >= self.instrument.min_qty else most - self.instrument.min_qty

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trader.core.types import ZERO, AssetClass, Execution, Order, Portfolio, Position, Symbol
-from trader.core.values import quick
+from trader.core.values import maker, quick
 
 NEGLIGIBLE = Decimal("0.00000001")  # units; the venue keeps nine decimals
 FEE_SHARE = Decimal("0.003")  # no fill costs more of its value than this; a fee may be posted after its fill
@@ -32,6 +32,9 @@ class Filled:
     least: Decimal
     most: Decimal
     price: Decimal | None = None
+
+
+_new_filled = maker(Filled)
 
 
 @quick
@@ -58,6 +61,12 @@ NOTHING = Span()
 
 def filled_of(order: Order) -> Filled:
     """As the venue shows it, legs and all."""
+    if not order.legs:
+        units, price = order.filled_qty, order.filled_avg_price
+        return _new_filled(
+            symbol=order.symbol, sign=order.side.sign, ids=(order.id,), least=units, most=units,
+            price=price if units else None,
+        )  # fmt: skip
     tree = (order, *order.legs)
     units = sum([each.filled_qty for each in tree], ZERO)
     ids = tuple(each.id for each in tree)

@@ -43,10 +43,10 @@ class ExitPrices:
                 self.board.say("venue", f"quotes: {error}")
         self.board.quotes = {**self.board.quotes, **latest_quotes}
         possible = {symbol: quote for symbol, quote in latest_quotes.items() if price_problem(quote) is None}
-        for symbol in sorted(self._seen.keys() - portfolio.positions.keys()):
+        for symbol in [each for each in self._seen if each not in portfolio.positions]:
             if self._seen.pop(symbol).jumped_at is not None:
                 self.alert("price", "info", f"{symbol}: over, it is not held any more")
-        for symbol in sorted(self._last.keys() - portfolio.positions.keys()):
+        for symbol in [each for each in self._last if each not in portfolio.positions]:
             del self._last[symbol]
         self._last |= possible
         return dict(self._last)

@@ -196,7 +196,7 @@ class Manager:
     def _is_old(self) -> bool:
         """With nothing else to go by the venue is asked once in a while. A simulated market asks at each bar."""
         since = self._last_sync
-        return since is None or (self.desk.clock.monotonic() - since >= IDLE_SYNC_S and not self.hears_of_fills)
+        return since is None or (not self.hears_of_fills and self.desk.clock.monotonic() - since >= IDLE_SYNC_S)
 
     # ---- exits ----
 
@@ -246,10 +246,9 @@ class Manager:
 
     def _is_ours(self, position: Position, levels: Levels | None) -> bool:
         """Whether it is for us to look after: no dust, and no stranger's."""
-        symbol, withheld = position.symbol, self.desk.consent.withheld()
-        if (symbol in withheld or (symbol not in self.instruments and levels is None)) and not self._is_left(symbol):
-            return False
-        return is_held(position, self.instruments.get(position.symbol))
+        symbol, instrument = position.symbol, self.instruments.get(position.symbol)
+        strange = symbol in self.desk.consent.withheld() or (instrument is None and levels is None)
+        return is_held(position, instrument) and (not strange or self._is_left(symbol))
 
     def _protect(self, symbol: Symbol, portfolio: Portfolio, quote: Quote | None, levels: Levels | None) -> Portfolio:
         position = portfolio.position(symbol)

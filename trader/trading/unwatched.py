@@ -37,13 +37,14 @@ class Unwatched:
     def reported(self, held: Iterable[Symbol]) -> None:
         """The venue's report has come: this is what is held."""
         now, symbols = self.seconds(), frozenset(held)
-        for key in [key for key in self._good if key[0] not in symbols]:
-            del self._good[key]
+        good = self._good
+        for key in [key for key in good if key[0] not in symbols]:
+            del good[key]
         for symbol in symbols:
-            self._good[symbol, NO_REPORT] = now
-            self._good.setdefault((symbol, NO_PRICE), now)
-            self._good.setdefault((symbol, NO_EXIT), now)
-            self._good.setdefault((symbol, NO_COVER), now)
+            good[symbol, NO_REPORT] = now
+            good.setdefault((symbol, NO_PRICE), now)
+            good.setdefault((symbol, NO_EXIT), now)
+            good.setdefault((symbol, NO_COVER), now)
 
     def unseen(self, entries_out: Callable[[], Iterable[Symbol]]) -> None:
         """No report can be had: an entry that is out may fill meanwhile, and nobody would see it."""
@@ -58,6 +59,8 @@ class Unwatched:
                 self._good[symbol, each] = self.seconds()
 
     def look(self) -> None:
+        if not (self._good or self._told):
+            return
         now = self.seconds()
         complaints: dict[Symbol, list[str]] = {}
         for (symbol, what), good in list(self._good.items()):

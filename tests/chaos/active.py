@@ -40,7 +40,7 @@ class Active:
 
     def hit(self, *names: str, symbol: str | None = None) -> Trouble | None:
         """The first of these kinds that lasts now and strikes. `symbol`: whom the call is about."""
-        current = self.at(self._now())
+        current = self.at(self.now())
         if self._kinds.isdisjoint(names):  # most of a million questions
             return None
         for each in current:

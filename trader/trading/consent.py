@@ -60,8 +60,8 @@ class Consent:
     def look(self, portfolio: Portfolio) -> frozenset[Symbol]:
         """After each sync: what has left the account is forgotten, what is left alone is told once."""
         withheld = self.withheld()
-        if not withheld:
-            return withheld  # the usual case
+        if not withheld and not portfolio.orders:
+            return withheld
         gone = {each for each in withheld if self._is_gone(each, portfolio)}
         if gone:
             self._write(withheld - gone)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Tests in these start whole programs, some of them with torch: 20 s on a quiet machine, minutes on one that is not.
-WHOLE_PROGRAMS = ("contracts", "e2e", "faults", "forecasters", "research", "systemd")
+# Tests in these run whole programs, some of them with torch: 20 s on a quiet machine, minutes on one that is not.
+WHOLE_PROGRAMS = ("chaos", "contracts", "e2e", "faults", "forecasters", "research", "systemd")
 PATIENCE_S = 400
 # The longest files first: one that is begun last keeps one worker busy after the others have ended.
 LONGEST_FIRST = ("examples", "research/backtest", "packaging", "e2e", "faults", "chaos", "docs", "forecasters")

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from settings import children
 from trader.errors import ConfigurationError
 
 MODES = ("paper", "live")
@@ -212,7 +212,7 @@ def _write(step: File) -> None:
 
 
 def _run(step: Command) -> None:
-    done = subprocess.run(step.words, capture_output=True, text=True, check=False)
+    done = children.run(step.words)
     if done.returncode:
         raise ConfigurationError(f"`{' '.join(step.words)}` failed: {' '.join(done.stderr.split())}")
 

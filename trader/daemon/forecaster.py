@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from settings import children
 from settings.kinds import COMPILABLE
 from settings.schema import Settings
 from trader.errors import ConfigurationError
@@ -123,8 +122,7 @@ def seeded_checkpoint(family: str, size: str, folder: Path, seed: int) -> Path:
         "try: make_checkpoint(sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]))\n"
         "except CheckpointError as error: sys.exit(str(error))"
     )
-    command = [sys.executable, "-c", code, size, str(folder), str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = children.run(children.script(code, size, str(folder), str(seed)))
     if done.returncode:
         raise ConfigurationError(done.stderr.strip().splitlines()[-1])
     return folder

@@ -9,8 +9,6 @@ import hashlib
 import importlib.util
 import json
 import platform
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -21,6 +19,7 @@ from pathlib import Path
 from forecasters import registry
 from forecasters.base import ForecastError
 from forecasters.types import Context
+from settings import children
 
 EAGER = "eager"
 NUMERIC_PACKAGES = ("numpy", "torch", "triton")
@@ -148,7 +147,7 @@ def device_kind(device: str) -> str:
 @cache
 def _gpu_name() -> str:
     """Asked in a process of its own: this one never imports torch. "cpu" where there is no GPU, or no torch."""
-    done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, check=False)
+    done = children.run(children.script(_PROBE))
     return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else "cpu"
 
 

@@ -22,6 +22,7 @@ from settings.kinds import COMPILABLE, is_path
 from settings.names import Entry, looks_secret, nearest, right, table
 from settings.schema import MASK, STRATEGIES, Settings, shown_url
 from settings.sources import PRECEDENCE, Given, Inputs, Source
+from settings.trust import distrust
 
 __all__ = ["Loaded", "Row", "SettingsError", "load", "require_keys", "text_of"]
 
@@ -117,6 +118,7 @@ def load(
     _outrank(sources, raw, given)
     _fill_places(raw, inputs.environ)
     settings, problems = _validate(raw, given, strategies)
+    problems = problems or _distrusted(settings, given)
     if settings is None or problems:
         raise SettingsError([_redact(problem, given) for problem in problems])
     return Loaded(settings=settings, origins=_origins(settings, given))
@@ -217,6 +219,19 @@ def _validate(
     else:
         return settings, _strategy_problems(settings, values, strategies)
     return None, [text for details in problems for text in _problems(details, values)]
+
+
+def _distrusted(settings: Settings | None, given: Mapping[str, Given]) -> list[str]:
+    """What lies at a path of the settings, is believed or run, and may be another user's work."""
+    if settings is None:
+        return []
+    places = {"STATE_DIR": settings.store.state_dir}
+    if settings.database_url.startswith("sqlite:///"):
+        places["DATABASE_URL"] = Path(settings.database_url.removeprefix("sqlite:///"))
+    if is_path(settings.trading.strategy):
+        places["STRATEGY"] = Path(settings.trading.strategy)
+    found = ((name, distrust(path)) for name, path in places.items())
+    return [f"{_where(name, given)}: {name}: {why}" for name, why in found if why][:1]
 
 
 def _strategy_problems(settings: Settings, given: Mapping[str, Given], strategies: Collection[str]) -> list[str]:

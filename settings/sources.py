@@ -16,6 +16,7 @@ from settings import envfile
 from settings.errors import SettingsError
 from settings.names import canonical, complaint, free_path, table
 from settings.schema import STRATEGIES
+from settings.trust import distrust
 
 _FLAG_SPELLINGS = {"SIM__BARS": "data"}
 
@@ -135,6 +136,8 @@ class Credentials(Source):
         except OSError as error:
             raise SettingsError([f"CREDENTIALS_DIRECTORY={folder}: {error.strerror}; right: readable here"]) from None
         for path in paths:
+            if why := distrust(path):
+                raise SettingsError([f"credential {path.name}: {why}"])
             try:
                 value = path.read_text(encoding="utf-8").strip("\r\n") if canonical(path.name.upper()) else ""
             except (OSError, UnicodeDecodeError):
@@ -143,13 +146,18 @@ class Credentials(Source):
 
 
 class File(Source):
-    """A NAME=VALUE file in the folder where the daemon starts. Other programs' names in it are left alone."""
+    """A NAME=VALUE file in the folder where the daemon starts, which nobody else may have written. Other programs'
+    names in it are left alone."""
 
     name = ""
 
     def read(self) -> None:
         path = (self.inputs.folder / self.name).absolute()
+        if not os.path.lexists(path):  # anybody's folder will do to start in, as long as nothing in it is read
+            return
         try:
+            if why := distrust(path):
+                raise SettingsError([f"settings are not read: {why}"])
             lines = envfile.read(path)
         except SettingsError:
             if not self.inputs.only:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("timeout") is None and any(folder in item.path.parents for folder in folders):
             item.add_marker(pytest.mark.timeout(PATIENCE_S))
+
+
+@pytest.fixture(autouse=True)
+def _temporary_folder_as_before() -> Iterator[None]:
+    """A compiled backend in the test's own process gives it another one: see forecasters/compiled/toolchain.py."""
+    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    yield
+    os.environ.pop("TMPDIR", None)
+    if before[0] is not None:
+        os.environ["TMPDIR"] = before[0]
+    tempfile.tempdir = before[1]
 
 
 def data_folder() -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from settings.load import Loaded
 from settings.schema import Settings
+from settings.trust import distrust
 from trader.errors import Fatal, TraderError
 
 LEAST_FREE = 500 * 2**20
@@ -66,6 +67,9 @@ def _rules(settings: Settings) -> Iterator[Finding]:
 def _folders(settings: Settings) -> Iterator[Finding]:
     places = {"state folder": settings.store.state_dir, "compile cache folder": settings.compile.compiled_models_dir}
     for name, folder in places.items():
+        if why := distrust(folder):
+            yield Finding(name=name, ok=False, detail=why)
+            continue
         problem = _unwritable(folder)
         if problem and folder == settings.compile.compiled_models_dir:
             yield Finding(name=name, ok=None, detail=f"{problem}; a folder of the user's own would be used instead")

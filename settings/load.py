@@ -20,9 +20,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from settings.errors import SettingsError
 from settings.kinds import COMPILABLE, is_path
 from settings.names import Entry, looks_secret, nearest, right, table
-from settings.schema import MASK, STRATEGIES, Settings, shown_url
+from settings.schema import MASK, STRATEGIES, Settings, is_alpacas, shown_url
 from settings.sources import PRECEDENCE, Given, Inputs, Source
-from settings.trust import distrust
+from settings.trust import distrust, is_roots
 
 __all__ = ["Loaded", "Row", "SettingsError", "load", "require_keys", "text_of"]
 
@@ -118,7 +118,7 @@ def load(
     _outrank(sources, raw, given)
     _fill_places(raw, inputs.environ)
     settings, problems = _validate(raw, given, strategies)
-    problems = problems or _distrusted(settings, given)
+    problems = problems or _distrusted(settings, given) or _sent_elsewhere(settings, given)
     if settings is None or problems:
         raise SettingsError([_redact(problem, given) for problem in problems])
     return Loaded(settings=settings, origins=_origins(settings, given))
@@ -232,6 +232,21 @@ def _distrusted(settings: Settings | None, given: Mapping[str, Given]) -> list[s
         places["STRATEGY"] = Path(settings.trading.strategy)
     found = ((name, distrust(path)) for name, path in places.items())
     return [f"{_where(name, given)}: {name}: {why}" for name, why in found if why][:1]
+
+
+def _sent_elsewhere(settings: Settings | None, given: Mapping[str, Given]) -> list[str]:
+    """The keys go to Alpaca. Another host is for whoever starts the program to name, or for root: a file that came
+    with a folder must not decide where they are sent."""
+    if settings is None or settings.trading.trading_mode == "sim":
+        return []
+    names = ("ALPACA_TRADING_URL", "ALPACA_DATA_URL", "ALPACA_TRADE_STREAM_URL")
+    return [
+        f"{given[name].origin}: {name} would send the keys to another host than Alpaca's; right: say so with a flag or "
+        "in the environment, or in a file of root's"
+        for name in names
+        if name in given and given[name].value and not is_alpacas(str(given[name].value))
+        if (file := given[name].file) is not None and not is_roots(file)
+    ]
 
 
 def _strategy_problems(settings: Settings, given: Mapping[str, Given], strategies: Collection[str]) -> list[str]:

@@ -28,6 +28,7 @@ LIVE_HOST = "api.alpaca.markets"
 PAPER_HOST = "paper-api.alpaca.markets"
 DATA_URL = "https://data.alpaca.markets"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_REAL_KEY = re.compile(r"[PAC]K[A-Z0-9]{14,}")
 
 Problem = tuple[
     tuple[str, ...], str
@@ -132,6 +133,17 @@ def shown_url(url: str) -> str:
     return url
 
 
+def is_alpacas(url: str) -> bool:
+    """Whether it is a host of the venue's own."""
+    host = (urlsplit(url).hostname or "").lower()
+    return host == "alpaca.markets" or host.endswith(".alpaca.markets")
+
+
+def looks_real(key: str) -> bool:
+    """Whether the venue may have given it out: a key of paper, live or broker accounts, not one made up for a try."""
+    return _REAL_KEY.fullmatch(key) is not None
+
+
 def _passwords(url: str) -> list[str]:
     """The password of a URL, as it stands there. A short one only with its neighbours: it may be a common word."""
     user_info = re.match(r"[^:/]+://([^/]*)@", url)
@@ -204,6 +216,7 @@ def _url_rules(settings: Settings) -> Iterator[Problem]:
     mode = settings.trading.trading_mode
     wrong_host = {"paper": LIVE_HOST, "live": PAPER_HOST}.get(mode)
     right_host = {"paper": PAPER_HOST, "live": LIVE_HOST}.get(mode)
+    key = settings.venue.alpaca_api_key_id.get_secret_value()
     for field in ("alpaca_trading_url", "alpaca_trade_stream_url", "alpaca_data_url"):
         parts = urlsplit(getattr(settings.venue, field))
         host, name = (parts.hostname or "").lower(), field.upper()
@@ -211,10 +224,20 @@ def _url_rules(settings: Settings) -> Iterator[Problem]:
             continue
         if host == wrong_host:
             yield (name, "TRADING_MODE"), f"is {host} in {mode} mode; right: {right_host}, or leave it empty"
-        if mode == "sim" and (host == "alpaca.markets" or host.endswith(".alpaca.markets")):
+        if mode == "sim" and is_alpacas(getattr(settings.venue, field)):
             yield (name, "TRADING_MODE"), "is the real venue in sim mode; right: TRADING_MODE=paper, or leave it empty"
+        elif mode == "sim" and host not in _LOOPBACK:
+            yield (name, "TRADING_MODE"), "is another machine; right: this one's own exchange, http://127.0.0.1:PORT"
         if mode != "sim" and parts.scheme in ("http", "ws") and host not in _LOOPBACK:
             yield (name,), f"would send the keys in the clear; right: {parts.scheme}s://{host}"
+        if host in _LOOPBACK and (mode == "live" or (mode == "paper" and looks_real(key))):
+            yield (
+                (name, "TRADING_MODE"),
+                (
+                    "would send an account's keys to a port of this machine, which any user may listen on; right: "
+                    "leave it empty, or TRADING_MODE=sim"
+                ),
+            )
 
 
 _RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (_mode_rules, _compile_rules, _key_rules, _url_rules)

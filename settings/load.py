@@ -20,7 +20,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from settings.errors import SettingsError
 from settings.kinds import COMPILABLE, is_path
 from settings.names import Entry, looks_secret, nearest, right, table
-from settings.schema import MASK, STRATEGIES, Settings, is_alpacas, shown_url
+from settings.redaction import MASK, remember
+from settings.schema import STRATEGIES, Settings, is_alpacas, shown_free, shown_url
 from settings.sources import PRECEDENCE, Given, Inputs, Source
 from settings.trust import distrust, is_roots
 
@@ -73,7 +74,7 @@ class Loaded:
         return [
             Row(
                 name=name,
-                value=MASK if looks_secret(name) else value,
+                value=shown_free(name, value),
                 unit="",
                 origin=self.origins.get(name, "default"),
                 description="a parameter of its own",
@@ -121,6 +122,7 @@ def load(
     problems = problems or _distrusted(settings, given) or _sent_elsewhere(settings, given)
     if settings is None or problems:
         raise SettingsError([_redact(problem, given) for problem in problems])
+    remember(settings.secrets())
     return Loaded(settings=settings, origins=_origins(settings, given))
 
 

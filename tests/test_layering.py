@@ -24,7 +24,7 @@ OURS = ("trader", "forecasters", "settings")
 # docs/architecture.md shows this table; a test compares the two.
 HOUSE = """
 # what a person touches
-__main__              cli, errors
+__main__              cli, errors, settings/redaction
 cli                   terminal, commands, daemon/app, daemon, exchange/command, version, errors, settings/children
 terminal              daemon/app, daemon, adapters, trading, core, errors, log, folders, settings, settings/trust
 commands              research, audit, contracts, daemon, adapters, trading, trading/ports, strategies, exchange, core,
@@ -57,10 +57,10 @@ daemon/app            daemon, adapters, trading, trading/ports, strategies, core
                       forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings
 daemon                adapters, trading, trading/ports, strategies, core, errors, log, folders,
                       forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings,
-                      settings/children, settings/trust
+                      settings/children, settings/redaction, settings/trust
 
 # the world
-adapters              trading/ports, core, errors, forecasters/types, settings
+adapters              trading/ports, core, errors, forecasters/types, settings, settings/redaction
 
 # what it does
 trading               trading/ports, core, errors, forecasters/types, forecasters/base
@@ -80,7 +80,7 @@ exchange/engine       core
 # the ground
 core                  forecasters/types
 errors
-log
+log                   settings/redaction
 folders
 version               settings/children
 shipped
@@ -108,8 +108,9 @@ forecasters/base      forecasters/types, forecasters/errors
 forecasters/types     forecasters/errors
 forecasters/errors
 
-settings              settings/children, settings/trust
+settings              settings/children, settings/redaction, settings/trust
 settings/children     settings/trust
+settings/redaction
 settings/trust
 """
 # A folder of rooms is none itself: what its __init__ may hold is a docstring.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from loguru import logger
 
 from settings.load import SettingsError, require_keys
+from settings.redaction import clean
 from settings.schema import Settings, looks_real
 from trader.adapters.alpaca.broker import AlpacaBroker
 from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients, no_pace
@@ -211,4 +212,4 @@ def noter(board: Board) -> Callable[[str, str], None]:
 def _pass_on(sink: AlertSink, clock: Clock, kind: str, severity: str, detail: str) -> None:
     """An alert goes to the log, and out of the machine where a webhook is set."""
     logger.log({"error": "ERROR", "warning": "WARNING"}.get(severity, "INFO"), "{}: {}", kind, detail)
-    sink.post(kind, severity, detail, clock.now())
+    sink.post(kind, severity, clean(detail), clock.now())

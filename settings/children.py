@@ -92,11 +92,13 @@ def start(
     text: bool = False,
     own_group: bool = False,
     own_session: bool = False,
+    umask: int | None = None,
 ) -> subprocess.Popen[Any]:
     """Raises OSError.
 
     given  what it is to read on its standard input, to the end
     more   variables besides the allowed ones
+    umask  another than ours, for what is to be everybody's to read
     """
     handed = stdin if given is None else _handed(given)
     try:
@@ -108,7 +110,7 @@ def start(
             text=text,
             errors="replace" if text else None,
             env=environment(more),
-            umask=_umask,
+            umask=_umask if umask is None else umask,
             process_group=0 if own_group else None,
             start_new_session=own_session,
         )
@@ -123,9 +125,11 @@ def run(
     given: bytes | None = None,
     more: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
+    umask: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """To its end, with all that it says as text. Raises OSError, subprocess.TimeoutExpired."""
-    process = start(command, given=given, more=more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = start(command, given=given, more=more, stdout=pipe, stderr=pipe, text=True, umask=umask)
     with process:
         try:
             out, err = process.communicate(timeout=timeout_s)

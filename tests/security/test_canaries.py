@@ -116,7 +116,8 @@ def test_a_whole_run_at_the_lowest_level_leaves_no_part_of_one(tmp_path: Path) -
                 assert found_in(argv) == []
                 assert int(place.name) == one.process.pid or found_in(environ) == []
             one.stop()
-        report = ask(state, "report", "paper", "--mode", "paper", **given)
+        report = ask(state, "report", "--mode", "paper", **given)
+    assert report.code == 0, report.err
     left = "".join(path.read_bytes().decode(errors="replace") for path in state.rglob("*") if path.is_file())
     assert "DEBUG" in left
     assert found_in(left + report.out + report.err) == []

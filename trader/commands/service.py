@@ -198,7 +198,7 @@ def _do(step: Step, *, dry_run: bool, say: Callable[[str], None]) -> None:
         return
     try:
         if isinstance(step, Directory):
-            step.path.mkdir(parents=True, exist_ok=True)
+            _make_public(step.path)
             step.path.chmod(step.mode)
         elif isinstance(step, File):
             _write(step)
@@ -234,7 +234,7 @@ def _make_public(folder: Path) -> None:
 
 
 def _run(step: Command) -> None:
-    done = children.run(step.words)
+    done = children.run(step.words, umask=0o022)  # what systemd makes of it is the system's, not ours
     if done.returncode:
         raise ConfigurationError(f"`{' '.join(step.words)}` failed: {' '.join(done.stderr.split())}")
 

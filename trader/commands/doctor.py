@@ -108,15 +108,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _backend(settings: Settings) -> Iterator[Finding]:
-    from forecasters.base import ForecastError
-    from forecasters.registry import lacking
-    from trader.daemon.forecaster import backend_options, check_options
+    from trader.daemon.forecaster import lacking
 
     name = settings.trading.backend
     try:
-        check_options(settings)
-        missing = lacking(name, backend_options(settings))
-    except (ForecastError, TraderError) as error:
+        missing = lacking(settings)
+    except TraderError as error:
         yield Finding(name="forecaster", ok=False, detail=str(error))
         return
     yield Finding(name="forecaster", ok=not missing, detail=f"{name}: " + ("; ".join(missing) or "can run here"))

@@ -19,6 +19,7 @@ from pathlib import Path
 from forecasters import registry
 from forecasters.base import ForecastError
 from forecasters.types import Context
+from forecasters.worker import inquiry
 from settings import children
 
 EAGER = "eager"
@@ -83,7 +84,7 @@ def key_of(name: str, options: Mapping[str, object], *, paths: bool = True) -> F
 
     Raises ForecastError where it can't run here.
     """
-    described = registry.describe(name, options)
+    described = inquiry.describe(name, options)
     given = described.options
     compiled = given.get("compile") is True
     checkpoint = described.checkpoint
@@ -115,7 +116,7 @@ def source_files(backend: str, module: str) -> list[Path]:
     files = [file for folder in folders for file in folder.rglob("*.py")] or [Path(found.origin or "")]
     if top != "forecasters":
         return sorted(files)
-    others = {info.name for info in registry.available()} - {backend}
+    others = set(registry.names()) - {backend}
     return sorted(file for file in files if not _is_of(file.relative_to(folders[0]), others))
 
 

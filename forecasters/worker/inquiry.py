@@ -174,6 +174,7 @@ def _plain(value: object) -> Any:
 
 def _lacking(question: Answer) -> Answer:
     name, options = question["name"], question["options"]
+    registry.resolve(name)
     try:
         registry.check_given(question["given"], chosen=name)
     except RegistryError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.guards import adapters, core, forecasters, positions, risk, trading
+from tests.mutants.guards import adapters, core, forecasters, gates, positions, risk, trading
 from tests.mutants.source import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -12,4 +12,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *positions.MUTANTS,
     *adapters.MUTANTS,
     *forecasters.MUTANTS,
+    *gates.MUTANTS,
 )

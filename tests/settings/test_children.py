@@ -33,6 +33,15 @@ def test_a_module_in_the_working_folder_is_not_imported(tmp_path: Path, monkeypa
     assert "planted" not in done.stdout
 
 
+def test_nor_where_the_command_line_alone_says_so(tmp_path: Path) -> None:
+    """As a unit or a person may use it, in another environment."""
+    for name in ("json", "this"):
+        (tmp_path / f"{name}.py").write_text("print('planted')")
+    for command in (children.python("this"), children.script("import json")):
+        done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False)
+        assert (done.returncode, "planted" in done.stdout) == (0, False)
+
+
 def test_nor_by_what_the_child_starts_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "decimal.py").write_text("print('planted')")
     monkeypatch.chdir(tmp_path)

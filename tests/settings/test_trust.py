@@ -68,8 +68,10 @@ def test_a_link_is_as_good_as_where_it_leads_and_the_way_there(tmp_path: Path) -
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("")
         (tmp_path / f"to {name}").symlink_to(f"{name}/../{name}/file")
+    (tmp_path / "full").symlink_to(tmp_path / "bad/file")
     (tmp_path / "bad").chmod(0o777)
     assert distrust(tmp_path / "to good") == ""
+    assert distrust(tmp_path / "full").startswith(f"{tmp_path}/bad can be written")
     assert distrust(tmp_path / "to bad").startswith(f"{tmp_path}/bad can be written")
 
 

@@ -26,7 +26,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTEST = (str(ROOT / ".venv/bin/python"), "-m", "pytest", "-q", "-p", "no:cacheprovider")
-WHOLE = ("-m", "not slow and not parity", "--dist", "loadfile")
+WHOLE = ("-m", "not slow and not parity", "--dist", "loadfile", "--no-loadscope-reorder")
 CIRCUMSTANCES = (
     *("busy", "busy", "busy", "one-core"),
     *("ATEN_CPU_CAPABILITY=default", "ATEN_CPU_CAPABILITY=avx2"),

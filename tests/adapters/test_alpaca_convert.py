@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader.adapters.alpaca.activities import join_fees
+from trader.adapters.alpaca.activities import activities_of
 from trader.adapters.alpaca.convert import (
     Malformed,
     account_of,
@@ -23,7 +23,8 @@ from trader.adapters.alpaca.convert import (
     quote_of,
     session_of,
 )
-from trader.core.types import OrderClass, OrderSide, OrderStatus, OrderType, Symbol, TimeInForce
+from trader.core.postings import Activities
+from trader.core.types import OrderClass, OrderStatus, OrderType, Symbol, TimeInForce
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 BTC = Symbol("BTC/USD")
@@ -85,9 +86,9 @@ def test_one_bad_field_never_crashes(
 def test_activities_with_rubbish_among_them_are_reported_and_left_out(rows: list[Any]) -> None:
     problems: list[tuple[str, str]] = []
     good = {**FILL, "id": "good", "execution_id": "good"}
-    fills = join_fees([*rows, good], PAIRS, lambda kind, detail: problems.append((kind, detail)))
-    assert "good" in {fill.id for fill in fills}
-    assert len(fills) + len(problems) <= len(rows) + 1
+    told = activities_of([*rows, good], PAIRS, lambda kind, detail: problems.append((kind, detail)))
+    assert "good" in {fill.id for fill in told.executions}
+    assert len(told.executions) + len(told.postings) + len(problems) <= len(rows) + 1
 
 
 @pytest.mark.parametrize("field", ["equity", "cash", "buying_power", "status", "id"])
@@ -132,33 +133,52 @@ def test_sessions_follow_new_yorks_clock_through_summer_time() -> None:
     assert (winter.open.hour, summer.open.hour, summer.close.hour) == (14, 13, 17)
 
 
-def test_a_fee_without_an_execution_id_joins_the_fill_that_it_fits() -> None:
-    fills = [
-        {**FILL, "id": "1", "qty": "0.5", "price": "100"},
-        {**FILL, "id": "2", "qty": "2", "price": "100"},
-        {**FILL, "id": "3", "qty": "2", "price": "100", "side": "sell"},
-    ]
-    posted = {"activity_type": "CFEE", "symbol": "BTCUSD", "date": "2026-03-02", "qty": "-0.005", "net_amount": "0"}
-    sold = {"activity_type": "CFEE", "symbol": "BTCUSD", "date": "2026-03-02", "qty": "0", "net_amount": "-0.30"}
-    first, second, third = join_fees([*fills, posted, sold], PAIRS, lambda kind, detail: None)
-    assert (first.fee_estimated, first.fee) == (True, Decimal("0.00125"))
-    assert (second.fee_estimated, second.fee, second.fee_currency) == (False, Decimal("0.005"), "BTC")
-    assert (third.fee_estimated, third.fee, third.fee_currency) == (False, Decimal("0.30"), "USD")
-    assert third.side is OrderSide.SELL
+def read(*rows: dict[str, Any]) -> Activities:
+    problems: list[tuple[str, str]] = []
+    found = activities_of(rows, PAIRS, lambda kind, detail: problems.append((kind, detail)))
+    assert not problems
+    return found
 
 
-def fee_of_a_buy(qty: str) -> dict[str, Any]:
-    return {"activity_type": "CFEE", "symbol": "BTCUSD", "date": "2026-03-02", "qty": qty, "net_amount": "0"}
+def test_a_fill_that_is_told_twice_is_one_and_its_fee_is_our_estimate() -> None:
+    first, second = read(FILL, {**FILL, "id": "2::x"}, FILL).executions
+    assert (first.id, second.id, first.fee_estimated) == ("1::x", "2::x", True)
 
 
-def test_a_fill_that_is_told_twice_is_one() -> None:
-    told = [FILL, {**FILL, "id": "2::x"}, FILL]
-    assert [fill.id for fill in join_fees(told, PAIRS, lambda kind, detail: None)] == ["1::x", "2::x"]
+def test_a_fee_that_names_its_fill_is_that_ones_and_stays_a_posting() -> None:
+    fee = {
+        "id": "3::x", "activity_type": "CFEE", "symbol": "BTCUSD", "date": "2026-03-02", "qty": "-0.001",
+        "net_amount": "0", "execution_id": "1::x",
+    }  # fmt: skip
+    found = read(FILL, fee)
+    assert (found.executions[0].fee, found.executions[0].fee_estimated) == (Decimal("0.001"), False)
+    assert [each.execution_id for each in found.postings] == ["1::x"]
 
 
-def test_each_fee_joins_a_fill_of_its_own_and_none_that_it_is_too_large_for() -> None:
-    fills = [{**FILL, "id": "1", "qty": "2"}, {**FILL, "id": "2", "qty": "2"}, {**FILL, "id": "3", "qty": "2"}]
-    fees = [fee_of_a_buy("-0.005"), fee_of_a_buy("-0.004"), fee_of_a_buy("-0.1")]
-    joined = join_fees([*fills, *fees], PAIRS, lambda kind, detail: None)
-    assert sorted(fill.fee for fill in joined if not fill.fee_estimated) == [Decimal("0.004"), Decimal("0.005")]
-    assert [fill.fee for fill in joined if fill.fee_estimated] == [Decimal("0.005")]
+def test_both_shapes_of_a_posted_crypto_fee_are_read() -> None:
+    """In a coin: symbol, units and a price, which is 0 for one that costs next to nothing. In dollars: the amount."""
+    coin = {
+        "id": "20260301000000000::a", "activity_type": "CFEE", "date": "2026-03-01", "net_amount": "0", "qty": "-87.13",
+        "symbol": "BTCUSD", "price": "0", "status": "executed", "description": "Coin Pair Transaction Fee (Non USD)",
+    }  # fmt: skip
+    usd = {
+        "id": "20260302000000000::b", "activity_type": "CFEE", "date": "2026-03-02", "net_amount": "-2.21",
+        "currency": "USD", "status": "executed", "description": "Coin Pair Transaction Fee (USD)",
+    }  # fmt: skip
+    first, second = read(usd, coin).postings
+    assert (first.symbol, first.qty, first.cash, first.price) == (BTC, Decimal("-87.13"), 0, None)
+    assert (second.symbol, second.qty, second.cash) == (None, 0, Decimal("-2.21"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "qty", "moved"),
+    [("DIV", "10", 0), ("INT", None, 0), ("JNLS", "10", 10), ("SPLIT", "30", 30), ("CSD", None, 0), ("ODD", "10", 0)],
+)
+def test_an_activity_is_read_by_its_type_and_an_unknown_one_as_its_amount(
+    kind: str, qty: str | None, moved: int
+) -> None:
+    row = {"id": "20260302000000000::c", "activity_type": kind, "net_amount": "12.5", "symbol": "AAPL", "qty": qty}
+    (found,) = read(row).postings
+    assert (found.kind, found.cash, found.qty, found.day.isoformat()) == (kind, Decimal("12.5"), moved, "2026-03-02")
+    assert kind in found.told
+    assert not read({**row, "status": "canceled"}).postings

@@ -181,7 +181,9 @@ def test_the_equity_curve_keeps_one_point_a_minute_and_the_newest(journal: Journ
         journal.save_sync(samples.portfolio(equity=equity, at=at), (), ())
     assert [str(point.equity) for point in journal.equity_points()] == ["102", "103"]
     assert len(journal.equity_points(after=NOW + timedelta(seconds=60))) == 1
-    assert journal.last_equity(NOW + timedelta(seconds=60)) == 102
+    last = journal.last_equity(NOW + timedelta(seconds=60))
+    assert last is not None
+    assert (last.equity, last.own) == (102, None)
     assert journal.last_equity(NOW) is None
 
 

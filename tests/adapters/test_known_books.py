@@ -14,11 +14,14 @@ import sqlalchemy as sa
 from tests.adapters import samples
 from tests.adapters.samples import BTC, NOW
 from trader.adapters.journal import Journal
+from trader.core.equity import Counted
 from trader.core.orders import IntentState
 from trader.core.types import OrderIntent, Purpose
 from trader.errors import DatabaseAway
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.trading.journal_cache import LIVE, Known
+
+COUNT = Counted(equity=Decimal(100), moved=Decimal(0), doubtful=False)
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def test_every_write_leaves_memory_and_journal_in_agreement(known: Known, journa
         known.set_intent(record.intent.client_order_id, IntentState.DONE, NOW)
         assert_agree(known, journal)
     assert not known.live()
-    assert known.save_sync(samples.portfolio(), [samples.order()], [samples.execution()])
+    assert known.save_sync(samples.portfolio(), [samples.order()], [samples.execution()], COUNT)
     assert_agree(known, journal)
     known.correct("cash", NOW, symbol=BTC, qty=samples.execution().qty, cash=samples.execution().price)
     assert_agree(known, journal)

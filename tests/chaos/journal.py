@@ -16,11 +16,11 @@ from trader.trading.ports import Journal, PendingCommand
 
 _READS = (
     "cycle", "intents", "attempts", "believed", "executions", "last_equity", "last_execution_at", "levels", "flag",
-    "pending_commands", "get_meta",
+    "pending_commands", "get_meta", "postings", "unclaimed", "moved",
 )  # fmt: skip
 _WRITES = (
-    "begin_cycle", "close_cycle", "save_plan", "add_intents", "set_intent", "save_sync", "correction", "save_levels",
-    "drop_levels", "set_flag", "finish_command", "alert", "set_meta",
+    "begin_cycle", "close_cycle", "save_plan", "add_intents", "set_intent", "save_sync", "correction", "claim",
+    "settle_fees", "save_levels", "drop_levels", "set_flag", "finish_command", "alert", "set_meta",
 )  # fmt: skip
 _BY_THE_WALL = "put_status"  # written once in a second of wall time: no place for a crash that is to come again
 

@@ -45,13 +45,21 @@ def test_no_figure_of_the_venues_makes_us_richer_than_our_own_count(told: Decima
 
 
 @given(st.lists(FIGURES, min_size=1, max_size=30))
-def test_a_peak_was_reached_by_three_readings_in_a_row_or_was_the_first(readings: list[Decimal]) -> None:
+def test_a_peak_was_reached_by_three_readings_in_a_row(readings: list[Decimal]) -> None:
     peak = Peak()
     for reading in readings:
         peak.reached(reading)
-    assert peak.value is not None
     runs = [min(readings[i : i + AGREEING]) for i in range(len(readings) - AGREEING + 1)]
-    assert peak.value <= max([readings[0], *runs])
+    assert peak.value is None or peak.value <= max(runs)
+
+
+def test_the_first_equity_is_a_peak_once_three_readings_agree() -> None:
+    peak = Peak()
+    for reading in (D(1_000_000), D(100_000), D(100_100)):
+        assert not peak.reached(reading)
+    assert peak.value is None
+    assert peak.reached(D(99_900))
+    assert peak.value == 99_900
 
 
 def test_one_reading_above_moves_no_peak_and_three_do() -> None:

@@ -35,6 +35,7 @@ from trader.trading.status import Board
 D = Decimal
 CONTEXT = 60
 BrokerOf = Callable[[Venue, MemoryLedger], VenueBroker]
+ClockOf = Callable[[Venue], VenueClock]
 
 
 def level_bars(symbol: str = "BTC/USD", count: int = 90, timeframe: str = "1Hour") -> pd.DataFrame:
@@ -139,13 +140,14 @@ def bench_on(
     *,
     broker_of: BrokerOf = VenueBroker,
     journal: MemoryJournal | None = None,
+    clock_of: ClockOf = VenueClock,
     **flags: object,
 ) -> Bench:
     """On a new venue, wired as the daemon is, its books opened."""
     files = {name: written(table, folder / f"{name.replace('/', '')}.parquet") for name, table in bars.items()}
     settings = settings_for(files, folder, context=CONTEXT, **flags)
     venue, ledger = open_in_memory(open_market(market_options(settings)), cash=settings.sim.cash)
-    return _wired(settings, venue, ledger, journal or MemoryJournal(), broker_of)
+    return _wired(settings, venue, ledger, journal or MemoryJournal(), broker_of, clock_of)
 
 
 def restarted(bench: Bench, symbols: str, folder: Path, *, broker: VenueBroker | None = None) -> Bench:
@@ -155,9 +157,14 @@ def restarted(bench: Bench, symbols: str, folder: Path, *, broker: VenueBroker |
 
 
 def _wired(
-    settings: Settings, venue: Venue, ledger: MemoryLedger, journal: MemoryJournal, broker_of: BrokerOf
+    settings: Settings,
+    venue: Venue,
+    ledger: MemoryLedger,
+    journal: MemoryJournal,
+    broker_of: BrokerOf,
+    clock_of: ClockOf = VenueClock,
 ) -> Bench:
-    rules, clock, broker = rules_of(settings), VenueClock(venue), broker_of(venue, ledger)
+    rules, clock, broker = rules_of(settings), clock_of(venue), broker_of(venue, ledger)
     board = Board(
         mode="sim", backend="still", strategy=rules.strategy, timeframe=str(rules.timeframe), symbols=rules.symbols
     )

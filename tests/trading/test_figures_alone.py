@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars
-from trader.core.types import Account, OrderIntent, Symbol
+from trader.adapters.journal import Journal
+from trader.core.equity import Counted
+from trader.core.types import Account, OrderIntent, Portfolio, Symbol
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
 from trader.research.backtest.inprocess import VenueBroker
@@ -63,6 +65,60 @@ def test_an_equity_that_cash_and_units_contradict_enters_nothing_and_is_told(tmp
     assert bench.open_orders(BTC)[0].qty == before
     assert not bench.alerts("gate"), "no gate has latched on it"
     assert [alert.severity for alert in bench.alerts("equity")] == ["error", "info"]
+
+
+def test_a_tenfold_equity_is_recorded_beside_our_own_count_and_is_no_day_of_profit(tmp_path: Path) -> None:
+    bench, broker = on(tmp_path)
+    bench.cycle()
+    broker.factor = D(10)
+    for _ in range(3):
+        bench.cycle()
+    broker.factor = D(1)
+    bench.cycle()
+    doubtful = [point for point in bench.journal.points if point.doubtful]
+    assert {(point.equity, point.own) for point in doubtful} == {(1_000_000, 100_000)}
+    path = tmp_path / "journal.db"
+    with Journal.open(f"sqlite:///{path}") as journal:
+        for point in bench.journal.points:
+            count = Counted(equity=point.own, moved=point.moved, doubtful=point.doubtful)
+            account = replace(broker.account(), equity=point.equity, cash=point.cash)
+            book = Portfolio(account=account, positions={}, orders=(), at=point.at)
+            journal.save_sync(book, (), (), count)
+        assert {point.equity for point in journal.equity_points(doubtful=True)} == {100_000, 1_000_000}
+        points = [(point.at, point.equity) for point in journal.equity_points()]
+        last = journal.last_equity(doubtful[-1].at + timedelta(seconds=1))
+    assert {equity for _, equity in points} == {D(100_000)}
+    assert last is not None
+    assert last.equity == 100_000
+
+
+@pytest.mark.parametrize(("answers", "band"), [(1, "100"), (2, "100"), (3, "0.02"), (9, "0.02")])
+def test_a_first_equity_that_is_wrong_is_no_peak(tmp_path: Path, answers: int, band: str) -> None:
+    """So many answers of the account are: a few that nothing contradicts, or more that our own count does."""
+
+    class LyingFirst(Lying):
+        def account(self) -> Account:
+            nonlocal answers
+            found = super().account()
+            if not bench_is_up:
+                return found
+            answers -= 1
+            return replace(found, equity=found.equity * 10) if answers >= 0 else found
+
+    bench_is_up = False
+    bench = bench_on({"BTC/USD": level_bars(count=140)}, tmp_path, broker_of=LyingFirst)
+    bench.want(BTC, "99.50", "103.00", "97.00")
+    bench.desk.equity_band = D(band)
+    bench_is_up = True
+    portfolio = bench.desk.sync()
+    state = bench.desk.risk_state(portfolio)
+    assert (state.peak_equity, state.day_start_equity) == (None, 100_000)
+    for _ in range(12):
+        bench.cycle()
+        assert answers < 0 or not bench.open_orders(BTC), "nothing is entered meanwhile"
+    assert bench.open_orders(BTC)
+    state = bench.desk.risk_state(bench.desk.sync())
+    assert (state.peak_equity, state.day_start_equity) == (100_000, 100_000)
 
 
 def test_one_tenfold_answer_wakes_nobody_and_ends_nothing(tmp_path: Path) -> None:

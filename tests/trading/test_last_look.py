@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars
+from trader.core.equity import Counted
 from trader.core.types import Execution, Instrument, Order, OrderIntent, OrderSide, Portfolio, Symbol
 from trader.errors import DatabaseUnusable
 from trader.exchange.ledger.memory import MemoryLedger
@@ -69,10 +70,14 @@ class Ailing(MemoryJournal):
         super().add_intents(cycle_id, intents, at)
 
     def save_sync(
-        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
+        self,
+        portfolio: Portfolio,
+        orders: Sequence[Order],
+        executions: Sequence[Execution],
+        counted: Counted | None = None,
     ) -> Sequence[Execution]:
         self._write()
-        return super().save_sync(portfolio, orders, executions)
+        return super().save_sync(portfolio, orders, executions, counted)
 
     def alert(self, kind: str, severity: str, detail: str, at: datetime) -> None:
         self._write()

@@ -12,16 +12,32 @@ from decimal import Decimal
 from trader.core.types import ZERO, Portfolio
 from trader.core.values import altered, quick
 
+_ROUNDED = Decimal("0.000001")  # account currency
 AGREEING = 3  # readings in a row above the peak before it moves
 
 
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worth:
-    """`equity` is what counts; `problem` says why it is not the venue's, or ""."""
+    """`equity` is what counts; `problem` says why it is not the venue's, or "". `own`: by our count, where known."""
 
     equity: Decimal
     problem: str = ""
+    own: Decimal | None = None
+
+
+@quick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Our own count as it goes into the journal.
+
+    moved     money that had come in by then, less what had gone out, as far as it was booked: `equity` has it in it
+    doubtful  the venue tells another equity
+    """
+
+    equity: Decimal | None
+    moved: Decimal
+    doubtful: bool
 
 
 def worth_of(portfolio: Portfolio, cash: Decimal | None, band: Decimal) -> Worth:
@@ -32,9 +48,17 @@ def worth_of(portfolio: Portfolio, cash: Decimal | None, band: Decimal) -> Worth
         return Worth(equity=told)
     own = cash + sum([position.notional for position in portfolio.positions.values()], ZERO)
     if not own.is_finite() or abs(told - own) <= band * max(abs(own), abs(told)):
-        return Worth(equity=told)
+        return Worth(equity=told, own=own if own.is_finite() else None)
     problem = f"equity {told:.2f} by the venue, {own:.2f} by cash and units"
-    return Worth(equity=min(told, own), problem=problem)
+    return Worth(equity=min(told, own), problem=problem, own=own)
+
+
+def counted(worth: Worth, moved: Decimal) -> Counted:
+    """Rounded, and without zeros at the end: equal counts are the same text."""
+    own = worth.own
+    if own is not None and own != worth.equity:  # else it is as the venue writes it, which is the usual case
+        own = Decimal(f"{own.quantize(_ROUNDED).normalize():f}")
+    return Counted(equity=own if own != worth.equity else worth.equity, moved=moved, doubtful=bool(worth.problem))
 
 
 def at_worth(portfolio: Portfolio, worth: Worth) -> Portfolio:
@@ -48,16 +72,17 @@ def at_worth(portfolio: Portfolio, worth: Worth) -> Portfolio:
 
 @dataclass(slots=True)
 class Peak:
-    """The highest equity so far. One reading alone does not move it, but the first."""
+    """The highest equity so far. One reading alone moves it no more than it makes the first: that takes as many which
+    agree to within `band`."""
 
     value: Decimal | None = None
     above: deque[Decimal] = field(default_factory=lambda: deque(maxlen=AGREEING))
+    band: Decimal = Decimal("0.02")
 
     def reached(self, equity: Decimal) -> bool:
         """Whether it has moved."""
         if self.value is None:
-            self.value = equity
-            return True
+            return self._begun(equity)
         if equity <= self.value:
             self.above.clear()
             return False
@@ -65,4 +90,12 @@ class Peak:
         if len(self.above) < AGREEING:
             return False
         self.value = min(self.above)
+        return True
+
+    def _begun(self, equity: Decimal) -> bool:
+        self.above.append(equity)
+        low, high = min(self.above), max(self.above)
+        if len(self.above) < AGREEING or high - low > self.band * abs(high):
+            return False
+        self.value = low
         return True

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from trader.core.portfolio import is_ours
+from trader.core.postings import CENT, SPLITS, Posting, explaining
 from trader.core.types import ZERO, Execution, Order, OrderSide, Portfolio, Symbol
 from trader.core.unbooked import FEE_SHARE, NEGLIGIBLE, NOTHING, Filled, Span, fee_room, unbooked
 from trader.core.values import maker, quick
@@ -31,6 +32,8 @@ class Believed:
     execution_ids  all that are booked already (those in the overlap suffice)
     cash           None where nothing was ever booked
     filled         units of the booked executions, by order id (those of live intents suffice)
+    estimates      what was lately booked as fees by our own schedule, by the currency or coin of each: the venue may
+                   take, and post, another amount, later
     """
 
     positions: Mapping[Symbol, Decimal] | None
@@ -38,6 +41,7 @@ class Believed:
     execution_ids: frozenset[str] = frozenset()
     cash: Decimal | None = None
     filled: Mapping[str, Decimal] = field(default_factory=dict)
+    estimates: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @quick
@@ -49,6 +53,7 @@ class Reported:
 
     filled      what each live order of ours has done by the orders themselves, or could have where it can't be seen
     has_cash    whether the account was read in this report
+    postings    activities beside the fills that are not in the books, but fees that have found their fill
     """
 
     portfolio: Portfolio
@@ -56,6 +61,7 @@ class Reported:
     looked_up: Mapping[str, Order | None] = field(default_factory=dict)
     filled: tuple[Filled, ...] = ()
     has_cash: bool = True
+    postings: tuple[Posting, ...] = ()
 
 
 class CorrectionKind(StrEnum):
@@ -65,18 +71,20 @@ class CorrectionKind(StrEnum):
     OUR_ORDER = "our_order"  # open at the venue, ours by its id, and not live in our books
     CASH = "cash"  # a small difference
     DEPOSIT = "deposit"  # money that came in
+    POSTED = "posted"  # what an activity of the venue explains
     UNEXPLAINED = "unexplained"  # with a halt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """`qty` and `cash`: by how much the books change beyond the executions."""
+    """`qty` and `cash`: by how much the books change beyond the executions. `posting`: the activity that says why."""
 
     kind: CorrectionKind
     symbol: Symbol | None
     detail: str
     qty: Decimal = ZERO
     cash: Decimal = ZERO
+    posting: Posting | None = None
 
 
 @quick
@@ -127,12 +135,22 @@ class Reconciliation:
 
     @property
     def transferred(self) -> Decimal:
-        """Money that came in or went out (negative): neither won nor lost. Zero where units are missing too, since
-        then it was a trade."""
+        """Money that nothing explains, which came in or went out (negative): neither won nor lost. Zero where units
+        are missing too, since then it was a trade."""
         unclear = [
             each for each in self.corrections if each.kind in (CorrectionKind.DEPOSIT, CorrectionKind.UNEXPLAINED)
         ]
         return ZERO if any(each.symbol for each in unclear) else sum((each.cash for each in unclear), ZERO)
+
+    @property
+    def posted(self) -> tuple[Correction, ...]:
+        return tuple(each for each in self.corrections if each.kind is CorrectionKind.POSTED)
+
+    @property
+    def asks_why(self) -> bool:
+        """Whether money or units differ by more than the activities of this report say."""
+        kinds = (CorrectionKind.DEPOSIT, CorrectionKind.CASH)
+        return bool(self.unexplained) or any(each.kind in kinds for each in self.corrections)
 
 
 _new_reconciliation = maker(Reconciliation)
@@ -163,8 +181,8 @@ def reconcile(believed: Believed, reported: Reported, *, accepted: str = "") -> 
     if not (executions or cash != believed.cash or held != believed.positions or reported.filled):
         return _new_reconciliation(positions=held, cash=cash, corrections=tuple(notices), external=external, lost=lost)
     awaited = unbooked(reported.filled, believed.filled, executions)
-    units = _positions(believed.positions, held, executions, awaited)
-    money = [] if awaited or cash is None else _cash(believed.cash, reported.portfolio, executions)
+    units = _positions(believed, held, executions, awaited, reported.postings)
+    money = [] if awaited or cash is None else _cash(believed, reported.portfolio, executions, reported.postings)
     open_units = [each for each in units if each.kind is CorrectionKind.UNEXPLAINED]
     early = bool(open_units or executions)
     waits = [each for each in money if each.kind is CorrectionKind.UNEXPLAINED or (early and _is_large(each))]
@@ -188,7 +206,7 @@ def reconcile(believed: Believed, reported: Reported, *, accepted: str = "") -> 
 
 
 def _is_large(money: Correction) -> bool:
-    return money.kind is not CorrectionKind.CASH
+    return money.kind not in (CorrectionKind.CASH, CorrectionKind.POSTED)
 
 
 def _after(
@@ -276,23 +294,31 @@ def _adopted(symbol: Symbol, qty: Decimal) -> Correction:
 
 
 def _positions(
-    believed: Mapping[Symbol, Decimal],
+    believed: Believed,
     held: Mapping[Symbol, Decimal],
     executions: Sequence[Execution],
     awaited: Mapping[Symbol, Span],
+    postings: Sequence[Posting],
 ) -> list[Correction]:
     """Differences by symbol, but those that fills of our orders explain which are still to be told of."""
     corrections: list[Correction] = []
-    for symbol in sorted({*believed, *held, *(execution.symbol for execution in executions), *awaited}):
-        before, now = believed.get(symbol, ZERO), held.get(symbol, ZERO)
+    units = believed.positions or {}
+    for symbol in sorted({*units, *held, *(execution.symbol for execution in executions), *awaited}):
+        before, now = units.get(symbol, ZERO), held.get(symbol, ZERO)
         fills = [execution for execution in executions if execution.symbol == symbol]
         expected = before + sum([units_of(execution) for execution in fills], ZERO)
         difference, span = now - expected, awaited.get(symbol)
         if abs(difference) <= NEGLIGIBLE:
             continue
         bought = sum((execution.qty for execution in fills if execution.side is OrderSide.BUY), ZERO)
-        room = fee_room(symbol, abs(before) + bought)
+        room = fee_room(symbol, abs(before) + bought) + believed.estimates.get(symbol.base, ZERO)
         if span is not None and _reaches(span, difference, max(NEGLIGIBLE, room + fee_room(symbol, span.high))):
+            continue
+        # the levels of a position that was split are in the old units: that is for a person to look at
+        moving = [each for each in postings if each.symbol == symbol and each.kind not in SPLITS]
+        why = explaining(difference, moving, lambda each: each.qty, NEGLIGIBLE)
+        if why:
+            corrections += [_posted(each, qty=each.qty) for each in why]
             continue
         kind = CorrectionKind.FEE if abs(difference) <= room else CorrectionKind.UNEXPLAINED
         detail = f"{symbol}: {now} at the venue, {expected} by the books"
@@ -310,21 +336,44 @@ def _reaches(span: Span, difference: Decimal, room: Decimal) -> bool:
 # ---- cash ----
 
 
-def _cash(believed: Decimal | None, portfolio: Portfolio, executions: Sequence[Execution]) -> list[Correction]:
-    if believed is None:
+def _posted(posting: Posting, *, qty: Decimal = ZERO, cash: Decimal = ZERO) -> Correction:
+    symbol = posting.symbol if qty else None
+    return Correction(
+        kind=CorrectionKind.POSTED, symbol=symbol, detail=posting.told, qty=qty, cash=cash, posting=posting
+    )
+
+
+def _cash(
+    believed: Believed, portfolio: Portfolio, executions: Sequence[Execution], postings: Sequence[Posting]
+) -> list[Correction]:
+    if believed.cash is None:
         return []
     account = portfolio.account
-    expected = believed + sum([cash_of(execution, account.currency) for execution in executions], ZERO)
+    expected = believed.cash + sum([cash_of(execution, account.currency) for execution in executions], ZERO)
     difference = account.cash - expected
-    if abs(difference) < Decimal("0.005"):
+    if abs(difference) < CENT:
         return []
+    small = CASH_ROUNDING + CASH_SHARE * abs(account.equity)
+    why = _why(difference, postings, small)
+    known = [_posted(each, cash=each.cash) for each in why]
+    difference -= sum([each.cash for each in why], ZERO)
+    if abs(difference) < CENT:
+        return known
     traded = sum((execution.qty * execution.price for execution in executions), ZERO)
-    room = CASH_ROUNDING + CASH_SHARE * abs(account.equity) + FEE_SHARE * traded
-    detail = f"cash: {account.cash:.2f} at the venue, {expected:.2f} by the books"
-    if difference < -room:
+    room = small + FEE_SHARE * traded
+    detail = f"cash: {account.cash:.2f} at the venue, {account.cash - difference:.2f} by the books"
+    if difference < -room - believed.estimates.get(account.currency, ZERO):
         detail += "; no execution explains it"
-        return [Correction(kind=CorrectionKind.UNEXPLAINED, symbol=None, detail=detail, cash=difference)]
+        return [*known, Correction(kind=CorrectionKind.UNEXPLAINED, symbol=None, detail=detail, cash=difference)]
     bought = sum((each.qty * each.price for each in executions if each.side is OrderSide.BUY), ZERO)
     # what a coin's buy costs in fees is taken in the coin: in cash it explains nothing
     kind = CorrectionKind.DEPOSIT if difference > room - FEE_SHARE * bought else CorrectionKind.CASH
-    return [Correction(kind=kind, symbol=None, detail=detail, cash=difference)]
+    return [*known, Correction(kind=kind, symbol=None, detail=detail, cash=difference)]
+
+
+def _why(difference: Decimal, postings: Sequence[Posting], small: Decimal) -> tuple[Posting, ...]:
+    """To the cent, or else with what is small left over."""
+    exactly = explaining(difference, postings, lambda each: each.cash, CENT)
+    if exactly or abs(difference) <= small:
+        return exactly
+    return explaining(difference, postings, lambda each: each.cash, small)

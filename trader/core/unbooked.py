@@ -68,9 +68,7 @@ def unbooked(
 
     booked  units of the executions that are in the books, by order id; `fresh` are about to be booked
     """
-    counted = dict(booked)
-    for execution in fresh:
-        counted[execution.order_id] = counted.get(execution.order_id, ZERO) + execution.qty
+    counted = with_fresh(booked, fresh)
     spans: dict[Symbol, Span] = {}
     for each in orders:
         known = sum([counted.get(name, ZERO) for name in each.ids], ZERO)
@@ -81,11 +79,21 @@ def unbooked(
     return spans
 
 
-def awaited_cash(orders: Iterable[Filled], booked: Mapping[str, Decimal]) -> Decimal | None:
+def with_fresh(booked: Mapping[str, Decimal], fresh: Iterable[Execution]) -> Mapping[str, Decimal]:
+    """Units by order id, those of `fresh` counted."""
+    counted = dict(booked)
+    for execution in fresh:
+        counted[execution.order_id] = counted.get(execution.order_id, ZERO) + execution.qty
+    return counted
+
+
+def awaited_cash(
+    orders: Iterable[Filled], booked: Mapping[str, Decimal], fresh: Iterable[Execution] = ()
+) -> Decimal | None:
     """What those units have cost or brought, by the orders' own prices; None where that can't be told."""
-    total = ZERO
+    total, counted = ZERO, with_fresh(booked, fresh)
     for each in orders:
-        known = sum([booked.get(name, ZERO) for name in each.ids], ZERO)
+        known = sum([counted.get(name, ZERO) for name in each.ids], ZERO)
         if each.most <= known:
             continue
         if each.least != each.most or each.price is None:

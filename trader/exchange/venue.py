@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Any
 
 from trader.core.fees import schedule_for
 from trader.core.types import ZERO, AssetClass, OrderSide, Quote, Symbol
-from trader.core.values import quick
-from trader.exchange.engine.answers import VenueRefusal, refused
+from trader.exchange.engine.accounting import posted
+from trader.exchange.engine.answers import VenueRefusal, refused, require_allowed
 from trader.exchange.engine.engine import AccountFigures, account_figures, apply, open_books
+from trader.exchange.engine.events import Advance as Advance
 from trader.exchange.engine.events import (
     Books,
     Cancel,
@@ -28,6 +29,7 @@ from trader.exchange.engine.events import (
     Halted,
     MatchingRules,
     OrderEvent,
+    Posted,
     Refusal,
     Relisted,
     Replace,
@@ -35,7 +37,7 @@ from trader.exchange.engine.events import (
     SimOrder,
     Tape,
 )
-from trader.exchange.engine.ids import NAMESPACE, asset_id, derived_id
+from trader.exchange.engine.ids import NAMESPACE, derived_id, spellings
 from trader.exchange.engine.requests import DEFAULT_CONFIGURATION, NewOrder, Patch
 from trader.exchange.engine.submission import submission
 from trader.exchange.engine.waiting import next_due
@@ -47,15 +49,6 @@ from trader.exchange.market.replay import dated, told_at
 STEPS_AT_ONCE = 512
 _MONTH = timedelta(days=30)
 Listener = Callable[[Sequence[OrderEvent]], None]
-
-
-@quick
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
-    """`reason`: time (the moment asked for), fill (stopped at a fill or a late rejection), end (the data are over)."""
-
-    now: datetime
-    reason: str
 
 
 class Venue:
@@ -81,8 +74,10 @@ class Venue:
         self._halted_by_clock: frozenset[Symbol] = frozenset()
         self._day, self._day_ends = now.date(), datetime.combine(now, time.max, UTC)
         self._listeners: list[Listener] = []
-        self._by_name = _names(market.instruments)
+        self._by_name = spellings(market.instruments)
         self._facts: dict[str, str] = {}  # to be written with the next commit
+        self._posted: list[Posted] = []  # likewise
+        self.posts: Callable[[datetime], Sequence[Posted]] = lambda at: ()  # a fault: activities by the clock
 
     @classmethod
     def open(
@@ -178,6 +173,8 @@ class Venue:
             self._new_day(at)
         self.now = at
         events = self._obey_halts(at)
+        for entry in self.posts(at):
+            self._take_in(entry)
         if self.listed is not None:
             events += self._relist(at)
         for tape in self.market.tapes(at, self._low_first):
@@ -254,7 +251,22 @@ class Venue:
     def obey_faults(self) -> None:
         """Halts and changed assets as they are meant to be now: faults are set while the clock stands, too."""
         before = self.books
+        for entry in self.posts(self.now):
+            self._take_in(entry)
         self._commit(before, self._obey_halts(self.now) + self._relist(self.now))
+
+    def post(self, entry: Posted) -> None:
+        """An activity that is no fill: it moves what it moves, once."""
+        before = self.books
+        self._take_in(entry)
+        self._commit(before, ())
+
+    def _take_in(self, entry: Posted) -> None:
+        if entry not in self._posted and not self.ledger.knows_activity(entry.id):
+            self.books = posted(self.books, entry)
+            self._posted.append(entry)
+            if self.remember is not None:
+                self.remember(self.now, self.books)
 
     # ---- orders ----
 
@@ -266,7 +278,8 @@ class Venue:
         listing = self.listings.get(symbol)
         if listing is not None and listing.delisted:
             raise refused(422, 42210000, f"asset {symbol.text} is not active")
-        self._obey_configuration(new, symbol)
+        held = self.books.holdings.get(symbol)
+        require_allowed(self.configuration, new, ZERO if held is None else held.qty)
         order_id = self._order_id()
         client_id = new.client_order_id or derived_id(self.account_id, f"client:{order_id}")
         event = submission(
@@ -336,21 +349,15 @@ class Venue:
         facts = {"configuration": json.dumps(self.configuration)}
         self.ledger.commit(now=self.now, before=self.books, after=self.books, facts=facts, durable=True)
 
-    def _obey_configuration(self, new: NewOrder, symbol: Symbol) -> None:
-        if self.configuration["suspend_trade"]:
-            raise refused(403, 40310000, "new orders are rejected by user request")
-        holding = self.books.holdings.get(symbol)
-        held_qty = holding.qty if holding is not None else ZERO
-        if self.configuration["no_shorting"] and new.side is OrderSide.SELL and held_qty <= 0:
-            raise refused(403, 40310000, "account is not allowed to short")
-
     def _do(self, event: Event) -> None:
         before = self.books
         self._commit(before, self._step(event))
 
     def _commit(self, before: Books, events: Sequence[OrderEvent]) -> None:
-        self.ledger.commit(now=self.now, before=before, after=self.books, events=events, facts=self._facts)
-        self._facts = {}
+        self.ledger.commit(
+            now=self.now, before=before, after=self.books, events=events, facts=self._facts, posted=self._posted
+        )
+        self._facts, self._posted = {}, []
         if events:
             for listener in self._listeners:
                 listener(events)
@@ -390,10 +397,3 @@ class Venue:
             return quote, now if quote is None else quote.at
         moves = tape.fresh_until is None or now <= tape.fresh_until
         return quote, told_at(tape, now) if moves and self.market.is_open(symbol, now) else quote.at
-
-
-def _names(instruments: Mapping[Symbol, Any]) -> dict[str, Symbol]:
-    spellings: dict[str, Symbol] = {}
-    for symbol in instruments:
-        spellings |= {symbol.position_name: symbol, asset_id(symbol).upper(): symbol}
-    return spellings | {symbol.text: symbol for symbol in instruments}

@@ -6,28 +6,31 @@ and the activities are read each by itself: one that fails leaves the books as t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from typing import Protocol
 
+from trader.core.equity import Worth, counted, worth_of
 from trader.core.orders import IntentState, is_over, is_stop
 from trader.core.portfolio import changed, moved
 from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
 from trader.core.types import ZERO, Execution, Order, Portfolio, Symbol
-from trader.core.unbooked import Filled, awaited_cash, filled_of, to_protect, unbooked
+from trader.core.unbooked import awaited_cash, to_protect, unbooked
 from trader.core.values import maker
 from trader.errors import Transient
 from trader.trading import failpoints
 from trader.trading.consent import note_found
-from trader.trading.day import allow_for, begin_day
+from trader.trading.day import begin_day
+from trader.trading.history import History, kind_of
 from trader.trading.intent_states import IntentStates
 from trader.trading.journal_cache import Known
 from trader.trading.last_resort import adopt_unrecorded
-from trader.trading.memory import OVERLAP, Memory, booked_lately, remember_stop
+from trader.trading.memory import Memory, booked_lately, remember_stop
 from trader.trading.open_differences import LAG, OpenDifferences
+from trader.trading.orders_seen import filled_lately, look_up
+from trader.trading.owed import Owed
 from trader.trading.parts import Parts
 from trader.trading.ports import Broker, Clock, Journal, KnownIntent, Opaque
 from trader.trading.split_handling import restated
@@ -45,6 +48,7 @@ class Listener(Protocol):
 
     restated: dict[Symbol, datetime]
     on_fill: Callable[[Execution], None]
+    equity_band: Decimal
 
     def halt(self, reason: str) -> None: ...
 
@@ -67,6 +71,8 @@ class Bookkeeper:
         self.states = IntentStates(memory, known, journal, clock)
         self.parts = Parts(clock)
         self.differences = OpenDifferences(journal)
+        self.history = History(broker, journal, clock, known, memory, self.parts)
+        self.owed = Owed(clock, desk.alert)
         self.doubt = ""  # why the books are not to be entered on
         self.opaque: tuple[Opaque, ...] = ()
         self.awaited_cash: Decimal | None = Decimal(0)  # of fills that are not booked yet; None where it can't be told
@@ -92,7 +98,7 @@ class Bookkeeper:
     def _read(self) -> Portfolio:
         """As the venue tells it now. The account may be an older one: its figures say of when they are."""
         memory = self.memory
-        memory.began = memory.opened or self.clock.now()
+        memory.began = memory.opened or self.history.border()
         orders = tuple(self.broker.open_orders())
         positions = {position.symbol: position for position in self.broker.positions()}
         self._show(tuple(self.broker.opaque()))
@@ -117,53 +123,26 @@ class Bookkeeper:
         """Whether reconciling could find anything. It is a pure function of what the journal holds and of orders, held
         units and cash: where it found nothing to do and none of these is another, it finds nothing again."""
         memory, last = self.memory, self.memory.portfolio
-        settled = memory.settled == self.known.changes and not memory.ended
+        settled = memory.settled == self.known.changes and not memory.ended and not self.history.due()
         return not settled or last is None or last.orders != portfolio.orders or moved(last, portfolio)
 
     def _noted(self, portfolio: Portfolio) -> Portfolio:
         """Nothing has happened: at most the marks have moved, and the equity with them."""
-        begin_day(self.memory, self.journal, portfolio.account.equity, self.clock.now().date())
+        begin_day(self.memory, self.journal, self.clock.now().date())
+        self.awaited_cash = ZERO
         failpoints.reach("before_book")
         if self._has_cash and changed(self.memory.portfolio, portfolio):
-            self.known.save_sync(portfolio, portfolio.orders, ())
+            self.known.save_sync(portfolio, portfolio.orders, (), counted(self.worth(portfolio), self.known.moved()))
         failpoints.reach("after_book")
         self.memory.portfolio = portfolio
-        self.awaited_cash = ZERO
         return portfolio
 
-    def _look_up(self, names: Sequence[str], live: Mapping[str, KnownIntent]) -> dict[str, Order | None]:
-        """What could be learnt of them."""
-        found: dict[str, Order | None] = {}
-        for name in names:
-            try:
-                found[name] = self.parts.read("look-up", partial(self._one, name, live[name].order_id))
-            except Transient:
-                break  # the others of now would be answered alike
-        return found
-
-    def _one(self, name: str, order_id: str | None) -> Order | None:
-        """By our own name for it, or by the venue's where that fails."""
-        try:
-            return self.broker.order_by_client_id(name)
-        except Transient:
-            order = self.broker.order(order_id) if order_id is not None else None
-            if order is None:
-                raise
-            return order
-
-    def _executions(self, owing_since: datetime | None) -> tuple[Execution, ...]:
-        """Those from before the books are in the opening balance. `owing_since`: when an order of ours that owes
-        some was made: the venue may have left out one fill and told of later ones."""
-        first = self.memory.began or self.clock.now()
-        usual = since = max((self.memory.last_execution_at or first) - OVERLAP, first)
-        if owing_since is not None:
-            since = max(min(usual, owing_since - OVERLAP), first)
-        try:
-            executions = self.parts.read("activities", lambda: self.broker.executions(since))
-        except Transient:
-            return ()
-        booked_ids = {e.id for e in self.journal.executions(after=since - OVERLAP)} if since < usual else frozenset()
-        return tuple(e for e in executions if e.at >= first and (e.at >= usual or e.id not in booked_ids))
+    def worth(self, portfolio: Portfolio, cash: Decimal | None = None) -> Worth:
+        """By the venue and by our own count, the books' cash being `cash`, or what it is now."""
+        if self.memory.opened is None or self.awaited_cash is None:
+            return worth_of(portfolio, None, self.desk.equity_band)
+        own = self.known.books().cash if cash is None else cash
+        return worth_of(portfolio, own + self.awaited_cash, self.desk.equity_band)
 
     # ---- reconciling ----
 
@@ -172,21 +151,15 @@ class Bookkeeper:
         memory = self.memory
         changes, live = self.known.changes, {record.intent.client_order_id: record for record in self.known.live()}
         memory.settled = None  # until all of this is done
-        books = self.known.books() if memory.opened else None
-        believed = Believed(
-            positions=books.positions if books else None,
-            cash=books.cash if books else None,
-            live=frozenset(live),
-            execution_ids=memory.execution_ids,
-            filled=memory.filled,
-        )
-        reported, result = self._ask(believed, live, portfolio)
+        reported, result = self._ask(live, portfolio)
         split = self._open(reported, result)
         result = split or result
-        begin_day(memory, self.journal, reported.portfolio.account.equity, self.clock.now().date())
+        self.owed.look(reported.filled, memory.filled, result.executions)
+        begin_day(memory, self.journal, self.clock.now().date())
         self._book(reported, result)
         in_question = result.unexplained or result.awaited or self._just_freed()
-        view = self._view(reported) if in_question else self._agreed(reported)
+        self.awaited_cash = awaited_cash(reported.filled, memory.filled) if in_question else ZERO
+        view = self._view(reported) if in_question else reported.portfolio
         self.states.settle(list(live.values()), reported)
         memory.ended = {name: order for name, order in memory.ended.items() if name in self.states.unsettled()}
         quiet = not (result.executions or result.corrections or result.unexplained or result.awaited)
@@ -195,23 +168,39 @@ class Bookkeeper:
         memory.portfolio = reported.portfolio
         return view
 
-    def _ask(
-        self, believed: Believed, live: Mapping[str, KnownIntent], portfolio: Portfolio
-    ) -> tuple[Reported, Reconciliation]:
+    def _believed(self, live: Mapping[str, KnownIntent]) -> Believed:
+        """As of now: a fee that was posted since changes it."""
+        memory = self.memory
+        books = self.known.books() if memory.opened else None
+        return Believed(
+            positions=books.positions if books else None,
+            cash=books.cash if books else None,
+            live=frozenset(live),
+            execution_ids=memory.execution_ids,
+            filled=memory.filled,
+            estimates=self.history.estimates(),
+        )
+
+    def _ask(self, live: Mapping[str, KnownIntent], portfolio: Portfolio) -> tuple[Reported, Reconciliation]:
         """Orders that are not open any more are looked up. A difference that is new is asked about again at once, for
         the venue's lists are not read in one instant; one that is known waits for the next look."""
         accepted_difference = self.differences.accepted(self.memory.flags["halted"])
-        answers: dict[str, Order | None] = {n: o for n, o in self.memory.ended.items() if n in believed.live}
+        answers: dict[str, Order | None] = {n: o for n, o in self.memory.ended.items() if n in live}
         accepted_names = {name for name, record in live.items() if record.state == IntentState.ACCEPTED}
         reported = self._report(portfolio, answers, live)
-        result = reconcile(believed, reported, accepted=accepted_difference)
+        if self.memory.opened is None:
+            reported = self._at_rest(reported, answers, live)
+        result = reconcile(self._believed(live), reported, accepted=accepted_difference)
+        if result.asks_why:  # an activity of the last days may say
+            reported = self._report(reported.portfolio, answers, live, whole=True)
+            result = reconcile(self._believed(live), reported, accepted=accepted_difference)
         for wait in ASK_AGAIN_S:
             is_new = bool(result.unexplained) and not self.differences.key
             if not (is_new or result.lost):
                 break
             if is_new:
                 self.desk.pause(wait)
-            replies = self._look_up(result.lost, live)
+            replies = look_up(self.broker, self.parts, result.lost, live)
             answers |= replies
             if is_new or not (replies.keys() <= accepted_names and all(map(is_over, replies.values()))):
                 reported = self._report(self._read(), answers, live)
@@ -219,10 +208,21 @@ class Bookkeeper:
                 reported = self._report(reported.portfolio, answers, live, reported.executions)
             else:
                 break  # nothing can be learnt of them now
-            result = reconcile(believed, reported, accepted=accepted_difference)
+            result = reconcile(self._believed(live), reported, accepted=accepted_difference)
         if not result.lost:
             self.parts.forget("look-up")  # nothing is left to be asked
         return reported, result
+
+    def _at_rest(
+        self, reported: Reported, answers: Mapping[str, Order | None], live: Mapping[str, KnownIntent]
+    ) -> Reported:
+        """The books open on a report during which nothing was filled: whether it was before or after the positions were
+        read, nobody could tell."""
+        for _ in ASK_AGAIN_S:
+            if not reported.executions:
+                break
+            reported = self._report(self._read(), answers, live)
+        return reported
 
     def _report(
         self,
@@ -230,47 +230,29 @@ class Bookkeeper:
         answers: Mapping[str, Order | None],
         live: Mapping[str, KnownIntent],
         executions: tuple[Execution, ...] = (),
+        *,
+        whole: bool = False,
     ) -> Reported:
         """An order that the list leaves out and the look-up shows is open all the same: none is placed beside it."""
         listed_ids = {order.id for order in portfolio.orders}
         unlisted_orders = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed_ids]
         if unlisted_orders:
             portfolio = replace(portfolio, orders=(*portfolio.orders, *unlisted_orders))
-        unbooked_fills, owing_since = self._filled(portfolio, answers, live)
+        unbooked_fills, owing_since = filled_lately(portfolio, answers, live, self.memory.filled)
         # executions last, to cover whatever the positions show; none are asked for where nothing can have happened
         looked_up = any(order is not None and order.filled_qty for order in answers.values())
-        still_open = bool(self.differences.key) or self.parts.fails("activities")
+        whole = whole or self.history.due()
+        still_open = bool(self.differences.key) or self.parts.fails("activities") or whole
         if not executions and (moved(self.memory.portfolio, portfolio) or looked_up or unbooked_fills or still_open):
-            executions = self._executions(owing_since)
+            executions = self.history.executions(owing_since, whole=whole)
         return _new_reported(
             portfolio=portfolio,
             executions=executions,
             looked_up=dict(answers),
             filled=unbooked_fills,
             has_cash=self._has_cash,
+            postings=self.history.fresh,
         )
-
-    def _filled(
-        self, portfolio: Portfolio, answers: Mapping[str, Order | None], live: Mapping[str, KnownIntent]
-    ) -> tuple[tuple[Filled, ...], datetime | None]:
-        """What our live orders have done that is not booked yet, as far as it can be seen; and since when at most."""
-        open_orders = {order.client_order_id: order for order in portfolio.orders}
-        unbooked_fills, creation_times = list[Filled](), list[datetime]()
-        for name, record in live.items():
-            order = open_orders.get(name) or answers.get(name)
-            if order is not None:
-                if not (order.filled_qty or order.legs):
-                    continue  # the usual case: it rests
-                fill = filled_of(order)
-                if fill.most > sum([self.memory.filled.get(order_id, ZERO) for order_id in fill.ids], ZERO):
-                    unbooked_fills.append(fill)
-                    creation_times.append(record.created_at)
-            elif name not in answers or record.order_id is not None:  # not seen: it may have done nothing, or all
-                intent, ids = record.intent, (record.order_id,) if record.order_id else ()
-                sign = intent.order_side.sign
-                unbooked_fills.append(Filled(symbol=intent.symbol, sign=sign, ids=ids, least=ZERO, most=intent.qty))
-                creation_times.append(record.created_at)
-        return tuple(unbooked_fills), min(creation_times, default=None)
 
     def _open(self, reported: Reported, result: Reconciliation) -> Reconciliation | None:
         """What nothing explains. A split is booked at once, with a halt: levels in the old units must not be acted on;
@@ -278,6 +260,7 @@ class Bookkeeper:
         differences, now = self.differences, self.clock.now()
         self._money_since = None
         if not result.unexplained:
+            self._money_since = differences.since
             if differences.told:
                 self.desk.alert("books", "info", f"explained after all: {differences.text}")
             differences.over()
@@ -327,10 +310,13 @@ class Bookkeeper:
             if any(is_stop(order, execution.order_id) for order in (*orders, *orders_before)):
                 remember_stop(memory, self.journal, execution)
         news = self._has_cash and changed(memory.portfolio, reported.portfolio)
+        self.awaited_cash = awaited_cash(reported.filled, memory.filled, result.executions)
         if result.executions or looked_up or news:
-            for execution in self.known.save_sync(reported.portfolio, orders, result.executions):
+            count = counted(self.worth(reported.portfolio, self._traded(result)), self.known.moved())
+            for execution in self.known.save_sync(reported.portfolio, orders, result.executions, count):
                 failpoints.reach("amid_book")
                 self._booked(execution)
+            self.history.booked(result.executions)
         failpoints.reach("after_book")
         if memory.opened is None or result.corrections:
             self._correct(reported, result, now)
@@ -339,6 +325,12 @@ class Bookkeeper:
             newest = max(execution.at for execution in result.executions)
             memory.last_execution_at = max(newest, memory.last_execution_at or newest)
             memory.execution_ids = booked_lately(self.journal, memory.last_execution_at)
+
+    def _traded(self, result: Reconciliation) -> Decimal | None:
+        """The books' cash once the executions are booked, and before the corrections are."""
+        if self.memory.opened is None or result.cash is None:
+            return None
+        return result.cash - sum([each.cash for each in result.corrections], ZERO)
 
     def _booked(self, execution: Execution) -> None:
         memory, name = self.memory, execution.order_id
@@ -359,21 +351,33 @@ class Bookkeeper:
             if difference:
                 why = reasons.get(symbol)
                 kind = why.kind.value if why else "opening"
-                self.known.correct(kind, now, symbol=symbol, qty=difference, detail=why.detail if why else "")
+                told, posting = (why.detail, why.posting) if why else ("", None)
+                self.known.correct(kind, now, symbol=symbol, qty=difference, detail=told, posting=posting)
                 failpoints.reach("amid_corrections")
         if result.cash is not None and result.cash != books.cash:
-            kind = "opening" if opening else "transfer" if result.transferred else "cash"
-            first = self._money_since or reported.portfolio.at
-            at = first if result.transferred else now  # of the equity that shows it first
-            self.known.correct(kind, at, cash=result.cash - books.cash, detail=f"cash is {result.cash}")
-            allow_for(self.memory, self.journal, result.transferred)
+            self._correct_cash(result, result.cash - books.cash, self._money_since or reported.portfolio.at, now)
         failpoints.reach("after_corrections")
         for correction in result.corrections:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
         if opening:
             self.memory.opened = self.memory.began or now
             note_found(self.journal, reported.portfolio.positions)
+            self.history.opened()
             self.journal.set_meta("opened", self.memory.opened.isoformat())
+
+    def _correct_cash(self, result: Reconciliation, difference: Decimal, first: datetime, now: datetime) -> None:
+        """`first`: of the equity that shows it first, which is when money came in or went out."""
+        for each in result.posted:
+            if each.posting is not None and each.cash:
+                at = first if each.posting.is_transfer else now
+                self.known.correct(kind_of(each.posting), at, cash=each.cash, detail=each.detail, posting=each.posting)
+                failpoints.reach("amid_corrections")
+                difference -= each.cash
+        if difference:
+            kind = "opening" if self.memory.opened is None else "transfer" if result.transferred else "cash"
+            at = first if result.transferred else now
+            self.known.correct(kind, at, cash=difference, detail=f"cash is {result.cash}")
+            self.history.corrected()
 
     # ---- protecting ----
 
@@ -383,15 +387,10 @@ class Bookkeeper:
         self.memory.freed = {symbol: at for symbol, at in self.memory.freed.items() if now - at < LIST_LAG_S}
         return set(self.memory.freed)
 
-    def _agreed(self, reported: Reported) -> Portfolio:
-        self.awaited_cash = ZERO
-        return reported.portfolio
-
     def _view(self, reported: Reported) -> Portfolio:
         """What is to be protected, whatever could be booked."""
         now = self.clock.monotonic()
         spans = unbooked(reported.filled, self.memory.filled)
-        self.awaited_cash = awaited_cash(reported.filled, self.memory.filled)
         last_prices = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
         last_prices |= {fill.symbol: fill.price for fill in reported.filled if fill.price and fill.symbol in spans}
         freed_symbols = self._just_freed()

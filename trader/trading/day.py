@@ -1,4 +1,8 @@
-"""The equity that a day's loss is measured from, and the peak that a drawdown is."""
+"""The equity that a day's loss is measured from, and the peak that a drawdown is.
+
+Both are kept less the money that had come in by then (`earned`), and what has come in by now is added when they are
+looked at: a deposit hides no loss, a withdrawal is none, and neither is counted twice, wherever a process dies.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,24 @@ from trader.trading.memory import Memory
 from trader.trading.ports import Journal
 
 
-def begin_day(memory: Memory, journal: Journal, equity_now: Decimal, today: date) -> None:
+def begin_day(memory: Memory, journal: Journal, today: date, earned_now: Decimal | None = None) -> None:
     """The day is UTC's. It begins with the last equity of the day before, where that was seen: what is lost from then
-    to a market's open is a loss of this day, also where the only cycle of the day is the one at the open."""
+    to a market's open is a loss of this day, also where the only cycle of the day is the one at the open.
+
+    `earned_now`: where none was ever seen; None: not sure of it yet."""
     if memory.day == today:
         return
-    if memory.equity is not None:
-        equity = memory.equity
-    else:  # started since: what was lost while nobody looked is a loss of this day, too
+    earned = memory.earned
+    if earned is None:  # started since: what was lost while nobody looked is a loss of this day, too
         known = journal.last_equity(datetime.combine(today, time(), UTC))
-        equity = known if known is not None else equity_now
-    memory.day, memory.day_start = today, equity
-    _keep_day(memory, journal)
+        earned = earned_now if known is None else (known.equity if known.own is None else known.own) - known.moved
+    if earned is not None:
+        memory.day, memory.day_start = today, earned
+        _keep_day(memory, journal)
 
 
-def reach_peak(memory: Memory, journal: Journal, equity: Decimal) -> None:
-    if memory.peak.reached(equity):
+def reach_peak(memory: Memory, journal: Journal, earned: Decimal) -> None:
+    if memory.peak.reached(earned):
         _keep_peak(memory, journal)
 
 
@@ -33,16 +39,6 @@ def forget_peak(memory: Memory, journal: Journal) -> None:
     """A person says so: a drawdown is measured from the next equity on."""
     memory.peak = Peak()
     _keep_peak(memory, journal)
-
-
-def allow_for(memory: Memory, journal: Journal, transferred: Decimal) -> None:
-    """Money that came in must hide no loss, and what a person took out is none."""
-    if transferred and memory.day_start is not None:
-        memory.day_start += transferred
-        _keep_day(memory, journal)
-    if transferred and memory.peak.value is not None:
-        memory.peak = Peak(memory.peak.value + transferred)
-        _keep_peak(memory, journal)
 
 
 def _keep_peak(memory: Memory, journal: Journal) -> None:

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trader.core.decision import RiskState
-from trader.core.equity import Worth, at_worth, worth_of
+from trader.core.equity import AGREEING, at_worth
 from trader.core.ids import client_order_id
 from trader.core.orders import IntentState, is_over, next_state, seen
 from trader.core.protect import ExitWish
 from trader.core.types import Execution, Order, OrderIntent, Portfolio, Symbol
+from trader.core.values import altered
 from trader.errors import DatabaseUnusable, Transient
 from trader.trading import failpoints
 from trader.trading.bookkeeping import ASK_AGAIN_S, Bookkeeper
@@ -75,23 +76,16 @@ class Desk:
         Anything else that can't be read, or does not add up, is a doubt: entries wait, exits go on.
         """
         portfolio = self.books.sync()
-        worth = self._worth(portfolio)
+        worth = self.books.worth(portfolio)
         self._told_worth(worth.problem)
         portfolio = at_worth(portfolio, worth)
-        if not worth.problem:
-            self._memory.equity = worth.equity
+        if not worth.problem and worth.own is not None:
+            self._memory.earned = worth.own - self.known.moved()
         self._memory.synced_at = self.clock.now()
         self._memory.touched = False
         self.doubts["books"] = self.books.doubt
         self.board.saw_portfolio(portfolio)
         return portfolio
-
-    def _worth(self, portfolio: Portfolio) -> Worth:
-        awaited_cash = self.books.awaited_cash
-        has_cash = self._memory.opened is not None and awaited_cash is not None
-        return worth_of(
-            portfolio, self.known.books().cash + (awaited_cash or 0) if has_cash else None, self.equity_band
-        )
 
     def _told_worth(self, problem: str) -> None:
         """In two reports in a row: a single odd figure wakes nobody, and no entry goes on it either."""
@@ -227,11 +221,31 @@ class Desk:
 
     def risk_state(self, portfolio: Portfolio) -> RiskState:
         """What risk must remember."""
-        memory, now = self._memory, self.clock.now()
-        begin_day(memory, self.journal, portfolio.account.equity, now.date())
-        reach_peak(memory, self.journal, portfolio.account.equity)
+        memory, now, moved = self._memory, self.clock.now(), self.known.moved()
+        if memory.peak.value is None:
+            self._begin_peak(portfolio, moved)
+        else:
+            reach_peak(memory, self.journal, portfolio.account.equity - moved)
+        sure = None if memory.peak.value is None else portfolio.account.equity - moved
+        begin_day(memory, self.journal, now.date(), sure)
         memory.counts.begin(now.date())
-        return risk_state(memory, self.doubt(), self.clock.monotonic())
+        return risk_state(memory, self.doubt(), self.clock.monotonic(), moved)
+
+    def _begin_peak(self, portfolio: Portfolio, moved: Decimal) -> None:
+        """The first equity is confirmed as later peaks are: by readings that agree with each other and with our own
+        count. Until then there is no peak, and nothing is entered."""
+        for _ in range(AGREEING):
+            worth = self.books.worth(portfolio)
+            if worth.problem:
+                self._memory.peak.above.clear()
+                return
+            reach_peak(self._memory, self.journal, worth.equity - moved)
+            if self._memory.peak.value is not None:
+                return
+            try:
+                portfolio = altered(portfolio, account=self.broker.account())
+            except Transient:
+                return
 
     def flags(self) -> dict[str, str]:
         """Latched switches and their reasons; "" is off. Only this process sets them while it holds the account."""

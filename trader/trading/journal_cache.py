@@ -6,13 +6,15 @@ lets go of what is kept, so that the next look reads the journal again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from trader.core.decision import DecisionInputs, Levels, Plan
+from trader.core.equity import Counted
 from trader.core.orders import IntentState
+from trader.core.postings import Posting
 from trader.core.types import ZERO, Execution, Order, OrderIntent, Portfolio, Symbol
 from trader.core.values import maker, quick
 from trader.trading.ports import Journal, KnownBooks, KnownIntent
@@ -41,6 +43,7 @@ class Known:
         self._journal = journal
         self._live: dict[str, KnownIntent] | None = None
         self._books: KnownBooks | None = None
+        self._moved: Decimal | None = None
         self._levels: dict[Symbol, Levels] | None = None
         self.changes = 0  # of live intents, books and levels made anew, those that failed counted: one more each time
 
@@ -56,6 +59,12 @@ class Known:
         if self._books is None:
             self._books = self._journal.believed()
         return self._books
+
+    def moved(self) -> Decimal:
+        """Money that came in, less what went out, as far as it is booked."""
+        if self._moved is None:
+            self._moved = self._journal.moved()
+        return self._moved
 
     def levels(self) -> Mapping[Symbol, Levels]:
         if self._levels is None:
@@ -99,12 +108,12 @@ class Known:
         self._live = live
 
     def save_sync(
-        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
+        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution], counted: Counted
     ) -> Sequence[Execution]:
         if executions:
             self._books = None
             self.changes += 1
-        return self._journal.save_sync(portfolio, orders, executions)
+        return self._journal.save_sync(portfolio, orders, executions, counted)
 
     def correct(
         self,
@@ -115,10 +124,21 @@ class Known:
         qty: Decimal = ZERO,
         cash: Decimal = ZERO,
         detail: str = "",
+        posting: Posting | None = None,
     ) -> None:
+        self._books = self._moved = None
+        self.changes += 1
+        self._journal.correction(kind, at, symbol=symbol, qty=qty, cash=cash, detail=detail, posting=posting)
+
+    def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
+        self._books = self._moved = None
+        self.changes += 1
+        self._journal.claim(correction_id, reasons)
+
+    def settle_fees(self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str]) -> None:
         self._books = None
         self.changes += 1
-        self._journal.correction(kind, at, symbol=symbol, qty=qty, cash=cash, detail=detail)
+        self._journal.settle_fees(fills, joined, freed)
 
     def save_levels(self, new_levels: Sequence[Levels]) -> None:
         levels, self._levels = self._levels, None

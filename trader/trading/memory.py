@@ -37,10 +37,10 @@ class Memory:
     submitted: deque[float] = field(default_factory=deque)  # by the clock's own seconds
     unanswered: dict[str, datetime] = field(default_factory=dict)  # by client id, when it was last sent in vain
     counts: Counts = field(default_factory=Counts)
-    equity: Decimal | None = None  # the newest that counted
+    earned: Decimal | None = None  # the newest equity that counted, less the money that had come in: see `day`
     day: date | None = None
-    day_start: Decimal | None = None
-    peak: Peak = field(default_factory=Peak)
+    day_start: Decimal | None = None  # likewise
+    peak: Peak = field(default_factory=Peak)  # likewise
     last_stops: dict[Symbol, datetime] = field(default_factory=dict)
     symbols: frozenset[Symbol] = frozenset()  # those that are traded
 
@@ -82,17 +82,18 @@ def remember_stop(memory: Memory, journal: Journal, execution: Execution) -> Non
     journal.set_meta(f"stop {execution.symbol}", execution.at.isoformat())
 
 
-def risk_state(memory: Memory, doubt: str, seconds: float) -> RiskState:
+def risk_state(memory: Memory, doubt: str, seconds: float, moved: Decimal) -> RiskState:
     """What risk must remember, the day and the peak being those of now. `doubt`: why no entry is to be made, or "".
 
     seconds  the clock's own, `Clock.monotonic`
+    moved    money that has come in, less what has gone out
     """
     submitted, flags = memory.submitted, memory.flags
     while submitted and submitted[0] < seconds - 60:
         submitted.popleft()
     return RiskState(
-        day_start_equity=memory.day_start,
-        peak_equity=memory.peak.value,
+        day_start_equity=None if memory.day_start is None else memory.day_start + moved,
+        peak_equity=None if memory.peak.value is None else memory.peak.value + moved,
         orders_last_minute=len(submitted),
         last_stop_at=dict(memory.last_stops),
         day_notional=memory.counts.notional,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
 from trader.core.decision import DecisionInputs, Levels, Plan
+from trader.core.equity import Counted
 from trader.core.market import Bars
+from trader.core.postings import Activities, Posting
 from trader.core.types import (
     ZERO,
     Account,
@@ -116,8 +118,12 @@ class Broker(Protocol):
 
     def order(self, order_id: str) -> Order | None: ...
 
-    def executions(self, after: datetime) -> Sequence[Execution]:
-        """Fills at or after that moment, oldest first, each with its fee. Overlap is the caller's to remove, by id."""
+    def activities(self, after: datetime) -> Activities:
+        """Fills at or after that moment, oldest first, each with its fee or our estimate, and what else is dated that
+        day or later. Overlap is the caller's to remove, by id."""
+
+    def venue_time(self) -> datetime:
+        """By the venue's own clock, which its activities are dated by."""
 
     def submit(self, intent: OrderIntent) -> Submission:
         """One attempt, never a retry."""
@@ -169,6 +175,42 @@ class PendingCommand(Protocol):
     def args(self) -> Mapping[str, str]: ...
 
 
+class BookedPosting(Protocol):
+    """An activity that is in the books: as the fee of the execution `fill`, or as the reason of a correction."""
+
+    @property
+    def posting(self) -> Posting: ...
+
+    @property
+    def fill(self) -> str: ...
+
+
+class BookedMoney(Protocol):
+    """A correction of the cash."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def cash(self) -> Decimal: ...
+
+
+class KnownEquity(Protocol):
+    """`own`: by our count; None where that was not known. `moved`: money that had come in by then, as far as booked."""
+
+    @property
+    def equity(self) -> Decimal: ...
+
+    @property
+    def own(self) -> Decimal | None: ...
+
+    @property
+    def moved(self) -> Decimal: ...
+
+
 class Latch(Protocol):
     """`killed` and `halted` in a file: works where the journal does not."""
 
@@ -204,8 +246,29 @@ class Journal(Protocol):
     def attempts(self, cycle_id: str, symbol: Symbol, purpose: Purpose) -> int: ...
 
     def save_sync(
-        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
+        self,
+        portfolio: Portfolio,
+        orders: Sequence[Order],
+        executions: Sequence[Execution],
+        counted: Counted | None = None,
     ) -> Sequence[Execution]: ...
+
+    def postings(self, since: date) -> Sequence[BookedPosting]:
+        """In the books, of that day and later."""
+
+    def settle_fees(
+        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str] = ()
+    ) -> None:
+        """`fills` with their fees as they are now, the postings that say so, and those that do not any more."""
+
+    def unclaimed(self, after: datetime) -> Sequence[BookedMoney]:
+        """Booked since then without an activity that says why."""
+
+    def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
+        """They do, by kind."""
+
+    def moved(self) -> Decimal:
+        """Money that came in, less what went out, as far as it is booked."""
 
     def believed(self) -> KnownBooks: ...
 
@@ -213,8 +276,8 @@ class Journal(Protocol):
         self, limit: int | None = None, *, symbol: Symbol | None = None, after: datetime | None = None
     ) -> Sequence[Execution]: ...
 
-    def last_equity(self, before: datetime) -> Decimal | None:
-        """The newest that was recorded before then."""
+    def last_equity(self, before: datetime) -> KnownEquity | None:
+        """The newest that was recorded before then, and is not in doubt."""
 
     def last_execution_at(self) -> datetime | None: ...
 
@@ -227,6 +290,7 @@ class Journal(Protocol):
         qty: Decimal = ZERO,
         cash: Decimal = ZERO,
         detail: str = "",
+        posting: Posting | None = None,
     ) -> None: ...
 
     def levels(self) -> Mapping[Symbol, Levels]: ...

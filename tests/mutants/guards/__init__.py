@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.guards import adapters, core, forecasters, gates, positions, risk, trading
+from tests.mutants.guards import activities, adapters, core, forecasters, gates, positions, risk, trading
 from tests.mutants.source import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -10,6 +10,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *core.MUTANTS,
     *trading.MUTANTS,
     *positions.MUTANTS,
+    *activities.MUTANTS,
     *adapters.MUTANTS,
     *forecasters.MUTANTS,
     *gates.MUTANTS,

@@ -182,20 +182,20 @@ IN_ALPACA = (
     Mutant(
         "venue: a fill that is told twice",
         ALPACA,
-        "join_fees",
+        "activities_of",
         "fills[fill.id] = fill",
         "fills[fill.id + str(len(fills))] = fill",
         CONVERT,
     ),
-    Mutant("venue: a fee joins one fill", ALPACA, "_owner", "fill.id not in fees_by_fill and", "", CONVERT),
     Mutant(
-        "venue: a fee that is another fill's",
+        "venue: an activity that was taken back",
         ALPACA,
-        "_fits",
-        "and fee.amount <= _estimate(fill)[0] * _LARGEST_RATIO",
-        "",
+        "_posting_of",
+        'body.get("status") == "canceled"',
+        "False",
         CONVERT,
     ),
+    Mutant("venue: a dividend moves no units", ALPACA, "_posting_of", "kind in _WITH_UNITS and", "", CONVERT),
 )
 
 

@@ -192,7 +192,7 @@ IN_FIGURES = (
     Mutant(
         "fills: booked ones are told",
         UNBOOKED,
-        "unbooked",
+        "with_fresh",
         "counted = dict(booked)",
         "counted = dict[str, Decimal]()",
         TO_PROTECT,

@@ -24,7 +24,6 @@ BOOKS = (
         "books: units are never booked by themselves", "Bookkeeper._open", "not result.lacks_units and", "", *VANISHED
     ),
     guard("books: a split halts", "Bookkeeper._split", "self.desk.halt", "str", "tests/trading/test_splits.py"),
-    guard("books: a fill from before the books", "Bookkeeper._executions", "if e.at >= first", ""),
     guard("books: a first halt is not hidden", "Desk.halt", 'if not self._memory.flags["halted"]:', "if True:"),
     guard("books: accepted once a person was asked", "OpenDifferences.accepted", "self.asked and", "", *VANISHED),
     guard("books: accepted once the halt is lifted", "OpenDifferences.accepted", "and not halted", "", *VANISHED),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,9 @@ def _differing(what: str, theirs: object, ours: object) -> Iterator[str]:
     if isinstance(theirs, dict) and isinstance(ours, dict):
         names = sorted((n for n in theirs.keys() | ours.keys() if theirs.get(n) != ours.get(n)), key=str)
         yield f"{what}: {len(names)} differ, first {names[0]}:\n  {theirs.get(names[0])}\n  {ours.get(names[0])}"
+    elif isinstance(theirs, list) and isinstance(ours, list):
+        first = next((pair for pair in zip_longest(theirs, ours) if pair[0] != pair[1]), ("", ""))
+        yield f"{what}: first {first[0]}\n  {first[1]}"
     else:
         yield f"{what}:\n  {theirs}\n  {ours}"
 

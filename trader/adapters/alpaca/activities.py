@@ -1,113 +1,107 @@
-"""Account activities to executions with their fees.
+"""Account activities to executions with their fees, and to postings: all that is no fill.
 
-The venue posts a fill (FILL) and its crypto fee (CFEE) apart, the fee hours later. A fee that names its execution
-joins that one; else it joins the fill of its symbol that it fits: same direction of the credit, same price where it
-gives one, and the amount nearest to what the schedule says.
+A fee that names its execution is that one's; what the others belong to is found in the core, for their fills may be in
+the books already (`core.posted_fees`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from trader.adapters.alpaca.convert import Malformed, fill_of, mapping, maybe_number, shown, symbol_of, text
-from trader.core.fees import fee_of, schedule_for
-from trader.core.types import ZERO, AssetClass, Execution, OrderSide, Symbol
+from trader.adapters.alpaca.convert import (
+    Malformed,
+    fill_of,
+    mapping,
+    maybe_moment,
+    maybe_number,
+    maybe_symbol,
+    shown,
+    text,
+)  # fmt: skip
+from trader.core.posted_fees import with_fee
+from trader.core.postings import FEES, Activities, Posting
+from trader.core.types import ZERO, AssetClass, Execution, Symbol
 
-_LARGEST_RATIO = Decimal("1.5")  # a posted fee further above the schedule's is of another fill
+# where `qty` is units that moved; a dividend's are those that it was paid on
+_WITH_UNITS = FEES | {
+    "SPLIT", "SSP", "SSO", "SPIN", "MA", "NC", "SC", "REORG", "JNLS", "ACATS", "OPASN", "OPEXP", "OPEXC", "VOF",
+}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostedFee:
-    """`amount` above zero is a charge; `in_coin`: taken in the base asset (a buy), else in the quote currency."""
-
-    execution_id: str
-    symbol: Symbol
-    day: str
-    amount: Decimal
-    in_coin: bool
-    price: Decimal | None
-
-
-def join_fees(
+def activities_of(
     rows: Sequence[object], pairs: Mapping[str, Symbol], on_problem: Callable[[str, str], None]
-) -> list[Execution]:
-    """Executions oldest first, unique by id, each with its posted fee or our estimate."""
+) -> Activities:
+    """Executions oldest first, unique by id, each with the fee that names it or our estimate; and the rest."""
     fills: dict[str, Execution] = {}
-    fees: list[PostedFee] = []
+    postings: dict[str, Posting] = {}
     for row in rows:
         try:
-            kind = mapping(row, "activity").get("activity_type")
-            if kind == "FILL":
+            if mapping(row, "activity").get("activity_type") == "FILL":
                 fill = fill_of(row, pairs)
                 fills[fill.id] = fill
-            elif kind in ("CFEE", "FEE"):
-                fees += _fee_of(row, pairs)
             else:
-                on_problem("activity", f"unknown type {shown(kind)}")
+                posting = _posting_of(row, pairs)
+                if posting is not None:
+                    postings[posting.id] = posting
         except Malformed as error:
             on_problem("activity", str(error))
-    fees_by_fill: dict[str, PostedFee] = {}
-    for fee in fees:
-        owner = _owner(fee, fills, fees_by_fill)
-        if owner is not None:
-            fees_by_fill[owner] = fee
-    executions = [_with_fee(fill, fees_by_fill.get(fill.id)) for fill in fills.values()]
-    return sorted(executions, key=lambda fill: (fill.at, fill.id))
-
-
-def _fee_of(row: object, pairs: Mapping[str, Symbol]) -> list[PostedFee]:
-    body = mapping(row, "fee")
-    symbol = pairs.get(text(body, "symbol")) or symbol_of(body)
-    coin, cash = maybe_number(body, "qty") or ZERO, maybe_number(body, "net_amount") or ZERO
-    if not coin and not cash and not body.get("execution_id"):
-        return []
-    return [
-        PostedFee(
-            execution_id=str(body.get("execution_id") or ""),
-            symbol=symbol,
-            day=str(body.get("date") or "")[:10],
-            amount=-coin if coin else -cash,
-            in_coin=bool(coin),
-            price=maybe_number(body, "price"),
-        )
-    ]
-
-
-def _owner(fee: PostedFee, fills: Mapping[str, Execution], fees_by_fill: Mapping[str, PostedFee]) -> str | None:
-    if fee.execution_id:
-        return fee.execution_id if fee.execution_id in fills else None
-    candidates = [
-        (abs(fee.amount - _estimate(fill)[0]), fill.at, fill.id)
-        for fill in fills.values()
-        if fill.id not in fees_by_fill and _fits(fee, fill)
-    ]
-    return min(candidates)[2] if candidates else None
-
-
-def _fits(fee: PostedFee, fill: Execution) -> bool:
-    bought = fill.side is OrderSide.BUY
-    return (
-        fill.symbol == fee.symbol
-        and bought == fee.in_coin
-        and (not fee.day or fill.at.date().isoformat() <= fee.day)
-        and (fee.price is None or fee.price == fill.price)
-        and fee.amount <= _estimate(fill)[0] * _LARGEST_RATIO
+    named = {each.execution_id: each for each in postings.values() if each.is_fee and each.execution_id}
+    charged = [_with_fee(fill, named.get(fill.id)) for fill in fills.values()]
+    return Activities(
+        executions=tuple(sorted(charged, key=lambda fill: (fill.at, fill.id))),
+        postings=tuple(sorted(postings.values(), key=lambda each: (each.day, each.id))),
     )
 
 
-def _estimate(fill: Execution) -> tuple[Decimal, str]:
-    """At the first tier's taker rate: the venue charges no more than that."""
-    bps = schedule_for(fill.symbol.asset_class).taker_bps
-    return fee_of(fill.symbol, fill.side, fill.qty, fill.price, bps)
+def _with_fee(fill: Execution, fee: Posting | None) -> Execution:
+    return fill if fill.symbol.asset_class is AssetClass.STOCK else with_fee(fill, fee)
 
 
-def _with_fee(fill: Execution, fee: PostedFee | None) -> Execution:
-    if fill.symbol.asset_class is AssetClass.STOCK:
-        return fill
-    amount, currency = _estimate(fill)
-    if fee is None:
-        return replace(fill, fee=amount, fee_currency=currency, fee_estimated=True)
-    posted_in = fill.symbol.base if fee.in_coin else fill.symbol.currency
-    return replace(fill, fee=fee.amount, fee_currency=posted_in)
+def _posting_of(row: object, pairs: Mapping[str, Symbol]) -> Posting | None:
+    """None where it was taken back."""
+    body = mapping(row, "activity")
+    kind = text(body, "activity_type")
+    if body.get("status") == "canceled":
+        return None
+    qty = maybe_number(body, "qty") or ZERO
+    name = body.get("symbol")
+    symbol = None if name in (None, "", "USD") else pairs.get(str(name)) or maybe_symbol(body)
+    return Posting(
+        id=text(body, "id"),
+        kind=kind,
+        day=_day_of(body),
+        cash=maybe_number(body, "net_amount") or ZERO,
+        symbol=symbol,
+        qty=qty if kind in _WITH_UNITS and symbol is not None else ZERO,
+        price=_price_of(body),
+        order_id=str(body.get("order_id") or ""),
+        execution_id=str(body.get("execution_id") or ""),
+        detail=str(body.get("description") or "")[:120],
+    )
+
+
+def _day_of(body: Mapping[str, object]) -> date:
+    told = body.get("date")
+    if told is None:
+        at = maybe_moment(body, "transaction_time") or maybe_moment(body, "created_at") or _of_id(text(body, "id"))
+        return at.astimezone(UTC).date()
+    try:
+        return date.fromisoformat(str(told)[:10])
+    except ValueError as error:
+        raise Malformed(f"date: {shown(told)}") from error
+
+
+def _of_id(name: str) -> datetime:
+    """An id begins with its time: 20220812000000000::..."""
+    try:
+        return datetime.strptime(name[:8], "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise Malformed(f"an activity without a date: {shown(name)}") from error
+
+
+def _price_of(body: Mapping[str, object]) -> Decimal | None:
+    """Of a coin that costs next to nothing the venue tells 0: not known."""
+    price = maybe_number(body, "price")
+    return price if price is not None and price > 0 else None

@@ -7,12 +7,13 @@ through `on_problem(kind, detail)`: it fails nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from trader.adapters.alpaca.activities import join_fees
+from trader.adapters.alpaca.activities import activities_of
 from trader.adapters.alpaca.answers import Failure, Meaning
 from trader.adapters.alpaca.clients import AlpacaClients, NeverSent
 from trader.adapters.alpaca.convert import (
@@ -29,6 +30,7 @@ from trader.adapters.alpaca.convert import (
     session_of,
     text,
 )
+from trader.core.postings import Activities
 from trader.core.types import (
     Account,
     Execution,
@@ -167,11 +169,10 @@ class AlpacaBroker:
 
     # ---- history, assets, calendar ----
 
-    def executions(self, after: datetime) -> Sequence[Execution]:
-        """Fills at or after that moment, oldest first, with the fees that the venue has posted; where it has not yet,
-        the fee is our schedule's taker fee and `fee_estimated`."""
+    def activities(self, after: datetime) -> Activities:
+        """Fills at or after that moment, oldest first, with the fees that the venue has posted under their name; where
+        it has not yet, the fee is our schedule's taker fee and `fee_estimated`. And all that is no fill."""
         params = {
-            "activity_types": "FILL,CFEE",
             "after": _stamp(after - timedelta(seconds=1)),  # exclusive there
             "direction": "asc",
             "page_size": str(_ACTIVITIES_PAGE),
@@ -184,8 +185,11 @@ class AlpacaBroker:
             if len(page) < _ACTIVITIES_PAGE or not isinstance(last, str) or last == params.get("page_token"):
                 break
             params = {**params, "page_token": last}
-        fills = join_fees(rows, self._pairs, self._on_problem)
-        return tuple(fill for fill in fills if fill.at >= after)
+        found = activities_of(rows, self._pairs, self._on_problem)
+        return replace(found, executions=tuple(fill for fill in found.executions if fill.at >= after))
+
+    def executions(self, after: datetime) -> Sequence[Execution]:
+        return self.activities(after).executions
 
     def instruments(self, symbols: Sequence[Symbol], *, fresh: bool = False) -> Mapping[Symbol, Instrument]:
         """Kept for some hours: increments seldom change, and each asset is a request."""

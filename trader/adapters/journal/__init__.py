@@ -5,6 +5,7 @@ from __future__ import annotations
 from trader.adapters.journal.records import (
     Alert,
     Believed,
+    BookedPosting,
     CommandRecord,
     Correction,
     CycleRecord,
@@ -23,6 +24,7 @@ __all__ = [
     "HEAD",
     "Alert",
     "Believed",
+    "BookedPosting",
     "CommandRecord",
     "Correction",
     "CycleRecord",

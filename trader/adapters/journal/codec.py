@@ -13,7 +13,7 @@ import json
 import types
 import zlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
@@ -103,6 +103,7 @@ _WRITERS: dict[type, Callable[[Any], Any]] = {
     float: _same,
     Decimal: str,
     datetime: _moment,
+    date: date.isoformat,
     timedelta: lambda value: value // _MICROSECOND,
     Symbol: lambda value: value.text,
     Timeframe: str,
@@ -126,6 +127,7 @@ _PLAIN_READERS: dict[Any, Callable[[Any], Any]] = {
     type(None): _same,
     Decimal: Decimal,
     datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
     timedelta: lambda plain: plain * _MICROSECOND,
     Symbol: Symbol,
     Timeframe: Timeframe.parse,

@@ -132,6 +132,7 @@ class Reader(Store):
             orders = tuple(rows.read(Order, body) for body in bodies)
         books = {name: Decimal(amount) for name, amount in amounts}
         cash = books.pop(rows.CASH, Decimal(0))
+        books.pop(rows.MOVED, None)
         return Believed(positions={Symbol(name): qty for name, qty in books.items() if qty}, cash=cash, orders=orders)
 
     def orders(self, limit: int = 50, *, open_only: bool = False, symbol: Symbol | None = None) -> list[Order]:
@@ -172,22 +173,21 @@ class Reader(Store):
         newest = round_trips(self.executions())[::-1]
         return newest if limit is None else newest[:limit]
 
-    def equity_points(self, after: datetime | None = None) -> list[EquityPoint]:
-        """Oldest first, at most one a minute."""
+    def equity_points(self, after: datetime | None = None, *, doubtful: bool = False) -> list[EquityPoint]:
+        """Oldest first, at most one a minute; those that two counts contradict only where they are asked for."""
         query = sa.select(schema.equity).order_by(schema.equity.c.seq)
         if after is not None:
             query = query.where(schema.equity.c.at >= stamp(after))
-        return [
-            EquityPoint(at=unstamp(row["at"]), equity=Decimal(row["equity"]), cash=Decimal(row["cash"]))
-            for row in self._all(query)
-        ]
+        if not doubtful:
+            query = query.where(sa.not_(schema.equity.c.doubtful))
+        return [rows.equity_from(row) for row in self._all(query)]
 
-    def last_equity(self, before: datetime) -> Decimal | None:
-        """The newest that was recorded before then."""
+    def last_equity(self, before: datetime) -> EquityPoint | None:
+        """The newest that was recorded before then, and is not in doubt."""
         table = schema.equity
-        query = sa.select(table.c.equity).where(table.c.at < stamp(before)).order_by(table.c.seq.desc()).limit(1)
-        newest = self._all(query)
-        return Decimal(newest[0]["equity"]) if newest else None
+        usable = sa.and_(table.c.at < stamp(before), sa.not_(table.c.doubtful))
+        newest = self._all(sa.select(table).where(usable).order_by(table.c.seq.desc()).limit(1))
+        return rows.equity_from(newest[0]) if newest else None
 
     def corrections(self, limit: int | None = 50) -> list[Correction]:
         """Newest first."""

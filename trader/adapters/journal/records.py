@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from trader.core.types import Order, OrderIntent, OrderSide, Quote, Symbol
+from trader.core.postings import Posting
+from trader.core.types import ZERO, Order, OrderIntent, OrderSide, Quote, Symbol
 from trader.core.values import quick
 
 
@@ -86,11 +87,19 @@ class QuoteRecord:
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquityPoint:
-    """The account as the venue reported it when it last changed. Account currency."""
+    """The account as the venue reported it when it last changed. Account currency.
+
+    own       by the books' cash and units, at the venue's marks; None where that was not known
+    moved     money that had come in by then, less what had gone out, as far as it was booked
+    doubtful  `equity` and `own` differ by more than the band: one of them is no equity
+    """
 
     at: datetime
     equity: Decimal
     cash: Decimal
+    own: Decimal | None = None
+    moved: Decimal = ZERO
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +122,15 @@ class Correction:
     cash: Decimal
     detail: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedPosting:
+    """An activity that is in the books: as the fee of the execution `fill`, or as the reason of a correction."""
+
+    posting: Posting
+    fill: str = ""
+    correction_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

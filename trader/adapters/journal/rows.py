@@ -10,20 +10,25 @@ from typing import Any
 from trader.adapters.journal.codec import decode, encode
 from trader.adapters.journal.records import (
     Alert,
+    BookedPosting,
     CommandRecord,
     Correction,
     CycleRecord,
+    EquityPoint,
     IntentRecord,
     QuoteRecord,
     VerdictRecord,
 )
 from trader.adapters.journal.schema import stamp, unstamp
 from trader.core.decision import Verdict
+from trader.core.postings import Posting
 from trader.core.types import ZERO, Execution, Order, OrderIntent, OrderSide, Quote, Symbol
 from trader.errors import DatabaseUnusable
 
 Row = Mapping[Any, Any]
 CASH = "cash:USD"
+MOVED = "moved:USD"  # what of the cash came in from outside, less what went out
+TRANSFER = "transfer"  # the kind of such a correction
 _EXACT = Context(prec=60)  # sums must not depend on their order
 
 
@@ -212,6 +217,21 @@ def correction_from(row: Row) -> Correction:
         detail=row["detail"],
         at=unstamp(row["at"]),
     )
+
+
+def equity_from(row: Row) -> EquityPoint:
+    return EquityPoint(
+        at=unstamp(row["at"]),
+        equity=Decimal(row["equity"]),
+        cash=Decimal(row["cash"]),
+        own=None if row["own"] is None else Decimal(row["own"]),
+        moved=Decimal(row["moved"]),
+        doubtful=row["doubtful"],
+    )
+
+
+def booked_from(row: Row) -> BookedPosting:
+    return BookedPosting(posting=read(Posting, row["body"]), fill=row["fill"], correction_id=row["correction_id"])
 
 
 def read(kind: Any, data: bytes | str) -> Any:

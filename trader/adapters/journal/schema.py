@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text, false
 
-HEAD = "0001"  # the newest migration
+HEAD = "0002"  # the newest migration
 
 metadata = MetaData()
 
@@ -127,7 +127,7 @@ executions = Table(
     Column("fee_estimated", Boolean, nullable=False),
 )
 
-books = Table(  # running sums of executions and corrections: units by symbol, and cash under its currency
+books = Table(  # running sums: units by symbol, cash under its currency, and what of it came in or went out
     "books",
     metadata,
     Column("name", String, primary_key=True),
@@ -139,8 +139,11 @@ equity = Table(
     metadata,
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("at", String, nullable=False, index=True),
-    Column("equity", String, nullable=False),
+    Column("equity", String, nullable=False),  # as the venue told it
     Column("cash", String, nullable=False),
+    Column("own", String),  # by the books' cash and units at the venue's marks; none where that was not known
+    Column("moved", String, nullable=False, server_default="0"),  # money that had come in by then, less what went out
+    Column("doubtful", Boolean, nullable=False, server_default=false()),  # the two differed by more than the band
 )
 
 flags = Table(
@@ -183,6 +186,16 @@ corrections = Table(
     Column("cash", String, nullable=False),
     Column("detail", Text, nullable=False),
     Column("at", String, nullable=False),
+)
+
+postings = Table(  # activities beside the fills that are in the books, each once
+    "postings",
+    metadata,
+    Column("activity_id", String, primary_key=True),
+    Column("day", String, nullable=False, index=True),  # as the venue dates it
+    Column("fill", String, nullable=False),  # the execution that it is the fee of, or ""
+    Column("correction_id", Integer),  # of the correction that it is the reason of
+    Column("body", Text, nullable=False),  # Posting
 )
 
 status = Table(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from types import TracebackType
 from typing import Any
 
@@ -14,19 +14,21 @@ import sqlalchemy as sa
 from settings.redaction import clean
 from trader.adapters.journal import rows, schema
 from trader.adapters.journal.codec import encode
-from trader.adapters.journal.control import Control, put_levels
+from trader.adapters.journal.control import put_levels
+from trader.adapters.journal.postings import Postings, move_books
 from trader.adapters.journal.records import EquityPoint
 from trader.adapters.journal.schema import stamp, unstamp
 from trader.adapters.journal.store import upsert
 from trader.adapters.journal.upgrade import open_engine
 from trader.core.decision import DecisionInputs, Plan
-from trader.core.types import ZERO, Execution, Order, OrderIntent, OrderStatus, Portfolio, Symbol
+from trader.core.equity import Counted
+from trader.core.types import Execution, Order, OrderIntent, OrderStatus, Portfolio
 
 PLANNED = "planned"
 _TERMINAL = [status.value for status in OrderStatus if status.is_terminal]
 
 
-class Journal(Control):
+class Journal(Postings):
     """The daemon's memory, and what every command reads. A call that returned is committed.
 
     On the disk are then plans that send something, intents, executions, corrections, flags, commands and alerts. The
@@ -118,16 +120,22 @@ class Journal(Control):
     # ---- what the venue says ----
 
     def save_sync(
-        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
+        self,
+        portfolio: Portfolio,
+        orders: Sequence[Order],
+        executions: Sequence[Execution],
+        counted: Counted | None = None,
     ) -> tuple[Execution, ...]:
         """One transaction: orders put, executions added once each, sums moved, an equity point where it changed.
+
+        counted  our own count of the equity, once these executions are booked
 
         Returns the executions that were new. A posted fee replaces an estimated one; a terminal order stays terminal.
         """
         bodies = {order.id: rows.order_row(order) for order in (*portfolio.orders, *orders)}
         changed_rows = [row for row in bodies.values() if self._written.get(row["order_id"]) != row["body"]]
         account = portfolio.account
-        point = EquityPoint(at=portfolio.at, equity=account.equity, cash=account.cash)
+        point = EquityPoint(at=portfolio.at, equity=account.equity, cash=account.cash, **_counted(counted))
         if not changed_rows and not executions and self._same_equity(point):
             return ()
         with self._write(durable=bool(executions)) as connection:
@@ -141,49 +149,34 @@ class Journal(Control):
                 self._written.pop(row["order_id"])
         return new_executions
 
-    def correction(
-        self,
-        kind: str,
-        at: datetime,
-        *,
-        symbol: Symbol | None = None,
-        qty: Decimal = ZERO,
-        cash: Decimal = ZERO,
-        detail: str = "",
-    ) -> None:
-        """Moves the believed books by what no execution explains, and keeps why."""
-        row = {
-            "kind": kind,
-            "symbol": None if symbol is None else symbol.text,
-            "qty": str(qty),
-            "cash": str(cash),
-            "detail": clean(detail),
-            "at": stamp(at),
-        }
-        changes = {rows.CASH: cash} | ({} if symbol is None else {symbol.text: qty})
-        with self._write() as connection:
-            connection.execute(sa.insert(schema.corrections), row)
-            _move_books(connection, [changes])
-
     # ---- parts ----
 
     def _same_equity(self, point: EquityPoint) -> bool:
         last = self._point
-        return last is not None and (last.equity, last.cash) == (point.equity, point.cash)
+        return last is not None and replace(last, at=point.at) == point
 
     def _put_equity(self, connection: sa.Connection, point: EquityPoint) -> None:
         """Within a minute the last point is replaced: the curve keeps one a minute, and always the newest."""
         table = schema.equity
         last = connection.execute(sa.select(table).order_by(table.c.seq.desc()).limit(1)).mappings().first()
-        values = {"at": stamp(point.at), "equity": str(point.equity), "cash": str(point.cash)}
+        values = {
+            "at": stamp(point.at), "equity": str(point.equity), "cash": str(point.cash), "moved": str(point.moved),
+            "own": None if point.own is None else str(point.own), "doubtful": point.doubtful,
+        }  # fmt: skip
         if last is None:
             connection.execute(sa.insert(table), values)
-        elif Decimal(last["equity"]) == point.equity and Decimal(last["cash"]) == point.cash:
+        elif replace(rows.equity_from(last), at=point.at) == point:
             return
         elif _minute(unstamp(last["at"])) == _minute(point.at):
             connection.execute(sa.update(table).where(table.c.seq == last["seq"]).values(values))
         else:
             connection.execute(sa.insert(table), values)
+
+
+def _counted(counted: Counted | None) -> dict[str, Any]:
+    if counted is None:
+        return {}
+    return {"own": counted.equity, "moved": counted.moved, "doubtful": counted.doubtful}
 
 
 def _insert(connection: sa.Connection, table: sa.Table, values: list[dict[str, Any]]) -> None:
@@ -223,21 +216,8 @@ def _put_executions(connection: sa.Connection, executions: Sequence[Execution]) 
             connection.execute(sa.update(table).where(table.c.execution_id == before.id).values(values))
             reversal = {name: -change for name, change in rows.book_changes(before).items()}
             changes += [reversal, rows.book_changes(after)]
-    _move_books(connection, changes)
+    move_books(connection, changes)
     return new_executions
-
-
-def _move_books(connection: sa.Connection, changes: Iterable[Mapping[str, Decimal]]) -> None:
-    moves = {name: amount for name, amount in rows.total(changes).items() if amount}
-    if not moves:
-        return
-    table = schema.books
-    query = sa.select(table).where(table.c.name.in_(list(moves)))
-    amounts_before = {name: Decimal(amount) for name, amount in connection.execute(query).tuples()}
-    amounts_after = rows.total([{name: amounts_before.get(name, ZERO) for name in moves}, moves])
-    upsert(
-        connection, table, [{"name": name, "amount": str(amount)} for name, amount in amounts_after.items()], key="name"
-    )
 
 
 def _forecast_row(cycle_id: str, forecast: Any) -> dict[str, Any]:

@@ -46,6 +46,10 @@ each one that fires does its thing (a request can meet several). Equal scripts a
   asset: {...}                  the rules of `symbol` are others, and the venue keeps to them: tick, lot, min_size,
                                 tradable (false: what is held may be left, nothing opened), shortable, easy_to_borrow,
                                 delisted (true: its orders end, nothing is accepted any more)
+  post: {...}                   an activity that is no fill: "type" (CSD, CSW, DIV, INT, FEE, CFEE, JNLC, JNLS, SPLIT,
+                                ..., any word), "net_amount", "qty" (of `symbol`: units that move, but a dividend's),
+                                "price", "description"; "late_s": listed so long after it moved them. Once: at `from`,
+                                or at once
   accept_s: 5                   a submitted order arrives so many market seconds later; until then it is pending_new
   reject_late: "why"            it is accepted, and rejected when it arrives ("after_s": 1 unless given)
   cancel_s: 300                 a cancel is answered 204 and obeyed so many market seconds later (pending_cancel)
@@ -62,8 +66,8 @@ Faults on the contents of an answer; the truth stays as it is:
                                 volume (bars)
   set: {"status": "held"}       fields of the entries of `symbol` or `order` told otherwise, any JSON
   inject: {...} or a list       raw entries that a list gets besides: an order of several legs, a name nobody can read
-`halt`, `partial_fill` and `asset` need `on.symbol`. partial_fill and asset, and a halt without endpoint, method and
-path, take nothing else but from and until, and hold for as long as market time is in between.
+`halt`, `partial_fill` and `asset` need `on.symbol`. partial_fill, asset and post, and a halt without endpoint, method
+and path, take nothing else but from and until, and hold for as long as market time is in between.
 """
 
 from __future__ import annotations
@@ -81,6 +85,7 @@ from trader.exchange.api.answer_changes import ENTRIES_IN, FIGURES
 from trader.exchange.api.endpoints import ACCOUNT, ACTIVITIES, ENDPOINTS, ORDERS, POSITIONS
 from trader.exchange.api.faults import FaultError, Faults, Figures, Page, Rule, follows_clock
 from trader.exchange.api.parse import BadRequest, to_moment
+from trader.exchange.api.posting import entry_of, read_entry
 from trader.exchange.market.listings import Listing
 
 QUOTE_KINDS = ("zero", "crossed", "stale", "one_sided", "absent", "locked", "frozen", "stuck", "absurd", "swapped")
@@ -103,7 +108,7 @@ _SECONDS = (
 _ACTIONS = (
     "delay_s", "timeout_before", "timeout_after", "reset_before", "reset_after", "html", "status", "empty_positions",
     "clock_skew_s", "quote", "halt", "stream", "partial_fill", "lack", "lag_s", "shuffle", "figure", "set", "inject",
-    "accept_s", "reject_late", "cancel_s", "asset",
+    "accept_s", "reject_late", "cancel_s", "asset", "post",
 )  # fmt: skip
 _LAGGING = ACCOUNT | POSITIONS | ORDERS | ACTIVITIES
 _PLACES = {
@@ -149,9 +154,11 @@ def read_rule(raw: Any, where: str) -> Rule:
         raise FaultError(f"{where}: `on` is an object")
     _known(on, _ON, f"{where}: `on`")
     rule = replace(_action(do, where), name=name, **_conditions(on, where))
+    if rule.entry is not None:
+        rule = replace(rule, entry=entry_of(rule.entry, rule.symbol, rule.start, name or where, where))
     if rule.action in ("halt", "partial_fill", "asset") and rule.symbol is None:
         raise FaultError(f"{where}: {rule.action} needs on.symbol")
-    by_clock = rule.action in ("partial_fill", "asset") or follows_clock(rule)
+    by_clock = rule.action in ("partial_fill", "asset", "post") or follows_clock(rule)
     if by_clock and set(on) - {"symbol", "from", "until"}:
         raise FaultError(f"{where}: here `on` takes symbol, from and until alone")
     _content(rule, where)
@@ -204,6 +211,8 @@ def _action(do: Mapping[str, Any], where: str) -> Rule:
         return _figure(do, where)
     if action == "asset":
         return Rule(action=action, listing=_listing(value, where))
+    if action == "post":
+        return Rule(action=action, entry=read_entry(value, where, _number))
     if action == "set":
         if not isinstance(value, dict) or not value:
             raise FaultError(f"{where}: set takes fields and their values")

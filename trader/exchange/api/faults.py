@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from trader.core.types import Symbol
@@ -21,6 +22,10 @@ BEFORE = ("timeout_before", "reset_before")
 AFTER = ("timeout_after", "reset_after")
 # there the symbol says whose entries or whose market it is, not what the request has to name
 OWN_SYMBOL = frozenset(["halt", "partial_fill", "asset", "figure", "lack", "lag_s", "set", "inject", "shuffle"])
+
+
+# where `qty` is units that move; a dividend's are those that it is paid on
+WITH_UNITS = frozenset(["CFEE", "FEE", "JNLS", "MA", "NC", "OPASN", "REORG", "SPIN", "SPLIT"])
 
 
 class FaultError(ValueError):
@@ -59,6 +64,20 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An activity that is no fill, to be posted. `late_s`: so long after it moved what it moves it is listed."""
+
+    id: str
+    kind: str
+    cash: Decimal
+    qty: Decimal
+    symbol: Symbol | None
+    price: Decimal | None
+    description: str
+    late_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule: what it does, then when (the part that `on` of the script gives)."""
 
@@ -74,6 +93,7 @@ class Rule:
     other: Symbol | None = None  # of a swapped quote
     reason: str = ""  # of a late rejection
     listing: Listing | None = None
+    entry: Entry | None = None  # an activity to be posted
     applies_to: frozenset[str] | None = None  # endpoints whose answers it can act on; None: all
     method: str | None = None
     path: re.Pattern[str] | None = None
@@ -211,7 +231,7 @@ class Faults:
 
 def follows_clock(rule: Rule) -> bool:
     narrowed = rule.method is not None or rule.path is not None or rule.endpoints is not None
-    return rule.action in ("halt", "partial_fill", "asset") and not narrowed
+    return rule.action in ("halt", "partial_fill", "asset", "post") and not narrowed
 
 
 def _matches(rule: Rule, happening: Happening) -> bool:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from trader.core.types import ZERO, Execution, OrderSide, Symbol, Timeframe
 from trader.exchange.api.parse import BadRequest
 from trader.exchange.api.wire import Json
+from trader.exchange.engine.events import Posted
 from trader.exchange.venue import Venue
 
 MOST_POINTS = 10_000
@@ -47,9 +48,10 @@ def portfolio_history(venue: Venue, query: HistoryQuery) -> Json:
     opened = max(query.start, venue.market.start)
     times = _grid(step.floor(opened), query.end, step.duration)
     executions = [row.execution for row in venue.ledger.executions()]
-    deposit = venue.ledger.deposit()
-    marks = {symbol: _Marks(venue, symbol, opened, query.end) for symbol in {e.symbol for e in executions}}
-    equity = _equities(deposit, executions, marks, times)
+    deposit, posted = venue.ledger.deposit(), venue.ledger.posted()
+    symbols = {e.symbol for e in executions} | {each.symbol for each in posted if each.symbol is not None}
+    marks = {symbol: _Marks(venue, symbol, opened, query.end) for symbol in symbols}
+    equity = _equities(deposit, executions, posted, marks, times)
     base = equity[0] if equity else deposit
     return {
         "timestamp": [int(t.timestamp()) for t in times],
@@ -64,10 +66,20 @@ def portfolio_history(venue: Venue, query: HistoryQuery) -> Json:
 
 
 def _equities(
-    deposit: Decimal, executions: Sequence[Execution], marks: dict[Symbol, _Marks], times: Sequence[datetime]
+    deposit: Decimal,
+    executions: Sequence[Execution],
+    posted: Sequence[Posted],
+    marks: dict[Symbol, _Marks],
+    times: Sequence[datetime],
 ) -> list[Decimal]:
     cash, holdings, next_index, equities = deposit, dict.fromkeys(marks, ZERO), 0, []
+    waiting = sorted(posted, key=lambda entry: entry.listed_at, reverse=True)
     for moment in times:
+        while waiting and waiting[-1].listed_at <= moment:
+            entry = waiting.pop()
+            cash += entry.cash
+            if entry.symbol is not None:
+                holdings[entry.symbol] += entry.units
         while next_index < len(executions) and executions[next_index].at <= moment:
             execution = executions[next_index]
             cash, holdings[execution.symbol] = _booked(cash, holdings[execution.symbol], execution)

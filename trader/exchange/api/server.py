@@ -133,6 +133,7 @@ class Exchange:
         self.faults = faults
         by_clock = FaultsByClock(faults)
         self.venue.thin, self.venue.halts, self.venue.listed = by_clock.thin, by_clock.halted, by_clock.listings
+        self.venue.posts = by_clock.posted
         self.venue.obey_faults()
 
     def _happened(self, events: Sequence[OrderEvent]) -> None:

@@ -249,11 +249,15 @@ def list_activities(call: Call) -> Reply:
     odd_kinds = [kind for kind in kinds if not kind.isalnum() or len(kind) > 10]
     if odd_kinds:
         raise BadRequest("invalid activity type")
-    on = parse.moment(params, "date")
+    on, listed = parse.moment(params, "date"), call.venue.now + timedelta(microseconds=1)
+    category = parse.choice(params, "category", ("", "trade_activity", "non_trade_activity"))
+    if category and kinds:
+        raise BadRequest("category and activity_types exclude each other")
     query = ActivityQuery(
         kinds=kinds,
+        trades=None if not category else category == "trade_activity",
         after=on - timedelta(microseconds=1) if on else parse.moment(params, "after"),
-        until=on + timedelta(days=1) if on else parse.moment(params, "until"),
+        until=min(on + timedelta(days=1) if on else parse.moment(params, "until") or listed, listed),
         newest_first=parse.choice(params, "direction", ("desc", "asc")) == "desc",
         limit=parse.whole(params, "page_size", 100, 100),
         page_token=params.get("page_token") or None,

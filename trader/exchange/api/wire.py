@@ -13,9 +13,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from trader.core.types import ZERO, AssetClass, Instrument, OrderClass, OrderSide, OrderStatus, Symbol
-from trader.exchange.engine.events import Holding, OrderEvent, Refusal, SimOrder
+from trader.exchange.engine.events import Holding, OrderEvent, Posted, Refusal, SimOrder
 from trader.exchange.engine.ids import asset_id
-from trader.exchange.ledger.queries import Activity
+from trader.exchange.ledger.queries import Activity, ExecutionRow
 from trader.exchange.market.listings import Listing
 
 Json = dict[str, Any]
@@ -247,8 +247,29 @@ def asset(instrument: Instrument, listing: Listing | None = None) -> Json:
 
 
 def activity(item: Activity, account: str) -> Json:
-    row, execution = item.row, item.row.execution
-    common: Json = {"id": item.id, "account_id": account, "activity_type": item.kind, "symbol": execution.symbol.text}
+    common: Json = {"id": item.id, "account_id": account, "activity_type": item.kind}
+    if item.row is None:
+        return common | ({} if item.posted is None else _posted(item.posted))
+    return common | _traded(item, item.row)
+
+
+def _posted(entry: Posted) -> Json:
+    """As the venue tells what is no fill: dated, by its net amount, and of a symbol where it has one."""
+    body: Json = {
+        "date": entry.day.isoformat(),
+        "net_amount": number(entry.cash),
+        "description": entry.description,
+        "status": "executed",
+        "currency": "USD",
+    }
+    if entry.symbol is not None:
+        body |= {"symbol": entry.symbol.position_name, "qty": number(entry.qty)}
+    return body if entry.price is None else body | {"price": number(entry.price)}
+
+
+def _traded(item: Activity, row: ExecutionRow) -> Json:
+    execution = row.execution
+    common: Json = {"symbol": execution.symbol.text}
     if item.kind == "FILL":
         return common | {
             "transaction_time": stamp(execution.at),
@@ -268,6 +289,14 @@ def activity(item: Activity, account: str) -> Json:
         "order_id": execution.order_id,
         "execution_id": execution.id,
     }
+    if item.late and not in_coin:  # in dollars it names neither symbol nor order
+        return {
+            "date": execution.at.date().isoformat(),
+            "net_amount": number(-execution.fee),
+            "description": "Coin Pair Transaction Fee (USD)",
+            "status": "executed",
+            "currency": "USD",
+        }
     return common | {
         "date": execution.at.date().isoformat(),
         "net_amount": "0" if in_coin else number(-execution.fee),

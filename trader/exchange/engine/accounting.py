@@ -21,8 +21,8 @@ from trader.core.types import (
     Quote,
     Symbol,
 )
-from trader.core.values import maker, quick
-from trader.exchange.engine.events import Books, Holding, MatchingRules, SimOrder
+from trader.core.values import altered, maker, quick
+from trader.exchange.engine.events import Books, Holding, MatchingRules, Posted, SimOrder
 
 SHORT_MARKUP = Decimal("1.03")  # a short is valued this far above the ask when it is measured against buying power
 NOTHING = Holding(qty=ZERO, cost=ZERO)
@@ -213,3 +213,15 @@ def book(cash: Decimal, holding: Holding, execution: Execution) -> tuple[Decimal
     if qty * holding.qty > 0:
         return cash, Holding(qty=qty, cost=holding.cost * qty / holding.qty)
     return cash, Holding(qty=qty, cost=qty * execution.price)  # through zero; the engine's rules never let it come here
+
+
+def posted(books: Books, entry: Posted) -> Books:
+    """After an activity that is no fill. Units that come in cost nothing, those that go out take their share along."""
+    holdings = dict(books.holdings)
+    if entry.symbol is not None and entry.units:
+        held = holdings.pop(entry.symbol, NOTHING)
+        qty = held.qty + entry.units
+        cost = held.cost if abs(qty) >= abs(held.qty) or not held.qty else held.cost * qty / held.qty
+        if qty:
+            holdings[entry.symbol] = Holding(qty=qty, cost=cost)
+    return altered(books, cash=books.cash + entry.cash, holdings=holdings)

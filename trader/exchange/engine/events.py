@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import IntEnum
 
@@ -150,6 +150,34 @@ class Due:
 
 
 Event = Tape | Submit | Cancel | Replace | SessionEnd | Halted | Relisted | Due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """An activity that is no fill. What it moves is moved at once, and it is listed from `listed_at` on.
+
+    qty, units   as it tells them, and those that move: a dividend tells the units that it was paid on
+    """
+
+    id: str
+    kind: str
+    listed_at: datetime
+    day: date
+    cash: Decimal = ZERO
+    symbol: Symbol | None = None
+    qty: Decimal = ZERO
+    units: Decimal = ZERO
+    price: Decimal | None = None
+    description: str = ""
+
+
+@quick
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """`reason`: time (the moment asked for), fill (stopped at a fill or a late rejection), end (the data are over)."""
+
+    now: datetime
+    reason: str
 
 
 # ---- state ----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
@@ -32,3 +33,12 @@ def derived_id(namespace: UUID, name: str) -> str:
 def _begun(namespace: UUID) -> _Hash:
     """Never to be changed: copied for each name."""
     return hashlib.sha1(namespace.bytes, usedforsecurity=False)
+
+
+def spellings(symbols: Iterable[Symbol]) -> dict[str, Symbol]:
+    """Each by every name that the venue takes, asset ids among them."""
+    known = tuple(symbols)
+    found = dict[str, Symbol]()
+    for symbol in known:
+        found |= {symbol.position_name: symbol, asset_id(symbol).upper(): symbol}
+    return found | {symbol.text: symbol for symbol in known}

@@ -21,7 +21,7 @@ def activities(ledger: LedgerReader, query: ActivityQuery, now: datetime) -> lis
     wide_query = replace(query, after=day_before, until=None, newest_first=False, limit=_ALL, page_token=None)
     posted_activities = [posted_late(activity) for activity in ledger.activities(wide_query)]
     # equal times are told in the order of the ledger, the fees of a midnight before what happens from then on
-    posted_activities.sort(key=lambda activity: (activity.at, activity.kind != FEE))
+    posted_activities.sort(key=lambda activity: (activity.at, not activity.late))
     matches = [activity for activity in posted_activities if activity.at <= now and _between(activity, query)]
     if query.newest_first:
         matches.reverse()
@@ -32,7 +32,7 @@ def activities(ledger: LedgerReader, query: ActivityQuery, now: datetime) -> lis
 
 def posted_late(activity: Activity) -> Activity:
     """A fill as it is; a fee at the end of its day, its id of the day alone."""
-    if activity.kind != FEE:
+    if activity.kind != FEE or activity.row is None:
         return activity
     midnight = activity.at.replace(hour=0, minute=0, second=0, microsecond=0)
     tail = activity.id.partition("::")[2]

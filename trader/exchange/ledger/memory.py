@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trader.core.types import ZERO, AssetClass, Execution
-from trader.exchange.engine.events import Books, OrderEvent, SimOrder
+from trader.exchange.engine.events import Books, OrderEvent, Posted, SimOrder
 
 
 class MemoryLedger:
@@ -20,6 +20,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.history: dict[str, SimOrder] = {}  # by id, oldest first, as each was last seen
         self.fills: list[Execution] = []  # oldest first
+        self.posted: list[Posted] = []
         self._times: list[datetime] = []  # of `fills`
         self._by_client_id: dict[str, str] = {}
         self._facts: dict[str, str] = {}
@@ -45,6 +46,9 @@ class MemoryLedger:
     def knows_client_id(self, client_order_id: str) -> bool:
         return client_order_id in self._by_client_id
 
+    def knows_activity(self, activity_id: str) -> bool:
+        return any(each.id == activity_id for each in self.posted)
+
     def last_order_number(self) -> int:
         """How many orders there have ever been, legs counted."""
         return len(self.history)
@@ -67,6 +71,7 @@ class MemoryLedger:
         events: Sequence[OrderEvent] = (),
         facts: Mapping[str, str] | None = None,
         durable: bool = False,
+        posted: Sequence[Posted] = (),
     ) -> None:
         """Keep what changed from `before` to `after` (None: everything is new)."""
         for event in events:
@@ -79,6 +84,7 @@ class MemoryLedger:
             for order_id, order in after.orders.items():
                 if orders_before.get(order_id) is not order:
                     self._keep(order)
+        self.posted += posted
         if facts:
             self._facts.update(facts)
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from trader.core.types import ZERO, Execution, OrderSide, Symbol
-from trader.exchange.engine.events import SimOrder
-from trader.exchange.ledger.rows import microseconds, moment_of, order_of
+from trader.exchange.engine.events import Posted, SimOrder
+from trader.exchange.ledger.rows import microseconds, moment_of, order_of, posted_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,10 @@ class ExecutionRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
     id: str
-    kind: str  # FILL or CFEE
+    kind: str
     at: datetime
-    row: ExecutionRow
+    row: ExecutionRow | None  # of a fill and its fee
+    posted: Posted | None = None  # of all else
     late: bool = False  # posted at the end of its day: without a time, and not as this or that order's
 
 
@@ -49,6 +50,7 @@ class OrderQuery:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityQuery:
     kinds: tuple[str, ...] = ()
+    trades: bool | None = None  # fills alone, or all but them
     after: datetime | None = None
     until: datetime | None = None
     newest_first: bool = True
@@ -132,6 +134,8 @@ class LedgerReader:
         if query.kinds:
             where.append(f"a.kind IN ({','.join('?' * len(query.kinds))})")
             values.extend(query.kinds)
+        if query.trades is not None:
+            where.append(f"a.kind {'=' if query.trades else '<>'} 'FILL'")
         if query.after is not None:
             where.append("a.at > ?")
             values.append(microseconds(query.after))
@@ -142,11 +146,29 @@ class LedgerReader:
             where.append(f"a.seq {'<' if query.newest_first else '>'} (SELECT seq FROM activities WHERE id = ?)")
             values.append(query.page_token)
         statement = (
-            f"SELECT a.id, a.kind, {_EXECUTION} FROM activities a JOIN executions e ON e.id = a.execution_id"
+            f"SELECT a.id, a.kind, a.at, p.body, {_EXECUTION} FROM activities a"
+            " LEFT JOIN executions e ON e.id = a.execution_id LEFT JOIN posted p ON p.activity_id = a.id"
             f" WHERE {' AND '.join(where)} ORDER BY a.seq {'DESC' if query.newest_first else 'ASC'} LIMIT ?"
         )
         rows = self._db.execute(statement, (*values, query.limit)).fetchall()
-        return [Activity(id=r[0], kind=r[1], at=moment_of(r[8]), row=_execution_row(r[2:])) for r in rows]
+        return [
+            Activity(
+                id=r[0],
+                kind=r[1],
+                at=moment_of(r[2]),
+                row=None if r[4] is None else _execution_row(r[4:]),
+                posted=None if r[3] is None else posted_of(r[3]),
+            )
+            for r in rows
+        ]
+
+    def posted(self) -> list[Posted]:
+        """All that was no fill, oldest first."""
+        rows = self._db.execute("SELECT p.body FROM activities a JOIN posted p ON p.activity_id = a.id ORDER BY a.seq")
+        return [posted_of(body) for (body,) in rows]
+
+    def knows_activity(self, activity_id: str) -> bool:
+        return self._db.execute("SELECT 1 FROM activities WHERE id = ?", (activity_id,)).fetchone() is not None
 
     def deposit(self) -> Decimal:
         """USD that the account was opened with."""

@@ -8,24 +8,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
 from trader.core.types import OrderClass, OrderSide, OrderStatus, OrderType, Quote, Symbol, TimeInForce
-from trader.exchange.engine.events import Phase, SimOrder, Tape
+from trader.exchange.engine.events import Phase, Posted, SimOrder, Tape
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _DECIMALS = (
     "qty", "filled_qty", "filled_notional", "notional", "limit_price", "stop_price",
-    "low", "high", "last", "volume", "bid", "ask", "bid_size", "ask_size",
+    "cash", "units", "price", "low", "high", "last", "volume", "bid", "ask", "bid_size", "ask_size",
 )  # fmt: skip
 _TIMES = (
     "submitted_at", "updated_at", "entered_bar", "filled_at", "canceled_at", "expired_at",
-    "arrives_at", "leaves_at", "failed_at", "at", "bar_start", "fresh_until",
+    "arrives_at", "leaves_at", "failed_at", "at", "bar_start", "fresh_until", "listed_at",
 )  # fmt: skip
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "symbol": Symbol,
@@ -37,6 +37,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "order_class": OrderClass,
     "phase": lambda text: Phase(int(text)),
     "leg_ids": tuple,
+    "day": date.fromisoformat,
     **dict.fromkeys(_DECIMALS, Decimal),
     **dict.fromkeys(_TIMES, datetime.fromisoformat),
 }
@@ -70,6 +71,14 @@ def tape_of(text: str) -> Tape:
     return Tape(**values, quote=None if quote is None else Quote(**_values(quote, Quote)))
 
 
+def posted_text(entry: Posted) -> str:
+    return _text(entry)
+
+
+def posted_of(text: str) -> Posted:
+    return Posted(**_values(json.loads(text), Posted))
+
+
 def _text(value: object) -> str:
     return json.dumps(_plain(value), separators=(",", ":"))
 
@@ -84,7 +93,7 @@ def _written(value: Any) -> Any:
         return value
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, tuple):
         return list(value)

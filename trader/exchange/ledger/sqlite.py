@@ -17,9 +17,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from trader.core.types import ZERO, Execution, FeeSchedule, Symbol
-from trader.exchange.engine.events import Books, Holding, OrderEvent, SimOrder
+from trader.exchange.engine.events import Books, Holding, OrderEvent, Posted, SimOrder
 from trader.exchange.ledger.queries import LedgerReader, activity_id
-from trader.exchange.ledger.rows import microseconds, moment_of, order_of, order_text, tape_of, tape_text
+from trader.exchange.ledger.rows import microseconds, moment_of, order_of, order_text, posted_text, tape_of, tape_text
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -53,6 +53,8 @@ CREATE TABLE activities (
 """
 
 
+# of a ledger that an older program made, too: it had no other activities than fills and their fees
+_ADDED = "CREATE TABLE IF NOT EXISTS posted (activity_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
 _STATE = "clock, cash, executions, halted, maker_bps, taker_bps, used, filled_bar"
 
 
@@ -102,6 +104,7 @@ class Ledger(LedgerReader):
         elif version != SCHEMA_VERSION:
             self._db.execute("ROLLBACK")
             raise LedgerError(f"{path}: ledger version {version}, this program reads {SCHEMA_VERSION}")
+        self._db.execute(_ADDED)
         self._db.execute("COMMIT")
         found = self.fact("fingerprint")
         if found != fingerprint:
@@ -124,20 +127,23 @@ class Ledger(LedgerReader):
         events: Sequence[OrderEvent] = (),
         facts: Mapping[str, str] | None = None,
         durable: bool = False,
+        posted: Sequence[Posted] = (),
     ) -> None:
         """All that changed from `before` to `after` (None: everything is new), in one transaction.
 
         durable   sync it to the disk even where neither orders nor money changed
         """
         changed_orders = _changed_orders(before, after, events)
-        durable = durable or bool(changed_orders or events) or before is None or _money_moved(before, after)
+        moved = before is None or _money_moved(before, after)
+        durable = durable or bool(changed_orders or events or posted) or moved
         self._sync(durable)
         self.synced_commits += durable
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._write_orders(changed_orders)
             self._write_events(events)
-            self._write_cash(now, before, after, events)
+            self._write_posted(posted)
+            self._write_cash(now, before, after, events, posted)
             self._write_books(now, before, after)
             for name, value in (facts or {}).items():
                 self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
@@ -198,8 +204,23 @@ class Ledger(LedgerReader):
                 (activity_id(kind, execution), kind, at, execution.id),
             )
 
-    def _write_cash(self, now: datetime, before: Books | None, after: Books, events: Sequence[OrderEvent]) -> None:
-        """A movement for each fill and fee; what they do not explain (the opening deposit) is a row of its own."""
+    def _write_posted(self, posted: Sequence[Posted]) -> None:
+        for entry in posted:
+            self._db.execute(
+                "INSERT INTO activities (id, kind, at, execution_id) VALUES (?, ?, ?, '')",
+                (entry.id, entry.kind, microseconds(entry.listed_at)),
+            )
+            self._db.execute("INSERT INTO posted VALUES (?, ?)", (entry.id, posted_text(entry)))
+
+    def _write_cash(
+        self,
+        now: datetime,
+        before: Books | None,
+        after: Books,
+        events: Sequence[OrderEvent],
+        posted: Sequence[Posted],
+    ) -> None:
+        """A movement for each fill, fee and posting; what is left (the opening deposit) is one of its own."""
         rest = after.cash - (before.cash if before is not None else ZERO)
         rows: list[tuple[int, str, str, str | None]] = []
         for execution in (e.execution for e in events if e.execution is not None):
@@ -209,6 +230,9 @@ class Ledger(LedgerReader):
             if execution.fee and execution.fee_currency == execution.symbol.currency:
                 rows.append((at, "fee", str(-execution.fee), execution.id))
                 rest += execution.fee
+        for entry in posted:
+            rows.append((microseconds(now), entry.kind, str(entry.cash), None))
+            rest -= entry.cash
         if rest:
             rows.append((microseconds(now), "deposit" if before is None else "rounding", str(rest), None))
         self._db.executemany("INSERT INTO cash_movements (at, kind, amount, execution_id) VALUES (?, ?, ?, ?)", rows)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from trader.adapters.alpaca.convert import instrument_of
 from trader.core.fees import fee_of, schedule_for
 from trader.core.market import Bars
+from trader.core.postings import Activities, Posting
 from trader.core.types import (
     ZERO,
     Account,
@@ -195,6 +196,22 @@ class VenueBroker:
         return order
 
     # ---- history, assets, calendar ----
+
+    def venue_time(self) -> datetime:
+        return self._venue.now
+
+    def activities(self, after: datetime) -> Activities:
+        return Activities(executions=self.executions(after), postings=self.postings(after))
+
+    def postings(self, after: datetime) -> Sequence[Posting]:
+        return tuple(
+            Posting(
+                id=each.id, kind=each.kind, day=each.day, cash=each.cash, symbol=each.symbol, qty=each.units,
+                price=each.price, detail=each.description,
+            )
+            for each in self._ledger.posted
+            if each.listed_at <= self._venue.now and each.day >= after.date()
+        )  # fmt: skip
 
     def executions(self, after: datetime) -> Sequence[Execution]:
         fills = [self._fill(fill) for fill in self._ledger.fills_since(after)]

@@ -9,12 +9,14 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
-from trader.adapters.journal.records import Alert, Correction, CycleRecord, EquityPoint, IntentRecord
-from trader.adapters.journal.rows import CASH, book_changes, total
+from trader.adapters.journal.records import Alert, BookedPosting, Correction, CycleRecord, EquityPoint, IntentRecord
+from trader.adapters.journal.rows import CASH, TRANSFER, book_changes, total
 from trader.core.decision import DecisionInputs, Levels, Plan
+from trader.core.equity import Counted
+from trader.core.postings import Posting
 from trader.core.types import ZERO, Execution, Order, OrderIntent, Portfolio, Purpose, Symbol
 from trader.core.values import maker
 from trader.trading.ports import PendingCommand
@@ -24,6 +26,7 @@ _new_intent_record = maker(IntentRecord)
 _new_equity_point = maker(EquityPoint)
 _OVER = frozenset({"rejected", "done"})
 _PLANNED = "planned"
+_UNCOUNTED = Counted(equity=None, moved=ZERO, doubtful=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class MemoryJournal:
         self._times: list[datetime] = []  # of `fills`
         self._sums: dict[str, Decimal] = {}
         self._believed: Books | None = None
+        self._postings: dict[str, BookedPosting] = {}
+        self._moved = ZERO
         self._levels: dict[Symbol, Levels] = {}
         self._attempts: Counter[tuple[str, Symbol, Purpose]] = Counter()
         self._flags: dict[str, str] = {}
@@ -132,15 +137,27 @@ class MemoryJournal:
     # ---- what the venue says ----
 
     def save_sync(
-        self, portfolio: Portfolio, orders: Sequence[Order], executions: Sequence[Execution]
+        self,
+        portfolio: Portfolio,
+        orders: Sequence[Order],
+        executions: Sequence[Execution],
+        counted: Counted | None = None,
     ) -> Sequence[Execution]:
         for order in (*portfolio.orders, *orders):
             before = self.orders.get(order.id)
             if before is not order and not (before is not None and order.is_open and not before.is_open):
                 self.orders[order.id] = order
         fresh = tuple(execution for execution in executions if self._book(execution))
+        count = counted or _UNCOUNTED
         self._put_equity(
-            _new_equity_point(at=portfolio.at, equity=portfolio.account.equity, cash=portfolio.account.cash)
+            _new_equity_point(
+                at=portfolio.at,
+                equity=portfolio.account.equity,
+                cash=portfolio.account.cash,
+                own=count.equity,
+                moved=count.moved,
+                doubtful=count.doubtful,
+            )
         )
         return fresh
 
@@ -168,7 +185,9 @@ class MemoryJournal:
         last = self.points[-1] if self.points else None
         if last is None:
             self.points.append(point)
-        elif (last.equity, last.cash) == (point.equity, point.cash):
+        elif (last.equity, last.cash, last.own, last.moved, last.doubtful) == (
+            point.equity, point.cash, point.own, point.moved, point.doubtful
+        ):  # fmt: skip
             return
         elif last.at.replace(second=0, microsecond=0) == point.at.replace(second=0, microsecond=0):
             self.points[-1] = point
@@ -189,8 +208,8 @@ class MemoryJournal:
             fills = [fill for fill in fills if fill.symbol == symbol]
         return fills if limit is None else fills[-limit:]
 
-    def last_equity(self, before: datetime) -> Decimal | None:
-        return next((point.equity for point in reversed(self.points) if point.at < before), None)
+    def last_equity(self, before: datetime) -> EquityPoint | None:
+        return next((point for point in reversed(self.points) if point.at < before and not point.doubtful), None)
 
     def last_execution_at(self) -> datetime | None:
         return self._times[-1] if self._times else None
@@ -204,12 +223,59 @@ class MemoryJournal:
         qty: Decimal = ZERO,
         cash: Decimal = ZERO,
         detail: str = "",
+        posting: Posting | None = None,
     ) -> None:
         number = len(self.corrections) + 1
         self.corrections.append(
             Correction(id=number, kind=kind, symbol=symbol, qty=qty, cash=cash, detail=detail, at=at)
         )
+        if posting is not None:
+            self._postings[posting.id] = BookedPosting(posting=posting, correction_id=number)
+        self._moved += cash if kind == TRANSFER else ZERO
         self._move({CASH: cash} | ({} if symbol is None else {symbol.text: qty}))
+
+    # ---- activities beside the fills ----
+
+    def postings(self, since: date) -> Sequence[BookedPosting]:
+        return [each for each in self._postings.values() if each.posting.day >= since]
+
+    def unclaimed(self, after: datetime) -> Sequence[Correction]:
+        told = {each.correction_id for each in self._postings.values()}
+        claimable = (TRANSFER, "cash")
+        return [c for c in self.corrections if c.at >= after and c.kind in claimable and c.id not in told]
+
+    def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
+        before = self.corrections[correction_id - 1]
+        (kind, first), *others = reasons.items()
+        self._moved -= before.cash if before.kind == TRANSFER else ZERO
+        left = before.cash
+        for other, postings in others:
+            cash = sum((each.cash for each in postings), ZERO)
+            self._reason(len(self.corrections) + 1, before, other, cash, postings)
+            left -= cash
+        self._reason(correction_id, before, kind, left, first)
+
+    def _reason(self, number: int, of: Correction, kind: str, cash: Decimal, postings: Sequence[Posting]) -> None:
+        told = "; ".join(each.told for each in postings)
+        self.corrections[number - 1 : number] = [replace(of, id=number, kind=kind, cash=cash, detail=told)]
+        self._postings.update({each.id: BookedPosting(posting=each, correction_id=number) for each in postings})
+        self._moved += cash if kind == TRANSFER else ZERO
+
+    def settle_fees(
+        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str] = ()
+    ) -> None:
+        for fill in fills:
+            place = self._known.get(fill.id)
+            if place is not None:
+                self._move({name: -change for name, change in book_changes(self.fills[place]).items()})
+                self._move(book_changes(fill))
+                self.fills[place] = fill
+        for name in freed:
+            self._postings.pop(name, None)
+        self._postings.update({each.id: BookedPosting(posting=each, fill=fill) for fill, each in joined.items()})
+
+    def moved(self) -> Decimal:
+        return self._moved
 
     # ---- the small things ----
 

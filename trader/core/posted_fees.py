@@ -1,0 +1,119 @@
+"""Which fill a posted fee is of.
+
+The venue posts crypto fees apart from the fills, hours later: one entry for each fill, dated, naming no order. In a
+coin it gives the symbol, the units and a price that may be rounded to nothing; in dollars not even the symbol, and the
+amount is rounded up to a cent. So it is joined by execution id or order id where there is one, else by side, symbol and
+day, to the fill whose fee it is by one of the schedule's rates.
+
+Which is whose depends on the sets alone, not on the order in which they came: it is found anew with each new entry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from trader.core.fees import CRYPTO_TIERS, fee_of, schedule_for
+from trader.core.postings import Posting
+from trader.core.types import ZERO, AssetClass, Execution, OrderSide
+
+POSTED_WITHIN = timedelta(days=3)  # of the fill; afterwards our estimate stands
+_LARGEST_RATIO = Decimal("1.5")  # a posted fee further above the schedule's is of another fill
+_A_DAY = timedelta(days=1)  # the venue's date may be New York's
+_CENT, _UNIT = Decimal("0.01"), Decimal("0.00000001")
+_PRICE_ROOM = Decimal("0.02")
+_RATES = sorted({bps for _, maker, taker in CRYPTO_TIERS for bps in (maker, taker) if bps})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Pair:
+    """Better ones are less: by name, then by one of the rates exactly, the entry with the fewest such fills first."""
+
+    unnamed: bool
+    inexact: bool
+    choices: int
+    off: Decimal
+    price_off: Decimal
+    at: float
+    fill: str
+    posting: str
+
+
+def joined(fills: Sequence[Execution], postings: Sequence[Posting]) -> dict[str, Posting]:
+    """Postings by the id of the fill that each is the fee of; each once, and no fill twice."""
+    fees = {each.id: each for each in postings if each.is_fee and (each.cash or each.qty or each.execution_id)}
+    charged = {fill.id: fill for fill in fills if fill.symbol.asset_class is AssetClass.CRYPTO}
+    pairs = [pair for fee in fees.values() for fill in charged.values() if (pair := _pair(fee, fill)) is not None]
+    exact = Counter(pair.posting for pair in pairs if not pair.inexact)
+    ranked = sorted(replace(pair, choices=0 if pair.inexact else exact[pair.posting]) for pair in pairs)
+    found: dict[str, Posting] = {}
+    taken = set[str]()
+    for pair in ranked:
+        if pair.fill not in found and pair.posting not in taken:
+            found[pair.fill] = fees[pair.posting]
+            taken.add(pair.posting)
+    return found
+
+
+def with_fee(fill: Execution, fee: Posting | None) -> Execution:
+    """As it was charged; without an entry, as we think it will be."""
+    if fee is None:
+        amount, currency = estimate(fill)
+        return replace(fill, fee=amount, fee_currency=currency, fee_estimated=True)
+    currency = fill.symbol.base if fee.qty else fill.symbol.currency
+    return replace(fill, fee=-(fee.qty or fee.cash), fee_currency=currency, fee_estimated=False)
+
+
+def estimate(fill: Execution) -> tuple[Decimal, str]:
+    """At the first tier's taker rate: the venue charges no more than that."""
+    bps = schedule_for(fill.symbol.asset_class).taker_bps
+    return fee_of(fill.symbol, fill.side, fill.qty, fill.price, bps)
+
+
+def _pair(fee: Posting, fill: Execution) -> _Pair | None:
+    off = ZERO
+    price_off = ZERO
+    if fee.execution_id:
+        if fee.execution_id != fill.id:
+            return None
+    else:
+        if not _may_be(fee, fill):
+            return None
+        amount = -(fee.qty or fee.cash)
+        off = min(abs(amount - _at(fill, bps)) for bps in _RATES)
+        if fee.price:
+            price_off = abs(fee.price / fill.price - 1)
+    room = _UNIT if fee.qty else _CENT
+    return _Pair(
+        unnamed=not fee.execution_id,
+        inexact=off > room,
+        choices=0,
+        off=off if off > room else ZERO,
+        price_off=price_off,
+        at=fill.at.timestamp(),
+        fill=fill.id,
+        posting=fee.id,
+    )
+
+
+def _may_be(fee: Posting, fill: Execution) -> bool:
+    amount = -(fee.qty or fee.cash)
+    if fee.order_id and fee.order_id != fill.order_id:
+        return False
+    if fee.symbol is not None and fee.symbol != fill.symbol:
+        return False
+    if bool(fee.qty) is not (fill.side is OrderSide.BUY):
+        return False
+    if not fill.at.date() - _A_DAY <= fee.day <= (fill.at + POSTED_WITHIN).date():
+        return False
+    if fee.price and abs(fee.price / fill.price - 1) > _PRICE_ROOM:
+        return False
+    room = _UNIT if fee.qty else _CENT
+    return ZERO < amount <= estimate(fill)[0] * _LARGEST_RATIO + room
+
+
+def _at(fill: Execution, bps: Decimal) -> Decimal:
+    return fee_of(fill.symbol, fill.side, fill.qty, fill.price, bps)[0]

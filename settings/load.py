@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -228,8 +229,8 @@ def _distrusted(settings: Settings | None, given: Mapping[str, Given]) -> list[s
     if settings is None:
         return []
     places = {"STATE_DIR": settings.store.state_dir}
-    if settings.database_url.startswith("sqlite:///"):
-        places["DATABASE_URL"] = Path(settings.database_url.removeprefix("sqlite:///"))
+    if file := re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", settings.database_url):
+        places["DATABASE_URL"] = Path(file[1])
     if is_path(settings.trading.strategy):
         places["STRATEGY"] = Path(settings.trading.strategy)
     found = ((name, distrust(path)) for name, path in places.items())

@@ -60,7 +60,11 @@ def test_credentials_of_another_user_are_not_read(public: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("STATE_DIR", "{}/theirs"), ("DATABASE_URL", "sqlite:///{}/theirs/journal.db"), ("STRATEGY", "{}/theirs/s.py")],
+    [
+        ("STATE_DIR", "{}/theirs"),
+        ("DATABASE_URL", "sqlite+pysqlite:///{}/theirs/journal.db?timeout=5"),
+        ("STRATEGY", "{}/theirs/s.py"),
+    ],
 )
 def test_state_and_code_in_a_folder_of_another_user_are_refused(name: str, value: str, public: Path) -> None:
     by_stranger(f"mkdir {public}/theirs; echo > {public}/theirs/s.py")

@@ -57,16 +57,17 @@ def use_cache_folder(folder: str, inductor: str = "") -> CacheFolder:
         inductor_folder = default
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(inductor_folder)
     os.environ["TRITON_CACHE_DIR"] = str(path / "triton")
-    _keep_temporary_files(path / "tmp")
+    _keep_temporary_files([*([own / "tmp"] if own else []), path / "tmp"])
     problem = f"{'; '.join(problems)}: compiled code is kept in {path} instead" if problems else ""
     return CacheFolder(path=path, problem=problem)
 
 
-def _keep_temporary_files(folder: Path) -> None:
+def _keep_temporary_files(folders: Sequence[Path]) -> None:
     """torch keeps headers that it has compiled in a folder of the temporary one whose name anybody can guess, and
-    believes what it finds there. Here it is nobody else's, and found again at the next start."""
-    if not _why_not(folder):
-        os.environ["TMPDIR"], tempfile.tempdir = str(folder), None
+    believes what it finds there. Here it is nobody else's, and found again at the next start, whatever is compiled."""
+    usable = next((folder for folder in folders if not _why_not(folder)), None)
+    if usable is not None:
+        os.environ["TMPDIR"], tempfile.tempdir = str(usable), None
 
 
 def processor() -> str:

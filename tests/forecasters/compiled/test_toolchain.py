@@ -154,5 +154,14 @@ def test_a_folder_of_ours_is_closed_to_others(tmp_path: Path) -> None:
 
 def test_what_torch_compiles_for_all_times_does_not_lie_under_a_name_that_anybody_can_guess(tmp_path: Path) -> None:
     """Its precompiled headers go to a folder of the temporary one."""
+    use_cache_folder(str(tmp_path / "compiled"))
+    kept = Path(tempfile.gettempdir())
+    assert kept == Path(os.environ["TMPDIR"]) == tmp_path / "cache/trader/compiled/tmp"
+    assert kept.stat().st_mode & 0o022 == 0
+
+
+def test_without_a_home_that_lies_beside_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, "")
     used = use_cache_folder(str(tmp_path / "compiled"))
-    assert Path(tempfile.gettempdir()) == Path(os.environ["TMPDIR"]) == used.path / "tmp"
+    assert Path(tempfile.gettempdir()) == used.path / "tmp"

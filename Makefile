@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install models postgres research everything run test mutants chaos parity lint bench soak wheel pythons combinations audit lock clean
+.PHONY: help install models postgres research everything run test mutants faults chaos parity lint bench soak wheel pythons combinations audit lock clean
 
 # One more than the two cores that this is measured on: a test that waits for a daemon leaves its core to another.
 JOBS ?= 3
@@ -64,6 +64,9 @@ test: $(EVERYTHING)  ## the whole suite but the long runs (soak, parity)
 
 mutants: $(EVERYTHING)  ## the guards taken away one at a time: a test must turn red each time (ARGS="--only plan")
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants -n $(JOBS) $(ARGS)
+
+faults: $(EVERYTHING)  ## what may go wrong, row by row, on the daemon as a process: a table (ARGS="--row 41")
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults -n $(JOBS) $(ARGS)
 
 parity: $(EVERYTHING)  ## the models at their published sizes, and the long loops of forecasts
 	$(BIN)/python -m pytest -q -m parity --timeout=3600 $(ARGS)

@@ -105,8 +105,9 @@ class Trading(Group):
     )
     adopt: Literal["ask", "adopt", "ignore"] = Field(
         default="ask",
-        description="What was held before the first start, in a symbol of SYMBOLS. ask: it is left alone and told of, "
-        "until `trader adopt`. adopt: it gets exits as if we had bought it. ignore: it is left alone without a word.",
+        description="What was there before the first start, in a symbol of SYMBOLS: holdings, and orders by hand. "
+        "ask: it is left alone and told of, until `trader adopt`. adopt: it gets exits as if we had bought it. "
+        "ignore: it is left alone without a word.",
     )
     add_latest: bool = Field(
         default=True,
@@ -315,6 +316,10 @@ class Store(Group):
     database_url: DatabaseUrl = Field(
         default=SecretStr(""),
         description="The journal's database. Empty: an SQLite file in STATE_DIR, one for each mode.",
+    )
+    reserve_mb: Annotated[int, Field(ge=0, le=65_536), Unit("MiB")] = Field(
+        default=16,
+        description="Kept back in STATE_DIR, for the records of exits on a full disk; entries wait for it. 0: none.",
     )
 
 

@@ -260,9 +260,10 @@ def kill(mode: str | None, reason: str, wait: bool) -> int:
 @click.argument("symbol")
 @click.option("--stop", default="", metavar="PRICE", help="Where it is to be left at a loss.")
 @click.option("--target", default="", metavar="PRICE", help="Where it is to be left with a profit.")
-def adopt(mode: str | None, symbol: str, stop: str, target: str) -> int:
-    """Look after what was held in SYMBOL before the first start. Without --stop the fallback stop rests."""
-    return _command(mode, "adopt", {"symbol": symbol, "stop": stop, "target": target})
+@click.option("--leave", is_flag=True, help="Leave an order by hand alone, and what it fills.")
+def adopt(mode: str | None, symbol: str, stop: str, target: str, leave: bool) -> int:
+    """Look after what was there in SYMBOL before the first start. Without --stop the fallback stop rests."""
+    return _command(mode, "adopt", {"symbol": symbol, "stop": stop, "target": target, "leave": "1" if leave else ""})
 
 
 @cli.command()

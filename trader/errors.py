@@ -3,6 +3,7 @@
 TraderError
 ├── Transient      retried, bounded; never for submissions
 │   ├── DatabaseAway       the same of the journal; at a start 75: the service manager tries again
+│   │   └── DatabaseUnwritable  it takes nothing: the disk is full, or read-only; at a start 74
 │   └── KeysDoubted        the venue does not take the keys for now: asked again for minutes before that is believed
 ├── StrategyFailed the strategy raised, or did not answer in time: it costs a cycle's entries
 ├── Rejected       the venue said no: recorded, the cycle goes on
@@ -35,6 +36,12 @@ class DatabaseAway(Transient):
     """The database is locked, restarting or out of reach. Nobody has to mend anything."""
 
     exit_code = 75  # EX_TEMPFAIL
+
+
+class DatabaseUnwritable(DatabaseAway):
+    """It can be read at most. Somebody has to make room, or to mend the disk; exits go on meanwhile."""
+
+    exit_code = 74
 
 
 class KeysDoubted(Transient):

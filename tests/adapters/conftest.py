@@ -18,7 +18,7 @@ from trader.adapters.journal import Journal
 def postgres() -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         try:
-            url = stack.enter_context(postgres_server())
+            url = stack.enter_context(postgres_server()).url
         except NoServer as why:
             pytest.skip(f"PostgreSQL: {why}")
         yield url

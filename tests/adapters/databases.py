@@ -9,7 +9,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -23,9 +24,23 @@ def free_port() -> int:
         return port
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`stop` and `start` it as often as is wanted: what was committed stays."""
+
+    url: str
+    _control: Callable[..., None]
+
+    def stop(self) -> None:
+        self._control("-m", "immediate", "-w", "stop")
+
+    def start(self) -> None:
+        self._control("-w", "start")
+
+
 @contextlib.contextmanager
-def postgres_server() -> Iterator[str]:
-    """A private server on loopback, gone afterwards. Yields its URL; raises NoServer."""
+def postgres_server() -> Iterator[Server]:
+    """A private server on loopback, gone afterwards. Raises NoServer."""
     if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
         raise NoServer("no initdb and pg_ctl on this machine")
     with contextlib.suppress(ImportError):
@@ -38,17 +53,24 @@ def postgres_server() -> Iterator[str]:
     raise NoServer("psycopg is not installed (the postgres extra)")
 
 
-def _served(folder: Path) -> Iterator[str]:
+def _served(folder: Path) -> Iterator[Server]:
     user = _unprivileged(folder)
     port = free_port()
     data = folder / "data"
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     _run(["initdb", "-D", str(data), "-U", "trader", "-A", "trust", "--no-sync"], folder, user)
-    _run(["pg_ctl", "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start"], folder, user)
+
+    def control(*arguments: str) -> None:
+        command = ["pg_ctl", "-D", str(data), "-o", options, "-l", str(folder / "log"), *arguments]
+        _run([each for each in command if arguments[-1] == "start" or each not in ("-o", options)], folder, user)
+
+    server = Server(f"postgresql://trader@127.0.0.1:{port}/postgres", control)
+    server.start()
     try:
-        yield f"postgresql://trader@127.0.0.1:{port}/postgres"
+        yield server
     finally:
-        _run(["pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop"], folder, user)
+        with contextlib.suppress(NoServer):  # a test may have stopped it
+            server.stop()
 
 
 def _unprivileged(folder: Path) -> str | None:

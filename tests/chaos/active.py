@@ -16,7 +16,7 @@ class Active:
     """`begin`, `end` of each trouble lie on the market's clock. Each has dice of its own."""
 
     def __init__(self, troubles: Iterable[Trouble], start: datetime, now: Callable[[], datetime]) -> None:
-        self._now = now
+        self.now = now
         self._spans = [
             (start + timedelta(hours=each.at), start + timedelta(hours=each.until), each) for each in troubles
         ]
@@ -25,6 +25,7 @@ class Active:
         self._since: datetime | None = None
         self._until = start
         self._current: tuple[Trouble, ...] = ()
+        self._kinds: frozenset[str] = frozenset()  # of the current ones
 
     def at(self, moment: datetime) -> tuple[Trouble, ...]:
         """Those that last then."""
@@ -34,11 +35,15 @@ class Active:
             after = self.moments[place] if place < len(self.moments) else None
             self._until = after or datetime.max.replace(tzinfo=moment.tzinfo)
             self._current = tuple(each for begin, end, each in self._spans if begin <= moment < end)
+            self._kinds = frozenset(each.what for each in self._current)
         return self._current
 
     def hit(self, *names: str, symbol: str | None = None) -> Trouble | None:
         """The first of these kinds that lasts now and strikes. `symbol`: whom the call is about."""
-        for each in self.at(self._now()):
+        current = self.at(self.now())
+        if self._kinds.isdisjoint(names):  # most of a million questions
+            return None
+        for each in current:
             if each.what not in names or (symbol is not None and each.symbol != symbol):
                 continue
             if each.chance >= 1 or self._dice[each].random() < each.chance:
@@ -47,13 +52,13 @@ class Active:
 
     def lasts(self, *kinds: str) -> bool:
         """Whether any goes on now whose first word is one of these; of any kind where none is named."""
-        return any(not kinds or each.what.split()[0] in kinds for each in self.at(self._now()))
+        return any(not kinds or each.what.split()[0] in kinds for each in self.at(self.now()))
 
     def began_or_ended_lately(self) -> bool:
-        now = self._now()
+        now = self.now()
         place = bisect_right(self.moments, now)
         return place > 0 and now - self.moments[place - 1] < AFTERMATH
 
     def next_change(self) -> datetime | None:
-        place = bisect_right(self.moments, self._now())
+        place = bisect_right(self.moments, self.now())
         return self.moments[place] if place < len(self.moments) else None

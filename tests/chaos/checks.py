@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -84,15 +84,12 @@ def within_caps(books: Books, equity: Decimal, symbol: Symbol) -> None:
     demand(gross <= equity * MAX_GROSS * DRIFT, f"{gross:.2f} held in all of an equity of {equity:.2f}")
 
 
-def invariants_hold(venue: Venue, ledger: MemoryLedger, journal: ChaosJournal) -> None:
-    """Those that the daemon looks at itself, on the venue's own books."""
-    broker = VenueBroker(venue, ledger)
+def invariants_hold(broker: VenueBroker, now: datetime, known: Collection[str]) -> None:
+    """Those that the daemon looks at itself, on the venue's own books. `known`: names of our orders."""
     positions = {each.symbol: each for each in broker.positions()}
     account = broker.account()
-    portfolio = Portfolio(account=account, positions=positions, orders=tuple(broker.open_orders()), at=venue.now)
-    found = violations(
-        portfolio, journal.all_intents.keys(), account.equity, max_symbol=MAX_SYMBOL, max_gross=MAX_GROSS
-    )
+    portfolio = Portfolio(account=account, positions=positions, orders=tuple(broker.open_orders()), at=now)
+    found = violations(portfolio, known, account.equity, max_symbol=MAX_SYMBOL, max_gross=MAX_GROSS)
     demand(not found, "; ".join(found))
 
 
@@ -160,4 +157,4 @@ def never_sold_more(ledger: MemoryLedger) -> None:
 
 
 def moment(at: datetime) -> str:
-    return f"{at:%m-%d %H:%M:%S}"
+    return at.isoformat(" ")[5:19]

@@ -18,6 +18,7 @@ class ChaosClock:
     """due    moments at which something of the script happens, soonest first
     happen   told that time has come to `now`: carries out what is due
     look     how long until somebody looks at what is held again, whatever the daemon does
+    hears    whether the daemon is told of fills as they happen
     """
 
     def __init__(
@@ -27,10 +28,12 @@ class ChaosClock:
         due: Callable[[], datetime | None],
         happen: Callable[[], None],
         look: Callable[[], timedelta],
+        hears: Callable[[], bool],
     ) -> None:
         self._venue, self._end, self._closed = venue, end, end + _TO_LEAVE
-        self._due, self._happen, self._look = due, happen, look
+        self._due, self._happen, self._look, self._hears = due, happen, look, hears
         self._began = venue.now
+        self._seconds = (venue.now, 0.0)  # the moment that was asked about last, and its answer
         self._woken = False
         self.ended = False
 
@@ -38,7 +41,10 @@ class ChaosClock:
         return self._venue.now
 
     def monotonic(self) -> float:
-        return (self._venue.now - self._began).total_seconds()
+        now = self._venue.now
+        if now is not self._seconds[0]:
+            self._seconds = now, (now - self._began).total_seconds()
+        return self._seconds[1]
 
     def wake(self) -> None:
         self._woken = True
@@ -65,4 +71,4 @@ class ChaosClock:
         scripted = due is not None and due <= here
         done = self._venue.advance(max(due, self._venue.now) if scripted and due is not None else here)
         self._happen()
-        return done.reason == "fill" or (scripted and due is not None and self._venue.now >= due)
+        return (done.reason == "fill" and self._hears()) or (scripted and due is not None and self._venue.now >= due)

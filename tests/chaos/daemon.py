@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from forecasters.base import ForecastError
@@ -30,12 +30,14 @@ from trader.daemon.timetable import simulated_beat, timetable_of
 from trader.errors import ConfigurationError, StrategyFailed
 from trader.trading.cycle import Rules, Trader
 from trader.trading.desk import Desk
-from trader.trading.ports import Broker, Journal, MarketData
+from trader.trading.in_reserve import take_in
+from trader.trading.ports import Broker, Journal, MarketData, Reserve
 from trader.trading.positions import Manager, Sessions
 from trader.trading.status import Board
 
 Alert = Callable[[str, str, str], None]
 _EDGE = Decimal("0.05")  # said to be expected: what risk makes of fees is tested elsewhere
+MANAGES_EVERY_S = 15.0  # while a forecast is waited for
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -61,7 +63,12 @@ def _settings(symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: s
 
 
 def rules_for(scenario: Scenario) -> Rules:
-    return rules_of(_settings(scenario.symbols, scenario.timeframe, scenario.exit_rests, scenario.hold))
+    return _rules(scenario.symbols, scenario.timeframe, scenario.exit_rests, scenario.hold)
+
+
+@cache  # a scenario has many starts, and each would look for installed strategies on the disk
+def _rules(symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: str) -> Rules:
+    return rules_of(_settings(symbols, timeframe, exit_rests, hold))
 
 
 def wired(
@@ -69,6 +76,7 @@ def wired(
     broker: Broker,
     data: MarketData,
     journal: Journal,
+    reserve: Reserve,
     clock: ChaosClock,
     active: Active,
     on_alert: Alert,
@@ -82,6 +90,7 @@ def wired(
     missing = [str(symbol) for symbol in rules.symbols if symbol not in instruments]
     if missing:
         raise ConfigurationError(f"SYMBOLS: the venue does not know {', '.join(missing)}: leave it out")
+    take_in(journal, reserve, clock.now())
     desk = Desk(broker, journal, clock, board, broker.account().id, on_alert)
     sessions = Sessions(broker.sessions, ahead=calendar_ahead(rules.timeframe, rules.horizon))
     if any(symbol.asset_class is AssetClass.STOCK for symbol in rules.symbols):
@@ -90,10 +99,23 @@ def wired(
         desk=desk, market=data, instruments=instruments, policy=rules.exits, sessions=sessions,
         timeframe=rules.timeframe,
     )  # fmt: skip
+    manager.without.store = reserve
+    seer = Seer(active, partial(_meanwhile, clock, manager))
     return Trader(
-        desk=desk, manager=manager, market=data, forecaster=Seer(active), sessions=sessions, rules=rules,
+        desk=desk, manager=manager, market=data, forecaster=seer, sessions=sessions, rules=rules,
         decide=Wisher(scenario, active),
     )  # fmt: skip
+
+
+def _meanwhile(clock: ChaosClock, manager: Manager, seconds: float) -> None:
+    """What else goes on while the forecaster is waited for: the other job has a thread of its own."""
+    until = clock.monotonic() + seconds
+    while (left := until - clock.monotonic()) > 0 and not clock.ended:
+        before = clock.monotonic()
+        clock.lapse(min(left, MANAGES_EVERY_S))
+        manager.manage()
+        if clock.monotonic() <= before:
+            break  # the market is over
 
 
 def timetable_for(trader: Trader, every: Callable[[], timedelta]) -> Timetable:
@@ -122,10 +144,14 @@ class _Either:
 class Seer(Still):
     """The forecaster: all stays as it is."""
 
-    def __init__(self, active: Active) -> None:
-        self._active = active
+    def __init__(self, active: Active, wait: Callable[[float], None]) -> None:
+        self._active, self._wait = active, wait
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+        hangs = self._active.hit("hang forecast")
+        if hangs is not None:
+            self._wait(float(hangs.value))
+            raise ForecastError(f"no answer within {hangs.value} s")
         if self._active.hit("fail forecast"):
             raise ForecastError("the model is out of memory")
         return super().forecast(contexts)

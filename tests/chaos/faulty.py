@@ -173,12 +173,12 @@ class FaultyBroker(VenueBroker):
         return answer
 
     def _taken(self, intent: OrderIntent, rejection: Trouble | None) -> Submission:
-        if rejection is None:
+        odd = rejection or self._line.active.hit("accept slow")
+        if odd is None:
             return super().submit(intent)
+        reason = "rejected a moment later" if rejection is not None else ""
         try:
-            order = self._venue.submit(
-                _request(intent), accept_s=Decimal(rejection.value), rejected="rejected a moment later"
-            )
+            order = self._venue.submit(_request(intent), accept_s=Decimal(odd.value), rejected=reason)
         except VenueRefusal:
             return super().submit(intent)  # refused once more, and told as such
         return Accepted(order=self._order(order))

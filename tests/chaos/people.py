@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -15,6 +16,7 @@ from trader.exchange.engine.requests import NewOrder
 from trader.exchange.venue import Venue
 
 RESUMES_H = (0.0, 0.5, 1.5, 3.0)  # after the troubles are over a person looks in: what stays wrong is then known
+_CENT = Decimal("0.01")
 _SHARE = Decimal("0.02")  # of the cash, in one order by hand
 
 
@@ -37,6 +39,9 @@ class People:
             if kind == "person":
                 yield each.at, lambda each=each, what=what: self._act(each, what)  # type: ignore[misc]
                 yield each.until, lambda each=each: self._take_back(each)  # type: ignore[misc]
+            if kind == "money":
+                yield each.at, lambda each=each, what=what: self._move(what, Decimal(each.value))  # type: ignore[misc]
+                yield each.until, lambda: self._journal.command("resume")
             if kind == "command":
                 yield each.at, lambda what=what: self._journal.command(what)  # type: ignore[misc]
                 yield each.until, lambda: self._journal.command("resume")
@@ -73,6 +78,13 @@ class People:
         except VenueRefusal:
             return
         self._resting[trouble] = order.id
+
+    def _move(self, what: str, share: Decimal) -> None:
+        """Money, in cents: no order holds what goes out."""
+        books = self._venue.books
+        free = min(books.cash, self._venue.figures().non_marginable_buying_power)
+        amount = (books.cash if what == "deposits" else -free) * share
+        self._venue.books = replace(books, cash=books.cash + amount.quantize(_CENT))
 
     def _take_back(self, trouble: Trouble) -> None:
         order_id = self._resting.pop(trouble, None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 CALM_H = 10.0  # hours without any trouble at the end, in which all must be well again
@@ -102,7 +102,7 @@ def scenario_of(seed: int, days: float | None = None) -> Scenario:
         hold=dice.choice(("carry", "carry", "bar")),
         appetite=dice.choice((0.3, 0.7, 1.0)),
         reach=dice.choice((0.012, 0.02, 0.04)),
-        troubles=_troubles(dice, symbols, drawn),
+        troubles=(*_troubles(dice, symbols, drawn), *_further(seed, symbols, drawn)),
     )
 
 
@@ -115,6 +115,15 @@ def _troubles(dice: random.Random, symbols: tuple[str, ...], days: float) -> tup
         trouble = dice.choices(_KINDS, weights=[weight for weight, _ in _MENU])[0](dice, at, dice.choice(symbols))
         found.append(replace(trouble, hours=max(0.0, min(trouble.hours, last - at))))
     return tuple(found)
+
+
+def _further(seed: int, symbols: tuple[str, ...], days: float) -> Iterator[Trouble]:
+    """By dice of their own: what a seed stood for before there were these is in it still."""
+    dice, last = random.Random(f"chaos further {seed}"), max(days * 24 - CALM_H, _QUIET_H)
+    for _ in range(min(int(dice.expovariate(1 / (0.5 * days))), int(2 * days))):
+        at = dice.uniform(_QUIET_H, last)
+        trouble = dice.choice(_FURTHER)(dice, at, dice.choice(symbols))
+        yield replace(trouble, hours=max(0.0, min(trouble.hours, last - at)))
 
 
 def _lasting(dice: random.Random) -> float:
@@ -216,6 +225,29 @@ def _plug_ins(dice: random.Random, at: float, symbol: str) -> Trouble:
     return Trouble(what=f"fail {what}", at=at, hours=_lasting(dice), chance=_chance(dice))
 
 
+def _money(dice: random.Random, at: float, symbol: str) -> Trouble:
+    """A share of the cash comes in or goes out; a person says so a while later, where they are asked."""
+    what, share = dice.choice((("deposits", 0.5), ("withdraws", 0.15)))
+    return Trouble(what=f"money {what}", at=at, hours=dice.uniform(0.5, 3.0), value=f"{dice.uniform(0.01, share):.4f}")
+
+
+def _accepting(dice: random.Random, at: float, symbol: str) -> Trouble:
+    seconds = dice.choice((5.0, 20.0, 60.0))
+    return Trouble(what="accept slow", at=at, hours=_lasting(dice), chance=_chance(dice), value=f"{seconds}")
+
+
+def _mute(dice: random.Random, at: float, symbol: str) -> Trouble:
+    """The stream tells of no fill: the daemon finds out when it asks."""
+    return Trouble(what="stream mute", at=at, hours=min(_lasting(dice), 1.0))
+
+
+def _hangs(dice: random.Random, at: float, symbol: str) -> Trouble:
+    """The forecaster does not answer, and is given up after so many seconds."""
+    seconds = dice.choice((20, 120, 600))
+    return Trouble(what="hang forecast", at=at, hours=_lasting(dice), chance=_chance(dice), value=f"{seconds}")
+
+
+_FURTHER: tuple[Callable[[random.Random, float, str], Trouble], ...] = (_money, _accepting, _mute, _hangs)
 _MENU: tuple[tuple[float, Callable[[random.Random, float, str], Trouble]], ...] = (
     (4, _fails), (1, _keys), (2, _slow), (4, _submits), (2, _cancels), (3, _lacks), (3, _lags), (4, _figures),
     (2, _quotes), (2, _assets), (1, _journals), (5, _crashes), (2, _people), (1, _commands), (1, _plug_ins),

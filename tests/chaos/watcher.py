@@ -20,10 +20,12 @@ from tests.chaos.checks import (
 )
 from tests.chaos.journal import ChaosJournal
 from tests.chaos.people import People
+from tests.chaos.reserve import ChaosReserve
 from trader.core.types import AssetClass, Purpose, Symbol
 from trader.exchange.engine.events import OrderEvent
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
+from trader.research.backtest.inprocess import VenueBroker
 
 TOLD_WITHIN = timedelta(seconds=120)  # of something held without an exit at rest: a minute, and the way there
 _ALARMS = ("unprotected", "unwatched")
@@ -34,11 +36,15 @@ class Watcher:
     on     alarms that have begun and are not over, by kind and symbol
     """
 
-    def __init__(self, venue: Venue, ledger: MemoryLedger, journal: ChaosJournal, people: People) -> None:
-        self._venue, self._ledger, self._journal, self._people = venue, ledger, journal, people
+    def __init__(self, venue: Venue, ledger: MemoryLedger, journal: ChaosJournal, reserve: ChaosReserve,
+                 people: People) -> None:  # fmt: skip
+        self._venue, self._journal, self._people = venue, journal, people
+        self._reserve = reserve
         self._digest = hashlib.sha256()
         self._since: dict[Symbol, datetime] = {}  # unprotected, and the daemon there to say so
+        self._broker = VenueBroker(venue, ledger)  # one that nothing goes wrong with
         self._books: object = None
+        self._looked_at: object = None  # the books that were last seen to be in order, whatever the time
         self.alive = False
         self.on: dict[tuple[str, Symbol], datetime] = {}
         self.counts: Counter[str] = Counter()
@@ -95,9 +101,11 @@ class Watcher:
     def look(self) -> None:
         """Cheap where nothing has changed."""
         books, now = self._venue.books, self._venue.now
-        if books.holdings or self._since:
+        if (books.holdings or self._since) and books is not self._looked_at:
             nothing_short(books)
             self._look_at_protection(now)
+            coins_alone = all(symbol.asset_class is AssetClass.CRYPTO for symbol in books.holdings)
+            self._looked_at = books if coins_alone and not self._since else None
 
     def _look_at_protection(self, now: datetime) -> None:
         books = self._venue.books
@@ -121,4 +129,5 @@ class Watcher:
     def after_a_job(self) -> None:
         if self._books is not self._venue.books:
             self._books = self._venue.books
-            invariants_hold(self._venue, self._ledger, self._journal)
+            known = self._journal.all_intents.keys() | self._reserve.names()
+            invariants_hold(self._broker, self._venue.now, known)

@@ -19,6 +19,7 @@ from tests.chaos.faulty import FaultyBroker, FaultyData, Line, listings
 from tests.chaos.journal import ChaosJournal, as_reached
 from tests.chaos.market import market_of
 from tests.chaos.people import RESUMES_H, People
+from tests.chaos.reserve import ChaosReserve
 from tests.chaos.scenario import Scenario, Trouble
 from tests.chaos.watcher import Watcher
 from trader.core.orders import IntentState
@@ -29,6 +30,7 @@ from trader.exchange.api.lag import Past
 from trader.exchange.engine.events import MatchingRules
 from trader.research.backtest.inprocess import open_in_memory
 from trader.trading.cycle import Trader
+from trader.trading.last_run import leave_safe
 
 CASH = Decimal(100_000)
 STARTS_AGAIN = timedelta(seconds=30)  # after it ended by itself
@@ -67,9 +69,10 @@ class World:
         self._left: int | None = None  # calls until the crash that is due
         self.journal = ChaosJournal()
         self.people = People(scenario, self.start, self.venue, self.journal)
-        self.watcher = Watcher(self.venue, self.ledger, self.journal, self.people)
+        self.reserve = ChaosReserve(self.active, self._boundary)
+        self.watcher = Watcher(self.venue, self.ledger, self.journal, self.reserve, self.people)
         self.watcher.trace = trace
-        self.clock = ChaosClock(self.venue, self.end, self._due, self._happen, self._beat)
+        self.clock = ChaosClock(self.venue, self.end, self._due, self._happen, self._beat, self._hears)
         self.trader: Trader | None = None
         self.restarts = 0
         self._watched = False  # `manage` has run since its beat became short
@@ -119,8 +122,13 @@ class World:
         if self._left < 0:
             raise Crash
 
+    def _hears(self) -> bool:
+        return not self.active.lasts("stream")
+
     def _beat(self) -> timedelta:
         """How closely things are to be looked at now."""
+        if not self._hears():
+            return _CLOSE  # the real daemon asks every few seconds, whatever the stream says
         if self.watcher.unprotected() or self.active.began_or_ended_lately() or self._left is not None:
             return _CLOSE
         if self.active.lasts() and self.venue.books.holdings:
@@ -183,7 +191,14 @@ class World:
 
     def _started(self) -> Trader:
         trader = wired(
-            self.scenario, self._broker, self._data, self._reached, self.clock, self.active, self.watcher.alert
+            self.scenario,
+            self._broker,
+            self._data,
+            self._reached,
+            self.reserve,
+            self.clock,
+            self.active,
+            self.watcher.alert,
         )
         self.trader = trader
         for attempt in range(_TRIES):
@@ -202,7 +217,7 @@ class World:
     def _leave(self, trader: Trader) -> None:
         trader.desk.ending = True
         try:
-            trader.manager.leave_safe()
+            leave_safe(trader.manager)
         except TraderError as error:
             self.watcher.note("left", str(error))
 

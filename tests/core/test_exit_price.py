@@ -81,6 +81,16 @@ def test_a_gap_that_nothing_confirms_and_nothing_contradicts_is_believed_once_it
     assert (back.quote is not None, seen.jumped_at) == (True, None)
 
 
+@pytest.mark.parametrize("before", [CALM, Seen()], ids=["in the midst", "after a restart"])
+@pytest.mark.parametrize("mid", ["10", "49", "151", "1000"])
+def test_a_gap_that_no_market_makes_is_not_believed_however_long_it_stands(mid: str, before: Seen) -> None:
+    """A mark that stands still contradicts nothing, and a stop that rests at the venue knows its own market."""
+    _, seen = look(quote(mid=mid), "100", before)
+    for minutes in (1, 10, 1000):
+        judged, seen = look(quote(mid=mid), "100", seen, LATER + 60.0 * minutes)
+        assert (judged.quote, judged.mark) == (None, None)
+
+
 def test_at_the_first_look_mark_and_quote_must_agree() -> None:
     assert look(quote(), "100", Seen(), 0.0)[0].quote is not None
     assert look(quote(), None, Seen(), 0.0)[0].quote is not None

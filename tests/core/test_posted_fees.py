@@ -95,6 +95,16 @@ AMOUNTS = st.lists(
 )
 
 
+def test_a_fee_whose_fill_another_took_finds_one_all_the_same() -> None:
+    """In cents each of these small ones may be of two fills; the one that is taken first must not leave one without."""
+    fills = [
+        fill(name, "1", price, OrderSide.SELL)
+        for name, price in zip("abcd", ("13.34", "100.01", "100.01", "5"), strict=False)
+    ]
+    fees = [in_dollars(f"p{n}", amount) for n, amount in enumerate(("0.03", "0.16", "0.16", "0.01"))]
+    assert sorted(owners(fills, fees).values()) == ["p0", "p1", "p2", "p3"]
+
+
 @given(AMOUNTS, st.randoms(use_true_random=False), st.data())
 def test_the_order_and_the_number_of_times_they_are_told_change_nothing(
     amounts: list[tuple[Decimal, int, bool]], dice: random.Random, data: st.DataObject

@@ -21,7 +21,7 @@ from trader.core.reconcile import (
     units_of,
 )
 from trader.core.types import Execution, OrderSide, Position, Purpose, Symbol
-from trader.core.unbooked import Filled, Span
+from trader.core.unbooked import NOTHING, Filled
 
 D = Decimal
 START = D(100_000)
@@ -178,7 +178,7 @@ def test_what_an_order_shows_as_filled_explains_a_position_until_its_execution_i
     late = reported(position(qty="0.9975"), cash="99900", filled=(shown(),))
     result = reconcile(believed(), late)
     assert (result.doubt, result.positions, result.cash) == ("", {}, START)
-    assert result.awaited == {BTC: Span(low=D(1), high=D(1))}
+    assert result.awaited == {BTC: NOTHING.plus(D(1), D(1))}
     booked = reconcile(believed(filled={"o": D(1)}), late)
     assert booked.doubt, "that was told of already: it explains nothing more"
     told = execution(order_id="o", fee=D("0.0025"), fee_currency="BTC")

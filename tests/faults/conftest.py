@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -40,6 +41,27 @@ def worker() -> Iterator[Path]:
 def _listens(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(path)) == 0
+
+
+@pytest.fixture(scope="session")
+def shifted_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return preloaded("shifted_clock", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def synced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return preloaded("synced", tmp_path_factory)
+
+
+def preloaded(name: str, factory: pytest.TempPathFactory) -> Path:
+    """The library that is made of NAME.c, for LD_PRELOAD."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip(f"no C compiler to build {name}.c with (Debian: apt-get install gcc libc6-dev)")
+    library = factory.mktemp("preloaded") / f"{name}.so"
+    command = [compiler, "-shared", "-fPIC", "-o", str(library), str(HERE / f"{name}.c")]
+    subprocess.run(command, check=True, capture_output=True)
+    return library
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ import requests
 
 from tests.faults.universal import (
     CASH,
+    LIVE,
     MAX_SYMBOL,
     caps_hold,
     each_fill_once,
@@ -41,6 +43,7 @@ from trader.core.types import Purpose
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 START = "2024-03-05T12:00:00Z"
+ACCEPT_S = "1"  # market seconds from a POST to the order's arrival, as in every simulated run
 
 
 class Zygote:
@@ -56,6 +59,7 @@ class Zygote:
             cwd=ROOT,
             env=environment,
         )
+        self._turn = threading.Lock()
         assert self._answer() == {"ready": True}
 
     def start(
@@ -88,9 +92,10 @@ class Zygote:
 
     def _ask(self, request: object) -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+        with self._turn:  # several scenes may be played at once
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -125,7 +130,10 @@ class Program:
     def kill(self) -> None:
         """Leaves nothing of its process group."""
         if self.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:  # so young that it has no group yet
+                os.kill(self.pid, signal.SIGKILL)
             eventually(lambda: self.poll() is not None, "its end", every_s=0.005)
 
     def said(self) -> str:
@@ -158,6 +166,12 @@ class Scene:
         program = self.zygote.start(arguments, {**self.environment, **environment}, output, limits)
         self.programs.append(program)
         return program
+
+    def trader_said(self, *arguments: str) -> str:
+        """A command, to its end."""
+        program = self.trader(*arguments)
+        program.wait()
+        return program.said()
 
     def start(self, cycles: int | None = None, *failpoints: str, **environment: str) -> Program:
         """The daemon, not waited for."""
@@ -219,6 +233,13 @@ class Scene:
         """Orders at the venue by our ids."""
         return {name: order for name, order in self.ledger()["orders"].items() if parse_client_order_id(name)}
 
+    def resting_exits(self) -> list[dict[str, Any]]:
+        exits = [order for name, order in self.ours().items() if purpose_of_id(name) is not Purpose.ENTRY]
+        return [order for order in exits if order["status"] in LIVE]
+
+    def cancel_by_hand(self, order: Mapping[str, Any]) -> None:
+        self.session.delete(f"{self.url}/v2/orders/{order['id']}", timeout=20)
+
     def entries(self) -> list[dict[str, Any]]:
         return [order for name, order in self.ours().items() if purpose_of_id(name) is Purpose.ENTRY]
 
@@ -226,7 +247,8 @@ class Scene:
 
     @contextmanager
     def journal(self) -> Iterator[Journal]:
-        with Journal.open(f"sqlite:///{self.database}", create=False) as journal:
+        given = self.environment.get("DATABASE_URL", "")
+        with Journal.open(given or f"sqlite:///{self.database}", create=False) as journal:
             yield journal
 
     @property
@@ -319,6 +341,8 @@ def open_scene(
     }
     arguments = ["exchange", "--port", "0", "--speed", speed, "--seed", str(seed), "--cash", str(CASH)]
     arguments += ["--symbol", symbols, "--context", "60", "--spread-bps", "4", "--ledger", str(folder / "exchange.db")]
+    if "--accept-s" not in exchange:
+        arguments += ["--accept-s", ACCEPT_S]
     arguments += [*(() if "--start" in exchange else ("--start", START)), *exchange]
     if "--timeframe" not in exchange:
         arguments += ["--timeframe", "1Hour"]

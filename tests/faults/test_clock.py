@@ -5,10 +5,8 @@ The machine's own clock can't be set here: shifted_clock.c shows one daemon anot
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,23 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import HERE, Scene
-from tests.faults.test_streams import SOON_S, buy, is_protected, paper, stream
-from tests.waiting import GENEROUS_S
+from tests.faults.harness import Scene
+from tests.faults.paper import SOON_S, buy, is_protected, paper, running, stream
+from tests.faults.script import at
+from tests.waiting import GENEROUS_S, let_pass
 
 Scenes = Callable[..., Scene]
-
-COMPILER = shutil.which("cc") or shutil.which("gcc")
-
-
-@pytest.fixture(scope="module")
-def shifted_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if COMPILER is None:
-        pytest.skip("no C compiler to build the shifted clock with (Debian: apt-get install gcc libc6-dev)")
-    library = tmp_path_factory.mktemp("clock") / "shifted_clock.so"
-    command = [COMPILER, "-shared", "-fPIC", "-o", str(library), str(HERE / "shifted_clock.c")]
-    subprocess.run(command, check=True, capture_output=True)
-    return library
 
 
 def traded(scene: Scene) -> list[datetime]:
@@ -91,4 +78,48 @@ def test_row_26_when_the_clock_is_set_by_an_hour_what_is_held_is_still_looked_af
     bars = traded(one)
     assert len(bars) == len(set(bars))
     assert len(bars) - before <= 1
+    one.assert_universal(external=True)
+
+
+def refused(one: Scene) -> int:
+    return one.fired()[0]
+
+
+@pytest.mark.slow  # in process: tests/trading/test_exit_attempts.py
+def test_row_56_a_clock_that_steps_about_makes_no_back_off_shorter_or_longer(
+    scene: Scenes, shifted_clock: Path
+) -> None:
+    one = paper(scene)
+    shift = one.folder / "shift"
+    shift.write_text("0")
+    one.environment |= {"LD_PRELOAD": str(shifted_clock), "CLOCK_SHIFT": str(shift)}
+    with running(one, None):
+        one.faults(at("submit", {"status": 403, "code": 40310010}, side="sell"))
+        buy(one)
+        one.until(lambda: refused(one) == 2)  # the third try is ten seconds away
+        for step in (3600, -3600, 7200, 0):
+            shift.write_text(str(step))
+            let_pass(0.7)
+        assert refused(one) == 2
+        one.faults()
+        one.until(lambda: is_protected(one))
+    one.assert_universal(external=True)
+
+
+@pytest.mark.slow  # in process: tests/adapters/test_alpaca_wire.py
+def test_row_55_a_clock_that_is_set_back_stops_no_requests_though_all_of_them_are_used_up(
+    scene: Scenes, shifted_clock: Path
+) -> None:
+    one = paper(scene, REQUESTS_PER_MINUTE="60", MANAGE_INTERVAL_S="0.5")
+    shift = one.folder / "shift"
+    shift.write_text("0")
+    one.environment |= {"LD_PRELOAD": str(shifted_clock), "CLOCK_SHIFT": str(shift)}
+    with running(one):
+        buy(one)
+        one.until(lambda: "manage: still running when due" in one.alerts())  # it waits for its turn to ask
+        one.until(lambda: is_protected(one))
+        shift.write_text("-3600")
+        resting = next(order["id"] for order in one.ours().values() if order["status"] == "new")
+        assert one.session.delete(f"{one.url}/v2/orders/{resting}", timeout=20).status_code == 204
+        one.until(lambda: is_protected(one), SOON_S)  # another one, and it takes several requests
     one.assert_universal(external=True)

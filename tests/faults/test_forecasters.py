@@ -18,7 +18,7 @@ def with_backend(scene: Scenes, name: str, *, from_call: int, **environment: str
 
 
 @pytest.mark.parametrize(("row", "name"), [("21", "nan"), ("22", "absurd")])
-def test_row_21_and_22_numbers_that_are_no_forecast_give_no_order(scene: Scenes, row: str, name: str) -> None:
+def test_rows_21_and_22_numbers_that_are_no_forecast_give_no_order(scene: Scenes, row: str, name: str) -> None:
     one = with_backend(scene, name, from_call=1)
     one.run(3, SYMBOLS="BTC/USD")
     assert not one.ledger()["orders"]
@@ -29,7 +29,7 @@ def test_row_21_and_22_numbers_that_are_no_forecast_give_no_order(scene: Scenes,
 
 
 @pytest.mark.parametrize(("row", "name"), [("23", "hungry"), ("24", "hanging")])
-def test_row_23_and_24_a_backend_that_is_gone_costs_entries_and_no_exit(scene: Scenes, row: str, name: str) -> None:
+def test_rows_23_and_24_a_backend_that_is_gone_costs_entries_and_no_exit(scene: Scenes, row: str, name: str) -> None:
     one = with_backend(scene, name, from_call=3)
     one.run(5)
     ledger = one.ledger()

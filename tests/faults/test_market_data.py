@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from tests.faults.harness import Scene
+from tests.faults.script import quotes
 
 Scenes = Callable[..., Scene]
-
-
-def quotes(kind: str, **more: object) -> dict[str, Any]:
-    return {"on": {"path": "quotes|snapshots"}, "do": {"quote": kind, **more}}
 
 
 def test_row_19_on_a_stale_quote_nothing_is_entered_and_exits_go_on(scene: Scenes) -> None:

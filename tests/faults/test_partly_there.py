@@ -9,20 +9,10 @@ from typing import Any
 import pytest
 
 from tests.faults.harness import Scene
+from tests.faults.script import at, held
 from tests.faults.universal import MAX_SYMBOL, nothing_unmanaged
 
 Scenes = Callable[..., Scene]
-
-
-def at(endpoint: str | list[str], do: dict[str, Any], **on: object) -> dict[str, Any]:
-    return {"on": {"endpoint": endpoint, **on}, "do": do}
-
-
-def held(one: Scene) -> dict[str, str]:
-    one.run(2)
-    found: dict[str, str] = one.ledger()["holdings"]
-    assert found
-    return found
 
 
 @pytest.mark.parametrize("code", [40310100, 40310010, 40399999])
@@ -51,7 +41,7 @@ def test_row_43_keys_that_stay_refused_end_the_daemon_after_a_while_with_a_word(
     one = scene(seed=2)
     held(one)
     one.faults(at(["account", "positions", "orders", "activities", "order"], {"status": 401}, after_n=12))
-    one.run(9, expect=77, KEYS_CONFIRM_S="6")
+    one.run(9, expect=77, KEYS_CONFIRM_S="3")
     assert "keys: no entries" in one.alerts()
     one.faults()
     one.run(1)
@@ -63,7 +53,7 @@ def test_rows_44_to_46_one_endpoint_away_for_hours_costs_no_protection(
     scene: Scenes, endpoint: str, after_n: int
 ) -> None:
     one = scene(seed=2, rules=[at(endpoint, {"status": 502}, after_n=after_n)])
-    one.run(4)
+    one.run(2)  # in: each failed read takes its seconds
     assert one.fired()[0] >= 1
     nothing_unmanaged(one.ledger())
     assert one.flag("halted") == ""
@@ -76,7 +66,7 @@ def test_a_start_without_the_activities_protects_all_the_same(scene: Scenes) -> 
     one = scene(seed=2)
     held(one)
     one.faults(at("activities", {"status": 502}))
-    one.run(2)
+    one.run(1)
     nothing_unmanaged(one.ledger())
     one.faults()
     one.run(1)

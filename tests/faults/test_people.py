@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tests.faults.harness import Scene
+from tests.faults.paper import buy, is_protected, paper, running
+from tests.faults.script import OUTAGE, held
+from tests.faults.universal import LIVE
 
 Scenes = Callable[..., Scene]
-OUTAGE = {"on": {"path": "^/v2/"}, "do": {"status": 503}}
 
 
 def test_row_37_a_reload_with_bad_settings_goes_on_with_the_old_ones(scene: Scenes) -> None:
@@ -60,7 +63,7 @@ def test_row_39_a_kill_during_an_outage_is_latched_across_restarts_and_done_when
     one.run(2)
     ledger = one.ledger()
     assert not [qty for qty in ledger["holdings"].values() if float(qty) > 0.0001]
-    assert not [order for order in ledger["orders"].values() if order["status"] == "new"]
+    assert not [order for order in ledger["orders"].values() if order["status"] in LIVE]
     assert len(one.entries()) == entries
     assert one.flag("killed") == "enough"
     one.assert_universal()
@@ -77,6 +80,89 @@ def test_row_39_a_kill_command_survives_the_death_of_the_daemon_that_obeys_it(sc
     one.run(1)
     assert not [qty for qty in one.ledger()["holdings"].values() if float(qty) > 0.0001]
     assert one.flag("killed") == "enough"
+    one.assert_universal()
+
+
+def flat(one: Scene) -> bool:
+    return not [qty for qty in one.ledger()["holdings"].values() if float(qty) > 0.0001]
+
+
+def test_row_75_a_kill_with_the_venue_away_says_so_and_is_done_when_it_is_back(scene: Scenes) -> None:
+    one = scene(seed=2)
+    held(one)
+    one.faults(OUTAGE)
+    killed = one.trader("kill", "--reason", "enough")
+    assert killed.wait() == 69, killed.said()
+    assert "the venue can't be reached" in killed.said()
+    assert "nothing was sold" in killed.said()
+    one.faults()
+    one.run(1)
+    assert flat(one)
+    one.assert_universal()
+
+
+def test_row_75_a_daemon_that_is_killed_while_the_venue_is_away_sells_when_it_is_back(scene: Scenes) -> None:
+    one = paper(scene)
+    with running(one, None):
+        buy(one)
+        one.until(lambda: is_protected(one))
+        one.faults(OUTAGE)
+        killed = one.trader("kill", "--reason", "enough", "--no-wait")
+        assert killed.wait() == 1, killed.said()
+        assert not flat(one)
+        one.faults()
+        one.until(lambda: flat(one))
+    one.assert_universal(external=True)
+
+
+def test_row_76_a_kill_with_the_journal_locked_is_latched_and_obeyed(scene: Scenes) -> None:
+    one = scene(seed=2, speed="3600")
+    daemon = one.start()
+    one.until(lambda: one.ledger()["holdings"])
+    blocker = sqlite3.connect(one.database, isolation_level=None, timeout=20)
+    blocker.execute("BEGIN IMMEDIATE")
+    killed = one.trader("kill", "--reason", "enough")
+    assert killed.wait() == 75, killed.said()
+    assert "killed is latched in" in killed.said()
+    assert (one.folder / "latch-sim.json").exists()
+    entries = len(one.entries())
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    one.until(lambda: flat(one))
+    one.until(lambda: one.flag("killed").startswith("enough"))
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait() == 0, daemon.said()
+    assert len(one.entries()) == entries
+    one.assert_universal()
+
+
+def test_row_77_a_kill_cancels_a_persons_order_that_holds_the_quantity(scene: Scenes) -> None:
+    one = scene(seed=2, STRATEGY="flat")
+    assert one.order(qty="0.05").status_code == 200
+    one.advance(0.1)
+    units = one.ledger()["holdings"]["BTC/USD"]
+    theirs = one.order(qty=units, side="sell", type="limit", limit_price="90000", client_order_id="theirs")
+    assert theirs.status_code == 200, theirs.text
+    one.run(1)
+    assert one.ledger()["orders"]["theirs"]["status"] in LIVE
+    assert one.trader("kill").wait() == 0
+    one.run(1)
+    assert one.ledger()["orders"]["theirs"]["status"] == "canceled"
+    assert flat(one)
+
+
+def test_row_78_a_second_daemon_with_a_folder_of_its_own_is_refused(scene: Scenes) -> None:
+    one = scene(seed=2, speed="3600")
+    first = one.start()
+    one.until(lambda: "agree" in first.said())
+    other = one.folder / "other"
+    other.mkdir()
+    second = one.run(2, expect=73, STATE_DIR=str(other))
+    assert str(first.pid) in second.said()
+    assert first.poll() is None
+    first.send(signal.SIGTERM)
+    assert first.wait() == 0
+    one.leave_the_market()
     one.assert_universal()
 
 

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import Scene
+from tests.adapters.databases import NoServer, Server, postgres_server
+from tests.faults.harness import Program, Scene
 
 Scenes = Callable[..., Scene]
 
 
 @contextmanager
-def small_disk(at: Path) -> Iterator[None]:
+def small_disk(at: Path, size: str = "4m") -> Iterator[None]:
     at.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(at)], capture_output=True, check=False)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(at)]
+    made = subprocess.run(command, capture_output=True, check=False)
     if made.returncode:
         pytest.skip("a full disk needs the right to mount one")
     try:
@@ -30,36 +32,156 @@ def small_disk(at: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(at)], check=True)
 
 
-def test_row_28_a_full_disk_ends_the_daemon_with_74_and_leaves_the_exits_resting(scene: Scenes) -> None:
-    one = scene(seed=2, speed="3600")
+@contextmanager
+def postgres() -> Iterator[Server]:
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(postgres_server())
+        except NoServer as why:
+            pytest.skip(f"PostgreSQL: {why}")
+        yield server
+
+
+def fill(folder: Path) -> Path:
+    """To the last byte, whatever is there of it already."""
+    filler = folder / "filler"
+    with open(filler, "ab", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 4096):
+            pass
+    return filler
+
+
+def holding(scene: Scenes, **environment: str) -> Scene:
+    """To be traded is ether; what is held of bitcoin has a stop that the market does not reach."""
+    settings = {"EXITS__FALLBACK_STOP_BPS": "3000", **environment}
+    return scene(seed=2, speed="3600", symbols="BTC/USD,ETH/USD", **settings)
+
+
+def held_by(one: Scene) -> Program:
+    """A daemon, and beside it a person who buys."""
+    daemon = one.start()
+    one.until(lambda: "agree" in daemon.said())
+    assert one.order(qty="0.05").status_code == 200
+    one.until(lambda: stops_of_it(one))
+    return daemon
+
+
+def stops_of_it(one: Scene) -> list[str]:
+    return [each["id"] for each in one.resting_exits() if each["symbol"] == "BTC/USD"]
+
+
+def another_exit(one: Scene) -> None:
+    """A person cancels what rests: another one has to be placed."""
+    one.until(lambda: stops_of_it(one))
+    before = stops_of_it(one)
+    for each in before:
+        one.cancel_by_hand({"id": each})
+    one.until(lambda: set(stops_of_it(one)) - set(before))
+
+
+def test_row_28_a_disk_that_is_full_at_the_start_is_74_and_one_that_fills_up_later_costs_entries(scene: Scenes) -> None:
+    one = holding(scene)
     with small_disk(one.folder / "disk"):
         one.environment["DATABASE_URL"] = f"sqlite:///{one.folder}/disk/journal.db"
-        daemon = one.start()
-        one.until(lambda: one.ledger()["holdings"])
-        filler = one.folder / "disk" / "filler"
-        with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(b"x" * 4096):
-                pass
-        assert daemon.wait() == 74, daemon.said()
-        assert "space" in daemon.said(), daemon.said()
-        assert "Traceback" not in daemon.said(), daemon.said()
+        daemon = held_by(one)
+        filler = fill(one.folder / "disk")
+        one.until(lambda: "no entries: the journal" in daemon.said())
         entries = len(one.entries())
+        another_exit(one)
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait() == 0, daemon.said()
+        assert "Traceback" not in daemon.said(), daemon.said()
+        assert len(one.entries()) == entries
         assert "space" in one.run(2, expect=74).said()
         assert len(one.entries()) == entries
         filler.unlink()
         one.leave_the_market()
-        one.assert_universal()
+        one.assert_universal(external=True)
 
 
-def test_row_28_a_file_that_may_not_grow_ends_the_daemon_with_74(scene: Scenes) -> None:
+def test_row_28_a_file_that_may_not_grow_costs_entries_and_the_stop_is_left(scene: Scenes) -> None:
     one = scene(seed=2)
     one.run(2)
+    entries = len(one.entries())
     size = one.database.stat().st_size
-    program = one.trader("run", "--plain", "--cycles", "300", limits={"RLIMIT_FSIZE": size + 40_000})
-    assert program.wait() == 74, program.said()[-2000:]
+    program = one.trader("run", "--plain", "--cycles", "300", limits={"RLIMIT_FSIZE": size + 40_000}, RESERVE_MB="0")
+    one.until(lambda: "no entries: the journal" in program.said() or program.poll() is not None)
+    program.send(signal.SIGTERM)
+    assert program.wait() == 0, program.said()[-2000:]
     assert "Traceback" not in program.said()
+    assert len(one.entries()) < entries + 20
     one.run(2)
-    one.assert_universal()
+    one.assert_universal(external=True)
+
+
+def test_row_73_on_a_full_disk_entries_halt_and_exits_go_on_until_there_is_room_again(scene: Scenes) -> None:
+    one = holding(scene)
+    with small_disk(one.folder / "disk", "24m"):
+        disk = one.folder / "disk"
+        one.environment |= {"STATE_DIR": str(disk), "DATABASE_URL": f"sqlite:///{disk}/journal.db", "RESERVE_MB": "4"}
+        daemon = held_by(one)
+        filler = fill(disk)
+        one.until(lambda: "exits go on, recorded in the reserve" in daemon.said())
+        entries = len(one.entries())
+        another_exit(one)  # by the room that was given back
+        fill(disk)  # somebody eats that up, too
+        another_exit(one)
+        assert len(one.entries()) == entries
+        check = one.trader("check")
+        check.wait()
+        assert "BAD  reserve: 4 MiB are kept back, once" in check.said(), check.said()
+        filler.unlink()
+        one.until(lambda: "journal: over: the" in daemon.said())
+        one.until(lambda: len(one.entries()) > entries)
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait() == 0, daemon.said()
+        assert "Traceback" not in daemon.said(), daemon.said()
+        one.leave_the_market()
+        one.assert_universal(external=True)
+
+
+def test_row_74_with_a_journal_that_can_only_be_read_exits_go_on(scene: Scenes) -> None:
+    one = holding(scene)
+    daemon = held_by(one)
+    blocker = sqlite3.connect(one.database, isolation_level=None, timeout=20)
+    blocker.execute("BEGIN IMMEDIATE")
+    one.until(lambda: "exits go on, recorded in the reserve" in daemon.said())
+    entries = len(one.entries())
+    another_exit(one)
+    assert len(one.entries()) == entries
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    one.until(lambda: "journal: over: the" in daemon.said())
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait() == 0, daemon.said()
+    assert "Traceback" not in daemon.said(), daemon.said()
+    one.leave_the_market()
+    one.assert_universal(external=True)
+
+
+@pytest.mark.parametrize("ends", ["by itself", "killed while the server is away"])
+def test_row_74_with_the_database_server_away_exits_go_on_and_are_in_the_journal_once(scene: Scenes, ends: str) -> None:
+    with postgres() as server:
+        one = holding(scene, DATABASE_URL=server.url)
+        daemon = held_by(one)
+        server.stop()
+        one.until(lambda: "exits go on, recorded in the reserve" in daemon.said())
+        entries, start = len(one.entries()), one.ledger()["now"]
+        another_exit(one)
+        one.until(lambda: _hours_since(one, start) > 1)
+        assert len(one.entries()) == entries
+        if ends == "by itself":
+            server.start()
+            one.until(lambda: "journal: over: the" in daemon.said())
+            one.until(lambda: len(one.entries()) > entries)
+            daemon.send(signal.SIGTERM)
+            assert daemon.wait() == 0, daemon.said()
+        else:
+            daemon.kill()
+            server.start()
+        assert "Traceback" not in daemon.said(), daemon.said()
+        one.leave_the_market()
+        one.assert_universal(external=True)
 
 
 @pytest.mark.parametrize("damage", ["header", "page"])

@@ -5,19 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from tests.faults.harness import Scene
+from tests.faults.script import gets, posts
 
 Scenes = Callable[..., Scene]
-
-
-def posts(do: dict[str, Any], **on: object) -> dict[str, Any]:
-    return {"on": {"method": "POST", "path": "^/v2/orders$", **on}, "do": do}
-
-
-def gets(path: str, do: dict[str, Any], **on: object) -> dict[str, Any]:
-    return {"on": {"method": "GET", "path": path, **on}, "do": do}
 
 
 def test_row_05_a_timeout_after_the_venue_accepted_gives_one_order(scene: Scenes) -> None:

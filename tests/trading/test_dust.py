@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -45,3 +46,25 @@ def test_a_symbol_with_dust_is_entered_again(tmp_path: Path) -> None:
     assert bench.held(BTC) > 1
     bench.manage()
     assert [order.side for order in bench.open_orders(BTC)] == [OrderSide.SELL]
+
+
+def test_what_has_become_too_small_by_other_rules_is_told_and_when_that_is_over(tmp_path: Path) -> None:
+    bars = level_bars()
+    bars.loc[CONTEXT + 1, "low"] = 99.0
+    bench = bench_on({"BTC/USD": bars}, tmp_path)
+    bench.enter(BTC)
+    usual = bench.manager.instruments[BTC]
+    bench.manager.instruments = {BTC: replace(usual, min_qty=bench.held(BTC) + 1)}
+    bench.manage()
+    bench.manage()
+    (told,) = bench.alerts("rules")
+    assert (told.severity, "too small to be sold and has no exit" in told.detail) == ("error", True)
+    bench.manager.instruments = {BTC: usual}
+    bench.manage()
+    assert [alert.severity for alert in bench.alerts("rules")] == ["error", "info"]
+
+
+def test_a_trifle_that_a_fill_has_left_is_not_told(tmp_path: Path) -> None:
+    bench = after_a_trifle_of_a_fill(tmp_path)
+    bench.manage()
+    assert not bench.alerts("rules")

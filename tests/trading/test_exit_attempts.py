@@ -9,7 +9,7 @@ from trader.core.decision import ExitPolicy
 from trader.core.exits import ExitWish
 from trader.core.protect import protect
 from trader.core.types import Order, OrderStatus
-from trader.trading.exit_attempts import RETRY_S, STAYS_S, ExitAttempts
+from trader.trading.exit_attempts import ANOTHER_KIND_AFTER, RETRY_S, STAYS_S, ExitAttempts
 
 
 def the_stop() -> ExitWish:
@@ -67,3 +67,17 @@ def test_one_that_stays_is_a_success_and_said_so() -> None:
     attempts.rests(BTC)
     assert desk.told[-1] == "BTC/USD: an exit rests again"
     assert attempts.next_try(BTC) == ""
+
+
+def test_a_kind_that_stays_after_it_was_refused_again_and_again_is_not_avoided_any_longer() -> None:
+    desk = Desk()
+    attempts = desk.attempts()
+    for wait in RETRY_S[:ANOTHER_KIND_AFTER]:
+        taken_shown_and_refused(desk, attempts)
+        desk.seconds += wait
+    assert attempts.without(BTC) == {WISH.purpose}
+    attempts.taken(WISH, ORDER)  # there was no other kind
+    desk.seconds += STAYS_S
+    attempts.rests(BTC)
+    assert not attempts.without(BTC)
+    assert desk.told[-1] == "BTC/USD: an exit rests again"

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars
+from trader.core.decision import DecisionInputs, Signal
 from trader.core.equity import Counted
-from trader.core.types import Execution, Instrument, Order, OrderIntent, OrderSide, Portfolio, Symbol
-from trader.errors import DatabaseUnusable
+from trader.core.types import Execution, Instrument, Order, OrderIntent, OrderSide, Portfolio, Quote, Symbol
+from trader.errors import DatabaseUnusable, Transient
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
-from trader.research.backtest.inprocess import VenueBroker
+from trader.research.backtest.inprocess import VenueBroker, VenueData
 from trader.research.backtest.memory_journal import MemoryJournal
+from trader.trading.last_run import leave_safe
 from trader.trading.ports import Submission
 
 BTC, ETH = Symbol("BTC/USD"), Symbol("ETH/USD")
@@ -130,6 +132,71 @@ def test_the_second_entry_does_not_go_where_something_changed_meanwhile(tmp_path
     assert entered(bench) == (2 if what == "nothing" else 1)
 
 
+class Falling(VenueData):
+    """Quotes of the market, until it falls below where the stops are."""
+
+    def __init__(self, venue: Venue) -> None:
+        super().__init__(venue)
+        self.fallen: Decimal | None = None
+        self.away = False
+
+    def quotes(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Quote]:
+        if self.away:
+            raise Transient("quotes: 502")
+        found = super().quotes(symbols)
+        if self.fallen is None:
+            return found
+        change = {"bid": self.fallen, "ask": self.fallen + Decimal("0.02")}
+        return {symbol: replace(quote, **change) for symbol, quote in found.items()}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fallen", "away", "sent"),
+    [("97.00", False, 1), ("96.00", False, 1), ("97.50", False, 2), ("97.50", True, 1)],
+)
+def test_an_entry_whose_stop_the_market_has_passed_meanwhile_is_not_sent(
+    tmp_path: Path, fallen: str, away: bool, sent: int
+) -> None:
+    bench, broker = on(tmp_path, "BTC/USD", "ETH/USD")
+    bench.trader.market = data = Falling(bench.venue)
+
+    def meanwhile() -> None:
+        data.fallen, data.away = Decimal(fallen), away
+        bench.desk.pause(3.0)
+
+    broker.meanwhile = meanwhile
+    bench.cycle()
+    assert entered(bench) == sent
+
+
+def test_the_first_entry_is_not_sent_either_where_the_decision_took_its_time(tmp_path: Path) -> None:
+    bench, _ = on(tmp_path, "BTC/USD")
+    bench.trader.market = data = Falling(bench.venue)
+    decide = bench.trader.decide
+
+    def slowly(inputs: DecisionInputs) -> Sequence[Signal]:
+        data.fallen = Decimal("96.00")
+        bench.desk.pause(3.0)
+        return decide(inputs)
+
+    bench.trader.decide = slowly
+    bench.cycle()
+    assert entered(bench) == 0
+
+
+def test_the_time_that_the_strategy_takes_makes_a_quote_older(tmp_path: Path) -> None:
+    bench, _ = on(tmp_path, "BTC/USD")
+    decide = bench.trader.decide
+
+    def slowly(inputs: DecisionInputs) -> Sequence[Signal]:
+        bench.desk.pause(45.0)
+        return decide(inputs)
+
+    bench.trader.decide = slowly
+    bench.cycle()
+    assert entered(bench) == 0
+
+
 def test_an_exit_above_the_venues_limit_goes_in_pieces(tmp_path: Path) -> None:
     bench, broker = on(tmp_path, "BTC/USD")
     bench.cycle()
@@ -177,6 +244,6 @@ def test_without_a_journal_the_end_still_leaves_the_stop_and_no_entry(tmp_path: 
 
     ailing(bench).broken = True
     bench.desk.pause(1.0)
-    bench.manager.leave_safe()
+    leave_safe(bench.manager)
     assert [order.stop_price for order in bench.open_orders(BTC)] == [Decimal(97)]
     assert not bench.open_orders(ETH)

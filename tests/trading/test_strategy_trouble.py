@@ -64,6 +64,16 @@ def test_one_that_hangs_is_given_up_and_not_begun_again_meanwhile(tmp_path: Path
     released.set()
 
 
+@pytest.mark.parametrize("deed", [fail, lambda inputs: ["buy"]], ids=["raises", "is not meant"])
+def test_when_it_is_over_that_is_said(tmp_path: Path, deed: Callable[[DecisionInputs], Sequence[Signal]]) -> None:
+    bench = on(tmp_path, deed)
+    bench.cycle()
+    bench.trader.decide = GuardedStrategy(lambda inputs: (), 5.0)
+    bench.cycle()
+    bench.cycle()
+    assert [alert.severity for alert in bench.alerts("strategy")][1:] == ["info"]
+
+
 def test_a_signal_that_can_not_be_meant_costs_no_other(tmp_path: Path) -> None:
     good = Signal(
         symbol=BTC, entry_side=EntrySide.LONG, entry=Decimal("99.50"), target=Decimal(103), stop=Decimal(97)

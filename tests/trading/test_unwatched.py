@@ -7,11 +7,16 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
+from tests.core import make
 from tests.trading.bench import Bench
 from tests.trading.test_exit_trouble import held, with_quotes, without_exit
 from tests.trading.test_partly_there import beats, on
-from trader.core.types import Purpose, Symbol
-from trader.trading.unwatched import NO_EXIT, NO_PRICE, NO_REPORT, Unwatched
+from trader.core.types import OrderSide, Purpose, Symbol
+from trader.trading.cover import Cover
+from trader.trading.status import Board
+from trader.trading.unwatched import NO_COVER, NO_EXIT, NO_PRICE, NO_REPORT, Unwatched
 
 BTC = Symbol("BTC/USD")
 
@@ -94,8 +99,7 @@ def test_jobs_that_hang_are_told_of_from_outside() -> None:
     assert len(clock.told) == 2
     assert NO_REPORT in clock.told[0]
     watch.reported([BTC])
-    for what in (NO_PRICE, NO_EXIT):
-        watch.in_order(BTC, what)
+    watch.in_order(BTC, NO_PRICE, NO_EXIT, NO_COVER)
     watch.look()
     assert clock.told[-1].startswith("unwatched info: BTC/USD: over")
 
@@ -116,3 +120,56 @@ def test_dust_is_no_alarm(tmp_path: Path) -> None:
     beats(bench, timedelta(minutes=3), every_s=10.0)
     assert bench.held(BTC) * 100 < Decimal(1)
     assert not told(bench)
+
+
+# ---- an exit for less than is held ----
+
+
+def test_an_exit_for_less_than_is_held_is_an_alarm_that_ends(tmp_path: Path) -> None:
+    bench, broker = held(tmp_path)
+    broker.refuses = set(Purpose)
+    without_exit(bench)
+    theirs = bench.by_hand(BTC, OrderSide.SELL, f"{bench.held(BTC) * Decimal('0.4'):.4f}", "150")
+    broker.refuses = set()
+    beats(bench, timedelta(seconds=130), every_s=5.0)
+    ours = [order for order in bench.open_orders(BTC) if order.id != theirs.id]
+    assert sum((order.qty for order in ours), Decimal(0)) < bench.held(BTC) * Decimal("0.7")
+    ((severity, detail),) = told(bench)
+    assert severity == "error"
+    assert NO_COVER in detail
+    bench.venue.cancel(theirs.id)
+    beats(bench, timedelta(seconds=60), every_s=5.0)
+    assert told(bench)[-1][0] == "info"
+    assert len(told(bench)) == 2
+
+
+@pytest.mark.parametrize(
+    ("held_units", "ordered", "filled", "alarm", "dust"),
+    [
+        ("1", "1", "0", False, {}),
+        ("0.75", "1", "0.25", False, {}),  # filled in part, and the rest rests on
+        ("1", "1", "0.25", True, {}),
+        ("1", "0.9", "0", True, {}),
+        ("-1", "0.9", "0", True, {}),
+        ("1.000000002", "1", "0", False, {"BTC/USD": "2E-9"}),
+        ("0.000000002", "0", "0", False, {"BTC/USD": "2E-9"}),
+    ],
+)
+def test_what_no_exit_covers_is_told_and_dust_is_shown(
+    held_units: str, ordered: str, filled: str, alarm: bool, dust: dict[str, str]
+) -> None:
+    clock = Ticking()
+    watch = Unwatched(clock.seconds, clock.alert)
+    board = Board(mode="sim", backend="", strategy="", timeframe="1Hour", symbols=(BTC,))
+    cover = Cover(board, watch)
+    watch.reported([BTC])
+    resting = [make.order(Purpose.STOP, side=OrderSide.SELL, qty=ordered, filled_qty=Decimal(filled))]
+    for clock.now in range(0, 100, 5):
+        watch.reported([BTC])
+        watch.in_order(BTC, NO_PRICE)
+        cover.look(BTC, make.position(qty=held_units), resting if Decimal(ordered) else [], make.instrument())
+        watch.look()
+    assert bool(clock.told) == alarm
+    assert board.status()["dust"] == dust
+    cover.gone([])
+    assert board.dust == {}

@@ -27,6 +27,7 @@ from trader.errors import (
     VenueUnreachable,
 )
 from trader.trading.commands import also_leave, is_named
+from trader.trading.counts import Counts
 from trader.trading.ports import Broker
 
 ANSWER_S = 30.0
@@ -107,7 +108,7 @@ def _through(
         code = _await(journal, number, say)
         if code or kind not in ("flatten", "kill"):
             return code
-        return _until_left(journal, number, kind, say) if wait else _as_seen(journal, kind, say)
+        return _until_left(journal, number, kind, say) if wait else _as_seen(journal, number, kind, args, say)
     if trouble:
         return _latch(journal, settings, number, kind, args, say)
     return _do_here(journal, loaded, number, kind, args, say)
@@ -168,12 +169,17 @@ def _until_left(journal: Journal, number: int, kind: str, say: Callable[[str], N
     return 1
 
 
-def _as_seen(journal: Journal, kind: str, say: Callable[[str], None]) -> int:
+def _as_seen(journal: Journal, number: int, kind: str, args: Mapping[str, str], say: Callable[[str], None]) -> int:
+    """By the daemon's own account, or where that is of before the command, as with the venue away, by the books."""
     status = journal.status()
-    leaving = _leaving(status)
-    if leaving:
-        say(f"{kind}: still held (seen {_when(status)}): {', '.join(leaving)}; see `trader status`")
-    return 1 if leaving else 0
+    if int(str(status.get("last_command") or 0)) >= number:
+        left = list(_leaving(status))
+    else:
+        named = args.get("symbol", "all")
+        left = [str(s) for s, qty in journal.believed().positions.items() if qty and is_named(named, s)]
+    if left:
+        say(f"{kind}: still held (seen {_when(status)}): {', '.join(left)}; see `trader status`")
+    return 1 if left else 0
 
 
 def _leaving(status: Mapping[str, Any]) -> Mapping[str, str]:
@@ -259,6 +265,7 @@ def _latch(
         return 0
     if kind == "resume":
         latch_of(settings).clear()
+        Counts.recalled(journal).resumed(journal)
     for flag, reason in _LATCHES.get(kind, {}).items():
         journal.set_flag(flag, args.get("reason") or reason, now)
     if args.get("reset_peak"):

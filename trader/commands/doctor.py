@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from settings.load import Loaded
 from settings.schema import Settings
 from settings.trust import distrust
 from trader.errors import Fatal, TraderError
+
+if TYPE_CHECKING:
+    from trader.adapters.alpaca.broker import AlpacaBroker
 
 LEAST_FREE = 500 * 2**20
 MOST_SKEW = timedelta(seconds=2)
@@ -35,6 +39,7 @@ def examine(loaded: Loaded) -> list[Finding]:
         Finding(name="settings", ok=True, detail=f"mode {settings.trading.trading_mode}, valid"),
         *_rules(settings),
         *_folders(settings),
+        *_reserve(settings),
         *_database(settings),
         *_backend(settings),
         *_venue(settings),
@@ -83,6 +88,18 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         yield Finding(name=name, ok=enough, detail=f"{folder}, {free // 2**20} MiB free{advice}")
 
 
+def _reserve(settings: Settings) -> Iterator[Finding]:
+    from trader.adapters.glance_reserve import described
+
+    store = settings.store
+    try:
+        text = described(store.state_dir, settings.trading.trading_mode, store.reserve_mb)
+    except OSError as error:
+        yield Finding(name="reserve", ok=False, detail=f"it can't be read: {error.strerror}")
+        return
+    yield Finding(name="reserve", ok="entries wait" not in text, detail=text)
+
+
 def _unwritable(folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,6 +136,39 @@ def _backend(settings: Settings) -> Iterator[Finding]:
     yield Finding(name="forecaster", ok=not missing, detail=f"{name}: " + ("; ".join(missing) or "can run here"))
 
 
+def _found(settings: Settings, broker: AlpacaBroker) -> Iterator[Finding]:
+    """What a first start would find, and what ADOPT would do with it; later, what is still left alone."""
+    from trader.core.ids import purpose_of
+    from trader.trading.consent import described
+
+    left = _left_alone(settings)
+    symbols = set(settings.trading.symbols) if left is None else left
+    found = [f"{each.qty} {each.symbol}" for each in broker.positions() if str(each.symbol) in symbols]
+    orders = [each for each in broker.open_orders() if str(each.symbol) in symbols and purpose_of(each) is None]
+    found += [f"an order that is not ours: {described(each)}" for each in orders]
+    if not found:
+        return
+    when = "was there before the first start" if left is not None else "is there before the first start"
+    what = "it would get exits of ours, and be sold at them (ADOPT=adopt)"
+    if settings.trading.adopt != "adopt":
+        what = f"it is left alone, without an exit, and nothing is entered there (ADOPT={settings.trading.adopt})"
+        what += "; `trader adopt` looks after it"
+    yield Finding(name="found", ok=None, detail=f"{', '.join(found)} {when}: {what}")
+
+
+def _left_alone(settings: Settings) -> set[str] | None:
+    """None before the first start."""
+    from trader.adapters.journal import Journal
+    from trader.trading.consent import FOUND
+
+    try:
+        with Journal.open(settings.database_url, create=False) as journal:
+            opened, left = journal.get_meta("opened"), journal.get_meta(FOUND) or ""
+    except TraderError:
+        return None
+    return set(filter(None, left.split(","))) if opened else None
+
+
 def _venue(settings: Settings) -> Iterator[Finding]:
     from trader.adapters.alpaca.broker import AlpacaBroker
     from trader.adapters.alpaca.clients import build_clients, no_pace
@@ -133,6 +183,7 @@ def _venue(settings: Settings) -> Iterator[Finding]:
         broker = AlpacaBroker(build_clients(endpoints, pace=no_pace), RealClock())
         account = broker.validate()
         yield Finding(name="keys", ok=True, detail=f"account {account.id}, {account.status}, equity {account.equity}")
+        yield from _found(settings, broker)
         skew = broker.venue_time() - datetime.now(UTC)
     except (Fatal, TraderError) as error:
         yield Finding(name="venue", ok=False, detail=str(error))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +14,31 @@ from settings.load import Loaded
 from trader.adapters.glance import Glance, glance
 from trader.core.ids import parse_client_order_id
 from trader.core.types import Order, Symbol, Timeframe
+from trader.errors import DatabaseAway
 
 if TYPE_CHECKING:
     from trader.adapters.journal import Journal
 
 FLAGS = ("paused", "halted", "killed", "flatten")
+SILENT_AFTER = timedelta(seconds=150)  # with nothing at risk the venue is asked once a minute
 
 
 def status(loaded: Loaded, as_json: bool) -> None:
-    seen = glance(loaded.settings.database_url, FLAGS) or _thorough(loaded)
+    try:
+        seen = glance(loaded.settings.database_url, FLAGS) or _thorough(loaded)
+    except DatabaseAway:
+        print(f"reserve: {_reserve(loaded)}", file=sys.stderr)
+        raise
     facts: dict[str, Any] = {**seen.status, "flags": seen.flags}
     alerts = [
         {"at": datetime.fromisoformat(at), "severity": severity, "detail": detail}
         for at, severity, detail in seen.alerts
     ]
+    facts["reserve"] = _reserve(loaded)
     facts["running"] = running = _is_running(loaded, str(facts.get("account", "")))
+    since = _silent_since(facts) if running else ""
+    if since:
+        facts["silent_since"] = since
     unfinished = "under way" if running else "cut off"
     if not running and facts.get("phase") not in (None, "stopped"):
         facts["phase"] = "ended without stopping"
@@ -41,6 +52,25 @@ def status(loaded: Loaded, as_json: bool) -> None:
     if alerts:
         print()
         _show(alerts, False, "")
+
+
+def _reserve(loaded: Loaded) -> str:
+    from trader.adapters.glance_reserve import described
+
+    store = loaded.settings.store
+    try:
+        return described(store.state_dir, loaded.settings.trading.trading_mode, store.reserve_mb)
+    except OSError as error:
+        return f"it can't be read: {error.strerror}"
+
+
+def _silent_since(facts: Mapping[str, Any]) -> str:
+    """When a daemon that should look at the venue each minute did so last; "" where that is not long ago. A simulated
+    market's time says nothing of ours."""
+    last = facts.get("market_time")
+    if facts.get("mode") not in ("paper", "live") or not last:
+        return ""
+    return str(last) if datetime.now(UTC) - datetime.fromisoformat(str(last)) > SILENT_AFTER else ""
 
 
 def _thorough(loaded: Loaded) -> Glance:

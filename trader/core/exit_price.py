@@ -14,12 +14,12 @@ from decimal import Decimal
 from trader.core.decision import ExitPolicy
 from trader.core.quotes import CLOCK_TOLERANCE, price_problem
 from trader.core.types import EntrySide, Position, Quote
-from trader.core.values import quick
+from trader.core.values import maker, quick
 
 BPS = Decimal(10_000)
 MARK_MOVES_S = 300.0  # a mark that has not moved for so long contradicts no quote: it may stand still
 JUMP_STANDS_S = 60.0  # so long a jump must stand before it is believed with nothing to confirm it
-FAR = Decimal("0.5")  # a mark further than this share from the last price is no price by itself
+FAR = Decimal("0.5")  # a price further than this share from all that was known is none by itself
 
 
 @quick
@@ -47,23 +47,26 @@ class Judged:
     problem: str = ""
 
 
+_new_seen, _new_judged = maker(Seen), maker(Judged)
+
+
 def judge(
     seen: Seen, quote: Quote | None, position: Position, policy: ExitPolicy, now: datetime, seconds: float
 ) -> tuple[Judged, Seen]:
     """Pure: what to go by now, and what to remember."""
     mark = _usable_mark(position)
     moved_at = seconds if mark != seen.mark or mark is None else seen.mark_moved_at
-    before = Seen(price=seen.price, mark=mark, mark_moved_at=moved_at, jumped_at=seen.jumped_at)
     problem = quote_fault(quote, policy, now)
     if quote is None or problem:
+        before = Seen(price=seen.price, mark=mark, mark_moved_at=moved_at, jumped_at=seen.jumped_at)
         return _by_mark(before, position, problem)
     price = quote.bid if position.entry_side is EntrySide.LONG else quote.ask
     supported = [other for other in (mark, seen.price) if other is not None and _near(price, other, policy)]
     contradicted = mark is not None and seconds - moved_at < MARK_MOVES_S
-    if supported or (seen.price is None and not contradicted):
-        return Judged(quote=quote), Seen(price=price, mark=mark, mark_moved_at=moved_at)
+    if supported or (seen.price is None and mark is None):
+        return _new_judged(quote=quote), _new_seen(price=price, mark=mark, mark_moved_at=moved_at)
     since = seconds if seen.jumped_at is None else seen.jumped_at
-    if not contradicted and seconds - since >= JUMP_STANDS_S:
+    if not contradicted and seconds - since >= JUMP_STANDS_S and not _is_far(price, mark, seen.price):
         return Judged(quote=quote), Seen(price=price, mark=mark, mark_moved_at=moved_at)
     told = f"quote {price} against mark {mark} and last price {seen.price}"
     return Judged(problem=told), Seen(price=seen.price, mark=mark, mark_moved_at=moved_at, jumped_at=since)
@@ -100,6 +103,11 @@ def _by_mark(seen: Seen, position: Position, problem: str) -> tuple[Judged, Seen
 def _usable_mark(position: Position) -> Decimal | None:
     mark = position.mark
     return mark if mark is not None and mark.is_finite() and mark > 0 else None
+
+
+def _is_far(price: Decimal, *others: Decimal | None) -> bool:
+    known = [other for other in others if other is not None]
+    return bool(known) and all(abs(price / other - 1) > FAR for other in known)
 
 
 def _near(price: Decimal, other: Decimal, policy: ExitPolicy) -> bool:

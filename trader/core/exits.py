@@ -25,6 +25,7 @@ from trader.core.types import (
 from trader.core.values import maker, quick
 
 BPS = Decimal(10_000)
+VALUED_UP_TO = Decimal("1.1")  # of the price: the venue values a sale 3% above the ask, and that moves
 MIN_PROFIT = Decimal("1.0003")  # a profit exit closer than this to the entry is an error, whatever the fees
 
 
@@ -99,18 +100,17 @@ class Held:
     def is_crypto(self) -> bool:
         return self.instrument.symbol.asset_class is AssetClass.CRYPTO
 
-    def pieces(self, price: Decimal | None) -> tuple[Decimal, ...]:
-        """The quantity in as many orders as the venue's limit for one of them asks for. By the highest price known:
-        the venue may value an order by the market's and not by its own."""
+    def piece(self, price: Decimal | None, qty: Decimal) -> Decimal:
+        """Of `qty`, what goes in one order by the venue's limit for one, so that what is left can be sold as well. By
+        the highest price known: the venue may value an order by the market's and not by its own."""
         known = (price, self.exit_price, self.position.mark, self.position.avg_entry_price)
-        most = self.instrument.most_units(max((p for p in known if p is not None), default=Decimal(0)))
-        if most is None or not 0 < most < self.qty:
-            return (self.qty,)
-        full = int(self.qty // most)
-        rest = self.qty - full * most
-        if rest and rest < self.instrument.min_qty:
-            return (*[most] * (full - 1), most - self.instrument.min_qty, rest + self.instrument.min_qty)
-        return (*[most] * full, *([rest] if rest else []))
+        highest, limit = max([p for p in known if p is not None], default=Decimal(0)), self.instrument.max_notional
+        if limit is None or 2 * qty * highest <= limit:
+            return qty  # far from it, which is the usual case
+        most = self.instrument.most_units(VALUED_UP_TO * highest)
+        if most is None or not 0 < most < qty:
+            return qty
+        return most if qty - most >= self.instrument.min_qty else most - self.instrument.min_qty
 
     @property
     def is_fraction(self) -> bool:
@@ -253,7 +253,7 @@ def _wish(
         symbol=held.position.symbol,
         purpose=purpose,
         entry_side=held.side,
-        qty=held.qty if held.instrument.max_notional is None else held.pieces(limit)[0],
+        qty=held.qty if held.instrument.max_notional is None else held.piece(limit, held.qty),
         type=kind,
         tif=tif,
         limit_price=limit,

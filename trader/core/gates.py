@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from trader.core.decision import RiskLimits, RiskState
+
+_ALL = Decimal(1)
 
 
 def rooms(equity: Decimal, state: RiskState, limits: RiskLimits) -> dict[str, Decimal]:
@@ -25,7 +28,7 @@ def rooms(equity: Decimal, state: RiskState, limits: RiskLimits) -> dict[str, De
     )
     for name, count, most in counts:
         if most:
-            found[name] = 1 - Decimal(count) / most
+            found[name] = 1 - Decimal(count) / most if count else _ALL
     if limits.max_day_notional and equity.is_finite() and equity > 0:
         found["day_notional"] = 1 - state.day_notional / (limits.max_day_notional * equity)
     return found
@@ -41,6 +44,6 @@ TOLD = (
 )  # order_rate passes by itself
 
 
-def closed(found: dict[str, Decimal]) -> frozenset[str]:
+def closed(found: Mapping[str, Decimal]) -> frozenset[str]:
     """Those that a person is told of."""
-    return frozenset(name for name in TOLD if found.get(name, Decimal(1)) <= 0)
+    return frozenset([name for name, room in found.items() if name in TOLD and room <= 0])

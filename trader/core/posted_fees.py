@@ -10,8 +10,8 @@ Which is whose depends on the sets alone, not on the order in which they came: i
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -49,13 +49,39 @@ def joined(fills: Sequence[Execution], postings: Sequence[Posting]) -> dict[str,
     pairs = [pair for fee in fees.values() for fill in charged.values() if (pair := _pair(fee, fill)) is not None]
     exact = Counter(pair.posting for pair in pairs if not pair.inexact)
     ranked = sorted(replace(pair, choices=0 if pair.inexact else exact[pair.posting]) for pair in pairs)
-    found: dict[str, Posting] = {}
+    owners: dict[str, str] = {}  # the posting of each fill
     taken = set[str]()
     for pair in ranked:
-        if pair.fill not in found and pair.posting not in taken:
-            found[pair.fill] = fees[pair.posting]
+        if pair.fill not in owners and pair.posting not in taken:
+            owners[pair.fill] = pair.posting
             taken.add(pair.posting)
-    return found
+    choices: dict[str, list[str]] = {}
+    for pair in ranked:
+        choices.setdefault(pair.posting, []).append(pair.fill)
+    for posting in sorted(choices.keys() - taken):
+        _make_room(posting, choices, owners)
+    return {fill: fees[posting] for fill, posting in owners.items()}
+
+
+def _make_room(posting: str, choices: Mapping[str, Sequence[str]], owners: dict[str, str]) -> None:
+    """The fills that it may be of have other fees: each of them may be of another fill, if the last one is free."""
+    had = {owner: fill for fill, owner in owners.items()}
+    wanted_by = dict[str, str]()  # each fill, by the posting that would take it
+    waiting = deque([posting])
+    while waiting:
+        wishing = waiting.popleft()
+        for fill in choices[wishing]:
+            if fill in wanted_by:
+                continue
+            wanted_by[fill] = wishing
+            if fill in owners:
+                waiting.append(owners[fill])
+                continue
+            while True:  # back along the wishes: each takes what it wished for, and gives up what it had
+                taker = owners[fill] = wanted_by[fill]
+                if taker == posting:
+                    return
+                fill = had[taker]
 
 
 def with_fee(fill: Execution, fee: Posting | None) -> Execution:

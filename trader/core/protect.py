@@ -16,6 +16,7 @@ from trader.core.exits import (
     BPS,
     ExitWish,
     Held,
+    away,
     exit_at_market,
     fallback_levels,
     floored_target,
@@ -235,7 +236,9 @@ def _rest(
 def _stop_level(held: Held, levels: Levels | None, exits: Sequence[Order], now: datetime) -> Decimal:
     """The level's stop, or a fallback that stays where it is once it rests."""
     if levels is not None and levels.stop is not None:
-        return levels.stop
+        # of before the tick changed, it is on none: the venue would refuse it
+        on_tick = not levels.stop % held.instrument.tick_at(levels.stop)
+        return levels.stop if on_tick else away(levels.stop, held.side, held.instrument)
     # where it can't rest at the venue, a stop that followed the market would never be reached
     follows = levels is None and not held.is_fraction
     standing = [stop for order in exits if (stop := stop_of(order)) is not None]
@@ -298,19 +301,18 @@ def _settle(held: Held, wish: ExitWish, exits: Sequence[Order], entries: Sequenc
 
 
 def _settle_pieces(held: Held, wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) -> ProtectAction:
-    """More than the venue takes in one order: several rest, each placed after the other."""
-    missing, left = [altered(wish, qty=qty) for qty in held.pieces(wish.limit_price)], list(exits)
-    kept: list[str] = []
-    for piece in tuple(missing):
-        found = next((order for order in left if _is(order, piece)), None)
-        if found is not None:
-            kept.append(found.id)
-            left.remove(found)
-            missing.remove(piece)
+    """More than the venue takes in one order: several rest, each placed after the other. Those that rest as is wished
+    stay as large as they are: what one order may hold moves with the market."""
+    kept, missing = list[str](), held.qty
+    for order in exits:
+        if order.remaining <= missing and _is(order, altered(wish, qty=order.remaining)):
+            kept.append(order.id)
+            missing -= order.remaining
+    piece = held.piece(wish.limit_price, missing)
     return _new_protect_action(
         keep=kept[0] if kept else None,
-        cancel=tuple(order.id for order in (*left, *entries)),
-        place=missing[0] if missing else None,
+        cancel=tuple(order.id for order in (*exits, *entries) if order.id not in kept),
+        place=altered(wish, qty=piece) if piece >= held.instrument.min_qty else None,
         reason=wish.reason,
     )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from trader.core.decision import RiskLimits
-from trader.core.types import ZERO, Quote
+from trader.core.types import ZERO, EntrySide, Quote
 
 CLOCK_TOLERANCE = timedelta(seconds=5)  # the venue's clock may be ahead of ours by this much
 
@@ -27,6 +28,12 @@ def quote_problem(quote: Quote | None, now: datetime, limits: RiskLimits) -> str
     if quote.spread_bps > limits.max_spread_bps:
         return f"too wide: {quote.spread_bps:.1f} bps, over {limits.max_spread_bps} bps"
     return None
+
+
+def is_beyond(quote: Quote, stop: Decimal, side: EntrySide) -> bool:
+    """Whether a position of that side could only be left at its stop or worse."""
+    price = quote.bid if side is EntrySide.LONG else quote.ask
+    return (price - stop) * side.sign <= 0
 
 
 def price_problem(quote: Quote) -> str | None:

@@ -180,6 +180,15 @@ def reconcile(believed: Believed, reported: Reported, *, accepted: str = "") -> 
         )
     if not (executions or cash != believed.cash or held != believed.positions or reported.filled):
         return _new_reconciliation(positions=held, cash=cash, corrections=tuple(notices), external=external, lost=lost)
+    still = not (executions or reported.filled or reported.postings) and held == believed.positions
+    if still and cash is not None and believed.cash is not None and abs(cash - believed.cash) < CENT:
+        return _new_reconciliation(  # cash that is told in cents: what all of the below would come to
+            positions={symbol: believed.positions[symbol] for symbol in held},
+            cash=believed.cash + ZERO,
+            corrections=tuple(notices),
+            external=external,
+            lost=lost,
+        )
     awaited = unbooked(reported.filled, believed.filled, executions)
     units = _positions(believed, held, executions, awaited, reported.postings)
     money = [] if awaited or cash is None else _cash(believed, reported.portfolio, executions, reported.postings)

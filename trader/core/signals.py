@@ -35,12 +35,11 @@ def _problem(signal: object) -> str:
         return f"not a symbol: {_shown(symbol)}"
     if side is not None and not isinstance(side, EntrySide):
         return f"{symbol}: not a side: {_shown(side)}"
-    for name in ("entry", "target", "stop", "edge"):
-        value = getattr(signal, name)
+    prices = (("entry", signal.entry), ("target", signal.target), ("stop", signal.stop))
+    for name, value in (*prices, ("edge", signal.edge)):
         if value is not None and not (isinstance(value, Decimal) and value.is_finite()):
             return f"{signal.symbol}: {name} {_shown(value)}"
-    for name in ("entry", "target", "stop"):
-        value = getattr(signal, name)
+    for name, value in prices:
         if value is not None and value <= 0:
             return f"{signal.symbol}: {name} {value}"
     reason: object = signal.reason

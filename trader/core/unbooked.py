@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trader.core.types import ZERO, AssetClass, Execution, Order, Portfolio, Position, Symbol
-from trader.core.values import quick
+from trader.core.values import maker, quick
 
 NEGLIGIBLE = Decimal("0.00000001")  # units; the venue keeps nine decimals
 FEE_SHARE = Decimal("0.003")  # no fill costs more of its value than this; a fee may be posted after its fill
@@ -34,16 +34,23 @@ class Filled:
     price: Decimal | None = None
 
 
+_new_filled = maker(Filled)
+
+
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Signed units, from `low` to `high`."""
+    """Signed units, from `low` to `high`. What was bought and sold again leaves nothing but its fees: `traded` is all
+    of it, unsigned, and `bought` what a coin's fees are taken of."""
 
     low: Decimal = ZERO
     high: Decimal = ZERO
+    traded: Decimal = ZERO
+    bought: Decimal = ZERO
 
     def plus(self, low: Decimal, high: Decimal) -> Span:
-        return Span(low=self.low + low, high=self.high + high)
+        traded, bought = self.traded + max(abs(low), abs(high)), self.bought + max(high, ZERO)
+        return Span(low=self.low + low, high=self.high + high, traded=traded, bought=bought)
 
     def covers(self, units: Decimal, room: Decimal) -> bool:
         return self.low - room <= units <= self.high + room
@@ -54,6 +61,12 @@ NOTHING = Span()
 
 def filled_of(order: Order) -> Filled:
     """As the venue shows it, legs and all."""
+    if not order.legs:
+        units, price = order.filled_qty, order.filled_avg_price
+        return _new_filled(
+            symbol=order.symbol, sign=order.side.sign, ids=(order.id,), least=units, most=units,
+            price=price if units else None,
+        )  # fmt: skip
     tree = (order, *order.legs)
     units = sum([each.filled_qty for each in tree], ZERO)
     ids = tuple(each.id for each in tree)
@@ -132,14 +145,17 @@ def to_protect(
         position = told.position(symbol)
         shown = ZERO if position is None else position.qty
         low, high = units + span.low, units + span.high
-        room = max(NEGLIGIBLE, fee_room(symbol, max(abs(low), abs(high))))
+        fees = fee_room(symbol, span.bought)
+        room = max(NEGLIGIBLE, fee_room(symbol, abs(units) + span.traded))
         if Span(low=low, high=high).covers(shown, room):
             if position is not None and symbol in freed and position.qty_available < _free(told, position):
                 changed[symbol] = replace(position, qty_available=_free(told, position))
             continue
         nearest = min(max(shown, low), high)
+        if symbol.asset_class is AssetClass.CRYPTO:  # a fee is taken of what was bought, and a coin is never short
+            nearest = max(nearest if nearest == shown else nearest - fees, ZERO)
+            nearest = ZERO if nearest <= room else nearest  # it may be nothing but fees
         if abs(nearest) > abs(shown) or (nearest and nearest * shown < 0):
-            nearest -= fee_room(symbol, max(span.low, ZERO))  # a coin's fee is taken of what was bought
             changed[symbol] = _left_out(told, symbol, nearest, position, before, just_filled.get(symbol))
         elif position is not None:
             changed[symbol] = _surplus(told, position, nearest)

@@ -21,12 +21,21 @@ from trader.adapters.latch import Latch
 from trader.adapters.lock import AccountLock
 from trader.adapters.machine_lock import MachineLock
 from trader.adapters.notify import AlertSink
+from trader.adapters.reserve import Reserve
 from trader.core.days import calendar_ahead
 from trader.core.types import Account, AssetClass, Instrument, Symbol
-from trader.errors import ConfigurationError, Transient, VenueUnreachable
+from trader.errors import (
+    ConfigurationError,
+    DatabaseUnusable,
+    DatabaseUnwritable,
+    TraderError,
+    Transient,
+    VenueUnreachable,
+)
 from trader.trading.cycle import Rules
 from trader.trading.desk import Desk
 from trader.trading.guard_files import GuardFiles
+from trader.trading.in_reserve import take_in
 from trader.trading.ports import Clock
 from trader.trading.positions import Manager, Sessions
 from trader.trading.standing_rules import StandingRules
@@ -63,7 +72,8 @@ def take_hands(
     check_account(settings, broker, account)
     board.account_id = account.id
     keep_lock = lock_account(settings, endpoints, account.id, stack)
-    journal = stack.enter_context(open_journal(settings, account.id))
+    reserve = reserve_of(settings, account.id)
+    journal = stack.enter_context(_journal_with(reserve, settings, account.id, clock))
     sink = AlertSink(
         settings.alerts.webhook_url.get_secret_value() or None,
         source=f"trader {mode}",
@@ -84,6 +94,7 @@ def take_hands(
         guards=GuardFiles(latch=latch_of(settings), keep_lock=keep_lock),
     )
     manager.unwatched.after_s, manager.unwatched.repeat_s = settings.alerts.unwatched_s, settings.alerts.repeat_s
+    manager.without.store = reserve
     manager.doubts["keys"] = clients.keys.doubt
     clients.keys.on_doubt = lambda text: desk.begin_doubt("keys", text)
     return Hands(desk=desk, manager=manager, market=market)
@@ -100,6 +111,10 @@ def lock_account(
     stack.enter_context(MachineLock(endpoints.trading_url, account_id))
     stack.enter_context(AccountLock(settings.store.state_dir / "locks", account_id))
     return stack.enter_context(sole_writer(settings.database_url, account_id))
+
+
+def reserve_of(settings: Settings, account_id: str) -> Reserve:
+    return Reserve(settings.store.state_dir, settings.trading.trading_mode, account_id, settings.store.reserve_mb)
 
 
 def latch_of(settings: Settings) -> Latch:
@@ -148,6 +163,27 @@ def open_journal(settings: Settings, account_id: str | None = None) -> Journal:
             f"the journal is of account {known}, the keys are of {account_id}: give another DATABASE_URL or STATE_DIR"
         )
     journal.set_meta("account", account_id)
+    return journal
+
+
+def _journal_with(reserve: Reserve, settings: Settings, account_id: str, clock: Clock) -> Journal:
+    """With what an earlier daemon left in the reserve. On a full disk the room that is kept back goes into it."""
+    try:
+        journal = open_journal(settings, account_id)
+    except DatabaseUnwritable:
+        if not settings.store.reserve_mb or not reserve.is_whole():
+            raise
+        reserve.give_room()
+        journal = open_journal(settings, account_id)
+    try:
+        taken = take_in(journal, reserve, clock.now())
+    except (OSError, TraderError) as error:
+        journal.close()
+        if isinstance(error, TraderError):
+            raise
+        raise DatabaseUnusable(f"the reserve {reserve.path} can't be read: {error.strerror}") from error
+    if taken:
+        logger.warning("{} exits of an earlier run were taken over from the reserve", taken)
     return journal
 
 

@@ -11,6 +11,7 @@ from loguru import logger
 
 from trader.daemon.wired import Daemon, RunOptions
 from trader.errors import DatabaseUnusable, TraderError, Transient
+from trader.trading.last_run import leave_safe
 
 
 def leave_all_the_same(daemon: Daemon, error: BaseException) -> None:
@@ -26,7 +27,7 @@ def leave_all_the_same(daemon: Daemon, error: BaseException) -> None:
 
 
 def leave(daemon: Daemon) -> None:
-    daemon.manager.leave_safe()
+    leave_safe(daemon.manager)
     with daemon.desk.lock:
         try:
             daemon.desk.journal.put_status(daemon.board.status(), daemon.clock.now())

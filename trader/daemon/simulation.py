@@ -15,7 +15,7 @@ from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
 from trader.daemon.exchange_process import ExchangeChild
-from trader.errors import ConfigurationError, DatabaseUnusable
+from trader.errors import ConfigurationError, DatabaseUnusable, DatabaseUnwritable
 
 LATCHES = ("killed", "halted", "flatten", "paused")
 
@@ -63,6 +63,8 @@ class SimFolder:
             for suffix in ("", "-wal", "-shm"):
                 if database is not None:
                     database.with_name(database.name + suffix).unlink(missing_ok=True)
+        for reserve in journal.parent.glob("reserve-sim-*") if journal is not None else ():
+            reserve.unlink()  # exits of another market
 
     def _mark(self, *, ended: bool) -> None:
         self._marker.write_text(json.dumps({"arguments": list(self.arguments), "ended": ended}))
@@ -82,7 +84,7 @@ def _standing(journal: Path | None) -> str:
     try:
         with Journal.open(f"sqlite:///{journal}", create=False) as opened:
             return "; ".join(f"{name}: {why}" for name in LATCHES if (why := opened.flag(name)))
-    except DatabaseUnusable:
+    except (DatabaseUnusable, DatabaseUnwritable):
         return ""  # a simulation's broken journal is no loss: it is made anew
 
 

@@ -100,7 +100,8 @@ class Venue:
     def begin(cls, market: Market, ledger: Ledger, books: Books) -> Venue:
         """A new one at the market's start, its first moment played."""
         venue = cls(market, ledger, books, market.start)
-        ledger.commit(now=venue.now, before=None, after=venue.books, events=venue._play(market.start))
+        events = venue._play(market.start)  # first: it is what makes the books that are kept
+        ledger.commit(now=venue.now, before=None, after=venue.books, events=events)
         return venue
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from loguru import logger
 
 from trader.adapters.sdnotify import Notifier
-from trader.errors import DatabaseAway, VenueUnreachable
+from trader.errors import DatabaseAway, DatabaseUnwritable, VenueUnreachable
 
 SHORTEST_START_S = 150.0  # with RestartSec, five of them do not fit into the unit's StartLimitIntervalSec
 
@@ -26,7 +26,8 @@ def patiently(start: Callable[[], int], notifier: Notifier) -> int:
         return start()
     except (VenueUnreachable, DatabaseAway) as error:
         seconds_left = start_s + SHORTEST_START_S - time.monotonic()
-        if notifier.listening and seconds_left > 0:
+        waits = notifier.listening and not isinstance(error, DatabaseUnwritable)  # that one needs a person
+        if waits and seconds_left > 0:
             logger.error("{} (started again in {:.0f} s)", error, seconds_left)
             notifier.status(f"waiting to try again: {error}")
             threading.Event().wait(seconds_left)  # SIGTERM ends it: nothing is held any more

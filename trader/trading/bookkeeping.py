@@ -7,7 +7,6 @@ and the activities are read each by itself: one that fails leaves the books as t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -15,21 +14,22 @@ from typing import Protocol
 from trader.core.equity import Worth, counted, worth_of
 from trader.core.orders import IntentState, is_over, is_stop
 from trader.core.portfolio import changed, moved
-from trader.core.reconcile import Believed, Correction, Reconciliation, Reported, reconcile
+from trader.core.reconcile import Believed, Reconciliation, Reported, reconcile
 from trader.core.types import ZERO, Execution, Order, Portfolio, Symbol
 from trader.core.unbooked import awaited_cash, to_protect, unbooked
 from trader.core.values import maker
 from trader.errors import Transient
 from trader.trading import failpoints
-from trader.trading.consent import note_found
+from trader.trading.consent import note_found, there_before
+from trader.trading.corrections import correct
 from trader.trading.day import begin_day
-from trader.trading.history import History, kind_of
+from trader.trading.history import History
 from trader.trading.intent_states import IntentStates
 from trader.trading.journal_cache import Known
 from trader.trading.last_resort import adopt_unrecorded
 from trader.trading.memory import Memory, booked_lately, remember_stop
 from trader.trading.open_differences import LAG, OpenDifferences
-from trader.trading.orders_seen import filled_lately, look_up
+from trader.trading.orders_seen import filled_lately, look_up, with_hidden
 from trader.trading.owed import Owed
 from trader.trading.parts import Parts
 from trader.trading.ports import Broker, Clock, Journal, KnownIntent, Opaque
@@ -86,6 +86,20 @@ class Bookkeeper:
         view = self._reconciled(portfolio) if self._is_news(portfolio) else self._noted(portfolio)
         failpoints.reach("after_settle")
         self.doubt = self._doubt()
+        return view
+
+    def unrecorded(self) -> Portfolio:
+        """As it is to be protected while nothing can be booked: by the books as they were, and by what our orders
+        have done since. Raises Transient where positions or open orders can't be read."""
+        portfolio, live = self._read(), {each.intent.client_order_id: each for each in self.known.live()}
+        answers: dict[str, Order | None] = {n: o for n, o in self.memory.ended.items() if n in live}
+        open_ones = {order.client_order_id for order in portfolio.orders}
+        answers |= look_up(self.broker, self.parts, sorted(live.keys() - open_ones - answers.keys()), live)
+        portfolio = with_hidden(portfolio, answers)
+        filled, _ = filled_lately(portfolio, answers, live, self.memory.filled)
+        reported = _new_reported(portfolio=portfolio, looked_up=answers, filled=filled, has_cash=self._has_cash)
+        view = self._view(reported)
+        self.states.settle([each for each in live.values() if each.intent.purpose.reduces], reported)
         return view
 
     def _doubt(self) -> str:
@@ -234,10 +248,7 @@ class Bookkeeper:
         whole: bool = False,
     ) -> Reported:
         """An order that the list leaves out and the look-up shows is open all the same: none is placed beside it."""
-        listed_ids = {order.id for order in portfolio.orders}
-        unlisted_orders = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed_ids]
-        if unlisted_orders:
-            portfolio = replace(portfolio, orders=(*portfolio.orders, *unlisted_orders))
+        portfolio = with_hidden(portfolio, answers)
         unbooked_fills, owing_since = filled_lately(portfolio, answers, live, self.memory.filled)
         # executions last, to cover whatever the positions show; none are asked for where nothing can have happened
         looked_up = any(order is not None and order.filled_qty for order in answers.values())
@@ -343,41 +354,17 @@ class Bookkeeper:
 
     def _correct(self, reported: Reported, result: Reconciliation, now: datetime) -> None:
         """Book what no execution explains: the opening balance, adopted positions, fees, deposits."""
-        books = self.known.books()
-        reasons: dict[Symbol | None, Correction] = {c.symbol: c for c in result.corrections}
         opening = self.memory.opened is None
-        for symbol in sorted({*books.positions, *result.positions}):
-            difference = result.positions.get(symbol, ZERO) - books.positions.get(symbol, ZERO)
-            if difference:
-                why = reasons.get(symbol)
-                kind = why.kind.value if why else "opening"
-                told, posting = (why.detail, why.posting) if why else ("", None)
-                self.known.correct(kind, now, symbol=symbol, qty=difference, detail=told, posting=posting)
-                failpoints.reach("amid_corrections")
-        if result.cash is not None and result.cash != books.cash:
-            self._correct_cash(result, result.cash - books.cash, self._money_since or reported.portfolio.at, now)
+        if correct(self.known, result, opening, first=self._money_since or reported.portfolio.at, now=now):
+            self.history.corrected()
         failpoints.reach("after_corrections")
         for correction in result.corrections:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
         if opening:
             self.memory.opened = self.memory.began or now
-            note_found(self.journal, reported.portfolio.positions)
+            note_found(self.journal, there_before(reported.portfolio))
             self.history.opened()
             self.journal.set_meta("opened", self.memory.opened.isoformat())
-
-    def _correct_cash(self, result: Reconciliation, difference: Decimal, first: datetime, now: datetime) -> None:
-        """`first`: of the equity that shows it first, which is when money came in or went out."""
-        for each in result.posted:
-            if each.posting is not None and each.cash:
-                at = first if each.posting.is_transfer else now
-                self.known.correct(kind_of(each.posting), at, cash=each.cash, detail=each.detail, posting=each.posting)
-                failpoints.reach("amid_corrections")
-                difference -= each.cash
-        if difference:
-            kind = "opening" if self.memory.opened is None else "transfer" if result.transferred else "cash"
-            at = first if result.transferred else now
-            self.known.correct(kind, at, cash=difference, detail=f"cash is {result.cash}")
-            self.history.corrected()
 
     # ---- protecting ----
 

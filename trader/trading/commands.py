@@ -86,4 +86,4 @@ def also_leave(flag: str, symbol: str) -> str:
 
 def is_named(wanted: str, symbol: Symbol) -> bool:
     """In a comma list of symbols, or `all`."""
-    return wanted == "all" or str(symbol) in wanted.split(",")
+    return bool(wanted) and (wanted == "all" or str(symbol) in wanted.split(","))

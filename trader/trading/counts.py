@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
 
@@ -64,4 +64,8 @@ class Counts:
         self._keep(journal)
 
     def _keep(self, journal: Journal) -> None:
-        journal.set_meta(_KEY, json.dumps({**asdict(self), "notional": str(self.notional)}))
+        kept = {name: getattr(self, name) for name in _FIELDS}  # `asdict` would copy each value deeply
+        journal.set_meta(_KEY, json.dumps({**kept, "notional": str(self.notional)}))
+
+
+_FIELDS = tuple(each.name for each in fields(Counts))

@@ -19,15 +19,14 @@ from trader.core.gates import rooms
 from trader.core.ids import cycle_id
 from trader.core.market import Bars, context_of
 from trader.core.plan import plan
-from trader.core.portfolio import is_held, orphans, own_entries
-from trader.core.quotes import quote_problem
-from trader.core.types import AssetClass, Instrument, OrderIntent, Portfolio, Quote, Symbol
+from trader.core.portfolio import orphans, own_entries
+from trader.core.types import AssetClass, Instrument, Portfolio, Quote, Symbol
 from trader.core.values import maker
-from trader.errors import Transient
+from trader.errors import DatabaseAway, Transient
 from trader.trading import failpoints
-from trader.trading.commands import ENDING_ENTRIES
 from trader.trading.desk import Desk
 from trader.trading.gate_watch import GateWatch
+from trader.trading.last_look import LastLook
 from trader.trading.late_bars import Awaiting
 from trader.trading.ports import MarketData
 from trader.trading.positions import Manager, Sessions
@@ -35,6 +34,7 @@ from trader.trading.rules import Rules as Rules
 from trader.trading.status import Board
 from trader.trading.strategy_guard import ALARM_AFTER, Signals
 from trader.trading.watch import Watch
+from trader.trading.without_journal import DOUBT
 
 _new_decision_inputs = maker(DecisionInputs)
 NO_BARS = "no symbol has bars"
@@ -94,11 +94,12 @@ class Trader:
             symbols = []
         self.watch = Watch()
         try:
-            if not symbols or self.desk.journal.cycle(name) is not None:
+            if not symbols or self.desk.doubts.get(DOUBT) or self.desk.journal.cycle(name) is not None:
                 self.on_progress("trade")
                 return False
             self.desk.journal.begin_cycle(name, "trade", now)
         except Transient as error:
+            self._look_without(error)
             self.desk.alert("journal", "error", f"no cycle: {error}")  # without a record there is no order
             return False
         failpoints.reach("after_begin")
@@ -106,6 +107,7 @@ class Trader:
         try:
             outcome, note = self._run(name, bar_close, symbols)
         except Transient as error:
+            self._look_without(error)
             outcome, note = "venue trouble", str(error)
             self.fruitless += 1
             self.board.errors += 1
@@ -114,6 +116,13 @@ class Trader:
         self._close(name, outcome, note)
         self._alarm(note)
         return True
+
+    def _look_without(self, error: Transient) -> None:
+        """Exits must not wait for the next trouble with the journal, nor new entries come before it."""
+        if isinstance(error, DatabaseAway):
+            with self.desk.lock:
+                self.manager.without.begin(error)
+                self.manager.nudge()
 
     def _run(self, name: str, bar_close: datetime, symbols: Sequence[Symbol]) -> tuple[str, str]:
         watch = self.watch
@@ -138,10 +147,9 @@ class Trader:
             fit, scale_problems = self._fit(forecasts, bars, quotes)
             self.fruitless = 0 if fit else self.fruitless + 1
             watch.go_on()
-            inputs = self._inputs(name, portfolio, quotes, fit)
+            inputs, aged_from = self._inputs(name, portfolio, quotes, fit), self._aged()
             self._look_at_gates(inputs)
             decision = plan(inputs, self.strategy.signals(self.decide, inputs))
-            aged_from = self._aged()
             watch.took("decide")
             failpoints.reach("before_plan")
             self.desk.known.save_plan(name, inputs, decision)
@@ -317,38 +325,19 @@ class Trader:
         self.watch.go_on()
         portfolio = self.manager.protect_all(portfolio, quotes)
         self.watch.took("protect")
-        entries_placed = 0
+        entries_placed, levels = 0, {each.symbol: each for each in decision.levels}
+        last_look = LastLook(self.desk, self.manager, self.market, decided_at)
         for intent in decision.intents:
-            now = decided_at + timedelta(seconds=self._aged() - aged_from)
-            objection = self._unwanted(intent, portfolio, quotes.get(intent.symbol), now)
+            symbol, now = intent.symbol, decided_at + timedelta(seconds=self._aged() - aged_from)
+            objection = last_look.unwanted(
+                intent, portfolio, quotes.get(symbol), levels.get(symbol), now, self.rules.limits
+            )
             if objection:
                 self.desk.drop(intent, objection)
                 continue
             self.watch.seconds.setdefault("quote_to_post", time.perf_counter() - quotes_at)
             entries_placed += self.desk.place(intent) is not None
         return entries_placed
-
-    def _unwanted(self, intent: OrderIntent, portfolio: Portfolio, quote: Quote | None, now: datetime) -> str:
-        """Why it is not to be sent after all; "" for no reason."""
-        switch = self._switched_off()
-        if switch:
-            return switch
-        problem = quote_problem(quote, now, self.rules.limits)
-        if problem is not None:
-            return f"quote: {problem}"
-        if intent.symbol in self.manager.awaited(but=intent):
-            return "an earlier entry may still arrive"
-        has_position = is_held(portfolio.position(intent.symbol), self.instruments.get(intent.symbol))
-        return "filled or taken while this was decided" if has_position or portfolio.orders_of(intent.symbol) else ""
-
-    def _switched_off(self) -> str:
-        """Why no entry goes any more, though one was decided on."""
-        desk = self.desk
-        if desk.ending:
-            return "the daemon is asked to stop"
-        flag_reason = next((f"{name}: {reason}" for name, reason in desk.flags().items() if reason), "")
-        command_kinds = [command.kind for command in desk.journal.pending_commands() if command.kind in ENDING_ENTRIES]
-        return flag_reason or (f"{command_kinds[0]} by command" if command_kinds else "") or desk.doubt()
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:
         now = self.desk.clock.now()

@@ -7,7 +7,7 @@ again because the venue takes each id only once. So a crash, a timeout or a lost
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -23,8 +23,10 @@ from trader.trading import failpoints
 from trader.trading.bookkeeping import ASK_AGAIN_S, Bookkeeper
 from trader.trading.consent import Consent
 from trader.trading.day import begin_day, forget_peak, reach_peak
+from trader.trading.in_reserve import InReserve
 from trader.trading.journal_cache import Known
-from trader.trading.memory import recall, risk_state
+from trader.trading.memory import recall, recall_fills, risk_state
+from trader.trading.patience import Patience
 from trader.trading.ports import Accepted, Broker, Clock, Journal, Refused
 from trader.trading.status import Board
 
@@ -53,6 +55,7 @@ class Desk:
         self.equity_band = Decimal("0.02")  # by which the venue's equity and ours may differ
         self._worth_told = False
         self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
+        self.reserve: InReserve | None = None  # what exits are recorded in while the journal takes nothing
         self.restated: dict[Symbol, datetime] = {}  # since when a position is in other units, as after a split
         self.doubts: dict[str, str] = {}  # by what is doubted: why no entry is to be made, though nobody has said so
         self._memory = recall(journal, board.symbols, self.known.live())
@@ -75,7 +78,7 @@ class Desk:
 
         Anything else that can't be read, or does not add up, is a doubt: entries wait, exits go on.
         """
-        portfolio = self.books.sync()
+        portfolio = self.books.sync() if self.reserve is None else self.books.unrecorded()
         worth = self.books.worth(portfolio)
         self._told_worth(worth.problem)
         portfolio = at_worth(portfolio, worth)
@@ -86,6 +89,13 @@ class Desk:
         self.doubts["books"] = self.books.doubt
         self.board.saw_portfolio(portfolio)
         return portfolio
+
+    def come_back(self) -> None:
+        """The journal takes records again: it is read anew, for a commit that failed may have been made."""
+        self.reserve = None
+        self.known.come_back()
+        recall_fills(self._memory, self.journal, self.known.live())
+        self._memory.touched, self._memory.settled = True, None
 
     def _told_worth(self, problem: str) -> None:
         """In two reports in a row: a single odd figure wakes nobody, and no entry goes on it either."""
@@ -164,14 +174,18 @@ class Desk:
         """A planned intent that must not be sent after all."""
         self.known.set_intent(intent.client_order_id, IntentState.REJECTED, self.clock.now(), reason=reason)
 
-    def intent_for(self, wish: ExitWish, cycle_id: str) -> OrderIntent:
-        """Journal an exit under its deterministic id. Where the venue has not said what became of the same one, it is
-        that one again: under two ids both could be carried out."""
-        for record in self.known.live():
-            if record.state != IntentState.ACCEPTED and wish.is_of(record.intent):
-                return record.intent
-        attempt = self.journal.attempts(cycle_id, wish.symbol, wish.purpose)
-        intent = wish.under(client_order_id(self.account_id, cycle_id, wish.symbol, wish.purpose, attempt))
+    def intent_for(self, wish: ExitWish, record: Callable[[], str]) -> OrderIntent:
+        """Journal an exit under its deterministic id, in the cycle that `record` opens. Where the venue has not said
+        what became of the same one, it is that one again: under two ids both could be carried out."""
+        for each in self.known.live():
+            if each.state != IntentState.ACCEPTED and wish.is_of(each.intent):
+                return each.intent
+        if self.reserve is not None:
+            cycle_id, intent = self.reserve.under(wish, self.account_id, self.clock.now())
+        else:
+            cycle_id = record()
+            attempt = self.journal.attempts(cycle_id, wish.symbol, wish.purpose)
+            intent = wish.under(client_order_id(self.account_id, cycle_id, wish.symbol, wish.purpose, attempt))
         self.known.add_intent(cycle_id, intent, self.clock.now())
         failpoints.reach("after_exit_intent")
         return intent
@@ -187,15 +201,23 @@ class Desk:
             except Transient as error:
                 self.board.say("venue", f"cancel: {error}")
         failpoints.reach("after_cancel")
-        deadline = self.clock.monotonic() + CONFIRM_S
+        patience = Patience(self.clock, CONFIRM_S)
         while pending:
             pending -= {order_id for order_id in pending if self._has_ended(order_id)}
-            if pending and self.clock.monotonic() >= deadline:
-                self.alert("cancel", "warning", f"{len(pending)} cancels unconfirmed after {CONFIRM_S:.0f} s")
+            if pending and patience.is_over():
+                self._left_working(pending)
                 return False
             if pending:
                 self.pause(0.25)
         return True
+
+    def _left_working(self, order_ids: Collection[str]) -> None:
+        """They may fill yet, and are seen to at the next look."""
+        orders = self.board.portfolio.orders if self.board.portfolio is not None else ()
+        known = {order.id: f"{order.side} {order.remaining} {order.symbol} ({order.id})" for order in orders}
+        left = ", ".join(known.get(each, each) for each in sorted(order_ids))
+        text = f"{len(order_ids)} cancels unconfirmed after {CONFIRM_S:.0f} s; still working: {left}"
+        self.alert("cancel", "warning", text)
 
     def _has_ended(self, order_id: str) -> bool:
         try:

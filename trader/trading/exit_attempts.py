@@ -67,8 +67,11 @@ class ExitAttempts:
 
     def without(self, symbol: Symbol) -> frozenset[Purpose]:
         """Kinds of exit that the venue keeps refusing here."""
-        record, now = self._records.get(symbol), self._seconds()
-        return frozenset() if record is None else frozenset(p for p, until in record.without.items() if now < until)
+        record = self._records.get(symbol)
+        if record is None or not record.without:
+            return frozenset()
+        now = self._seconds()
+        return frozenset(p for p, until in record.without.items() if now < until)
 
     def taken(self, wish: ExitWish, order: Order) -> None:
         """The venue has it. Whether it stays is seen at the next look."""
@@ -85,6 +88,8 @@ class ExitAttempts:
         record = self._records.get(symbol)
         if record is None or (record.sent is not None and self._seconds() - record.sent_at < STAYS_S):
             return
+        if record.sent is not None:
+            record.without.pop(record.sent[1].purpose, None)  # the venue takes that kind after all
         record.sent, record.refusals, record.unfilled, record.not_before = None, 0, 0, 0.0
         record.failed_at.clear()
         record.of_kind.clear()
@@ -94,7 +99,8 @@ class ExitAttempts:
 
     def gone(self, held: frozenset[Symbol]) -> None:
         """What is not held any more has no troubles."""
-        for symbol in sorted(self._records.keys() - held):
+        over = [symbol for symbol in self._records if symbol not in held]
+        for symbol in sorted(over) if over else ():
             if self._records.pop(symbol).told:
                 self._alert("unprotected", "info", f"{symbol}: over, it is not held any more")
 

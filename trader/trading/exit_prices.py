@@ -43,9 +43,10 @@ class ExitPrices:
                 self.board.say("venue", f"quotes: {error}")
         self.board.quotes = {**self.board.quotes, **latest_quotes}
         possible = {symbol: quote for symbol, quote in latest_quotes.items() if price_problem(quote) is None}
-        for symbol in sorted(self._seen.keys() - portfolio.positions.keys()):
-            del self._seen[symbol]
-        for symbol in sorted(self._last.keys() - portfolio.positions.keys()):
+        for symbol in [each for each in self._seen if each not in portfolio.positions]:
+            if self._seen.pop(symbol).jumped_at is not None:
+                self.alert("price", "info", f"{symbol}: over, it is not held any more")
+        for symbol in [each for each in self._last if each not in portfolio.positions]:
             del self._last[symbol]
         self._last |= possible
         return dict(self._last)
@@ -53,7 +54,7 @@ class ExitPrices:
     def judged(
         self, position: Position, quote: Quote | None, policy: ExitPolicy, new_units: Mapping[Symbol, datetime]
     ) -> Judged:
-        """Told once where a price is not to be believed.
+        """Told once where a price is not to be believed, and when that is over.
 
         new_units  since when a position is in other units, as after a split: a mark or a price of before is none
         """
@@ -69,4 +70,7 @@ class ExitPrices:
         if seen_before.jumped_at is None and seen_now.jumped_at is not None:
             text = f"{symbol}: {judgement.problem}: nothing is sold at the market on it, the stop rests"
             self.alert("price", "warning", text)
+        elif seen_before.jumped_at is not None and seen_now.jumped_at is None:
+            source = "quote" if judgement.quote is not None else "mark"
+            self.alert("price", "info", f"{symbol}: over, it is left by its {source} again")
         return judgement

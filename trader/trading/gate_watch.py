@@ -26,7 +26,9 @@ class GateWatch:
         self._told: dict[str, date] = {}
 
     def look(self, rooms: Mapping[str, Decimal], today: date) -> None:
-        closed_gates = closed(dict(rooms))
+        closed_gates = closed(rooms)
+        if not (closed_gates or self._told):
+            return
         for name in sorted(closed_gates):
             if self._told.get(name) != today:
                 self._told[name] = today

@@ -22,7 +22,9 @@ class GuardFiles:
 
     def obey(self, desk: Desk) -> bool:
         """True where something is latched that was not in force yet. From here on it is, even without a journal."""
-        latched_flags = self.latch.read() if self.latch is not None else {}
+        latched_flags = self.latch.read() if self.latch is not None else None
+        if not latched_flags:
+            return False
         new_flags = {name: reason for name, reason in latched_flags.items() if not desk.board.flags.get(name)}
         for name, reason in new_flags.items():
             desk.latch_flag(name, reason)

@@ -168,8 +168,10 @@ class History:
     def _join(self, found: dict[str, Posting], owned: dict[str, Posting]) -> None:
         """Fees of fills that are in the books. Those of fills that are not yet are found again."""
         ours = {fill: posting for fill, posting in found.items() if fill in self._guessed}
-        changed = [name for name in {*ours, *owned} if ours.get(name) != owned.get(name) and name in self._guessed]
-        fills = [with_fee(self._guessed[name], ours.get(name)) for name in sorted(changed)]
+        changed = [
+            name for name in sorted({*ours, *owned}) if ours.get(name) != owned.get(name) and name in self._guessed
+        ]
+        fills = [with_fee(self._guessed[name], ours.get(name)) for name in changed]
         still = {each.id for each in ours.values()}
         self._settle(fills, ours, [each.id for each in owned.values() if each.id not in still])
 

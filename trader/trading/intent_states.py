@@ -30,6 +30,8 @@ class IntentStates:
         for record in live:
             name = record.intent.client_order_id
             order = open_orders.get(name) or reported.looked_up.get(name)
+            if order is not None and record.state == IntentState.ACCEPTED and not is_over(order):
+                continue  # the usual case: it rests, and is known to
             state = IntentState(record.state)
             if order is not None:
                 event = IntentEvent.SEEN_OPEN if is_over(order) and self._owes_fills(order) else seen(order)

@@ -17,10 +17,11 @@ from trader.core.protect import protect, stop_of
 from trader.core.reconcile import Correction, CorrectionKind
 from trader.core.types import EntrySide, Instrument, Order, OrderIntent, OrderSide, Position, Purpose, Symbol
 from trader.errors import TraderError, Transient
+from trader.trading.in_reserve import UNRECORDED
 from trader.trading.journal_cache import Known
+from trader.trading.patience import Patience
 from trader.trading.ports import Accepted, Broker, Clock, Journal
 
-UNRECORDED = 900  # attempts from here on are of orders that no journal knows
 PASSES = 3
 CONFIRM_S = 5.0
 _A_DAY = timedelta(days=1)
@@ -93,10 +94,10 @@ def _cancel(broker: Broker, clock: Clock, order_ids: Iterable[str], pause: Calla
             broker.cancel(order_id)
         except Transient:
             continue
-    deadline = clock.monotonic() + CONFIRM_S
+    patience = Patience(clock, CONFIRM_S)
     while pending:
         pending = {order_id for order_id in pending if not _has_ended(broker, order_id)}
-        if pending and clock.monotonic() >= deadline:
+        if pending and patience.is_over():
             return False
         if pending:
             pause(0.25)

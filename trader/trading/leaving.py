@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trader.core.ids import purpose_of
 from trader.core.portfolio import is_held
 from trader.core.types import Instrument, Portfolio, Symbol
+from trader.trading.consent import by_hand
 
 
 def still_held(
@@ -29,7 +29,7 @@ def still_held(
 
 def in_the_way(symbol: Symbol, portfolio: Portfolio) -> str:
     """Orders that are not ours: one of them may be why the venue refuses an exit."""
-    foreign_orders = [order for order in portfolio.orders_of(symbol) if order.is_open and purpose_of(order) is None]
+    foreign_orders = [order for order in by_hand(portfolio) if order.symbol == symbol]
     texts = [
         f"{o.side} {o.remaining} at {o.limit_price or o.stop_price or 'the market'} ({o.id})" for o in foreign_orders
     ]

@@ -50,9 +50,6 @@ def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownInte
     memory = Memory(flags={name: journal.flag(name) for name in FLAGS}, symbols=frozenset(symbols))
     opening_time = journal.get_meta("opened")
     memory.opened = datetime.fromisoformat(opening_time).astimezone(UTC) if opening_time else None
-    memory.last_execution_at = journal.last_execution_at()
-    if memory.last_execution_at is not None:
-        memory.execution_ids = booked_lately(journal, memory.last_execution_at)
     memory.counts = Counts.recalled(journal)
     day = journal.get_meta("day")
     if day:
@@ -60,15 +57,25 @@ def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownInte
         memory.day, memory.day_start = date.fromisoformat(text), Decimal(equity)
     peak = journal.get_meta("peak")
     memory.peak = Peak(Decimal(peak) if peak else None)
-    if live:
-        for execution in journal.executions(after=min(record.created_at for record in live) - OVERLAP):
-            filled_before = memory.filled.get(execution.order_id, Decimal(0))
-            memory.filled[execution.order_id] = filled_before + execution.qty
+    recall_fills(memory, journal, live)
     for symbol in memory.symbols:
         stop_time = journal.get_meta(f"stop {symbol}")
         if stop_time:
             memory.last_stops[symbol] = datetime.fromisoformat(stop_time)
     return memory
+
+
+def recall_fills(memory: Memory, journal: Journal, live: Sequence[KnownIntent]) -> None:
+    """Of the booked executions, what the next report is held against."""
+    memory.last_execution_at = journal.last_execution_at()
+    memory.execution_ids = frozenset()
+    if memory.last_execution_at is not None:
+        memory.execution_ids = booked_lately(journal, memory.last_execution_at)
+    memory.filled = {}
+    if live:
+        for execution in journal.executions(after=min(each.created_at for each in live) - OVERLAP):
+            before = memory.filled.get(execution.order_id, Decimal(0))
+            memory.filled[execution.order_id] = before + execution.qty
 
 
 def booked_lately(journal: Journal, last: datetime) -> frozenset[str]:

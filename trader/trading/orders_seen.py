@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -37,6 +38,13 @@ def _one(broker: Broker, name: str, order_id: str | None) -> Order | None:
         if order is None:
             raise
         return order
+
+
+def with_hidden(portfolio: Portfolio, answers: Mapping[str, Order | None]) -> Portfolio:
+    """An order that the list leaves out and the look-up shows is open all the same: none is placed beside it."""
+    listed_ids = {order.id for order in portfolio.orders}
+    hidden_orders = [o for o in answers.values() if o is not None and o.is_open and o.id not in listed_ids]
+    return replace(portfolio, orders=(*portfolio.orders, *hidden_orders)) if hidden_orders else portfolio
 
 
 def filled_lately(

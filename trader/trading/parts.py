@@ -30,7 +30,7 @@ class Parts:
 
     def read(self, name: str, ask: Callable[[], Value]) -> Value:
         """Raises Transient where it fails, or is being left alone after it failed."""
-        part = self._parts.setdefault(name, _Part())
+        part = self._parts.get(name) or self._parts.setdefault(name, _Part())
         if part.failures and self._clock.monotonic() < part.not_before:
             raise Transient(part.trouble)
         try:
@@ -53,4 +53,5 @@ class Parts:
 
     def trouble(self) -> str:
         """What can't be read just now; "" for nothing."""
-        return "; ".join(f"{name}: {part.trouble}" for name, part in self._parts.items() if part.failures)
+        failing = [f"{name}: {part.trouble}" for name, part in self._parts.items() if part.failures]
+        return "; ".join(failing) if failing else ""

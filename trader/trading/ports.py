@@ -221,8 +221,44 @@ class Latch(Protocol):
         """Raises OSError."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """An exit as the reserve keeps it. `state` is an IntentState's text."""
+
+    cycle_id: str
+    intent: OrderIntent
+    at: datetime
+    state: str = "planned"
+    order_id: str | None = None
+    reason: str = ""
+
+
+class Reserve(Protocol):
+    """Exits for when the journal takes nothing, and room on the disk for them. Raises OSError."""
+
+    def add(self, cycle_id: str, intent: OrderIntent, at: datetime) -> None:
+        """On the disk when it returns."""
+
+    def note(self, client_order_id: str, state: str, order_id: str | None, reason: str) -> None: ...
+
+    def kept(self) -> Sequence[Reserved]: ...
+
+    def clear(self) -> None: ...
+
+    def is_whole(self) -> bool:
+        """Whether the room is kept back."""
+
+    def make_room(self) -> bool:
+        """Keep it back again, where there is enough. Raises nothing."""
+
+    def give_room(self) -> None: ...
+
+    def lacking(self) -> int:
+        """Bytes that must become free first. Raises nothing."""
+
+
 class Journal(Protocol):
-    """The daemon's memory. A call that returns is on disk; one that fails raises DatabaseUnusable."""
+    """The daemon's memory. A call that returns is on disk; one that fails raises DatabaseAway or DatabaseUnusable."""
 
     def begin_cycle(self, cycle_id: str, kind: str, at: datetime) -> None: ...
 

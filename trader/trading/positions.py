@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from trader.core.decision import ExitPolicy, ExitRests, Levels, RiskLimits
+from trader.core.decision import ExitPolicy, Levels, RiskLimits
 from trader.core.exit_price import Judged
 from trader.core.ids import purpose_of
 from trader.core.overdue import Overdue, after_exit, meanwhile
 from trader.core.portfolio import is_held
-from trader.core.protect import ExitWish, ProtectAction, close_now, own_exits, protect
+from trader.core.protect import ExitWish, ProtectAction, close_now, protect
 from trader.core.splits import are_forgotten
 from trader.core.types import (
     Instrument,
@@ -28,23 +28,25 @@ from trader.core.types import (
     Symbol,
     Timeframe,
 )
-from trader.errors import DatabaseAway, DatabaseUnusable, Transient
+from trader.errors import DatabaseAway, Transient
 from trader.trading import failpoints
 from trader.trading.bar_record import BarRecord
 from trader.trading.commands import Commands, is_named
+from trader.trading.consent import by_hand, described
+from trader.trading.cover import Cover
 from trader.trading.desk import Desk
 from trader.trading.exit_attempts import ExitAttempts
 from trader.trading.exit_prices import ExitPrices
 from trader.trading.guard_files import GuardFiles
-from trader.trading.last_resort import leave_stops
 from trader.trading.leaving import in_the_way, still_held
 from trader.trading.ports import MarketData
 from trader.trading.sessions import Sessions as Sessions
 from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
 from trader.trading.standing_rules import StandingRules
 from trader.trading.status import Board
-from trader.trading.unwatched import NO_EXIT, NO_PRICE, Unwatched
+from trader.trading.unwatched import NO_COVER, NO_EXIT, NO_PRICE, Unwatched
 from trader.trading.venue_rules import VenueRules
+from trader.trading.without_journal import WithoutJournal
 
 STATUS_S = 1.0  # the status row is written no oftener, in wall time
 IDLE_SYNC_S = 60.0  # with nothing at risk, the venue is asked this often
@@ -80,6 +82,8 @@ class Manager:
     attempts: ExitAttempts = field(init=False)
     rules: VenueRules = field(init=False)
     unwatched: Unwatched = field(init=False)
+    cover: Cover = field(init=False)
+    without: WithoutJournal = field(init=False)
 
     def __post_init__(self) -> None:
         desk = self.desk
@@ -87,7 +91,9 @@ class Manager:
         self.bar_record = BarRecord(desk.journal, desk.clock, self.timeframe)
         self.prices = ExitPrices(market=self.market, clock=desk.clock, board=desk.board, alert=desk.alert)
         self.rules = VenueRules(desk)
+        self.without = WithoutJournal(desk)
         self.unwatched = Unwatched(desk.clock.monotonic, desk.alert)
+        self.cover = Cover(desk.board, self.unwatched)
         self.attempts = ExitAttempts(desk.clock.monotonic, desk.alert)
 
     def nudge(self) -> None:
@@ -101,13 +107,30 @@ class Manager:
             self.board.market_time = now
             try:
                 self._run(now)
+            except DatabaseAway as error:
+                self._run_without_journal(error)
             except Transient as error:
-                self._nudged = True  # nothing of it is done
-                self.unwatched.unseen(self.awaited)
-                self.board.errors += 1
-                self.board.say("venue", str(error))
+                self._failed("venue", error)
         self.unwatched.look()  # without the lock: whoever holds it may be what hangs
         self.on_progress("manage")
+
+    def _failed(self, kind: str, error: Transient) -> None:
+        self._nudged = True  # nothing of it is done
+        self.unwatched.unseen(self.awaited)
+        self.board.errors += 1
+        self.board.say(kind, str(error))
+
+    def _run_without_journal(self, error: DatabaseAway) -> None:
+        self._nudged = True
+        self.board.errors += 1
+        try:
+            if self.without.begin(error):
+                self.without.run(self.protect_all)
+                self._look_who_leaves()
+            else:
+                self._failed("journal", error)
+        except Transient as second:
+            self._failed("venue", second)
 
     def _run(self, now: datetime) -> None:
         if self.reload_asked:
@@ -115,6 +138,7 @@ class Manager:
             self.board.say("command", f"reload: {self.on_reload()}")
         self._ask_doubts()
         self._nudged |= self.guards.obey(self.desk)
+        self.without.look()
         self.guards.look_at_lock()
         commands = self.desk.journal.pending_commands()
         if not (commands or self._due()):
@@ -129,12 +153,16 @@ class Manager:
             self._last_sync = self.desk.clock.monotonic()
         self.instruments = self.rules.daily(self.instruments, portfolio.positions)
         self.board.unadopted = self.desk.consent.look(portfolio)
+        self.board.by_hand = tuple(map(described, by_hand(portfolio)))
         portfolio = self.protect_all(portfolio)
         self._forget_levels(portfolio)
         self.standing.look(self.desk, portfolio)
         self._finish_flatten()
-        self.board.leaving = still_held(self.board.portfolio, self._is_left, self._plain_instrument, self._why_held)
+        self._look_who_leaves()
         self.publish()
+
+    def _look_who_leaves(self) -> None:
+        self.board.leaving = still_held(self.board.portfolio, self._is_left, self._plain_instrument, self._why_held)
 
     def _ask_doubts(self) -> None:
         """Each is told when it begins and when it is over."""
@@ -168,7 +196,7 @@ class Manager:
     def _is_old(self) -> bool:
         """With nothing else to go by the venue is asked once in a while. A simulated market asks at each bar."""
         since = self._last_sync
-        return since is None or (self.desk.clock.monotonic() - since >= IDLE_SYNC_S and not self.hears_of_fills)
+        return since is None or (not self.hears_of_fills and self.desk.clock.monotonic() - since >= IDLE_SYNC_S)
 
     # ---- exits ----
 
@@ -187,6 +215,7 @@ class Manager:
         if self.desk.restated or any(map(are_forgotten, levels.values())):
             quotes, levels = self._in_new_units(portfolio, quotes, levels)
         self.attempts.gone(frozenset(portfolio.positions))
+        self.cover.gone(portfolio.positions)
         self.unwatched.reported(s for s, held in portfolio.positions.items() if self._is_ours(held, levels.get(s)))
         for symbol in sorted(portfolio.positions):
             if portfolio.position(symbol) is not None:  # its exit may have filled while another was looked after
@@ -217,10 +246,9 @@ class Manager:
 
     def _is_ours(self, position: Position, levels: Levels | None) -> bool:
         """Whether it is for us to look after: no dust, and no stranger's."""
-        symbol, withheld = position.symbol, self.desk.consent.withheld()
-        if (symbol in withheld or (symbol not in self.instruments and levels is None)) and not self._is_left(symbol):
-            return False
-        return is_held(position, self.instruments.get(position.symbol))
+        symbol, instrument = position.symbol, self.instruments.get(position.symbol)
+        strange = symbol in self.desk.consent.withheld() or (instrument is None and levels is None)
+        return is_held(position, instrument) and (not strange or self._is_left(symbol))
 
     def _protect(self, symbol: Symbol, portfolio: Portfolio, quote: Quote | None, levels: Levels | None) -> Portfolio:
         position = portfolio.position(symbol)
@@ -234,9 +262,8 @@ class Manager:
         if not self.sessions.is_open(symbol, self.desk.clock.now()):
             self.unwatched.in_order(symbol, NO_PRICE)  # nothing trades
             if after is not None and after.qty % 1:
-                self.unwatched.in_order(symbol, NO_EXIT)  # a fraction's lasts for the day
-        if own_exits(portfolio.orders_of(symbol)) or not is_held(after, self.instruments.get(symbol)):
-            self.unwatched.in_order(symbol, NO_EXIT)
+                self.unwatched.in_order(symbol, NO_EXIT, NO_COVER)  # a fraction's lasts for the day
+        self.cover.look(symbol, after, portfolio.orders_of(symbol), self.instruments.get(symbol))
         return portfolio
 
     def _put_exit(self, symbol: Symbol, portfolio: Portfolio, judged: Judged, levels: Levels | None) -> Portfolio:
@@ -261,7 +288,7 @@ class Manager:
             self.attempts.look(symbol, self.desk.broker.order, foreign_orders)
             if not self.attempts.may_try(symbol, self.policy.max_attempts_per_minute):
                 return portfolio
-            order = self.desk.place(self.desk.intent_for(action.place, self.bar_record.name()))
+            order = self.desk.place(self.desk.intent_for(action.place, self.bar_record.name))
             if order is not None:
                 self.attempts.taken(action.place, order)
                 self._count(action.place, levels)
@@ -369,32 +396,3 @@ class Manager:
 
     def _why_held(self, symbol: Symbol, portfolio: Portfolio) -> str:
         return self._why.get(symbol, "") + in_the_way(symbol, portfolio) + self.attempts.next_try(symbol)
-
-    # ---- the end ----
-
-    def leave_safe(self) -> None:
-        """Before the daemon goes: nobody will watch, so entries are cancelled and the stop is what rests. Without a
-        journal, too: what ends the daemon may be just that."""
-        with self.desk.lock:
-            try:
-                portfolio = self.desk.refresh()
-                failpoints.reach("amid_leaving")
-                entries = [order.id for order in portfolio.orders if purpose_of(order) is Purpose.ENTRY]
-                if entries:
-                    self.desk.cancel(entries)
-                    portfolio = self.desk.refresh()
-                self.policy = replace(self.policy, exit_rests=ExitRests.STOP)
-                self.protect_all(portfolio)
-            except (DatabaseAway, DatabaseUnusable) as error:
-                self._leave_unrecorded(str(error))
-            except Transient as error:
-                self.desk.alert("shutdown", "error", f"left without tidying up: {error}")
-
-    def _leave_unrecorded(self, why: str) -> None:
-        desk = self.desk
-        ours = {symbol: rules for symbol, rules in self.instruments.items() if symbol not in desk.consent.withheld()}
-        troubles = leave_stops(
-            desk.broker, desk.clock, desk.account_id, self.board.levels, ours, self.policy, desk.pause
-        )
-        left = "; ".join(troubles) or "entries are cancelled and each stop rests"
-        desk.alert("shutdown", "error", f"left without a record ({why}): {left}")

@@ -29,6 +29,8 @@ class StandingRules:
             max_symbol=limits.max_symbol,
             max_gross=limits.max_gross,
         )
+        if not (broken_rules or self._standing):
+            return
         # by what it is about: the figures of one violation change from run to run
         self._standing = {subject: self._standing.get(subject, 0) + 1 for subject in map(_about, broken_rules)}
         for text in broken_rules:
@@ -42,6 +44,8 @@ def _about(text: str) -> str:
 
 def _known(desk: Desk, portfolio: Portfolio) -> frozenset[str]:
     """Names of our open orders that the journal has made. Those that are over in it are asked for one by one."""
+    if not portfolio.orders:
+        return frozenset()
     live = {record.intent.client_order_id for record in desk.known.live()}
     ours = {order.client_order_id for order in portfolio.orders if is_ours(order, desk.account_id)}
     if ours <= live:

@@ -45,7 +45,9 @@ class Board:
     levels: dict[Symbol, Levels] = field(default_factory=dict)
     flags: dict[str, str] = field(default_factory=dict)
     last_command: int = 0  # the newest that was executed: `leaving` is from after it
-    unadopted: frozenset[Symbol] = frozenset()  # held before the first start, and left alone
+    unadopted: frozenset[Symbol] = frozenset()  # left alone: there before the first start, or by a person's word
+    dust: dict[Symbol, Decimal] = field(default_factory=dict)  # held without an exit: less than the venue takes
+    by_hand: tuple[str, ...] = ()  # open orders that are not ours
     leaving: dict[Symbol, str] = field(default_factory=dict)  # what flatten or kill has not sold yet, and why not
     equity: deque[float] = field(default_factory=lambda: deque(maxlen=EQUITY_KEPT))
     events: deque[tuple[datetime | None, str, str]] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
@@ -111,6 +113,8 @@ class Board:
             "flags": {name: reason for name, reason in self.flags.items() if reason},
             "last_command": self.last_command,
             "unadopted": sorted(map(str, self.unadopted)),
+            "by_hand": list(self.by_hand),
+            "dust": {str(symbol): str(qty) for symbol, qty in sorted(self.dust.items())},
             "leaving": {str(symbol): why for symbol, why in self.leaving.items()},
             "reasons": {str(symbol): reason for symbol, reason in self.reasons.items()},
         }

@@ -67,10 +67,12 @@ class Signals:
                 count = f" ({self._failed} cycles in a row)" if self._failed > 1 else ""
                 self._alert("strategy", "error", f"{error}{count}: nothing is entered, exits go on")
             return ()
-        self._failed = 0
         sound, unsound = sound_signals(told)
         for problem in unsound:
             self._say("denied", f"signal: {problem}")
+        if not unsound and (self._failed or self._unsound):
+            self._alert("strategy", "info", "over: the strategy answers again, and what it says can be meant")
+        self._failed = 0
         self._unsound = self._unsound + 1 if unsound else 0
         if self._unsound in (1, *ALARM_AFTER):
             self._alert("strategy", "warning", f"{len(unsound)} signals can't be meant: {unsound[0]}")

@@ -1,4 +1,5 @@
-"""The alarm for what is held and not looked after: no report of the venue, no price, or no exit at rest for a minute.
+"""The alarm for what is held and not looked after: no report of the venue, no price, or no exit at rest for all of it,
+for a minute.
 
 By the clock, not by bars, and looked at from outside of the jobs: one that hangs can't tell. Seconds are the clock's
 own. What is written here is written by the jobs, with the desk's lock held; `look` may come from any thread.
@@ -13,6 +14,7 @@ from trader.core.types import Symbol
 from trader.errors import Transient
 
 NO_REPORT, NO_PRICE, NO_EXIT = "no report of the venue", "no price", "no exit at rest"
+NO_COVER = "the exit at rest is for less than is held"
 
 
 class Unwatched:
@@ -35,12 +37,14 @@ class Unwatched:
     def reported(self, held: Iterable[Symbol]) -> None:
         """The venue's report has come: this is what is held."""
         now, symbols = self.seconds(), frozenset(held)
-        for key in [key for key in self._good if key[0] not in symbols]:
-            del self._good[key]
+        good = self._good
+        for key in [key for key in good if key[0] not in symbols]:
+            del good[key]
         for symbol in symbols:
-            self._good[symbol, NO_REPORT] = now
-            self._good.setdefault((symbol, NO_PRICE), now)
-            self._good.setdefault((symbol, NO_EXIT), now)
+            good[symbol, NO_REPORT] = now
+            good.setdefault((symbol, NO_PRICE), now)
+            good.setdefault((symbol, NO_EXIT), now)
+            good.setdefault((symbol, NO_COVER), now)
 
     def unseen(self, entries_out: Callable[[], Iterable[Symbol]]) -> None:
         """No report can be had: an entry that is out may fill meanwhile, and nobody would see it."""
@@ -49,11 +53,14 @@ class Unwatched:
         for symbol in sorted(self._out):
             self._good.setdefault((symbol, NO_REPORT), self.seconds())
 
-    def in_order(self, symbol: Symbol, what: str) -> None:
-        if (symbol, what) in self._good:
-            self._good[symbol, what] = self.seconds()
+    def in_order(self, symbol: Symbol, *what: str) -> None:
+        for each in what:
+            if (symbol, each) in self._good:
+                self._good[symbol, each] = self.seconds()
 
     def look(self) -> None:
+        if not (self._good or self._told):
+            return
         now = self.seconds()
         complaints: dict[Symbol, list[str]] = {}
         for (symbol, what), good in list(self._good.items()):

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from decimal import Decimal
 
-from trader.core.types import Instrument, Symbol
+from trader.core.portfolio import is_dust
+from trader.core.types import Instrument, Position, Symbol
 from trader.errors import Transient
 from trader.trading.desk import Desk
 
 EVERY_S, RETRY_S = 86_400.0, 600.0  # and after a failure
+WORTH_TELLING = Decimal(10)  # quote currency: less is what fees and rounding leave
 
 Instruments = Mapping[Symbol, Instrument]
 
@@ -21,8 +24,11 @@ class VenueRules:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._due = desk.clock.monotonic() + EVERY_S  # they were read for the start
+        self._told_dust: set[Symbol] = set()
 
-    def daily(self, instruments: Instruments, held_symbols: Collection[Symbol]) -> Instruments:
+    def daily(self, instruments: Instruments, held: Mapping[Symbol, Position]) -> Instruments:
+        """To be called in each run. What may not be sold for being too small is told of, too."""
+        self._tell_dust(instruments, held)
         now = self._desk.clock.monotonic()
         if now < self._due:
             return instruments
@@ -37,8 +43,18 @@ class VenueRules:
         return self._changed(
             instruments,
             {s: new_rules.get(s) or replace(instrument, tradable=False) for s, instrument in instruments.items()},
-            held_symbols,
+            held,
         )
+
+    def _tell_dust(self, instruments: Instruments, held: Mapping[Symbol, Position]) -> None:
+        worthwhile = {s: each for s, each in held.items() if s in instruments and _worth(each) >= WORTH_TELLING}
+        dust = {symbol for symbol, each in worthwhile.items() if is_dust(each, instruments[symbol])}
+        for symbol in sorted(dust - self._told_dust):
+            text = f"{held[symbol].qty} is too small to be sold and has no exit: {_said(instruments[symbol])}"
+            self._desk.alert("rules", "error", f"{symbol}: {text}")
+        for symbol in sorted(self._told_dust - dust):
+            self._desk.alert("rules", "info", f"{symbol}: over, nothing is held that is too small to be sold")
+        self._told_dust = dust
 
     def again(self, symbol: Symbol, instruments: Instruments, held_symbols: Collection[Symbol]) -> Instruments:
         try:
@@ -62,6 +78,10 @@ class VenueRules:
             severity = "error" if symbol in held_symbols and not instrument.tradable else "warning"
             self._desk.alert("rules", severity, f"{symbol}: the venue's rules have changed: {_said(instrument)}")
         return {**instruments, **changed_rules} if changed_rules else instruments
+
+
+def _worth(position: Position) -> Decimal:
+    return abs(position.qty) * (position.mark or position.avg_entry_price)
 
 
 def _said(instrument: Instrument) -> str:

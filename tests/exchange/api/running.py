@@ -17,6 +17,8 @@ from alpaca.trading.client import TradingClient
 
 from tests.waiting import GENEROUS_S
 
+AT_ONCE = ("--accept-s", "0")  # for a clock that stands: what was sent is there in the next line of a test
+UNKIND = ("--accept-s", "1")  # an order arrives a market second after its POST, as in every simulated run
 KEYS = {"APCA-API-KEY-ID": "key", "APCA-API-SECRET-KEY": "secret"}
 
 
@@ -75,7 +77,11 @@ class Running:
 def running(arguments: Sequence[str] = (), *, ledger: Path | None = None, speed: str = "max") -> Iterator[Running]:
     """Started on a free port, ended with SIGTERM."""
     command = [sys.executable, "-m", "trader.exchange", "--port", "0", "--speed", speed, "--context", "60"]
-    command += [*(("--ledger", str(ledger)) if ledger else ()), *arguments]
+    command += [
+        *(("--ledger", str(ledger)) if ledger else ()),
+        *(() if "--accept-s" in arguments else UNKIND),
+        *arguments,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import requests
 
-from tests.exchange.api.running import Running, running
+from tests.exchange.api.running import AT_ONCE, Running, running
 from tests.waiting import GENEROUS_S
 from trader.core.types import OrderSide, OrderType, Symbol, TimeInForce
 from trader.exchange.engine.answers import VenueRefusal
@@ -147,9 +147,9 @@ def test_killed_between_requests_it_comes_back_whole(tmp_path: Path) -> None:
 
 
 def test_killed_amid_requests_every_answered_order_is_there(tmp_path: Path) -> None:
-    ledger = tmp_path / "exchange.db"
+    ledger = tmp_path / "exchange.db"  # at once: each order that was answered has its fill in the same commit
     answered: list[str] = []
-    with running(ledger=ledger) as exchange:
+    with running(AT_ONCE, ledger=ledger) as exchange:
         for number in range(1000):
             if number == 60:
                 threading.Timer(0.02, exchange.process.kill).start()  # somewhere among the next requests
@@ -160,7 +160,7 @@ def test_killed_amid_requests_every_answered_order_is_there(tmp_path: Path) -> N
                 break
         exchange.process.wait()
     assert 60 <= len(answered) < 1000
-    with running(ledger=ledger) as exchange:
+    with running(AT_ONCE, ledger=ledger) as exchange:
         truth = exchange.ledger()
     assert set(answered) <= set(truth["orders"])
     assert len(truth["orders"]) - len(answered) <= 1  # the one whose answer was cut off

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.guards import activities, adapters, core, forecasters, gates, positions, risk, trading
+from tests.mutants.guards import activities, adapters, core, forecasters, gates, positions, reserve, risk, trading
 from tests.mutants.source import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -11,6 +11,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *trading.MUTANTS,
     *positions.MUTANTS,
     *activities.MUTANTS,
+    *reserve.MUTANTS,
     *adapters.MUTANTS,
     *forecasters.MUTANTS,
     *gates.MUTANTS,

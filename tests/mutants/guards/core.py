@@ -12,6 +12,7 @@ FITNESS = ("tests/core/test_quote_fitness.py",)
 BAR_FITNESS = ("tests/core/test_bar_fitness.py",)
 RECONCILIATION = ("tests/core/test_reconciliation.py",)
 EXITS = ("tests/core/test_protect_exits.py",)
+EXIT_RULES = ("tests/core/test_exit_rules.py",)
 NAMES = ("tests/core/test_core_ids.py",)
 INVARIANTS = ("tests/core/test_invariants.py",)
 
@@ -206,6 +207,22 @@ IN_FIGURES = (
         RECONCILIATION,
     ),
     Mutant(
+        "held: the fees of what was bought and sold are no dust",
+        UNBOOKED,
+        "to_protect",
+        "abs(units) + span.traded",
+        "max(abs(low), abs(high))",
+        TO_PROTECT,
+    ),
+    Mutant(
+        "held: a coin is never short, and its fees are not sold",
+        UNBOOKED,
+        "to_protect",
+        "nearest = max(nearest if nearest == shown else nearest - fees, ZERO)",
+        "pass",
+        TO_PROTECT,
+    ),
+    Mutant(
         "held: a share that is left out is not sold short",
         UNBOOKED,
         "_left_out",
@@ -253,12 +270,15 @@ IN_FIGURES = (
         "True",
         PRICES,
     ),
+    Mutant(
+        "price: a jump that no market makes", PRICE, "judge", "and not _is_far(price, mark, seen.price)", "", PRICES
+    ),
     Mutant("price: a jump that has just begun", PRICE, "judge", "and seconds - since >= JUMP_STANDS_S", "", PRICES),
     Mutant(
         "price: a first quote that the mark contradicts",
         PRICE,
         "judge",
-        "seen.price is None and not contradicted",
+        "seen.price is None and mark is None",
         "seen.price is None",
         PRICES,
     ),
@@ -331,6 +351,15 @@ IN_EXITS = (
         "False",
         EXITS,
     ),
+    Mutant(
+        "exit: a stop of before the tick changed",
+        PROTECT,
+        "_stop_level",
+        "not levels.stop % held.instrument.tick_at(levels.stop)",
+        "True",
+        EXIT_RULES,
+    ),
+    Mutant("exit: room in one order", "trader/core/exits.py", "Held.piece", "VALUED_UP_TO *", "", EXIT_RULES),
     Mutant("exit: dust is left", PROTECT, "protect", "is_dust(position, instrument, held.exit_price)", "False", EXITS),
     Mutant(
         "exit: levels of the other side",

@@ -7,6 +7,7 @@ from tests.mutants.guards.trading import LATE, guard
 PARTLY = ("tests/trading/test_partly_there.py",)
 VANISHED = ("tests/trading/test_vanished.py",)
 FIGURES = ("tests/trading/test_figures_alone.py",)
+DUST = ("tests/trading/test_dust.py",)
 EXIT_TROUBLE = ("tests/trading/test_exit_trouble.py",)
 UNWATCHED = ("tests/trading/test_unwatched.py",)
 
@@ -41,7 +42,7 @@ BOOKS = (
         "",
         "tests/trading/test_open_differences.py",
     ),
-    guard("books: an order that the list leaves out", "Bookkeeper._report", "if unlisted_orders:", "if False:"),
+    guard("books: an order that the list leaves out", "with_hidden", " if hidden_orders else portfolio", ""),
     guard(
         "books: a fill that is not booked yet keeps its order",
         "IntentStates.settle",
@@ -73,6 +74,15 @@ BOOKS = (
 )
 EXITS = (
     guard("exit: an unconfirmed cancel of the one before", "Manager._put_exit", "if not confirmed:", "if False:"),
+    guard("exit: too small to be sold is told", "VenueRules._tell_dust", "sorted(dust - self._told_dust)", "()", *DUST),
+    guard("exit: what fees leave is not told", "VenueRules._tell_dust", "and _worth(each) >= WORTH_TELLING", "", *DUST),
+    guard(
+        "exit: a kind that stays is not avoided",
+        "ExitAttempts.rests",
+        "record.without.pop(record.sent[1].purpose, None)",
+        "pass",
+        "tests/trading/test_exit_attempts.py",
+    ),
     guard("exit: a refused one waits", "ExitAttempts.may_try", "now >= record.not_before and", ""),
     guard(
         "exit: so many a minute",
@@ -105,17 +115,17 @@ EXITS = (
         "return self.desk.clock.now() - order.submitted_at >= self.policy.max_order_age",
         "return False",
     ),
-    guard("exit: an entry goes before the daemon does", "Manager.leave_safe", "if entries:", "if False:"),
+    guard("exit: an entry goes before the daemon does", "leave_safe", "if entries:", "if False:"),
     guard(
         "exit: a stop rests when the daemon goes",
-        "Manager.leave_safe",
-        "self.policy = replace(self.policy, exit_rests=ExitRests.STOP)",
+        "leave_safe",
+        "manager.policy = replace(manager.policy, exit_rests=ExitRests.STOP)",
         "pass",
     ),
     guard(
         "exit: without a journal, too",
-        "Manager.leave_safe",
-        "self._leave_unrecorded(str(error))",
+        "leave_safe",
+        "_leave_unrecorded(manager, str(error))",
         "pass",
         "tests/trading/test_last_look.py",
     ),
@@ -169,10 +179,48 @@ WATCH = (
     ),
     guard(
         "unwatched: no exit",
-        "Manager._protect",
-        "own_exits(portfolio.orders_of(symbol)) or not is_held(after, self.instruments.get(symbol))",
+        "Cover.look",
+        "exits or not is_held(position, instrument)",
+        "True",
+        *UNWATCHED,
+    ),
+    guard(
+        "unwatched: an exit for less than is held",
+        "Cover.look",
+        "not exits or not rest or (small and instrument is not None)",
         "True",
         *UNWATCHED,
     ),
 )
-MUTANTS = (*BOOKS, *EXITS, *WATCH)
+CONSENT_TESTS = ("tests/trading/test_consent.py",)
+CONSENT = (
+    guard(
+        "consent: what was ordered before the start",
+        "there_before",
+        "| {order.symbol for order in by_hand(portfolio)}",
+        "",
+        *CONSENT_TESTS,
+    ),
+    guard(
+        "consent: what an order filled shows late",
+        "Consent._is_gone",
+        "or portfolio.at - since >= LIST_LAG",
+        "or True",
+        *CONSENT_TESTS,
+    ),
+    guard(
+        "consent: what has an exit is not left alone",
+        "Consent._leave",
+        "if is_held or not orders:",
+        "if False:",
+        *CONSENT_TESTS,
+    ),
+    guard(
+        "consent: somebody is told of an order by hand",
+        "Consent._tell",
+        "if order.id not in self._told",
+        "if False",
+        *CONSENT_TESTS,
+    ),
+)
+MUTANTS = (*BOOKS, *EXITS, *WATCH, *CONSENT)

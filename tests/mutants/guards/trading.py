@@ -17,22 +17,37 @@ def guard(name: str, function: str, old: str, new: str, *tests: str) -> Mutant:
 
 ENTRIES = (
     guard("entry: an earlier cancel is unconfirmed", "Trader._carry_out", "if not confirmed:", "if False:"),
-    guard("entry: filled while this was decided", "Trader._unwanted", "if has_position or", "if"),
-    guard("entry: taken while this was decided", "Trader._unwanted", "or portfolio.orders_of(intent.symbol)", ""),
+    guard("entry: filled while this was decided", "LastLook.unwanted", "if held or", "if"),
+    guard("entry: taken while this was decided", "LastLook.unwanted", "or portfolio.orders_of(intent.symbol)", ""),
     guard(
         "entry: an earlier one may still arrive",
-        "Trader._unwanted",
-        "intent.symbol in self.manager.awaited(but=intent)",
+        "LastLook.unwanted",
+        "intent.symbol in self._manager.awaited(but=intent)",
         "False",
         *LATE,
     ),
-    guard("entry: switched off meanwhile", "Trader._unwanted", "if switch:", "if False:", *LAST_LOOK),
-    guard("entry: the quote is old by now", "Trader._unwanted", "if problem is not None:", "if False:", *LAST_LOOK),
-    guard("entry: the daemon is asked to stop", "Trader._switched_off", "if desk.ending:", "if False:", *LAST_LOOK),
+    guard("entry: switched off meanwhile", "LastLook.unwanted", "if switched:", "if False:", *LAST_LOOK),
+    guard("entry: its stop is passed by now", "LastLook._stopped", "stop is not None and", "False and", *LAST_LOOK),
+    guard(
+        "entry: a fresh look at the market",
+        "LastLook._stopped",
+        "quote = self._quote_of_now(intent)",
+        "pass",
+        *LAST_LOOK,
+    ),
+    guard(
+        "entry: the time that the strategy took",
+        "Trader._run",
+        "self._inputs(name, portfolio, quotes, fit), self._aged()",
+        "self._inputs(name, portfolio, quotes, fit), self._aged() + 40",
+        *LAST_LOOK,
+    ),
+    guard("entry: the quote is old by now", "LastLook.unwanted", "if stale is not None:", "if False:", *LAST_LOOK),
+    guard("entry: the daemon is asked to stop", "switched_off", "if desk.ending:", "if False:", *LAST_LOOK),
     guard(
         "entry: a command waits",
-        "Trader._switched_off",
-        '(f"{command_kinds[0]} by command" if command_kinds else "")',
+        "switched_off",
+        '(f"{asked[0]} by command" if asked else "")',
         '""',
         *LAST_LOOK,
     ),
@@ -57,6 +72,13 @@ ENTRIES = (
     ),
 )
 ORDERS = (
+    guard(
+        "cancel: a market that stands still for good",
+        "Patience.is_over",
+        "or self._still > MOST_LOOKS_AT_A_STANDSTILL",
+        "or self._still > 10 * MOST_LOOKS_AT_A_STANDSTILL",
+        "tests/trading/test_end_of_market.py",
+    ),
     guard("cancel: unconfirmed is not confirmed", "Desk.cancel", "return False", "return True"),
     guard("cancel: no answer is not the end", "Desk._has_ended", "return False", "return True"),
     guard(
@@ -76,7 +98,7 @@ ORDERS = (
     guard(
         "send: an unanswered exit is not sent under two ids",
         "Desk.intent_for",
-        "record.state != IntentState.ACCEPTED and wish.is_of(record.intent)",
+        "each.state != IntentState.ACCEPTED and wish.is_of(each.intent)",
         "False",
         *LATE,
     ),

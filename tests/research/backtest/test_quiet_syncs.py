@@ -110,7 +110,7 @@ def test_an_intent_that_may_be_lost_is_asked_for_at_each_sync(desk: Desk, reconc
         limit_price=Decimal(900),
         stop_price=Decimal(1_000),
     )
-    desk.intent_for(wish, "20240101T000000Z-manage")
+    desk.intent_for(wish, lambda: "20240101T000000Z-manage")
     desk.sync()
     once = reconciling.times
     desk.sync()

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from settings.extras import to_install
-from trader.errors import DatabaseAway, DatabaseUnusable, TraderError
+from trader.errors import DatabaseAway, DatabaseUnusable, DatabaseUnwritable, TraderError
 
 BUSY_MS = 5_000  # how long a commit waits for another process's
 _PRAGMAS = (
@@ -28,9 +28,11 @@ _PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     f"PRAGMA busy_timeout={BUSY_MS}",
 )
+_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 10_000}  # PostgreSQL: exits wait for a server that is silent
 _WRITER = {"trader_writer": True}
 _FULL = ("disk is full", "no space left", "diskfull", "could not extend file")
 _LOCKED = ("database is locked", "database table is locked", "lock timeout", "deadlock", "could not serialize")
+_UNWRITABLE = ("disk i/o error", "readonly database", "read-only transaction", "unable to open database file")
 _LOST = (
     "server closed the connection", "connection refused", "terminating connection", "connection timeout", "timed out",
     "timeout expired", "connection is lost", "connection reset", "connection is closed", "connection has been closed",
@@ -41,8 +43,8 @@ _LOST = (
 Row = Mapping[str, Any]
 
 
-class DiskFull(DatabaseUnusable):
-    """The disk is full. What was committed stays."""
+class DiskFull(DatabaseUnwritable):
+    """What was committed stays."""
 
 
 class Store:
@@ -66,7 +68,7 @@ class Store:
 
         durable   on the disk when it returns; else at the latest with the next one that is
 
-        Raises DatabaseAway where it stayed locked or can't be reached, DiskFull, DatabaseUnusable (74).
+        Raises DatabaseAway where it stayed locked or can't be reached, or takes nothing, DatabaseUnusable (74).
         """
         with self._lock, told(self._engine.url):
             self._sync(durable)
@@ -94,7 +96,9 @@ def make_engine(url: str) -> sa.Engine:
         parsed = sa.make_url(url)
         if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
-        options: dict[str, Any] = {} if parsed.get_backend_name() == "sqlite" else {"pool_pre_ping": True}
+        options: dict[str, Any] = {}
+        if parsed.get_backend_name() == "postgresql":
+            options = {"pool_pre_ping": True, "connect_args": _PATIENCE}
         engine = sa.create_engine(parsed, **options)
     except (ArgumentError, NoSuchModuleError) as error:
         raise DatabaseUnusable(
@@ -154,8 +158,8 @@ def _translated(url: sa.URL, error: BaseException | None) -> TraderError:
         return DatabaseUnusable(
             f"{what}. Move the file away and restore the last `trader db backup`; the venue knows the rest"
         )
-    if "disk i/o error" in lower:
-        return DatabaseUnusable(f"{what}. Is there space left on that disk? See `trader db check`")
+    if any(sign in lower for sign in _UNWRITABLE):
+        return DatabaseUnwritable(f"{what}. Is that disk full or read-only, or the file another user's?")
     return DatabaseUnusable(f"{what}. See `trader db check`")
 
 

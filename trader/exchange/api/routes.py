@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -40,6 +40,8 @@ class Front:
                 await self._rest(scope, receive, send)
             else:
                 await (await known(Request(scope, receive)))(scope, receive, send)
+        except ClientDisconnect:
+            return  # nobody is left to be answered
         except sqlite3.Error as error:  # memory is ahead of what is kept: no answer from here on would be true
             self._on_lost(str(error))
             await Response(status_code=500)(scope, receive, send)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from trader.core.types import Symbol
+from trader.core.values import maker
 from trader.exchange.engine.events import Submit
 from trader.exchange.engine.requests import NewOrder
+
+_new_submit = maker(Submit)
 
 
 def submission(
@@ -20,7 +23,7 @@ def submission(
     market_open: bool,
 ) -> Submit:
     """What the shell knows and the engine does not goes in here: the time, the ids, whether the market is open."""
-    return Submit(
+    return _new_submit(
         at=at,
         order_id=order_id,
         client_order_id=client_order_id,

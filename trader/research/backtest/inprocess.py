@@ -71,13 +71,17 @@ class VenueClock:
         self._end = end
         self._woken = False
         self._began = venue.now
+        self._seconds = (venue.now, 0.0)  # the moment that was asked about last, and its answer
         self.ended = False
 
     def now(self) -> datetime:
         return self._venue.now
 
     def monotonic(self) -> float:
-        return (self._venue.now - self._began).total_seconds()
+        now = self._venue.now
+        if now is not self._seconds[0]:
+            self._seconds = now, (now - self._began).total_seconds()
+        return self._seconds[1]
 
     def wait_until(self, moment: datetime) -> datetime:
         if not self._woken and self._venue.now < moment and not self.ended:

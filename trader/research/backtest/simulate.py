@@ -33,6 +33,7 @@ from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueDat
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.trading.cycle import Rules, Trader
 from trader.trading.desk import Desk
+from trader.trading.last_run import leave_safe
 from trader.trading.positions import Manager, Sessions
 from trader.trading.standing_rules import StandingRules
 from trader.trading.status import Board
@@ -154,7 +155,7 @@ def simulate(
         skip_to=closed_hours_skipper(rules.symbols, trader.sessions, timetable, clock.now),
     )
     end = venue.now
-    trader.manager.leave_safe()
+    leave_safe(trader.manager)
     return Recording(
         rules=rules,
         journal=journal,

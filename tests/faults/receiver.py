@@ -1,0 +1,71 @@
+"""A webhook on this machine: what a person would have been told, and when by the machine's clock."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.waiting import eventually
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One alert. `at`: seconds of time.monotonic, when it had come whole."""
+
+    kind: str
+    severity: str
+    text: str
+    at: float
+
+
+@dataclass
+class Receiver:
+    url: str = ""
+    posts: list[Post] = field(default_factory=list)
+
+    def find(self, kind: str, severity: str, *, after: float = 0.0, says: str = "") -> Post | None:
+        fit = (each for each in list(self.posts) if (each.kind, each.severity) == (kind, severity))
+        return next((each for each in fit if each.at > after and says in each.text), None)
+
+    def wait(self, kind: str, severity: str, *, after: float, within_s: float, says: str = "") -> Post:
+        """The first one of that kind that came later than `after`."""
+        eventually(
+            lambda: self.find(kind, severity, after=after, says=says),
+            lambda: f"{kind} ({severity}) {says!r}; there were {[each.text for each in self.posts]}",
+            within_s=within_s,
+        )
+        found = self.find(kind, severity, after=after, says=says)
+        assert found is not None
+        return found
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    found = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            found.posts.append(Post(body["kind"], body["severity"], body["text"], time.monotonic()))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """The test looks at `posts`."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_port}/alerts"
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,55 @@
+"""Exits while the journal takes nothing."""
+
+from __future__ import annotations
+
+from tests.mutants.guards.trading import guard
+from tests.mutants.source import Mutant
+
+WITHOUT = ("tests/trading/test_without_journal.py",)
+FILE = ("tests/adapters/test_reserve.py",)
+
+TRADING = (
+    guard("reserve: exits go on", "Manager._run_without_journal", "self.without.begin(error)", "False", *WITHOUT),
+    guard(
+        "reserve: recorded before it is sent",
+        "InReserve.add_intents",
+        "self._reserve.add(record, intent, at)",
+        "pass",
+        *WITHOUT,
+    ),
+    guard(
+        "reserve: what can't be recorded is not sent",
+        "InReserve.add_intents",
+        'raise Transient(f"the reserve can\'t be written, so no exit is sent: {error.strerror}") from error',
+        "pass",
+        *WITHOUT,
+    ),
+    guard(
+        "reserve: no name twice",
+        "InReserve.under",
+        "self._names[record, wish.symbol, wish.purpose] += 1",
+        "pass",
+        *WITHOUT,
+    ),
+    guard("reserve: taken in once", "take_in", "if name not in known:", "if True:", *WITHOUT),
+    guard("reserve: empty once it is taken in", "take_in", "reserve.clear()", "pass", *WITHOUT),
+    guard("reserve: entries go", "WithoutJournal.run", "if entries:", "if False:", *WITHOUT),
+    guard("reserve: room is given back", "WithoutJournal.begin", "store.give_room()", "pass", *WITHOUT),
+    guard("reserve: no cycle meanwhile", "Trader.trade", "or self.desk.doubts.get(DOUBT)", "", *WITHOUT),
+    guard("reserve: what was known before the change", "Known.go_without", "before = self._before",
+          "before = Before()", *WITHOUT),
+    guard("reserve: books and fills of one moment", "Known.save_sync", "self._read_books()", "self._done()", *WITHOUT),
+    guard("reserve: fills are read again", "Desk.come_back",
+          "recall_fills(self._memory, self.journal, self.known.live())", "pass", *WITHOUT),
+)  # fmt: skip
+ADAPTERS = (
+    Mutant("reserve: a line is whole", "trader/adapters", "lines_of", 'checksum == b"%08x" % zlib.crc32(text)',
+           'text.startswith(b"{")', FILE),
+    Mutant("reserve: after a line that was cut off", "trader/adapters", "Reserve._append",
+           'b"" if not before or before.endswith(b"\\n") else b"\\n"', 'b""', FILE),
+    Mutant("reserve: on a full disk by the ballast", "trader/adapters", "Reserve.add",
+           "self.ballast.give_back()", "pass", FILE),
+    Mutant("ballast: room for others is left", "trader/adapters", "Ballast.make", "if self.lacking():", "if False:",
+           FILE),
+)  # fmt: skip
+MUTANTS = (*TRADING, *ADAPTERS)

@@ -13,7 +13,8 @@ BOOKED = ("tests/trading/test_activities_booked.py",)
 FIGURES = ("tests/trading/test_figures_alone.py",)
 
 OF_FEES = (
-    Mutant("fees: one fill each", FEES, "joined", "pair.fill not in found and", "", JOINED),
+    Mutant("fees: one fill each", FEES, "joined", "pair.fill not in owners and", "", JOINED),
+    Mutant("fees: room is made", FEES, "joined", "_make_room(posting, choices, owners)", "pass", JOINED),
     Mutant("fees: of one fill alone", FEES, "joined", "and pair.posting not in taken", "", JOINED),
     Mutant("fees: the one with the fewest fills first", FEES, "joined", "else exact[pair.posting]", "else 0", JOINED),
     Mutant("fees: by name", FEES, "_pair", "if fee.execution_id != fill.id:", "if False:", JOINED),

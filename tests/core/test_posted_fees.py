@@ -46,7 +46,7 @@ def test_each_fee_joins_the_fill_whose_fee_it_is_by_one_of_the_rates() -> None:
     assert owners(fills, fees) == {"large": "taker", "small": "maker", "sold": "usd"}
 
 
-def test_a_fee_in_dollars_names_no_coin_and_the_one_with_the_fewest_fills_is_given_first() -> None:
+def test_a_fee_in_dollars_names_no_coin_and_none_is_left_without_its_fill() -> None:
     """0.42 is 0.25% of 166.62 and 0.15% of 277.99, rounded up to a cent; 0.70 is of the larger one alone."""
     fills = [
         fill("larger", "1", "277.99", OrderSide.SELL), fill("smaller", "1", "166.62", OrderSide.SELL, ETH),

@@ -10,7 +10,7 @@ Which is whose depends on the sets alone, not on the order in which they came: i
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -30,11 +30,10 @@ _RATES = sorted({bps for _, maker, taker in CRYPTO_TIERS for bps in (maker, take
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Pair:
-    """Better ones are less: by name, then by one of the rates exactly, the entry with the fewest such fills first."""
+    """Better ones are less: by name, then by one of the rates exactly, then by how far off."""
 
     unnamed: bool
     inexact: bool
-    choices: int
     off: Decimal
     price_off: Decimal
     at: float
@@ -47,8 +46,7 @@ def joined(fills: Sequence[Execution], postings: Sequence[Posting]) -> dict[str,
     fees = {each.id: each for each in postings if each.is_fee and (each.cash or each.qty or each.execution_id)}
     charged = {fill.id: fill for fill in fills if fill.symbol.asset_class is AssetClass.CRYPTO}
     pairs = [pair for fee in fees.values() for fill in charged.values() if (pair := _pair(fee, fill)) is not None]
-    exact = Counter(pair.posting for pair in pairs if not pair.inexact)
-    ranked = sorted(replace(pair, choices=0 if pair.inexact else exact[pair.posting]) for pair in pairs)
+    ranked = sorted(pairs)
     owners: dict[str, str] = {}  # the posting of each fill
     taken = set[str]()
     for pair in ranked:
@@ -116,7 +114,6 @@ def _pair(fee: Posting, fill: Execution) -> _Pair | None:
     return _Pair(
         unnamed=not fee.execution_id,
         inexact=off > room,
-        choices=0,
         off=off if off > room else ZERO,
         price_off=price_off,
         at=fill.at.timestamp(),

@@ -16,7 +16,6 @@ OF_FEES = (
     Mutant("fees: one fill each", FEES, "joined", "pair.fill not in owners and", "", JOINED),
     Mutant("fees: room is made", FEES, "joined", "_make_room(posting, choices, owners)", "pass", JOINED),
     Mutant("fees: of one fill alone", FEES, "joined", "and pair.posting not in taken", "", JOINED),
-    Mutant("fees: the one with the fewest fills first", FEES, "joined", "else exact[pair.posting]", "else 0", JOINED),
     Mutant("fees: by name", FEES, "_pair", "if fee.execution_id != fill.id:", "if False:", JOINED),
     Mutant("fees: by order", FEES, "_may_be", "fee.order_id and fee.order_id != fill.order_id", "False", JOINED),
     Mutant("fees: by symbol", FEES, "_may_be", "fee.symbol is not None and fee.symbol != fill.symbol", "False", JOINED),

@@ -13,7 +13,7 @@ BOOKED = ("tests/trading/test_activities_booked.py",)
 FIGURES = ("tests/trading/test_figures_alone.py",)
 
 OF_FEES = (
-    Mutant("fees: one fill each", FEES, "joined", "pair.fill not in found and", "", JOINED),
+    Mutant("fees: one fill each", FEES, "joined", "pair.fill not in owners and", "", JOINED),
     Mutant("fees: of one fill alone", FEES, "joined", "and pair.posting not in taken", "", JOINED),
     Mutant("fees: the one with the fewest fills first", FEES, "joined", "else exact[pair.posting]", "else 0", JOINED),
     Mutant("fees: by name", FEES, "_pair", "if fee.execution_id != fill.id:", "if False:", JOINED),
@@ -32,6 +32,14 @@ OF_FEES = (
     Mutant("fees: none that is too large", FEES, "_may_be", "<= estimate(fill)[0] * _LARGEST_RATIO + room", "", JOINED),
     guard("fees: posted ones take the estimate's place", "History._take", "self._join(found, owned)", "pass", *BOOKED),
     guard("fees: those that are missing are asked for", "History.due", "", "return False", *BOOKED),
+    Mutant(
+        "fees: what they were until then is kept",
+        "trader/adapters/journal/postings.py",
+        "settle_fees",
+        "_keep_fees(connection, fills, before, at)",
+        "pass",
+        ("tests/adapters/test_journal_postings.py",),
+    ),
     Mutant(
         "fees: may be taken before they are posted",
         BOOKS,

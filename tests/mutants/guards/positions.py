@@ -178,6 +178,20 @@ WATCH = (
         *UNWATCHED,
     ),
     guard(
+        "unwatched: a gap in which nobody looked",
+        "Unwatched.reported",
+        "symbol in priced and gap > _LOOKS * self.after_s",
+        "False",
+        *UNWATCHED,
+    ),
+    guard(
+        "unwatched: looks close by leave no gap",
+        "Unwatched.reported",
+        "symbol in priced and gap > _LOOKS * self.after_s",
+        "symbol in priced",
+        *UNWATCHED,
+    ),
+    guard(
         "unwatched: no exit",
         "Cover.look",
         "exits or not is_held(position, instrument)",

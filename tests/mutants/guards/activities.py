@@ -50,6 +50,28 @@ OF_FEES = (
     ),
 )
 OF_MONEY = (
+    Mutant(
+        "money: the venue's own equity denies it",
+        BOOKS,
+        "_cash",
+        "abs(difference) > room and _is_contradicted(portfolio, difference)",
+        "False",
+        FIGURES,
+    ),
+    guard(
+        "money: what the equity denies waits for a person",
+        "Bookkeeper._open",
+        "not (result.lacks_units or result.contradicts_itself)",
+        "not result.lacks_units",
+        *FIGURES,
+    ),
+    guard(
+        "opening: on figures that agree",
+        "Bookkeeper._at_rest",
+        "if not (reported.executions or contradiction):",
+        "if not reported.executions:",
+        *FIGURES,
+    ),
     Mutant("money: an activity explains it", BOOKS, "_cash", "_why(difference, postings, small)", "()", BOOKED),
     Mutant("money: a transfer is no profit", REASONS, "is_transfer", "self.kind in _TRANSFERS", "False", BOOKED),
     Mutant("money: units that an activity explains", BOOKS, "_positions", "if why:", "if False:", BOOKED),

@@ -21,9 +21,7 @@ BOOKS = (
     guard("books: what can't be read holds entries back", "Bookkeeper._doubt", "self.parts.trouble()", '""', *PARTLY),
     guard("books: money that stays away halts", "Bookkeeper._open", "self.desk.halt(result.doubt)", "pass"),
     guard("books: a person is asked about units", "Bookkeeper._open", "if question:", "if False:", *VANISHED),
-    guard(
-        "books: units are never booked by themselves", "Bookkeeper._open", "not result.lacks_units and", "", *VANISHED
-    ),
+    guard("books: units are never booked by themselves", "Bookkeeper._open", "result.lacks_units or", "", *VANISHED),
     guard("books: a split halts", "Bookkeeper._split", "self.desk.halt", "str", "tests/trading/test_splits.py"),
     guard("books: a first halt is not hidden", "Desk.halt", 'if not self._memory.flags["halted"]:', "if True:"),
     guard("books: accepted once a person was asked", "OpenDifferences.accepted", "self.asked and", "", *VANISHED),

@@ -66,6 +66,14 @@ def misses(portfolio: Portfolio, cash: Decimal) -> Decimal:
     return max(abs(told - own) - room, ZERO)
 
 
+def denies(portfolio: Portfolio, difference: Decimal) -> bool:
+    """Whether the venue's equity knows nothing of what its cash differs by: it agrees with the cash of before, or less
+    badly."""
+    cash = portfolio.account.cash
+    off = misses(portfolio, cash)
+    return bool(off) and misses(portfolio, cash - difference) < off
+
+
 def counted(worth: Worth, moved: Decimal) -> Counted:
     """Rounded, and without zeros at the end: equal counts are the same text."""
     own = worth.own

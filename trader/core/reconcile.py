@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from trader.core.equity import misses
+from trader.core.equity import denies
 from trader.core.portfolio import is_ours
 from trader.core.postings import CENT, SPLITS, Posting, explaining
 from trader.core.types import ZERO, Execution, Order, OrderSide, Portfolio, Symbol
@@ -380,7 +380,7 @@ def _cash(
     traded = sum((execution.qty * execution.price for execution in executions), ZERO)
     room = small + FEE_SHARE * traded
     detail = f"cash: {account.cash:.2f} at the venue, {account.cash - difference:.2f} by the books"
-    if abs(difference) > room and _is_contradicted(portfolio, difference):
+    if abs(difference) > room and denies(portfolio, difference):
         detail += f"; its own equity of {account.equity:.2f} knows nothing of it"
         return [*known, Correction(kind=CorrectionKind.CONTRADICTED, symbol=None, detail=detail, cash=difference)]
     if difference < -room - believed.estimates.get(account.currency, ZERO):
@@ -390,13 +390,6 @@ def _cash(
     # what a coin's buy costs in fees is taken in the coin: in cash it explains nothing
     kind = CorrectionKind.DEPOSIT if difference > room - FEE_SHARE * bought else CorrectionKind.CASH
     return [*known, Correction(kind=kind, symbol=None, detail=detail, cash=difference)]
-
-
-def _is_contradicted(portfolio: Portfolio, difference: Decimal) -> bool:
-    """The venue's own equity does not show it: it agrees with the cash of before, or less badly."""
-    cash = portfolio.account.cash
-    off = misses(portfolio, cash)
-    return bool(off) and misses(portfolio, cash - difference) < off
 
 
 def _why(difference: Decimal, postings: Sequence[Posting], small: Decimal) -> tuple[Posting, ...]:

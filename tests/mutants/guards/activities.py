@@ -54,7 +54,7 @@ OF_MONEY = (
         "money: the venue's own equity denies it",
         BOOKS,
         "_cash",
-        "abs(difference) > room and _is_contradicted(portfolio, difference)",
+        "abs(difference) > room and denies(portfolio, difference)",
         "False",
         FIGURES,
     ),

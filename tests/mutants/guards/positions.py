@@ -9,6 +9,7 @@ VANISHED = ("tests/trading/test_vanished.py",)
 FIGURES = ("tests/trading/test_figures_alone.py",)
 DUST = ("tests/trading/test_dust.py",)
 EXIT_TROUBLE = ("tests/trading/test_exit_trouble.py",)
+LEAVING = ("tests/trading/test_leaving_slowly.py",)
 UNWATCHED = ("tests/trading/test_unwatched.py",)
 
 BOOKS = (
@@ -120,6 +121,29 @@ EXITS = (
         "manager.policy = replace(manager.policy, exit_rests=ExitRests.STOP)",
         "pass",
     ),
+    guard(
+        "exit: what rests stays where cancels wait",
+        "Desk.cancel",
+        "self.leaving and self.cancels_wait()",
+        "False",
+        *LEAVING,
+    ),
+    guard(
+        "exit: a cancel that was obeyed late is remembered",
+        "Desk._has_ended",
+        "now - self._asked.pop(order_id, now) > CONFIRM_S",
+        "False",
+        *LEAVING,
+    ),
+    guard(
+        "exit: a stop follows a cancel that is obeyed soon",
+        "_leave_what_protects",
+        "any(map(_is_going, portfolio.orders)) and not patience.is_over()",
+        "False",
+        *LEAVING,
+    ),
+    guard("exit: what is left without a stop is told", "_leave_what_protects", "if told:", "if False:", *LEAVING),
+    guard("exit: without a journal, what rests stays, too", "_leave_stop", "if cancels.wait:", "if False:", *LEAVING),
     guard(
         "exit: without a journal, too",
         "leave_safe",

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from trader.core.equity import Worth, counted, worth_of
+from trader.core.equity import Worth, counted, misses, worth_of
 from trader.core.orders import IntentState, is_over, is_stop
 from trader.core.portfolio import changed, moved
 from trader.core.reconcile import Believed, Reconciliation, Reported, reconcile
@@ -230,11 +230,14 @@ class Bookkeeper:
     def _at_rest(
         self, reported: Reported, answers: Mapping[str, Order | None], live: Mapping[str, KnownIntent]
     ) -> Reported:
-        """The books open on a report during which nothing was filled: whether it was before or after the positions were
-        read, nobody could tell."""
-        for _ in ASK_AGAIN_S:
-            if not reported.executions:
+        """The books open on a report whose figures agree, and during which nothing was filled: whether that was before
+        or after the positions were read, nobody could tell."""
+        for wait in ASK_AGAIN_S:
+            contradiction = misses(reported.portfolio, reported.portfolio.account.cash)
+            if not (reported.executions or contradiction):
                 break
+            if contradiction:
+                self.desk.pause(wait)
             reported = self._report(self._read(), answers, live)
         return reported
 
@@ -280,7 +283,8 @@ class Bookkeeper:
         if split is not None:
             return split
         differences.heard(result, now)
-        if not result.lacks_units and differences.lasts(2 * LAG, now):
+        only_money = not (result.lacks_units or result.contradicts_itself)
+        if only_money and differences.lasts(2 * LAG, now):
             self.desk.halt(result.doubt)  # before it is booked: after that nothing would show it any more
             self._money_since = differences.since
             differences.over()

@@ -178,7 +178,7 @@ class History:
     def _settle(self, fills: Sequence[Execution], fees: dict[str, Posting], freed: Sequence[str]) -> None:
         if not fills:
             return
-        self._known.settle_fees(fills, fees, freed)
+        self._known.settle_fees(fills, fees, freed, self._clock.now())
         self._guessed |= {each.id: each for each in fills}
 
     def _claim(self) -> None:

@@ -198,11 +198,13 @@ class Known:
         self._journal.claim(correction_id, reasons)
         self._read_books()
 
-    def settle_fees(self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str]) -> None:
+    def settle_fees(
+        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str], at: datetime
+    ) -> None:
         self._keep()
         self._books = None
         self.changes += 1
-        self._journal.settle_fees(fills, joined, freed)
+        self._journal.settle_fees(fills, joined, freed, at)
         self._read_books()
 
     def save_levels(self, new_levels: Sequence[Levels]) -> None:

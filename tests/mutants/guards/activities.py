@@ -33,6 +33,14 @@ OF_FEES = (
     guard("fees: posted ones take the estimate's place", "History._take", "self._join(found, owned)", "pass", *BOOKED),
     guard("fees: those that are missing are asked for", "History.due", "", "return False", *BOOKED),
     Mutant(
+        "fees: what they were until then is kept",
+        "trader/adapters/journal/postings.py",
+        "settle_fees",
+        "_keep_fees(connection, fills, before, at)",
+        "pass",
+        ("tests/adapters/test_journal_postings.py",),
+    ),
+    Mutant(
         "fees: may be taken before they are posted",
         BOOKS,
         "_cash",
@@ -42,6 +50,28 @@ OF_FEES = (
     ),
 )
 OF_MONEY = (
+    Mutant(
+        "money: the venue's own equity denies it",
+        BOOKS,
+        "_cash",
+        "abs(difference) > room and denies(portfolio, difference)",
+        "False",
+        FIGURES,
+    ),
+    guard(
+        "money: what the equity denies waits for a person",
+        "Bookkeeper._open",
+        "not (result.lacks_units or result.contradicts_itself)",
+        "not result.lacks_units",
+        *FIGURES,
+    ),
+    guard(
+        "opening: on figures that agree",
+        "Bookkeeper._at_rest",
+        "if not (reported.executions or contradiction):",
+        "if not reported.executions:",
+        *FIGURES,
+    ),
     Mutant("money: an activity explains it", BOOKS, "_cash", "_why(difference, postings, small)", "()", BOOKED),
     Mutant("money: a transfer is no profit", REASONS, "is_transfer", "self.kind in _TRANSFERS", "False", BOOKED),
     Mutant("money: units that an activity explains", BOOKS, "_positions", "if why:", "if False:", BOOKED),

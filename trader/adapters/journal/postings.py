@@ -13,7 +13,7 @@ from settings.redaction import clean
 from trader.adapters.journal import rows, schema
 from trader.adapters.journal.codec import encode
 from trader.adapters.journal.control import Control
-from trader.adapters.journal.records import BookedPosting, Correction
+from trader.adapters.journal.records import BookedPosting, Correction, FeeChange
 from trader.adapters.journal.schema import stamp
 from trader.adapters.journal.store import upsert
 from trader.core.postings import Posting
@@ -37,6 +37,10 @@ class Postings(Control):
         query = sa.select(table).where(table.c.at >= stamp(after), table.c.kind.in_(_CLAIMABLE)).order_by(table.c.id)
         claimed = told.where(schema.postings.c.correction_id.is_not(None))
         return [rows.correction_from(row) for row in self._all(query.where(table.c.id.not_in(claimed)))]
+
+    def fee_changes(self) -> list[FeeChange]:
+        """Oldest first."""
+        return [rows.fee_change_from(row) for row in self._all(sa.select(schema.fee_changes).order_by("id"))]
 
     def moved(self) -> Decimal:
         """Money that came in, less what went out, as far as it is booked."""
@@ -95,14 +99,15 @@ class Postings(Control):
             move_books(connection, [{rows.MOVED: moved + (left if kind == rows.TRANSFER else ZERO)}])
 
     def settle_fees(
-        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str] = ()
+        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str], at: datetime
     ) -> None:
-        """`fills` as their fees are now; `joined`: postings that are the fee of one, by the fill's id; `freed`: ids of
-        those that have turned out to be none."""
+        """`fills` as their fees are from `at` on; `joined`: postings that are the fee of one, by the fill's id;
+        `freed`: ids of those that have turned out to be none."""
         table = schema.executions
         with self._write() as connection:
             query = sa.select(table).where(table.c.execution_id.in_([fill.id for fill in fills]))
             before = {row["execution_id"]: rows.execution_from(row) for row in connection.execute(query).mappings()}
+            _keep_fees(connection, fills, before, at)
             changes = list[Mapping[str, Decimal]]()
             for fill in fills:
                 if fill.id in before:
@@ -115,6 +120,19 @@ class Postings(Control):
             connection.execute(sa.delete(schema.postings).where(schema.postings.c.activity_id.in_(list(freed))))
             _put(connection, [_posting_row(posting, fill=fill) for fill, posting in joined.items()])
             move_books(connection, changes)
+
+
+def _keep_fees(
+    connection: sa.Connection, fills: Sequence[Execution], before: Mapping[str, Execution], at: datetime
+) -> None:
+    """As they were until now: what was decided then is held against them."""
+    kept = [
+        {"execution_id": old.id, "fee": str(old.fee), "fee_currency": old.fee_currency, "at": stamp(at)}
+        for new in fills
+        if (old := before.get(new.id)) is not None and (old.fee, old.fee_currency) != (new.fee, new.fee_currency)
+    ]
+    if kept:
+        connection.execute(sa.insert(schema.fee_changes), kept)
 
 
 def _told(postings: Sequence[Posting]) -> str:

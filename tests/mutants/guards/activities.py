@@ -10,10 +10,11 @@ EQUITY, MEMORY = "trader/core/equity.py", "trader/trading/memory.py"
 JOINED = ("tests/core/test_posted_fees.py",)
 WORTH = ("tests/core/test_equity.py",)
 BOOKED = ("tests/trading/test_activities_booked.py",)
+FLAPS = ("tests/trading/test_journal_flaps.py",)
 FIGURES = ("tests/trading/test_figures_alone.py",)
 
 OF_FEES = (
-    Mutant("fees: one fill each", FEES, "joined", "pair.fill not in found and", "", JOINED),
+    Mutant("fees: one fill each", FEES, "joined", "pair.fill not in owners and", "", JOINED),
     Mutant("fees: of one fill alone", FEES, "joined", "and pair.posting not in taken", "", JOINED),
     Mutant("fees: the one with the fewest fills first", FEES, "joined", "else exact[pair.posting]", "else 0", JOINED),
     Mutant("fees: by name", FEES, "_pair", "if fee.execution_id != fill.id:", "if False:", JOINED),
@@ -46,6 +47,21 @@ OF_MONEY = (
     Mutant("money: a transfer is no profit", REASONS, "is_transfer", "self.kind in _TRANSFERS", "False", BOOKED),
     Mutant("money: units that an activity explains", BOOKS, "_positions", "if why:", "if False:", BOOKED),
     Mutant("money: a split is asked about", BOOKS, "_positions", "and each.kind not in SPLITS", "", BOOKED),
+    guard(
+        "money: a person hears of units",
+        "Bookkeeper._correct",
+        'self.desk.alert("adopt", "warning", text)',
+        "pass",
+        *FLAPS,
+    ),
+    Mutant(
+        "money: units without an entry price have a stop",
+        "trader/core/exits.py",
+        "fallback_levels",
+        "known = reference or market",
+        "known = reference",
+        FLAPS,
+    ),
     guard("money: a reason that comes later", "History._claim", "if why:", "if False:", *BOOKED),
     guard("money: a day begins without what came in", "begin_day", "- known.moved", "", *BOOKED),
     Mutant("money: what came in is added to the day", MEMORY, "risk_state", "memory.day_start + moved", "0", BOOKED),

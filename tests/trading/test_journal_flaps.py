@@ -16,8 +16,10 @@ from tests.trading.bench import Bench
 from tests.trading.test_activities_booked import FeesLate, post
 from tests.trading.test_partly_there import beats, protected
 from tests.trading.test_without_journal import Ailing, Noting, away, held, lose_the_stop, on, told
-from trader.core.types import Execution, OrderSide, Symbol
+from trader.core.orders import IntentState
+from trader.core.types import Execution, OrderIntent, OrderSide, Symbol
 from trader.errors import DatabaseAway
+from trader.trading.ports import Submission, Undetermined
 
 D = Decimal
 BTC = Symbol("BTC/USD")
@@ -130,6 +132,42 @@ def test_what_a_person_trades_meanwhile_is_what_is_protected(tmp_path: Path, sid
         assert not told(bench, "no exit")
         assert not told(bench, "equity")
     settled(bench, journal)
+
+
+class Silent(Noting):
+    """`kept`: orders of which it is not heard whether the venue has them. It has not, yet."""
+
+    silent = False
+    kept: list[OrderIntent]
+
+    def submit(self, intent: OrderIntent) -> Submission:
+        if self.silent:
+            self.kept.append(intent)
+            return Undetermined(reason="timed out", sent=True)
+        return super().submit(intent)
+
+
+def test_an_exit_of_the_reserve_that_was_given_up_and_comes_after_all_is_one_of_ours(tmp_path: Path) -> None:
+    bench, journal, _ = on(tmp_path, broker_of=Silent)
+    bench.enter(BTC)
+    broker = bench.desk.broker
+    assert isinstance(broker, Silent)
+    with away(journal, AWAY, True):
+        lose_the_stop(bench)
+        broker.silent, broker.kept = True, []
+        beats(bench, timedelta(minutes=3))
+        broker.silent = False
+        beats(bench, timedelta(minutes=2))
+    beats(bench, timedelta(minutes=1))
+    name = broker.kept[0].client_order_id
+    assert journal.all_intents[name].state == IntentState.REJECTED
+    lose_the_stop(bench)
+    broker.submit(broker.kept[0])
+    bench.desk.pause(1.0)
+    bench.manage()
+    assert journal.all_intents[name].state != IntentState.REJECTED
+    settled(bench, journal)
+    assert [each.qty for each in bench.open_orders(BTC)] == [bench.held(BTC)]
 
 
 class Latched:

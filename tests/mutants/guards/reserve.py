@@ -45,6 +45,8 @@ TRADING = (
     guard("flaps: read before it counts as back", "Known.anew", "books=real.believed()", "books=None", *FLAPS),
     guard("flaps: fills are known with the books", "Bookkeeper._book",
           "memory.execution_ids |= {execution.id for execution in result.executions}", "pass", *FLAPS),
+    guard("flaps: one that comes late has its record", "adopt_unrecorded",
+          "order.client_order_id not in recorded_names", "True", *FLAPS),
     guard("flaps: what is latched is written down", "Desk.come_back", "self._agree_on_flags()", "pass", *FLAPS),
     guard("flaps: what was written is in force", "Desk._agree_on_flags", "elif written and not reason:", "elif False:",
           *FLAPS),

@@ -139,6 +139,8 @@ def _pair(fee: Posting, charged: _Charged) -> _Pair | None:
         if fee.price:
             price_off = abs(fee.price / fill.price - 1)
     room = _UNIT if fee.qty else _CENT
+    if off > room and fee.kind == "FEE" and not (fee.symbol or fee.order_id):
+        return None  # of a stock's sale, for all it says: a coin's is by one of the rates
     return _Pair(
         unnamed=not fee.execution_id,
         inexact=off > room,

@@ -18,6 +18,7 @@ OF_FEES = (
     Mutant("fees: of one fill alone", FEES, "joined", "and pair.posting not in taken", "", JOINED),
     Mutant("fees: the one with the fewest fills first", FEES, "joined", "else exact[pair.posting]", "else 0", JOINED),
     Mutant("fees: by name", FEES, "_pair", "if fee.execution_id != fill.id:", "if False:", JOINED),
+    Mutant("fees: a stock's is no coin's", FEES, "_pair", 'off > room and fee.kind == "FEE"', "False", JOINED),
     Mutant("fees: by order", FEES, "_may_be", "fee.order_id and fee.order_id != fill.order_id", "False", JOINED),
     Mutant("fees: by symbol", FEES, "_may_be", "fee.symbol is not None and fee.symbol != fill.symbol", "False", JOINED),
     Mutant("fees: by side", FEES, "_may_be", "bool(fee.qty) is not (fill.side is OrderSide.BUY)", "False", JOINED),

@@ -77,6 +77,12 @@ def test_what_can_not_be_its_fee_is_none(fee: Posting) -> None:
     assert not joined([fill("one", "2")], [fee])
 
 
+def test_a_regulatory_fee_of_the_day_is_not_a_coins_unless_it_is_by_one_of_the_rates() -> None:
+    sold = fill("sold", "2", side=OrderSide.SELL)
+    assert not joined([sold], [replace(in_dollars("of a stock", "0.02"), kind="FEE")])
+    assert owners([sold], [replace(in_dollars("by a rate", "0.50"), kind="FEE")]) == {"sold": "by a rate"}
+
+
 def test_a_named_fee_is_of_that_fill_whatever_its_amount() -> None:
     fills = [fill("one", "2"), fill("other", "2")]
     fees = [replace(in_coin("a", "0.9"), execution_id="other"), replace(in_coin("b", "0.005"), order_id="order one")]

@@ -88,7 +88,9 @@ def cli(umask: str) -> None:
 @click.option("--seed", type=int, help="sim: the seed of the generated market.")
 @click.option("--start", help="sim: the time at which the replay starts.")
 @click.option("--faults", type=click.Path(exists=True, dir_okay=False), help="sim: a file of scripted faults.")
-@click.option("--fresh", is_flag=True, help="sim: start anew, even if the last run was cut off.")
+@click.option(
+    "--fresh", is_flag=True, help="sim: start anew, even if the last run was cut off. What it left is put aside."
+)
 @click.option("--state-dir", type=click.Path(file_okay=False), help="The folder of the journal and the ledger.")
 @click.option("--plain", is_flag=True, help="Write log lines instead of the live view.")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), hidden=True)

@@ -15,6 +15,7 @@ from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.journal import Journal
 from trader.adapters.lock import AccountLock
 from trader.daemon.exchange_process import ExchangeChild
+from trader.daemon.put_aside import KEPT, put_aside
 from trader.errors import ConfigurationError, DatabaseUnusable, DatabaseUnwritable
 
 LATCHES = ("killed", "halted", "flatten", "paused")
@@ -24,8 +25,8 @@ LATCHES = ("killed", "halted", "flatten", "paused")
 class SimFolder:
     """The ledger and the journal of one simulated run.
 
-    A run that was cut off goes on where it was, if it is started with the same market; a finished one starts anew,
-    unless a person's order still stands in its journal: that is not to be forgotten by starting again.
+    A run that was cut off goes on where it was, if it is started with the same market; after a finished one another
+    starts anew, unless a person's order still stands in its journal: that is not to be forgotten by starting again.
     """
 
     path: Path
@@ -39,8 +40,8 @@ class SimFolder:
     def _marker(self) -> Path:
         return self.path / "run.json"
 
-    def begin(self, journal: Path | None, *, fresh: bool) -> bool:
-        """True where an earlier run is resumed; otherwise what it left is removed. Raises ConfigurationError."""
+    def begin(self, journal: Path | None, *, fresh: bool, say: Callable[[str], None]) -> bool:
+        """True where an earlier run is resumed; otherwise what it left is put aside. Raises ConfigurationError."""
         self.path.mkdir(parents=True, exist_ok=True)
         last_run = self._last()
         is_alike = last_run.get("arguments") == list(self.arguments) and self.ledger.exists()
@@ -51,18 +52,23 @@ class SimFolder:
             )
         goes_on = not fresh and is_alike and (bool(standing) or not last_run.get("ended"))
         if not goes_on:
-            self._remove(journal)
+            why = "--fresh" if fresh else "other options" if not is_alike else "it had stopped cleanly"
+            self._put_aside(journal, why, say)
         self._mark(ended=False)
         return goes_on
 
     def ended(self) -> None:
         self._mark(ended=True)
 
-    def _remove(self, journal: Path | None) -> None:
-        for database in (self.ledger, journal):
-            for suffix in ("", "-wal", "-shm"):
-                if database is not None:
-                    database.with_name(database.name + suffix).unlink(missing_ok=True)
+    def _put_aside(self, journal: Path | None, why: str, say: Callable[[str], None]) -> None:
+        # the ledger first: without it nobody goes on, should we be cut off between the two
+        databases = [self.ledger] if journal is None else [self.ledger, journal]
+        folder = put_aside(databases, self.path / "earlier")
+        if folder is not None:
+            say(
+                f"this run starts anew ({why}): the last simulation's journal and ledger are put aside in {folder}, "
+                f"the newest {KEPT} are kept. Only a run that was cut off goes on, with the same options"
+            )
         for reserve in journal.parent.glob("reserve-sim-*") if journal is not None else ():
             reserve.unlink()  # exits of another market
 
@@ -85,7 +91,7 @@ def _standing(journal: Path | None) -> str:
         with Journal.open(f"sqlite:///{journal}", create=False) as opened:
             return "; ".join(f"{name}: {why}" for name in LATCHES if (why := opened.flag(name)))
     except (DatabaseUnusable, DatabaseUnwritable):
-        return ""  # a simulation's broken journal is no loss: it is made anew
+        return ""  # a simulation's broken journal stops nobody: it is put aside
 
 
 def exchange_arguments(settings: Settings, *, chosen: bool = False) -> list[str]:
@@ -145,7 +151,7 @@ def start_exchange(
     folder = SimFolder(settings.store.state_dir / "sim", exchange_arguments(settings, chosen=chosen))
     # before anything is touched: another run's ledger and journal must not be taken from under it
     stack.enter_context(AccountLock(folder.path, "of this simulation"))
-    goes_on = folder.begin(_sqlite_file(settings.database_url), fresh=fresh)
+    goes_on = folder.begin(_sqlite_file(settings.database_url), fresh=fresh, say=say)
     say("going on where the last run was" if goes_on else "starting a simulated exchange")
     return _start(settings, key, secret, folder, stack)
 

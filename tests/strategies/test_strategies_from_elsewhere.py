@@ -99,7 +99,10 @@ def test_a_cycle_of_a_file_is_replayed_by_that_file_alone(tmp_path: Path) -> Non
     [
         ("Params = 3\n", "needs Params"),
         ("def decide(view, params): ...\n", "needs Params"),
-        ("1/0\n", "can't be loaded: ZeroDivisionError"),
+        ("1/0\n", "can't be loaded: my_strategy.py, line 1: ZeroDivisionError: division by zero"),
+        ("def decide(view, params)\n    return ()\n", "can't be loaded: my_strategy.py, line 1: expected ':'"),
+        ("import math\nmath.nothing\n", "can't be loaded: my_strategy.py, line 2: AttributeError: module 'math'"),
+        ("x = 1\nmissing\n", "can't be loaded: my_strategy.py, line 2: NameError: name 'missing' is not defined"),
         (MINE.replace("lookback: int = 3", "lookback: list[int]"), "Params.lookback is a list"),
         (MINE.replace("lookback: int = 3", "lookback: int"), "Params.lookback has no default"),
         (MINE.replace("lookback: int = 3", "lookback: Nonsense = 3"), "can't be read: name 'Nonsense'"),

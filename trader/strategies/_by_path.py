@@ -12,6 +12,8 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
 
+from trader.strategies._faults import described
+
 _DIGITS = 16  # of SHA-256, hexadecimal
 _MARK = "@"
 
@@ -64,7 +66,7 @@ def _module(path: str, source: bytes, digest: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise ValueError(f"strategy {path} can't be loaded: {error!r}") from error
+        raise ValueError(f"strategy {path} can't be loaded: {described(error, path)}") from error
     return module
 
 

@@ -76,7 +76,7 @@ def test_killed_stays_killed_over_restarts_until_resume(tmp_path: Path) -> None:
 def test_a_kill_with_no_daemon_is_latched(tmp_path: Path) -> None:
     assert ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2").code == 0
     done = ask(tmp_path, "kill", "--reason", "from\n  afar\x1b[31m" + "!" * 500)
-    assert "latched" in done.out
+    assert "latched. Its market is there only while it runs: the next `trader run` with the same options" in done.out
     assert (done.code == 0) == ("not done; held" not in done.out), done
     other = ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2", "--seed", "99")
     assert other.code == 78
@@ -114,6 +114,14 @@ def test_flatten_with_no_daemon_leaves_the_venue_itself(tmp_path: Path) -> None:
         assert (done.code, done.out.splitlines()[-1]) == (0, "flatten: done"), done
         assert ask(tmp_path, "positions", **venue).out == "flat\n"
         assert ask(tmp_path, "orders", "--open", **venue).out == "no orders\n"
+
+
+def test_with_no_daemon_and_nothing_to_carry_out_that_is_what_is_said(tmp_path: Path) -> None:
+    assert ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "1").code == 0
+    assert "nothing to reload, each start reads the settings" in ask(tmp_path, "reload").out
+    assert "nothing was paused, halted or killed" in ask(tmp_path, "resume").out
+    assert ask(tmp_path, "pause").code == 0
+    assert "lifted, the next start may enter" in ask(tmp_path, "resume").out
 
 
 def test_what_is_left_is_what_was_meant_or_nothing(tmp_path: Path) -> None:

@@ -263,8 +263,10 @@ def _latch(
     if kind == "adopt":
         say("no daemon is running: carried out as soon as one starts")  # it stays among the commands that wait
         return 0
+    latch = latch_of(settings)
+    lifted = [flag for flag in _LATCHES["resume"] if journal.flag(flag) or latch.read().get(flag)]
     if kind == "resume":
-        latch_of(settings).clear()
+        latch.clear()
         Counts.recalled(journal).resumed(journal)
     for flag, reason in _LATCHES.get(kind, {}).items():
         journal.set_flag(flag, args.get("reason") or reason, now)
@@ -274,7 +276,7 @@ def _latch(
         journal.set_flag("flatten", also_leave(journal.flag("flatten"), args["symbol"]), now)
         if args["symbol"] == "all":
             journal.set_flag("paused", "flattened by command", now)
-    message = "no daemon is running: latched, and carried out as soon as one starts"
+    message = f"no daemon is running: {_without_daemon(kind, bool(lifted), settings)}"
     journal.finish_command(number, now, True, message)
     say(message)
     held = [f"{qty} {symbol}" for symbol, qty in journal.believed().positions.items() if qty]
@@ -282,3 +284,14 @@ def _latch(
         return 0
     say(f"{kind}: not done; held by the last look at the venue: {', '.join(held)}")
     return 1
+
+
+def _without_daemon(kind: str, lifted: bool, settings: Settings) -> str:
+    """What a command comes to with none."""
+    if kind == "reload":
+        return "nothing to reload, each start reads the settings"
+    if kind == "resume":
+        return "lifted, the next start may enter" if lifted else "nothing was paused, halted or killed"
+    if settings.trading.trading_mode == "sim" and not settings.trading_url:
+        return "latched. Its market is there only while it runs: the next `trader run` with the same options goes on with it"
+    return "latched, and carried out as soon as one starts"

@@ -76,7 +76,7 @@ def test_killed_stays_killed_over_restarts_until_resume(tmp_path: Path) -> None:
 def test_a_kill_with_no_daemon_is_latched(tmp_path: Path) -> None:
     assert ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2").code == 0
     done = ask(tmp_path, "kill", "--reason", "from\n  afar\x1b[31m" + "!" * 500)
-    assert "latched. Its market is there only while it runs: the next `trader run` with the same options" in done.out
+    assert "latched. Its market ends with each run: the next `trader run` with the same options" in done.out
     assert (done.code == 0) == ("not done; held" not in done.out), done
     other = ask(tmp_path, "run", "--plain", "--speed", "max", "--cycles", "2", "--seed", "99")
     assert other.code == 78

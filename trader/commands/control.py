@@ -293,5 +293,5 @@ def _without_daemon(kind: str, lifted: bool, settings: Settings) -> str:
     if kind == "resume":
         return "lifted, the next start may enter" if lifted else "nothing was paused, halted or killed"
     if settings.trading.trading_mode == "sim" and not settings.trading_url:
-        return "latched. Its market is there only while it runs: the next `trader run` with the same options goes on with it"
+        return "latched. Its market ends with each run: the next `trader run` with the same options goes on and does it"
     return "latched, and carried out as soon as one starts"

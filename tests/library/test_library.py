@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,27 @@ def test_an_option_that_is_misspelt_is_refused_here_too(bars: pd.DataFrame, monk
     monkeypatch.setenv("OPTIONS__BASELINE__SAMPELS", "64")
     with pytest.raises(ConfigurationError, match=r"sampels.*did you mean 'samples'"):
         trader.evaluate(["baseline"], CHANGES, data={Symbol("BTC/USD").text: bars}, origins=5)
+
+
+@pytest.mark.parametrize(
+    "start", ["2024-01-05", "2024-01-05T01:00+01:00", pd.Timestamp("2024-01-05"), datetime(2024, 1, 5, tzinfo=UTC)]
+)
+def test_a_start_is_a_time_or_the_text_of_one(bars: pd.DataFrame, start: datetime | str) -> None:
+    run = trader.backtest(CHANGES, data={"BTC/USD": bars}, start=start, cycles=2, bounds=False)
+    assert run.result.start == datetime(2024, 1, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("wrong", ["June", date(2024, 1, 5), 20240105])
+def test_what_is_no_time_is_one_line(bars: pd.DataFrame, wrong: datetime) -> None:
+    with pytest.raises(ConfigurationError, match=r"end=.*right: a datetime"):
+        trader.backtest(CHANGES, data={"BTC/USD": bars}, end=wrong)
+
+
+def test_a_strategy_that_raises_ends_a_backtest_in_one_line_that_says_where(tmp_path: Path, bars: pd.DataFrame) -> None:
+    file = tmp_path / "boom.py"
+    file.write_text(
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Params:\n    steps: int = 1\n"
+        "def decide(view, params):\n    raise RuntimeError('boom')\n"
+    )
+    with pytest.raises(ConfigurationError, match=r"boom.py.* failed at 2024.*Z: boom.py, line 6: RuntimeError: boom"):
+        trader.backtest({**CHANGES, "strategy": str(file)}, data={"BTC/USD": bars}, cycles=2)

@@ -28,6 +28,7 @@ from trader.research.evaluate.run import evaluated
 from trader.research.evaluate.view import skill
 
 Say = Callable[[str], None]
+Moment = datetime | str
 
 
 def _silent(line: str) -> None:
@@ -73,8 +74,8 @@ def backtest(
     data: Mapping[str, Bars] | None = None,
     generated: bool = False,
     params: Mapping[str, object] | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
     cycles: int | None = None,
     bounds: bool = True,
     out: Path | None = None,
@@ -85,12 +86,14 @@ def backtest(
     changes        settings, as for `load_settings`
     data           by symbol a file or a frame; None: what is stored, or a generated market
     params         of the strategy
-    start, end     of the run, UTC where they have no zone; earlier bars are context
+    start, end     of the run, a time or an ISO text, UTC where they have no zone; earlier bars are context
     bounds         also the optimistic order of each bar's extremes
     out            a folder for `trader report`
     Raises ConfigurationError.
     """
-    first, last = _utc(start), _utc(end)
+    first, last = _utc("start", start), _utc("end", end)
+    if first is not None and last is not None and first >= last:
+        raise ConfigurationError(f"start {start} is not before end {end}")
     with ExitStack() as stack:
         flags = {**changes, "trading_mode": "sim", **_bars(stack, data)}
         if first is not None:
@@ -114,14 +117,15 @@ def evaluate(
     *,
     data: Mapping[str, Bars] | None = None,
     origins: int = 200,
-    start: datetime | None = None,
-    end: datetime | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
     batch: int = 64,
     say: Say = _silent,
 ) -> EvaluationRun:
     """Backends at the same rolling origins against a random walk, as `trader evaluate`; their speed is not measured.
 
-    data  by symbol a file or a frame; None: what is stored
+    data        by symbol a file or a frame; None: what is stored
+    start, end  of the origins, as for `backtest`
     Raises ConfigurationError.
     """
     with ExitStack() as stack:
@@ -131,8 +135,8 @@ def evaluate(
             symbols=None if data is None else ",".join(data),
             files=files,
             origins=origins,
-            start=start,
-            end=end,
+            start=_utc("start", start),
+            end=_utc("end", end),
             batch=batch,
             timing=False,
         )
@@ -175,10 +179,17 @@ def _bars(stack: ExitStack, data: Mapping[str, Bars] | None) -> dict[str, object
     return {"sim__bars": stack.enter_context(as_files(data)), "symbols": ",".join(Symbol(s).text for s in data)}
 
 
-def _utc(moment: datetime | None) -> datetime | None:
+def _utc(name: str, moment: Moment | None) -> datetime | None:
+    """Raises ConfigurationError where it is neither a time nor the text of one."""
     if moment is None:
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, AttributeError):
+        raise ConfigurationError(
+            f"{name}={moment!r}; right: a datetime, a pandas Timestamp or a text such as '2024-06-01T12:00Z'"
+        ) from None
 
 
 def _scores(evaluation: Evaluation) -> pd.DataFrame:

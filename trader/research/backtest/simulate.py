@@ -20,7 +20,7 @@ from settings.schema import Settings
 from trader.core.days import calendar_ahead
 from trader.core.decision import DecisionInputs, Plan
 from trader.core.types import AssetClass, Symbol
-from trader.daemon.parameters import decider, rules_of
+from trader.daemon.parameters import rules_of
 from trader.daemon.schedule import run_simulated
 from trader.daemon.timetable import closed_hours_skipper, simulated_beat, timetable_of
 from trader.errors import ConfigurationError
@@ -29,6 +29,7 @@ from trader.exchange.market.grid import off_grid
 from trader.exchange.market.market import Market, MarketError, MarketOptions, open_market
 from trader.exchange.venue import Venue
 from trader.research.backtest.ahead import AheadForecaster, later_contexts
+from trader.research.backtest.deciding import strict_decider
 from trader.research.backtest.inprocess import VenueBroker, VenueClock, VenueData, open_in_memory
 from trader.research.backtest.memory_journal import MemoryJournal
 from trader.trading.cycle import Rules, Trader
@@ -227,7 +228,7 @@ def _trader(
         forecaster=forecaster,
         sessions=sessions,
         rules=rules,
-        decide=decider(rules.strategy, rules.params),
+        decide=strict_decider(rules.strategy, rules.params),
     )
 
 

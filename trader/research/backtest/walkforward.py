@@ -17,6 +17,7 @@ from forecasters.types import Context, Forecast
 from settings.schema import Settings
 from trader.daemon.parameters import decider
 from trader.errors import ConfigurationError
+from trader.research.backtest.deciding import strict_decider
 from trader.research.backtest.result import FittedWindow
 from trader.research.backtest.simulate import Recording, Setup, simulate
 from trader.research.forecasts.key import Question, question_of
@@ -89,7 +90,7 @@ class Walker:
         self._say(f"from {bar_close:%Y-%m-%d %H:%M}Z on: {_told(window.params)}")
         params = params_with(self._setup.settings, window.params)
         trader.rules = replace(trader.rules, params=params)
-        trader.decide = decider(trader.rules.strategy, params)
+        trader.decide = strict_decider(trader.rules.strategy, params)
 
     def _choose(self, at: datetime) -> FittedWindow:
         """The best of the window before `at`."""

@@ -84,6 +84,7 @@ def test_json_has_what_the_tables_have(state: Path, here: Here) -> None:
     assert {"submitted", "symbol", "purpose", "side", "type", "qty", "filled", "limit", "stop", "status"} <= set(
         orders[0]
     )
+    assert all(order["reason"] for order in orders), "each is ours, and says why"
     status = json.loads(here(state, "status", "--json").out)
     assert status["cycles"] == 20
     assert status["running"] is False

@@ -103,6 +103,7 @@ def positions(loaded: Loaded, as_json: bool) -> None:
 def orders(loaded: Loaded, limit: int, open_only: bool, as_json: bool) -> None:
     with _journal(loaded) as journal:
         found = journal.orders(limit, open_only=open_only)
+        reasons = journal.reasons([order.client_order_id for order in found])
     rows = []
     for order in found:
         ours = parse_client_order_id(order.client_order_id)
@@ -113,6 +114,7 @@ def orders(loaded: Loaded, limit: int, open_only: bool, as_json: bool) -> None:
                 "type": order.type, "qty": order.qty, "filled": order.filled_qty,
                 "limit": order.limit_price, "stop": order.stop_price or _stop_leg(order), "avg": order.filled_avg_price,
                 "status": order.status, "id": order.client_order_id,
+                "reason": reasons.get(order.client_order_id) or None,
             }
         )  # fmt: skip
     _show(rows, as_json, "no orders")

@@ -33,6 +33,7 @@ from trader.core.types import Execution, Order, Purpose, Symbol
 # asked for in every cycle: to build them costs as much as to ask
 _CYCLE = sa.select(schema.cycles).where(schema.cycles.c.cycle_id == sa.bindparam("cycle_id"))
 _PENDING = sa.select(schema.commands).where(schema.commands.c.done_at.is_(None)).order_by(schema.commands.c.id)
+_AT_ONCE = 500  # names in a question: a database takes only so many
 
 
 class Reader(Store):
@@ -110,6 +111,16 @@ class Reader(Store):
         if states is not None:
             query = query.where(schema.intents.c.state.in_([str(state) for state in states]))
         return [rows.intent_from(row) for row in self._all(query)]
+
+    def reasons(self, client_order_ids: Sequence[str]) -> dict[str, str]:
+        """By client order id: why the venue refused it or we let it go, else why it was placed. Absent: not ours."""
+        column = schema.intents.c.client_order_id
+        reasons: dict[str, str] = {}
+        for begin in range(0, len(client_order_ids), _AT_ONCE):
+            query = sa.select(schema.intents).where(column.in_(client_order_ids[begin : begin + _AT_ONCE]))
+            found = [rows.intent_from(row) for row in self._all(query)]
+            reasons |= {each.intent.client_order_id: each.reason or each.intent.reason for each in found}
+        return reasons
 
     def attempts(self, cycle_id: str, symbol: Symbol, purpose: Purpose) -> int:
         """How many intents this cycle has for that symbol and purpose."""

@@ -24,11 +24,11 @@ OURS = ("trader", "forecasters", "settings")
 # docs/architecture.md shows this table; a test compares the two.
 HOUSE = """
 # what a person touches
-__main__              cli, errors
-cli                   terminal, commands, daemon/app, daemon, exchange/command, version, errors
-terminal              daemon/app, daemon, adapters, trading, core, errors, log, folders, settings
+__main__              cli, errors, settings/redaction
+cli                   terminal, commands, daemon/app, daemon, exchange/command, version, errors, settings/children
+terminal              daemon/app, daemon, adapters, trading, core, errors, log, folders, settings, settings/trust
 commands              research, audit, contracts, daemon, adapters, trading, trading/ports, strategies, exchange, core,
-                      errors, log, folders, version, forecasters, settings
+                      errors, log, folders, version, forecasters, settings, settings/children, settings/trust
 library               research, daemon, adapters, strategies, core, errors, forecasters/worker, forecasters/base,
                       forecasters/types, settings
 
@@ -40,8 +40,9 @@ research/evaluate     research/report, research/forecasts, research/data, resear
 research/report       research/backtest, research/forecasts, research/data, research/intervals, adapters, core, errors,
                       folders, forecasters/types, settings
 research/backtest     research/forecasts, research/data, research/intervals, daemon, adapters, trading, trading/ports,
-                      strategies, exchange, core, errors, folders, forecasters, settings
-research/forecasts    research/data, research/intervals, daemon, core, errors, folders, forecasters, settings
+                      strategies, exchange, core, errors, folders, forecasters, settings, settings/children
+research/forecasts    research/data, research/intervals, daemon, core, errors, folders, forecasters, settings,
+                      settings/children
 research/data         research/intervals, adapters, exchange/market, core, errors, folders, forecasters/types, settings
 research/intervals
 
@@ -49,16 +50,17 @@ research/intervals
 audit                 errors
 
 # what a strategy owes the daemon
-contracts             adapters, strategies, core, forecasters/checks, forecasters/types
+contracts             adapters, strategies, core, forecasters/checks, forecasters/types, settings/children
 
 # how it runs
 daemon/app            daemon, adapters, trading, trading/ports, strategies, core, errors, log, folders,
                       forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings
 daemon                adapters, trading, trading/ports, strategies, core, errors, log, folders,
-                      forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings
+                      forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings,
+                      settings/children, settings/redaction, settings/trust
 
 # the world
-adapters              trading/ports, core, errors, forecasters/types, settings
+adapters              trading/ports, core, errors, forecasters/types, settings, settings/redaction
 
 # what it does
 trading               trading/ports, core, errors, forecasters/types, forecasters/base
@@ -78,25 +80,26 @@ exchange/engine       core
 # the ground
 core                  forecasters/types
 errors
-log
+log                   settings/redaction
 folders
-version
+version               settings/children
 shipped
 __init__
 
 # bars in, distributions out
-forecasters/backends  forecasters, settings
+forecasters/backends  forecasters, settings, settings/trust
 forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/options, forecasters/progress,
-                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
+                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children,
+                      settings/trust
 forecasters/kronos    forecasters/compiled, forecasters/options, forecasters/progress, forecasters/deadline,
-                      forecasters/base, forecasters/types, forecasters/errors
+                      forecasters/base, forecasters/types, forecasters/errors, settings/children, settings/trust
 forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/checks,
                       forecasters/base, forecasters/types, forecasters/errors
 forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
-                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
+                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children
 forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
 forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
-                      forecasters/types, forecasters/errors
+                      forecasters/types, forecasters/errors, settings/trust
 forecasters/options   forecasters/base, forecasters/errors, settings
 forecasters/progress
 forecasters/deadline
@@ -105,7 +108,10 @@ forecasters/base      forecasters/types, forecasters/errors
 forecasters/types     forecasters/errors
 forecasters/errors
 
-settings
+settings              settings/children, settings/redaction, settings/trust
+settings/children     settings/trust
+settings/redaction
+settings/trust
 """
 # A folder of rooms is none itself: what its __init__ may hold is a docstring.
 FOLDERS = ("trader.research", "trader.exchange", "forecasters")

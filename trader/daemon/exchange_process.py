@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import selectors
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from loguru import logger
 
+from settings import children
 from trader.errors import ConfigurationError, VenueUnreachable
 
 READY_S = 60.0
@@ -33,11 +33,9 @@ class ExchangeChild:
     _reader: threading.Thread | None = None
 
     def __enter__(self) -> ExchangeChild:
-        command = [sys.executable, "-m", "trader.exchange", "--port", "0", "--with-parent", *self.arguments]
+        command = children.python("trader.exchange", "--port", "0", "--with-parent", *self.arguments)
         # a session of its own: Ctrl-C at the terminal is ours to pass on, when everything is tidy
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
-        )
+        process = children.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, own_session=True)
         self._process = process
         # what it has to say goes to the log, read all the time: a full pipe would stop it
         self._reader = threading.Thread(target=self._listen, args=(process,), name="exchange-log", daemon=True)

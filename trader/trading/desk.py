@@ -25,7 +25,7 @@ from trader.trading.consent import Consent
 from trader.trading.day import begin_day, forget_peak, reach_peak
 from trader.trading.in_reserve import InReserve
 from trader.trading.journal_cache import Known
-from trader.trading.memory import recall, recall_fills, risk_state
+from trader.trading.memory import fills_of, recall, remember_fills, risk_state
 from trader.trading.patience import Patience
 from trader.trading.ports import Accepted, Broker, Clock, Journal, Refused
 from trader.trading.status import Board
@@ -95,11 +95,28 @@ class Desk:
         return portfolio
 
     def come_back(self) -> None:
-        """The journal takes records again: it is read anew, for a commit that failed may have been made."""
+        """The journal takes records again: it is read anew, for a commit that failed may have been made. Books and
+        fills are both of now, or, where it goes away meanwhile, both as they were: DatabaseAway."""
+        self._agree_on_flags()
+        anew = self.known.anew()
+        fills = fills_of(self.journal, (anew.live or {}).values())
+        self.known.come_back(anew)
+        remember_fills(self._memory, fills)
+        self.books.history.forget()
         self.reserve = None
-        self.known.come_back()
-        recall_fills(self._memory, self.journal, self.known.live())
         self._memory.touched, self._memory.settled = True, None
+
+    def _agree_on_flags(self) -> None:
+        """What was latched meanwhile is written down; what was written, and seemed to fail, is in force."""
+        for name, reason in self.flags().items():
+            written = self.journal.flag(name)
+            if reason and reason != written:
+                self.journal.set_flag(name, reason, self.clock.now())
+            elif written and not reason:
+                self._memory.flags[name] = written
+                self.board.flags = self.flags()
+                if name == "halted":
+                    self.alert("halt", "error", written)
 
     def _told_worth(self, problem: str) -> None:
         """In two reports in a row: a single odd figure wakes nobody, and no entry goes on it either."""

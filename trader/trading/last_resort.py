@@ -126,16 +126,19 @@ def _has_ended(broker: Broker, order_id: str) -> bool:
 def adopt_unrecorded(
     journal: Journal, known: Known, orders: Iterable[Order], corrections: Iterable[Correction], now: datetime
 ) -> None:
-    """Journal what an end without a journal has left at the venue: from then on it is an exit like any other."""
+    """Journal what an end without a journal has left at the venue: from then on it is an exit like any other. One that
+    came so late that it was given up has its record already."""
     unrecorded_names = {c.detail.partition(" ")[0] for c in corrections if c.kind is CorrectionKind.OUR_ORDER}
+    recorded_names = {each.intent.client_order_id for each in journal.intents()} if unrecorded_names else set()
     for order in orders:
         id_parts = parse_client_order_id(order.client_order_id)
         if id_parts is None or id_parts.attempt < UNRECORDED or order.client_order_id not in unrecorded_names:
             continue
-        if journal.cycle(id_parts.cycle_id) is None:
-            journal.begin_cycle(id_parts.cycle_id, "manage", now)
-            journal.close_cycle(id_parts.cycle_id, now, "left without a record")
-        known.add_intent(id_parts.cycle_id, _intent_of(order, id_parts.purpose), now)
+        if order.client_order_id not in recorded_names:
+            if journal.cycle(id_parts.cycle_id) is None:
+                journal.begin_cycle(id_parts.cycle_id, "manage", now)
+                journal.close_cycle(id_parts.cycle_id, now, "left without a record")
+            known.add_intent(id_parts.cycle_id, _intent_of(order, id_parts.purpose), now)
         known.set_intent(order.client_order_id, IntentState.ACCEPTED, now, order_id=order.id)
 
 

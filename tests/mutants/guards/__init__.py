@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.guards import activities, adapters, core, forecasters, positions, reserve, risk, trading
+from tests.mutants.guards import activities, adapters, core, forecasters, gates, positions, reserve, risk, trading
 from tests.mutants.source import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -14,4 +14,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *reserve.MUTANTS,
     *adapters.MUTANTS,
     *forecasters.MUTANTS,
+    *gates.MUTANTS,
 )

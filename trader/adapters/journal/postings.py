@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from settings.redaction import clean
 from trader.adapters.journal import rows, schema
 from trader.adapters.journal.codec import encode
 from trader.adapters.journal.control import Control
@@ -63,7 +64,7 @@ class Postings(Control):
         table = schema.corrections
         row = {
             "kind": kind, "symbol": None if symbol is None else symbol.text, "qty": str(qty), "cash": str(cash),
-            "detail": detail, "at": stamp(at),
+            "detail": clean(detail), "at": stamp(at),
         }  # fmt: skip
         changes = {rows.CASH: cash} | ({} if symbol is None else {symbol.text: qty})
         changes |= {rows.MOVED: cash} if kind == rows.TRANSFER else {}
@@ -135,7 +136,7 @@ def _keep_fees(
 
 
 def _told(postings: Sequence[Posting]) -> str:
-    return "; ".join(each.told for each in postings)
+    return clean("; ".join(each.told for each in postings))
 
 
 def _posting_row(posting: Posting, *, fill: str = "", correction_id: int | None = None) -> dict[str, Any]:

@@ -46,7 +46,7 @@ research/data         research/intervals, adapters, exchange/market, core, error
 research/intervals
 
 # the second opinion: of the venue and the journal, with nothing of what they are checked against
-audit                 errors
+audit                 bounded, errors
 
 # what a strategy owes the daemon
 contracts             adapters, strategies, core, forecasters/checks, forecasters/types
@@ -58,7 +58,7 @@ daemon                adapters, trading, trading/ports, strategies, core, errors
                       forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings
 
 # the world
-adapters              trading/ports, core, errors, forecasters/types, settings
+adapters              trading/ports, core, bounded, errors, forecasters/types, settings
 
 # what it does
 trading               trading/ports, core, errors, forecasters/types, forecasters/base
@@ -77,6 +77,7 @@ exchange/engine       core
 
 # the ground
 core                  forecasters/types
+bounded
 errors
 log
 folders

@@ -66,6 +66,7 @@ HOSTILE = {
     "unpacks to 400 MB": (lambda: of(squeezed(LARGE), "gzip"), "can't be read: an answer that unpacks"),
     "never ends": (lambda: endless, "can't be read: an answer of more than"),
     "3 million lists": (lambda: of(b"[" + b"[]," * 2_700_000 + b"0]"), "an answer of too many values"),
+    "150,000 lists": (lambda: of(b"[" + b"[]," * 150_000 + b"0]"), "an answer of too many values"),
     "2 million numbers": (lambda: of(b"[" + b"1.5," * 2_000_000 + b"0]"), "an answer of too many values"),
     "nested deeply": (lambda: of(b"[" * 90_000 + b"]" * 90_000), "nested too deeply"),
     "nested less deeply": (lambda: of(b"[" * 400 + b"]" * 400), "nested too deeply"),

@@ -65,5 +65,56 @@ IN_STREAM = (
         (f"{STREAM}::test_whatever_an_update_brings_about_the_next_are_heard",),
     ),
 )
+REPLIES = "tests/forecasters/worker/test_bounded_replies.py"
+IN_REPLIES = (
+    Mutant(
+        "bounds: a worker's answer",
+        "forecasters/worker/session.py",
+        "_exchange",
+        "wire.receive(connection, deadline, most)",
+        "wire.receive(connection, deadline)",
+        (f"{REPLIES}::test_a_hostile_reply_costs_little_and_one_forecast",),
+    ),
+    Mutant(
+        "bounds: a nest as a notice",
+        "forecasters/worker/wire.py",
+        "_told",
+        "except RecursionError",
+        "except KeyError",
+        (f"{REPLIES}::test_a_hostile_reply_costs_little_and_one_forecast",),
+    ),
+    Mutant(
+        "bounds: a notice's length",
+        "forecasters/worker/wire.py",
+        "unpack_notices",
+        "text[:LONGEST_TEXT]",
+        "text",
+        (f"{REPLIES}::test_what_is_kept_of_notices_is_bounded",),
+    ),
+    Mutant(
+        "bounds: how many notices",
+        "forecasters/worker/wire.py",
+        "unpack_notices",
+        "[-MOST_NOTICES:]",
+        "",
+        (f"{REPLIES}::test_what_is_kept_of_notices_is_bounded",),
+    ),
+)
 
-MUTANTS = (*IN_ANSWERS, *IN_STREAM)
+
+def table(name: str, function: str, old: str, new: str) -> Mutant:
+    tests = ("tests/exchange/market/test_hostile_tables.py::test_a_hostile_file_costs_little_and_is_refused",)
+    return Mutant(f"tables: {name}", "trader/exchange/market/tables.py", function, old, new, tests)
+
+
+IN_TABLES = (
+    table(
+        "rows of one figure", "read_parquet", "_refuse_bytes(max(told.num_rows * widths, sum(groups)), budget)", "pass"
+    ),
+    table("long texts", "read_parquet", "read_dictionary=texts", ""),
+    table("lists", "read_parquet", "nested is not None", "False"),
+    table("columns", "_refuse_columns", "count > MOST_COLUMNS", "False"),
+    table("a line without an end", "read_csv", "len(lines) == 1 and len(head) == _LONGEST_HEAD", "False"),
+)
+
+MUTANTS = (*IN_ANSWERS, *IN_STREAM, *IN_REPLIES, *IN_TABLES)

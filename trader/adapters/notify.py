@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
+from typing import Any
 from urllib.error import HTTPError
 
 from trader.errors import ConfigurationError
@@ -68,6 +69,7 @@ class AlertSink:
         if url is not None and not url.startswith(("https://", "http://")):
             raise ConfigurationError("ALERT_WEBHOOK_URL must begin with https:// or http://")
         self._url = url
+        self._opener = urllib.request.build_opener(_NoRedirect)
         self._source = source
         self._timeout_s = timeout_s
         self._attempts = attempts
@@ -150,7 +152,7 @@ class AlertSink:
         )
         began = time.monotonic()
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s):
+            with self._opener.open(request, timeout=self._timeout_s):
                 return ""
         except HTTPError as error:
             error.close()
@@ -158,6 +160,13 @@ class AlertSink:
         # ValueError: an address that http.client can't use; its text would quote the secret, so only the kind is told
         except (OSError, HTTPException, ValueError) as error:
             return f"the alert webhook failed after {time.monotonic() - began:.1f} s: {type(error).__name__}"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an error, as any answer but a 2xx is: where it leads to, nothing was delivered."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 def _body(alert: _Alert, source: str, lost: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from trader.errors import ConfigurationError, VenueUnreachable
 
 READY_S = 60.0
 LINES_KEPT = 20
+_KEY_NAMES = ("EXCHANGE_KEY", "EXCHANGE_SECRET")
 _PREFIX = "trader exchange: "
 
 
@@ -27,6 +29,7 @@ class ExchangeChild:
     """Started on entering the block, ended on leaving it. `urls` holds what it printed when it was ready."""
 
     arguments: Sequence[str]
+    keys: tuple[str, str] | None = None  # the only ones that it takes; None: any
     urls: Mapping[str, Any] | None = None
     _process: subprocess.Popen[str] | None = None
     _complaints: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
@@ -36,7 +39,13 @@ class ExchangeChild:
         command = [sys.executable, "-m", "trader.exchange", "--port", "0", "--with-parent", *self.arguments]
         # a session of its own: Ctrl-C at the terminal is ours to pass on, when everything is tidy
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            env=self._environment(),
         )
         self._process = process
         # what it has to say goes to the log, read all the time: a full pipe would stop it
@@ -59,6 +68,11 @@ class ExchangeChild:
             process.kill()
             process.wait()
         self._close(process)
+
+    def _environment(self) -> dict[str, str]:
+        """Keys are not for the command line: everybody on the machine can read that."""
+        ours = {name: value for name, value in os.environ.items() if name not in _KEY_NAMES}
+        return ours | dict(zip(_KEY_NAMES, self.keys or (), strict=False))
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None

@@ -151,6 +151,7 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
     import uvicorn
     import uvloop
 
+    from trader.exchange.api.parse import MAX_BODY_BYTES
     from trader.exchange.api.routes import application
     from trader.exchange.api.server import Exchange, Keys, Protocol
 
@@ -176,6 +177,7 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
             application(exchange),
             http=Protocol,
             ws="websockets-sansio",
+            ws_max_size=MAX_BODY_BYTES,
             loop="uvloop",
             lifespan="off",
             log_level="warning",

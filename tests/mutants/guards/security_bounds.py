@@ -116,5 +116,51 @@ IN_TABLES = (
     table("columns", "_refuse_columns", "count > MOST_COLUMNS", "False"),
     table("a line without an end", "read_csv", "len(lines) == 1 and len(head) == _LONGEST_HEAD", "False"),
 )
+DOOR = "tests/exchange/api/test_door.py"
 
-MUTANTS = (*IN_ANSWERS, *IN_STREAM, *IN_REPLIES, *IN_TABLES)
+
+def door(name: str, old: str, new: str, test: str) -> Mutant:
+    return Mutant(f"door: {name}", "trader/exchange/api/door.py", "turned_away", old, new, (f"{DOOR}::{test}",))
+
+
+PAGE = "test_a_page_from_elsewhere_is_turned_away"
+IN_DOOR = (
+    door("a rebound host", "not _is_here(hosts[0])", "False", PAGE),
+    door("two hosts", "len(hosts) != 1 or", "not hosts or", "test_two_hosts_are_none"),
+    door("another origin", 'any(origin.lower() != f"http://{hosts[0]}" for origin in origins)', "False", PAGE),
+    door("a page's request without an origin", "not _OURS.issuperset(sites)", "False", PAGE),
+    Mutant(
+        "door: a page's websocket",
+        "trader/exchange/api/routes.py",
+        "Front.__call__",
+        "why := turned_away(scope)",
+        'scope["type"] == "http" and (why := turned_away(scope))',
+        (f"{DOOR}::test_a_websocket_of_a_page_from_elsewhere_is_turned_away",),
+    ),
+    Mutant(
+        "door: keys on /sim",
+        "trader/exchange/api/simulation.py",
+        "endpoint",
+        "exchange.keeps_out(request.headers)",
+        "None",
+        (f"{DOOR}::test_where_keys_are_asked_for_they_are_for_sim_too",),
+    ),
+    Mutant(
+        "door: the own exchange's keys",
+        "trader/daemon/simulation.py",
+        "_start",
+        ", (key, secret)))",
+        "))",
+        ("tests/daemon/test_own_exchange.py",),
+    ),
+    Mutant(
+        "alerts: a redirect",
+        "trader/adapters/notify.py",
+        "AlertSink.__init__",
+        "urllib.request.build_opener(_NoRedirect)",
+        "urllib.request.build_opener()",
+        ("tests/adapters/test_alert_sink.py::test_a_redirect_is_no_delivery_and_is_not_followed",),
+    ),
+)
+
+MUTANTS = (*IN_ANSWERS, *IN_STREAM, *IN_REPLIES, *IN_TABLES, *IN_DOOR)

@@ -74,7 +74,7 @@ def _is_text(kind: pa.DataType) -> bool:
 def _width(kind: pa.DataType) -> int:
     """Bytes of a cell, at least those that a number takes once it is read."""
     try:
-        return max(8, kind.bit_width // 8)
+        return max(8, int(kind.bit_width) // 8)
     except ValueError:  # of a kind whose cells have no one width
         return 16
 

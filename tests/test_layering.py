@@ -24,25 +24,26 @@ OURS = ("trader", "forecasters", "settings")
 # docs/architecture.md shows this table; a test compares the two.
 HOUSE = """
 # what a person touches
-__main__              cli, errors
+__main__              cli, errors, printable
 cli                   terminal, commands, daemon/app, daemon, exchange/command, version, errors
-terminal              daemon/app, daemon, adapters, trading, core, errors, log, folders, settings
+terminal              daemon/app, daemon, adapters, trading, core, errors, log, printable, folders, settings
 commands              research, audit, contracts, daemon, adapters, trading, trading/ports, strategies, exchange, core,
-                      errors, log, folders, version, forecasters, settings
+                      errors, log, printable, folders, version, forecasters, settings
 library               research, daemon, adapters, strategies, core, errors, forecasters/worker, forecasters/base,
                       forecasters/types, settings
 
 # the evidence
 research/compare      research, daemon, adapters, trading, trading/ports, strategies, exchange, core, errors, folders,
                       forecasters, settings, __init__
-research/evaluate     research/report, research/forecasts, research/data, research/intervals, core, errors, folders,
-                      forecasters, settings
+research/evaluate     research/report, research/forecasts, research/data, research/intervals, core, errors, printable,
+                      folders, forecasters, settings
 research/report       research/backtest, research/forecasts, research/data, research/intervals, adapters, core, errors,
                       folders, forecasters/types, settings
 research/backtest     research/forecasts, research/data, research/intervals, daemon, adapters, trading, trading/ports,
                       strategies, exchange, core, errors, folders, forecasters, settings
 research/forecasts    research/data, research/intervals, daemon, core, errors, folders, forecasters, settings
-research/data         research/intervals, adapters, exchange/market, core, errors, folders, forecasters/types, settings
+research/data         research/intervals, adapters, exchange/market, core, errors, printable, folders,
+                      forecasters/types, settings
 research/intervals
 
 # the second opinion: of the venue and the journal, with nothing of what they are checked against
@@ -58,7 +59,7 @@ daemon                adapters, trading, trading/ports, strategies, core, errors
                       forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings
 
 # the world
-adapters              trading/ports, core, bounded, errors, forecasters/types, settings
+adapters              trading/ports, core, bounded, printable, errors, forecasters/types, settings
 
 # what it does
 trading               trading/ports, core, errors, forecasters/types, forecasters/base
@@ -79,7 +80,8 @@ exchange/engine       core
 core                  forecasters/types
 bounded
 errors
-log
+log                   printable
+printable
 folders
 version
 shipped

@@ -7,6 +7,8 @@ import os
 import select
 import sys
 
+from trader.printable import guard, printable
+
 # what a disk, a folder or its owner refuses: nothing in the program is wrong
 _REFUSED = {
     number
@@ -21,6 +23,7 @@ _UNREAD = 141  # 128 + SIGPIPE: what a shell says of `cat` or `git log`, too, wh
 
 def main() -> int:
     _fill_standard_streams()
+    guard()
     null = _is_null()
     try:
         return _command()
@@ -50,7 +53,7 @@ def _command() -> int:
         result = cli.main(standalone_mode=False, prog_name="trader")
         sys.stdout.flush()  # what can't be written is to be known here, not at the interpreter's end
     except TraderError as error:
-        print(f"trader: {error}", file=sys.stderr)
+        print(f"trader: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         if error.errno not in _REFUSED:

@@ -148,7 +148,7 @@ def unpack_forced(frame: Frame) -> Forced:
             case [str(symbol), str(name), "numbers" | "logits" | "odds" as kind] if values.dtype == np.float64:
                 outputs.setdefault(symbol, {})[name] = Outputs(values=values, kind=kind)
             case _:
-                raise WireError(f"garbage on the socket: outputs described as {_told(description)}")
+                raise WireError(f"garbage on the socket: outputs described as {str(description)[:80]}")
     return outputs
 
 
@@ -166,7 +166,7 @@ def unpack_notices(header: Header) -> list[Notice]:
             case ["info" | "warning" | "error" as severity, str(text)]:
                 notices.append(Notice(severity=severity, text=text[:LONGEST_TEXT]))
             case _:
-                raise WireError(f"garbage on the socket: a notice as {_told(description)}")
+                raise WireError(f"garbage on the socket: a notice as {str(description)[:80]}")
     return notices
 
 
@@ -261,14 +261,7 @@ def _described(each: object) -> tuple[str, list[int]]:
         case [str(name), list(shape)] if name in _DTYPES and len(shape) <= 4:
             if all(type(size) is int and 0 < size <= MAX_BODY_BYTES for size in shape):
                 return _DTYPES[name], shape
-    raise WireError(f"garbage on the socket: an array described as {_told(each)}")
-
-
-def _told(garbage: object) -> str:
-    try:
-        return str(garbage)[:80]
-    except RecursionError:
-        return "a deep nest"
+    raise WireError(f"garbage on the socket: an array described as {str(each)[:80]}")
 
 
 def _write(connection: socket.socket, data: bytes, deadline: float) -> None:

@@ -13,6 +13,7 @@ import requests
 
 from tests.adapters.wire import Answer, Asked, raw, reply, trickle, wire
 from tests.costs import cost_of
+from tests.waiting import GENEROUS_S
 from trader.adapters.alpaca.clients import AlpacaClients, AlpacaEndpoints, build_clients
 from trader.adapters.alpaca.direct import DirectSession
 from trader.audit.venue import VenueReader
@@ -107,6 +108,7 @@ def test_a_head_that_trickles_ends_at_the_deadline() -> None:
 
     with wire(drip) as venue:
         session = DirectSession(venue.url, 0.3)
+        session._read_s = GENEROUS_S  # each byte comes in time
         with pytest.raises(requests.ReadTimeout):
             session.request("GET", f"{venue.url}/v2/account", headers={})
 

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 from trader.errors import ConfigurationError
+from trader.printable import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _body(alert: _Alert, source: str, lost: int) -> bytes:
     message = {
-        "text": f"[{source}] {alert.severity.upper()} {alert.kind}: {alert.detail}",
+        "text": f"[{source}] {alert.severity.upper()} {alert.kind}: {printable(alert.detail)}",
         "severity": alert.severity,
         "kind": alert.kind,
         "at": alert.at.isoformat(),

@@ -76,14 +76,6 @@ IN_REPLIES = (
         (f"{REPLIES}::test_a_hostile_reply_costs_little_and_one_forecast",),
     ),
     Mutant(
-        "bounds: a nest as a notice",
-        "forecasters/worker/wire.py",
-        "_told",
-        "except RecursionError",
-        "except KeyError",
-        (f"{REPLIES}::test_a_hostile_reply_costs_little_and_one_forecast",),
-    ),
-    Mutant(
         "bounds: a notice's length",
         "forecasters/worker/wire.py",
         "unpack_notices",
@@ -162,5 +154,86 @@ IN_DOOR = (
         ("tests/adapters/test_alert_sink.py::test_a_redirect_is_no_delivery_and_is_not_followed",),
     ),
 )
+SHOWN = "tests/test_printable.py"
 
-MUTANTS = (*IN_ANSWERS, *IN_STREAM, *IN_REPLIES, *IN_TABLES, *IN_DOOR)
+
+def shown(name: str, where: str, function: str, old: str, new: str, test: str) -> Mutant:
+    return Mutant(f"printable: {name}", where, function, old, new, (f"{SHOWN}::{test}",))
+
+
+IN_SHOWN = (
+    shown(
+        "a text log's message",
+        "trader/log.py",
+        "_text_format",
+        'printable(record["message"]), printable(shown)',
+        'record["message"], shown',
+        "test_a_log_line_is_one_line_whatever_is_in_it",
+    ),
+    shown(
+        "an exception's text",
+        "trader/log.py",
+        "_below_each_other",
+        "",
+        "return text",
+        "test_an_exceptions_text_can_not_look_like_a_record",
+    ),
+    shown(
+        "a JSON log",
+        "trader/log.py",
+        "_writer",
+        "if as_text else printable_json",
+        "if as_text else str",
+        "test_a_log_line_is_one_line_whatever_is_in_it",
+    ),
+    shown(
+        "a table's cell",
+        "trader/commands/show.py",
+        "_table",
+        "printable(str(cell))",
+        "str(cell)",
+        "test_status_orders_and_alerts_are_printable",
+    ),
+    shown(
+        "the view",
+        "trader/printable.py",
+        "Printable._render_buffer",
+        "map(_harmless, buffer)",
+        "buffer",
+        "test_the_view_shows_no_codes_but_its_own",
+    ),
+    shown(
+        "an alert that leaves",
+        "trader/adapters/notify.py",
+        "_body",
+        "printable(alert.detail)",
+        "alert.detail",
+        "test_an_alert_that_leaves_is_one_line",
+    ),
+    shown(
+        "what a command says",
+        "trader/commands/options.py",
+        "say",
+        "printable(line)",
+        "line",
+        "test_what_a_command_says_is_one_line",
+    ),
+    shown(
+        "the standard streams",
+        "trader/printable.py",
+        "Guarded.write",
+        "printable_lines(text[start:])",
+        "text[start:]",
+        "test_the_standard_streams_let_through_what_is_printable",
+    ),
+    shown(
+        "the program's last line",
+        "trader/__main__.py",
+        "_command",
+        "printable(str(error))",
+        "error",
+        "test_the_program_itself_writes_through_them",
+    ),
+)
+
+MUTANTS = (*IN_ANSWERS, *IN_STREAM, *IN_REPLIES, *IN_TABLES, *IN_DOOR, *IN_SHOWN)

@@ -26,8 +26,8 @@ IN_ANSWERS = (
     answer(
         "a head that trickles",
         "_Timely.readinto",
-        "left_s <= 0",
-        "False",
+        "",
+        "return self._stream.readinto(buffer)",
         TRICKLE,
     ),
     Mutant(

@@ -9,7 +9,8 @@ A backend is a module, or any object, with
     checkpoint(options) -> Checkpoint    the files that its forecasts come from (optional)
     build(options)        -> Forecaster; heavy imports belong in here, never at the module's top
     DESCRIPTION           one line (optional)
-    ALIASES               other names, each with the options that it stands for (optional)
+    ALIASES               other names, each with the options that it stands for (optional); another package's begin
+                          with the backend's own and a dash, so that no other package is asked whose a name is
 
 A name taken twice is an error whoever takes it: an operator must know which code answers to a name.
 """
@@ -21,7 +22,7 @@ import importlib
 import importlib.util
 import logging
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
@@ -93,12 +94,30 @@ def available() -> list[BackendInfo]:
     return [_info(entry) for entry in entries.values()]
 
 
+def names() -> tuple[str, ...]:
+    """Of every backend, aliases left out. Nothing is imported."""
+    return tuple(_entries())
+
+
+def check_names(given: Iterable[str]) -> None:
+    """Names with `_` for `-`. RegistryError where a backend does not exist. Nothing is imported."""
+    known = {_as_variable(name) for name in _entries()}
+    for name in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(known))}"
+            raise RegistryError(f"no backend is called {name!r}: {advice}")
+
+
 def resolve(name: str) -> Resolved:
-    """The backend and the fixed options behind a name or an alias. RegistryError suggests the nearest name."""
+    """The backend and the fixed options behind a name or an alias. RegistryError suggests the nearest name.
+
+    Of other packages at most the one that the name begins with is imported.
+    """
     entries = _entries()
     if name in entries:
         return Resolved(backend=name, fixed=MappingProxyType({}))
-    aliases = _aliases(entries)
+    aliases = _aliases({n: e for n, e in entries.items() if e.source == BUILT_IN or name.startswith(f"{n}-")})
     if name in aliases:
         return aliases[name]
     known = [*entries, *aliases]
@@ -133,21 +152,24 @@ def lacking(name: str, options: Mapping[str, object]) -> tuple[str, ...]:
     return _missing(entry, module, _validated(entry.name, module.Options, {**options, **resolved.fixed}))
 
 
-def check_given(given: Mapping[str, Mapping[str, object]]) -> None:
+def check_given(given: Mapping[str, Mapping[str, object]], chosen: str | None = None) -> None:
     """Options of any backends, by name with `_` for `-`, the chosen one's and others'. RegistryError where a backend
     does not exist, or does not take what is given. One that can't be loaded is not judged: it may not be used at all.
+
+    chosen  a name or an alias: of other packages no other one is imported, nor its options judged
     """
-    entries = {name.lower().replace("-", "_"): entry for name, entry in _entries().items()}
+    check_names(given)
+    entries = {_as_variable(name): entry for name, entry in _entries().items()}
+    wanted = None if chosen is None else resolve(chosen).backend
     for name, options in given.items():
-        if name not in entries:
-            nearest = difflib.get_close_matches(name, entries, n=1, cutoff=0.5)
-            advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(entries)}"
-            raise RegistryError(f"no backend is called {name!r}: {advice}")
+        entry = entries[name]
+        if wanted is not None and entry.source != BUILT_IN and entry.name != wanted:
+            continue
         try:
-            model = _loaded(entries[name]).Options
+            model = _loaded(entry).Options
         except RegistryError:
             continue
-        _validated(entries[name].name, model, options)
+        _validated(entry.name, model, options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +198,10 @@ def describe(name: str, options: Mapping[str, object]) -> Described:
         options=MappingProxyType(validated.model_dump(mode="json")),
         checkpoint=None if found is None else found(validated),
     )
+
+
+def _as_variable(name: str) -> str:
+    return name.lower().replace("-", "_")
 
 
 def _validated(name: str, model: type[BaseModel], options: Mapping[str, object]) -> BaseModel:
@@ -235,6 +261,8 @@ def _aliases(entries: Mapping[str, _Entry]) -> dict[str, Resolved]:
         except RegistryError:
             continue  # `available` shows it; the names of the others stay usable
         for alias, fixed in _aliases_of(module).items():
+            if entry.source != BUILT_IN and not alias.startswith(f"{entry.name}-"):
+                continue  # `resolve` would have to import every package to find it
             _refuse_twice(alias, entry.source, taken)
             taken[alias] = entry.source
             aliases[alias] = Resolved(backend=entry.name, fixed=MappingProxyType(dict(fixed)))
@@ -284,7 +312,7 @@ def _info(entry: _Entry) -> BackendInfo:
         name=entry.name,
         source=entry.source,
         missing=missing,
-        aliases=tuple(_aliases_of(module)),
+        aliases=tuple(_aliases({entry.name: entry})),
         description=str(getattr(module, "DESCRIPTION", "")),
         notes=notes,
     )

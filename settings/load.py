@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,8 +21,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from settings.errors import SettingsError
 from settings.kinds import COMPILABLE, is_path
 from settings.names import Entry, looks_secret, nearest, right, table
-from settings.schema import MASK, STRATEGIES, Settings, shown_url
+from settings.redaction import MASK, remember
+from settings.schema import STRATEGIES, Settings, is_alpacas, shown_free, shown_url
 from settings.sources import PRECEDENCE, Given, Inputs, Source
+from settings.trust import distrust, is_roots
 
 __all__ = ["Loaded", "Row", "SettingsError", "load", "require_keys", "text_of"]
 
@@ -72,7 +75,7 @@ class Loaded:
         return [
             Row(
                 name=name,
-                value=MASK if looks_secret(name) else value,
+                value=shown_free(name, value),
                 unit="",
                 origin=self.origins.get(name, "default"),
                 description="a parameter of its own",
@@ -117,8 +120,10 @@ def load(
     _outrank(sources, raw, given)
     _fill_places(raw, inputs.environ)
     settings, problems = _validate(raw, given, strategies)
+    problems = problems or _distrusted(settings, given) or _sent_elsewhere(settings, given)
     if settings is None or problems:
         raise SettingsError([_redact(problem, given) for problem in problems])
+    remember(settings.secrets())
     return Loaded(settings=settings, origins=_origins(settings, given))
 
 
@@ -217,6 +222,34 @@ def _validate(
     else:
         return settings, _strategy_problems(settings, values, strategies)
     return None, [text for details in problems for text in _problems(details, values)]
+
+
+def _distrusted(settings: Settings | None, given: Mapping[str, Given]) -> list[str]:
+    """What lies at a path of the settings, is believed or run, and may be another user's work."""
+    if settings is None:
+        return []
+    places = {"STATE_DIR": settings.store.state_dir}
+    if file := re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", settings.database_url):
+        places["DATABASE_URL"] = Path(file[1])
+    if is_path(settings.trading.strategy):
+        places["STRATEGY"] = Path(settings.trading.strategy)
+    found = ((name, distrust(path)) for name, path in places.items())
+    return [f"{_where(name, given)}: {name}: {why}" for name, why in found if why][:1]
+
+
+def _sent_elsewhere(settings: Settings | None, given: Mapping[str, Given]) -> list[str]:
+    """The keys go to Alpaca. Another host is for whoever starts the program to name, or for root: a file that came
+    with a folder must not decide where they are sent."""
+    if settings is None or settings.trading.trading_mode == "sim":
+        return []
+    names = ("ALPACA_TRADING_URL", "ALPACA_DATA_URL", "ALPACA_TRADE_STREAM_URL")
+    return [
+        f"{given[name].origin}: {name} would send the keys to another host than Alpaca's; right: say so with a flag or "
+        "in the environment, or in a file of root's"
+        for name in names
+        if name in given and given[name].value and not is_alpacas(str(given[name].value))
+        if (file := given[name].file) is not None and not is_roots(file)
+    ]
 
 
 def _strategy_problems(settings: Settings, given: Mapping[str, Given], strategies: Collection[str]) -> list[str]:

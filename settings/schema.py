@@ -18,16 +18,19 @@ from settings.groups import Alerts, Exits, Risk, Sim, Sizing, Store, Trading, Ve
 from settings.kinds import COMPILABLE, Group, variable_of
 from settings.models import Compile, Kronos, Toto
 from settings.process import Log, Worker
+from settings.redaction import MASK, PART
 from settings.research import Compare
 
-SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD", re.IGNORECASE)
-MASK = "**********"
+SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|AUTH|CREDENTIAL|PRIVATE|LICEN[CS]E|WEBHOOK|DSN", re.IGNORECASE)
 STRATEGIES = ("maxdiff", "edge", "flat")
 
 LIVE_HOST = "api.alpaca.markets"
 PAPER_HOST = "paper-api.alpaca.markets"
 DATA_URL = "https://data.alpaca.markets"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_NUMBER = re.compile(r"[-+]?\d{0,18}(\.\d{0,18})?([eE][-+]?\d{1,3})?")
+_TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+=:.~-]{16,}", re.ASCII)  # nobody writes such a word himself
+_REAL_KEY = re.compile(r"[PAC]K[A-Z0-9]{14,}")
 
 Problem = tuple[
     tuple[str, ...], str
@@ -74,7 +77,7 @@ class Settings(Group):
 
     @field_serializer("backend_options")
     def _mask_options(self, options: Free) -> Free:
-        return {b: {n: MASK if SECRET_NAME.search(n) else v for n, v in o.items()} for b, o in options.items()}
+        return {b: {n: shown_free(n, v) for n, v in o.items()} for b, o in options.items()}
 
     @property
     def trading_url(self) -> str:
@@ -117,7 +120,8 @@ class Settings(Group):
             self.venue.alpaca_api_key_id, self.venue.alpaca_api_secret_key, self.audit.key_id, self.audit.secret_key,
         )  # fmt: skip
         found = [key.get_secret_value() for key in (*keys, self.alerts.webhook_url)]
-        found += [v for o in self.backend_options.values() for n, v in o.items() if SECRET_NAME.search(n)]
+        free = [item for o in (*self.backend_options.values(), *self.strategies.values()) for item in o.items()]
+        found += [value for name, value in free if SECRET_NAME.search(name) or _TOKEN.fullmatch(value)]
         found += _passwords(self.store.database_url.get_secret_value())
         return tuple(sorted({text for text in found if text}, key=len, reverse=True))
 
@@ -130,6 +134,24 @@ def shown_url(url: str) -> str:
     for password in _passwords(url):
         url = url.replace(password, f":{MASK}@" if password.startswith(":") else MASK)
     return url
+
+
+def shown_free(name: str, value: str) -> str:
+    """A parameter that a strategy or a backend of others declares: what it is, is not known here. So only what cannot
+    be a secret is shown: a number, a switch, or a word too short for one."""
+    harmless = _NUMBER.fullmatch(value) or len(value) < PART
+    return value if harmless and not SECRET_NAME.search(name) else MASK
+
+
+def is_alpacas(url: str) -> bool:
+    """Whether it is a host of the venue's own."""
+    host = (urlsplit(url).hostname or "").lower()
+    return host == "alpaca.markets" or host.endswith(".alpaca.markets")
+
+
+def looks_real(key: str) -> bool:
+    """Whether the venue may have given it out: a key of paper, live or broker accounts, not one made up for a try."""
+    return _REAL_KEY.fullmatch(key) is not None
 
 
 def _passwords(url: str) -> list[str]:
@@ -204,6 +226,7 @@ def _url_rules(settings: Settings) -> Iterator[Problem]:
     mode = settings.trading.trading_mode
     wrong_host = {"paper": LIVE_HOST, "live": PAPER_HOST}.get(mode)
     right_host = {"paper": PAPER_HOST, "live": LIVE_HOST}.get(mode)
+    key = settings.venue.alpaca_api_key_id.get_secret_value()
     for field in ("alpaca_trading_url", "alpaca_trade_stream_url", "alpaca_data_url"):
         parts = urlsplit(getattr(settings.venue, field))
         host, name = (parts.hostname or "").lower(), field.upper()
@@ -211,10 +234,20 @@ def _url_rules(settings: Settings) -> Iterator[Problem]:
             continue
         if host == wrong_host:
             yield (name, "TRADING_MODE"), f"is {host} in {mode} mode; right: {right_host}, or leave it empty"
-        if mode == "sim" and (host == "alpaca.markets" or host.endswith(".alpaca.markets")):
+        if mode == "sim" and is_alpacas(getattr(settings.venue, field)):
             yield (name, "TRADING_MODE"), "is the real venue in sim mode; right: TRADING_MODE=paper, or leave it empty"
+        elif mode == "sim" and host not in _LOOPBACK:
+            yield (name, "TRADING_MODE"), "is another machine; right: this one's own exchange, http://127.0.0.1:PORT"
         if mode != "sim" and parts.scheme in ("http", "ws") and host not in _LOOPBACK:
             yield (name,), f"would send the keys in the clear; right: {parts.scheme}s://{host}"
+        if host in _LOOPBACK and (mode == "live" or (mode == "paper" and looks_real(key))):
+            yield (
+                (name, "TRADING_MODE"),
+                (
+                    "would send an account's keys to a port of this machine, which any user may listen on; right: "
+                    "leave it empty, or TRADING_MODE=sim"
+                ),
+            )
 
 
 _RULES: tuple[Callable[[Settings], Iterator[Problem]], ...] = (_mode_rules, _compile_rules, _key_rules, _url_rules)

@@ -16,6 +16,7 @@ from settings import envfile
 from settings.errors import SettingsError
 from settings.names import canonical, complaint, free_path, table
 from settings.schema import STRATEGIES
+from settings.trust import distrust
 
 _FLAG_SPELLINGS = {"SIM__BARS": "data"}
 
@@ -37,6 +38,7 @@ class Given:
 
     value: object = field(repr=False)
     origin: str
+    file: Path | None = None
 
 
 class Source(PydanticBaseSettingsSource):
@@ -54,13 +56,13 @@ class Source(PydanticBaseSettingsSource):
     def read(self) -> None:
         """Offer everything that is there."""
 
-    def offer(self, name: str, value: object, origin: str, *, in_file: bool) -> None:
+    def offer(self, name: str, value: object, origin: str, *, file: Path | None = None) -> None:
         """Take a setting, note a misspelt one, leave other programs' names alone."""
         full_name = canonical(name) or (name if free_path(name, self.inputs.strategies) else None)
         if self.inputs.only and full_name not in self.inputs.only:
             return
         if full_name is None:
-            text = complaint(name, in_file=in_file, strategies=self.inputs.strategies)
+            text = complaint(name, in_file=file is not None, strategies=self.inputs.strategies)
             if text:
                 self.problems.append(f"{origin}: {text}")
             return
@@ -73,7 +75,7 @@ class Source(PydanticBaseSettingsSource):
             )
             self.problems.append(f"{origin}: {twice} ({self.given[full_name].origin}); right: only one of them")
             return
-        self.given[full_name] = Given(value=value, origin=origin)
+        self.given[full_name] = Given(value=value, origin=origin, file=file)
         self._spelt[full_name] = name
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
@@ -112,7 +114,7 @@ class Flags(Source):
                     "right: the environment or a systemd credential"
                 )
             else:
-                self.offer(name, value, origin, in_file=False)
+                self.offer(name, value, origin)
 
 
 class Environment(Source):
@@ -120,7 +122,7 @@ class Environment(Source):
 
     def read(self) -> None:
         for name, value in self.inputs.environ.items():
-            self.offer(name, value, "environment", in_file=False)
+            self.offer(name, value, "environment")
 
 
 class Credentials(Source):
@@ -135,21 +137,28 @@ class Credentials(Source):
         except OSError as error:
             raise SettingsError([f"CREDENTIALS_DIRECTORY={folder}: {error.strerror}; right: readable here"]) from None
         for path in paths:
+            if why := distrust(path):
+                raise SettingsError([f"credential {path.name}: {why}"])
             try:
                 value = path.read_text(encoding="utf-8").strip("\r\n") if canonical(path.name.upper()) else ""
             except (OSError, UnicodeDecodeError):
                 raise SettingsError([f"{path}: cannot be read; right: a credential of one line of text"]) from None
-            self.offer(path.name.upper(), value, f"credential {path.name}", in_file=True)
+            self.offer(path.name.upper(), value, f"credential {path.name}", file=path)
 
 
 class File(Source):
-    """A NAME=VALUE file in the folder where the daemon starts. Other programs' names in it are left alone."""
+    """A NAME=VALUE file in the folder where the daemon starts, which nobody else may have written. Other programs'
+    names in it are left alone."""
 
     name = ""
 
     def read(self) -> None:
         path = (self.inputs.folder / self.name).absolute()
+        if not os.path.lexists(path):  # anybody's folder will do to start in, as long as nothing in it is read
+            return
         try:
+            if why := distrust(path):
+                raise SettingsError([f"settings are not read: {why}"])
             lines = envfile.read(path)
         except SettingsError:
             if not self.inputs.only:
@@ -161,7 +170,7 @@ class File(Source):
             if line.fault and ours and (ours in self.inputs.only or not self.inputs.only):
                 self.problems.append(f"{origin}: {line.name} {line.fault}")
             else:
-                self.offer(line.name, line.value, origin, in_file=True)
+                self.offer(line.name, line.value, origin, file=path)
 
 
 class EnvCompile(File):

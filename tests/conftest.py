@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Tests in these start whole programs, some of them with torch: 20 s on a quiet machine, minutes on one that is not.
-WHOLE_PROGRAMS = ("contracts", "e2e", "faults", "forecasters", "research", "systemd")
+# Tests in these run whole programs, some of them with torch: 20 s on a quiet machine, minutes on one that is not.
+WHOLE_PROGRAMS = ("chaos", "contracts", "e2e", "faults", "forecasters", "research", "systemd")
 PATIENCE_S = 400
 # The longest files first: one that is begun last keeps one worker busy after the others have ended.
 LONGEST_FIRST = ("examples", "research/backtest", "packaging", "e2e", "faults", "chaos", "docs", "forecasters")
@@ -30,6 +31,17 @@ def _turn(item: pytest.Item) -> int:
     """Files, and the tests in each, keep their order otherwise: the sort is stable."""
     places = (Path(__file__).parent / name for name in LONGEST_FIRST)
     return next((turn for turn, place in enumerate(places) if place in item.path.parents), len(LONGEST_FIRST))
+
+
+@pytest.fixture(autouse=True)
+def _temporary_folder_as_before() -> Iterator[None]:
+    """A compiled backend in the test's own process gives it another one: see forecasters/compiled/toolchain.py."""
+    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    yield
+    os.environ.pop("TMPDIR", None)
+    if before[0] is not None:
+        os.environ["TMPDIR"] = before[0]
+    tempfile.tempdir = before[1]
 
 
 def data_folder() -> Path:

@@ -24,11 +24,13 @@ OURS = ("trader", "forecasters", "settings")
 # docs/architecture.md shows this table; a test compares the two.
 HOUSE = """
 # what a person touches
-__main__              cli, errors, printable
-cli                   terminal, commands, daemon/app, daemon, exchange/command, version, errors
-terminal              daemon/app, daemon, adapters, trading, core, errors, log, printable, folders, settings
+__main__              cli, errors, printable, settings/redaction
+cli                   terminal, commands, daemon/app, daemon, exchange/command, version, errors, settings/children
+terminal              daemon/app, daemon, adapters, trading, core, errors, log, printable, folders, settings,
+                      settings/trust
 commands              research, audit, contracts, daemon, adapters, trading, trading/ports, strategies, exchange, core,
-                      errors, log, printable, folders, version, forecasters, settings
+                      errors, log, printable, folders, version, forecasters, settings, settings/children,
+                      settings/trust
 library               research, daemon, adapters, strategies, core, errors, forecasters/worker, forecasters/base,
                       forecasters/types, settings
 
@@ -40,8 +42,9 @@ research/evaluate     research/report, research/forecasts, research/data, resear
 research/report       research/backtest, research/forecasts, research/data, research/intervals, adapters, core, errors,
                       folders, forecasters/types, settings
 research/backtest     research/forecasts, research/data, research/intervals, daemon, adapters, trading, trading/ports,
-                      strategies, exchange, core, errors, folders, forecasters, settings
-research/forecasts    research/data, research/intervals, daemon, core, errors, folders, forecasters, settings
+                      strategies, exchange, core, errors, folders, forecasters, settings, settings/children
+research/forecasts    research/data, research/intervals, daemon, core, errors, folders, forecasters, settings,
+                      settings/children
 research/data         research/intervals, adapters, exchange/market, core, errors, printable, folders,
                       forecasters/types, settings
 research/intervals
@@ -50,16 +53,18 @@ research/intervals
 audit                 bounded, errors
 
 # what a strategy owes the daemon
-contracts             adapters, strategies, core, forecasters/checks, forecasters/types
+contracts             adapters, strategies, core, forecasters/checks, forecasters/types, settings/children
 
 # how it runs
 daemon/app            daemon, adapters, trading, trading/ports, strategies, core, errors, log, folders,
                       forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings
 daemon                adapters, trading, trading/ports, strategies, core, errors, log, folders,
-                      forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings
+                      forecasters/worker, forecasters/registry, forecasters/progress, forecasters/base, settings,
+                      settings/children, settings/redaction, settings/trust
 
 # the world
-adapters              trading/ports, core, bounded, printable, errors, forecasters/types, settings
+adapters              trading/ports, core, bounded, printable, errors, forecasters/types, settings,
+                      settings/redaction
 
 # what it does
 trading               trading/ports, core, errors, forecasters/types, forecasters/base
@@ -80,26 +85,27 @@ exchange/engine       core
 core                  forecasters/types
 bounded
 errors
-log                   printable
+log                   printable, settings/redaction
 printable
 folders
-version
+version               settings/children
 shipped
 __init__
 
 # bars in, distributions out
-forecasters/backends  forecasters, settings
+forecasters/backends  forecasters, settings, settings/trust
 forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/options, forecasters/progress,
-                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
+                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children,
+                      settings/trust
 forecasters/kronos    forecasters/compiled, forecasters/options, forecasters/progress, forecasters/deadline,
-                      forecasters/base, forecasters/types, forecasters/errors
+                      forecasters/base, forecasters/types, forecasters/errors, settings/children, settings/trust
 forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/checks,
                       forecasters/base, forecasters/types, forecasters/errors
 forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
-                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors
+                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children
 forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
 forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
-                      forecasters/types, forecasters/errors
+                      forecasters/types, forecasters/errors, settings/trust
 forecasters/options   forecasters/base, forecasters/errors, settings
 forecasters/progress
 forecasters/deadline
@@ -108,7 +114,10 @@ forecasters/base      forecasters/types, forecasters/errors
 forecasters/types     forecasters/errors
 forecasters/errors
 
-settings
+settings              settings/children, settings/redaction, settings/trust
+settings/children     settings/trust
+settings/redaction
+settings/trust
 """
 # A folder of rooms is none itself: what its __init__ may hold is a docstring.
 FOLDERS = ("trader.research", "trader.exchange", "forecasters")

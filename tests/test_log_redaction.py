@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from settings.load import SettingsError, load
+from settings.redaction import MASK, redactor
 from trader import log
 
 SECRET = 'planted/"Secret"\\+9é'
@@ -66,7 +67,7 @@ def spellings(secret: str) -> set[str]:
 
 def assert_clean(text: str, secret: str = SECRET) -> None:
     assert [spelling for spelling in spellings(secret) if spelling in text] == []
-    assert log.MASK in text
+    assert MASK in text
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
@@ -220,18 +221,18 @@ def test_what_settings_call_secret_is_what_the_log_masks(tmp_path: Path) -> None
 
 @given(st.text(min_size=4, max_size=12), st.text(max_size=20), st.text(max_size=20))
 def test_whatever_the_secret_no_json_line_holds_it(secret: str, before: str, after: str) -> None:
-    redact = log.redactor([secret])
-    assert secret not in redact(before + secret + after) or secret in log.MASK
+    redact = redactor([secret])
+    assert secret not in redact(before + secret + after) or secret in MASK
     line = json.dumps({"message": redact(before + secret + after)}, ensure_ascii=False)
-    assert json.loads(line)["message"].count(log.MASK) >= 1
+    assert json.loads(line)["message"].count(MASK) >= 1
 
 
 def test_a_secret_is_masked_however_it_is_spelt() -> None:
-    redact = log.redactor([SECRET])
+    redact = redactor([SECRET])
     for spelling in (SECRET, json.dumps(SECRET), repr(SECRET), quote(SECRET, safe=""), quote(SECRET)):
         assert "planted" not in redact(f"said: {spelling}")
 
 
 def test_a_secret_that_begins_like_another_is_masked_whole() -> None:
     for secrets in (["planted", "planted-and-more"], ["planted-and-more", "planted"]):
-        assert log.redactor(secrets)("planted-and-more, planted") == f"{log.MASK}, {log.MASK}"
+        assert redactor(secrets)("planted-and-more, planted") == f"{MASK}, {MASK}"

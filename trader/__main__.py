@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+import resource
 import select
 import sys
+import traceback
+from types import TracebackType
 
+from settings.redaction import clean
 from trader.printable import guard, printable
 
 # what a disk, a folder or its owner refuses: nothing in the program is wrong
@@ -18,12 +23,15 @@ _REFUSED = {
 _UNUSABLE = 74
 _MISCONFIGURED = 78
 _STOPPED = 130  # 128 + SIGINT
+_PR_SET_DUMPABLE = 4
 _UNREAD = 141  # 128 + SIGPIPE: what a shell says of `cat` or `git log`, too, when `head` has had enough
 
 
 def main() -> int:
     _fill_standard_streams()
     guard()
+    _close_memory()
+    sys.excepthook = _say_without_secrets
     null = _is_null()
     try:
         return _command()
@@ -53,7 +61,7 @@ def _command() -> int:
         result = cli.main(standalone_mode=False, prog_name="trader")
         sys.stdout.flush()  # what can't be written is to be known here, not at the interpreter's end
     except TraderError as error:
-        print(f"trader: {printable(str(error))}", file=sys.stderr)
+        print(f"trader: {printable(clean(str(error)))}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         if error.errno not in _REFUSED:
@@ -71,6 +79,18 @@ def _command() -> int:
         error.show()
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _close_memory() -> None:
+    """It holds keys. No other process of this user may look into it, a backend's among them, and no crash leaves it on
+    a disk. What we start is not held to the first, but leaves no core either."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _say_without_secrets(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+    """What Python says of an error that nobody expected. Once the log is set up, that is the log's to say."""
+    sys.stderr.write(clean("".join(traceback.format_exception(kind, value, trace))))
 
 
 def _nobody_reads() -> bool:

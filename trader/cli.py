@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from settings import children
 from trader.commands.backend_check import command as backend_check
 from trader.commands.options import (
     json_option,
@@ -53,12 +55,22 @@ def _say_version(context: click.Context, _parameter: click.Parameter, wanted: bo
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_say_version, help="Say which one this is."
 )
-def cli() -> None:
+@click.option(
+    "--umask",
+    default="077",
+    show_default=True,
+    metavar="OCTAL",
+    help="What is written stays the owner's alone; 027 lets the group read it.",
+)
+def cli(umask: str) -> None:
     """A trading daemon with exchangeable forecasters, and a simulated Alpaca to run it against.
 
     `trader run` starts it in the simulation, without keys and without network. `trader config show` lists the
     settings, .env.example explains them.
     """
+    if not re.fullmatch(r"0?[0-7]{3}", umask) or int(umask, 8) & 0o022 != 0o022:
+        raise click.BadParameter(f"{umask!r}; right: 077, 027, 022 or another that lets nobody else write")
+    children.set_umask(int(umask, 8))
 
 
 # ---- run ----

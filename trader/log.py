@@ -1,8 +1,9 @@
 """What the daemon says: one sink, text or JSON lines, from which no known secret gets out.
 
-Redaction happens twice. A patcher cleans message and extra of every record, so that any sink is safe; and the sink
-cleans the finished line, because the text of an exception only exists there. Everything that the libraries log
-through the standard library, and what ends a thread unexpectedly, goes the same way.
+No library says below INFO what it sends and receives: frames and statements hold keys, and some shorten them, so that
+no whole one is left to be found. Redaction happens twice. A patcher cleans message and extra of every record, so that
+any sink is safe; and the sink cleans the finished line, because the text of an exception only exists there. Everything
+that the libraries log through the standard library, and what ends a thread unexpectedly, goes the same way.
 """
 
 from __future__ import annotations
@@ -17,22 +18,23 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TextIO
-from urllib.parse import quote
 
 from loguru import logger
 
+from settings.redaction import Redactor, redactor
 from trader.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from loguru import Message, Record
 
-MASK = "**********"
 _TEXT = "{time:YYYY-MM-DD HH:mm:ss.SSS!UTC} {level: <8} {name}:{line} {message}{extra[_shown]}\n{exception}"
+# These say below INFO what they send and receive, whatever LOG_LEVEL is.
+_WIRE = ("websockets", "urllib3", "requests", "alpaca", "httpx", "httpcore", "hpack", "psycopg", "asyncio", "uvicorn")
+_STATEMENTS = ("sqlalchemy",)  # and this one at INFO, with their values
 # These say at INFO what the cycle's own records say better.
 _CHATTY = ("apscheduler", "urllib3", "websockets", "uvicorn.access", "asyncio", "alembic")
 
 Format = Literal["auto", "text", "json"]
-Redactor = Callable[[str], str]
 
 
 def configure(level: str, format: Format, secrets: Sequence[str], sink: TextIO | None = None) -> None:
@@ -59,25 +61,6 @@ def configure(level: str, format: Format, secrets: Sequence[str], sink: TextIO |
     _intercept(level)
     sys.excepthook = _on_uncaught
     threading.excepthook = _on_thread_end
-
-
-def redactor(secrets: Sequence[str]) -> Redactor:
-    """A function that masks those texts, also as JSON, as Python source and in a URL. Longest first."""
-    spellings = {
-        spelling
-        for secret in secrets
-        if secret
-        for spelling in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe=""), quote(secret))
-    }
-    ordered = sorted(spellings, key=len, reverse=True)
-
-    def redact(text: str) -> str:
-        for secret in ordered:
-            if secret in text:
-                text = text.replace(secret, MASK)
-        return text
-
-    return redact
 
 
 def _patcher(redact: Redactor) -> Callable[[Record], None]:
@@ -175,6 +158,10 @@ def _intercept(level: str) -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
+        if name.startswith(tuple(f"{above}." for above in (*_WIRE, *_STATEMENTS))):
+            library.setLevel(logging.NOTSET)  # as the one above it
+    for name in (*_WIRE, *_STATEMENTS):
+        logging.getLogger(name).setLevel(logging.WARNING if name in _STATEMENTS else logging.INFO)
     if logger.level(level).no >= logging.INFO:
         for name in _CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -6,6 +6,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from settings import children
+
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -23,7 +25,7 @@ def _git(root: Path, *words: str) -> str:
     if not (root / ".git").exists():  # a wheel inside somebody's repository is no part of it
         return ""
     try:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False, timeout=5)
+        done = children.run(["git", "-C", str(root), *words], timeout_s=5)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

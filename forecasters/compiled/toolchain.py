@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from settings.trust import close_to_others, distrust
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheFolder:
@@ -37,7 +39,8 @@ def missing_tools() -> list[str]:
 def use_cache_folder(folder: str, inductor: str = "") -> CacheFolder:
     """Tells the compilers where to keep what they make: for this process and those that it starts.
 
-    folder    made if need be; one that can't be written is replaced, never fatal. Empty: the user's own
+    folder    made if need be; one that can't be written, or that others can, is replaced, never fatal: what lies in
+              it is run. Empty: the user's own
     inductor  the folder of torch's own compiler; empty: `inductor` in the first, in it one for each kind of processor
     To be called before anything is compiled.
     """
@@ -50,12 +53,21 @@ def use_cache_folder(folder: str, inductor: str = "") -> CacheFolder:
     inductor_folder = Path(inductor).expanduser() if inductor else default
     refused = _why_not(inductor_folder)
     if refused:
-        problems.append(f"{inductor_folder} can't be written ({refused})")
+        problems.append(refused)
         inductor_folder = default
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(inductor_folder)
     os.environ["TRITON_CACHE_DIR"] = str(path / "triton")
+    _keep_temporary_files([*([own / "tmp"] if own else []), path / "tmp"])
     problem = f"{'; '.join(problems)}: compiled code is kept in {path} instead" if problems else ""
     return CacheFolder(path=path, problem=problem)
+
+
+def _keep_temporary_files(folders: Sequence[Path]) -> None:
+    """torch keeps headers that it has compiled in a folder of the temporary one whose name anybody can guess, and
+    believes what it finds there. Here it is nobody else's, and found again at the next start, whatever is compiled."""
+    usable = next((folder for folder in folders if not _why_not(folder)), None)
+    if usable is not None:
+        os.environ["TMPDIR"], tempfile.tempdir = str(usable), None
 
 
 def processor() -> str:
@@ -80,7 +92,7 @@ def _first_writable(places: list[Path]) -> tuple[Path, list[str]]:
         refused = _why_not(place)
         if not refused:
             return place, problems
-        problems.append(f"{place} can't be written ({refused})")
+        problems.append(refused)
     return Path(tempfile.mkdtemp(prefix="trader-compiled-")), problems
 
 
@@ -94,10 +106,12 @@ def _users_own(environ: Mapping[str, str]) -> Path | None:
 
 def _why_not(folder: Path) -> str:
     """Found out by writing: permissions alone say little about a read-only mount or a full disk."""
+    if why := distrust(folder):
+        return f"{folder} is not used: {why}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        close_to_others(folder)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"1")
     except OSError as error:
-        return error.strerror or type(error).__name__
+        return f"{folder} can't be written ({error.strerror or type(error).__name__})"
     return ""

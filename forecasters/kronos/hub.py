@@ -13,6 +13,7 @@ from pathlib import Path
 
 from forecasters.base import ForecastError
 from forecasters.progress import report
+from settings.trust import distrust
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -84,7 +85,7 @@ def locate(model_id: str) -> Located:
     Raises CheckpointError.
     """
     if model_id in SHIPPED:
-        found = locate_folder(SHIPPED[model_id])
+        found = _of_folder(SHIPPED[model_id])  # believed like the code that it lies beside
         return replace(found, label=f"{model_id}@{found.label.rpartition('@')[2]}")
     if is_folder(model_id):
         return locate_folder(Path(model_id).expanduser())
@@ -101,6 +102,17 @@ def locate(model_id: str) -> Located:
 
 def locate_folder(folder: Path) -> Located:
     """folder/network and folder/tokenizer; the revision is a hash of both weights. Raises CheckpointError."""
+    if why := _untrusted(folder):
+        raise CheckpointError(why)
+    return _of_folder(folder)
+
+
+def _untrusted(folder: Path) -> str:
+    files = [folder / part / name for part in ("network", "tokenizer") for name in (CONFIG, WEIGHTS)]
+    return next((f"the checkpoint is not read: {why}" for file in files if (why := distrust(file))), "")
+
+
+def _of_folder(folder: Path) -> Located:
     if not folder.is_dir():
         raise CheckpointError(f"there is no folder {folder}: give one with network/ and tokenizer/ in it")
     digest = sha256()
@@ -129,19 +141,26 @@ def lacking(model_id: str) -> str | None:
     if model_id in SHIPPED:
         return None if SHIPPED[model_id].is_dir() else f"{SHIPPED[model_id]} is missing: install trader again"
     if is_folder(model_id):
-        return None if Path(model_id).expanduser().is_dir() else f"there is no folder {model_id}"
+        folder = Path(model_id).expanduser()
+        return (_untrusted(folder) or None) if folder.is_dir() else f"there is no folder {model_id}"
     try:
         published = _published(model_id)
     except CheckpointError as error:
         return error.reason
-    absent = [each for each in (published.network, published.tokenizer) if _cached(each) is None]
+    try:
+        absent = [each for each in (published.network, published.tokenizer) if _cached(each) is None]
+    except CheckpointError as error:
+        return error.reason
     if not absent or not constants.HF_HUB_OFFLINE:
         return None
     return f"{absent[0].name} is not in the hub's cache, and HF_HUB_OFFLINE is set; {_ADVICE}"
 
 
 def is_folder(model_id: str) -> bool:
-    """An existing folder, or what can't be a hub name."""
+    """What can't be a hub name, or an existing folder that is not called like a published one: a folder of that name
+    must not come in its place."""
+    if model_id.partition("@")[0] in PUBLISHED:
+        return False
     return Path(model_id).is_dir() or _NAME.fullmatch(model_id) is None or model_id.startswith((".", "/", "~"))
 
 
@@ -170,6 +189,8 @@ def _cached(repository: Repository) -> Path | None:
 
     found = [try_to_load_from_cache(repository.name, name, revision=repository.revision) for name in (CONFIG, WEIGHTS)]
     paths = [Path(path) for path in found if isinstance(path, str)]
+    if why := next((why for path in paths if (why := distrust(path))), ""):
+        raise CheckpointError(f"the hub's cache is not read: {why}")
     return paths[0].parent if len(paths) == 2 else None
 
 

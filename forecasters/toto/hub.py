@@ -12,6 +12,7 @@ from pathlib import Path
 
 from forecasters.progress import report
 from forecasters.toto.config import CONFIG_FILE, CheckpointError, weight_files
+from settings.trust import distrust
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
 _WANTED = [CONFIG_FILE, "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"]
@@ -49,9 +50,14 @@ def lacking(model_id: str) -> str | None:
 
     if is_folder(model_id):
         folder = Path(model_id).expanduser()
-        return None if (folder / CONFIG_FILE).is_file() else f"there is no checkpoint in {folder}: {_ADVICE}"
-    if _cached(*_named(model_id)) is not None or not constants.HF_HUB_OFFLINE:
-        return None
+        if not (folder / CONFIG_FILE).is_file():
+            return f"there is no checkpoint in {folder}: {_ADVICE}"
+        return _untrusted(folder) or None
+    try:
+        if _cached(*_named(model_id)) is not None or not constants.HF_HUB_OFFLINE:
+            return None
+    except CheckpointError as error:
+        return error.reason
     return f"{model_id} is not in the hub's cache, and HF_HUB_OFFLINE is set: {_ADVICE}"
 
 
@@ -63,7 +69,10 @@ def unpinned(model_id: str) -> str:
 
 
 def is_folder(model_id: str) -> bool:
-    """An existing folder, or what can't be a hub name."""
+    """What can't be a hub name, or an existing folder that is not called like a published one: a folder of that name
+    must not come in its place."""
+    if model_id.partition("@")[0] in PUBLISHED:
+        return False
     return Path(model_id).is_dir() or _NAME.fullmatch(model_id) is None or model_id.startswith((".", "/", "~"))
 
 
@@ -72,7 +81,14 @@ def _named(model_id: str) -> tuple[str, str]:
     return name, revision or PUBLISHED.get(name, "main")
 
 
+def _untrusted(folder: Path) -> str:
+    files = (folder / CONFIG_FILE, *sorted(folder.glob("*.safetensors*")))
+    return next((f"the checkpoint is not read: {why}" for file in files if (why := distrust(file))), "")
+
+
 def _local(folder: Path) -> Located:
+    if why := _untrusted(folder):
+        raise CheckpointError(why)
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise CheckpointError(f"there is no model.safetensors in {folder}: {_ADVICE}")
@@ -96,6 +112,8 @@ def _cached(name: str, revision: str) -> Path | None:
         weight_files(found)
     except (LocalEntryNotFoundError, OSError, ValueError, CheckpointError):
         return None
+    if why := _untrusted(found):
+        raise CheckpointError(f"in the hub's cache, {why}")
     return found if (found / CONFIG_FILE).is_file() else None
 
 

@@ -37,6 +37,7 @@ from forecasters.types import Context
 from forecasters.worker import wire
 from forecasters.worker.process import THREAD_VARIABLES
 from forecasters.worker.wire import Frame, Header, WireError
+from settings import children
 
 _log = logging.getLogger("forecasters.worker")
 
@@ -283,7 +284,7 @@ def main(arguments: Sequence[str]) -> int:
         resource.setrlimit(resource.RLIMIT_AS, (parsed.memory_limit, parsed.memory_limit))
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
-    options = json.loads(parsed.options_file.read_text() if parsed.options_file else parsed.options_json)
+    options = json.loads(_given(parsed.options_file))
     server = Server(parsed.backend, lambda: registry.build(parsed.backend, options), parsed.threads, parsed.parent)
     server.wake_on_signals()
     try:
@@ -308,8 +309,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m forecasters.worker", description=__doc__.partition("\n")[0])
     parser.add_argument("--socket", type=Path, required=True, help="path of the AF_UNIX socket to listen on")
     parser.add_argument("--backend", required=True, help="a name that `trader backends` lists")
-    parser.add_argument("--options-json", default="{}", help="the backend's options, a JSON object")
-    parser.add_argument("--options-file", type=Path, help="the same, from a file")
+    parser.add_argument("--options-file", help="the backend's options, a JSON object; - is the standard input")
     parser.add_argument("--threads", type=int, help="threads of numerical libraries")
     parser.add_argument(
         "--memory-limit", type=int, help="address space in bytes (not for CUDA, which reserves far more)"
@@ -318,11 +318,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _given(file: str | None) -> str:
+    """The options, never in an argument: `ps` shows those to every user."""
+    if file != "-":
+        return Path(file).read_text(encoding="utf-8") if file else "{}"
+    text = sys.stdin.read()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # read once
+    return text
+
+
 def _with_threads(threads: int | None, arguments: Sequence[str]) -> None:
     """Numerical libraries read their thread counts when they are loaded, which has already happened: start over."""
     if threads and os.environ.get(THREAD_VARIABLES[0]) != str(threads):
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-        os.execv(sys.executable, [sys.executable, "-m", "forecasters.worker", *arguments])
+        again = children.python("forecasters.worker", *arguments)
+        children.become(again, more={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))})
 
 
 def _die_with(parent: int) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import IO
 
 from forecasters.base import ForecastError
+from settings import children
 
 _log = logging.getLogger(__name__)
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_NOT_FOR_BACKENDS = ("ALPACA_", "APCA_", "NOTIFY_SOCKET", "WATCHDOG_", "CREDENTIALS_DIRECTORY", "DATABASE_URL")
 _LONGEST_LINE = 8192
 _LAST_NOTE_S = 2.0
 
@@ -42,18 +42,18 @@ class WorkerProcess:
         on_exit: Callable[[], None],
     ) -> None:
         """Raises ForecastError where it can't be started. `on_exit` is called from a thread, once."""
-        command = [python, "-m", "forecasters.worker", "--socket", str(socket_path), "--backend", backend]
-        command += ["--options-json", json.dumps(dict(options)), "--parent", str(os.getpid())]
+        command = children.python("forecasters.worker", "--socket", str(socket_path), interpreter=python)
+        command += ["--backend", backend, "--options-file", "-", "--parent", str(os.getpid())]
         command += ["--threads", str(threads)] if threads else []
         command += ["--memory-limit", str(memory_limit_bytes)] if memory_limit_bytes else []
         try:
-            self._process = subprocess.Popen(
+            self._process = children.start(
                 command,
-                stdin=subprocess.DEVNULL,
+                given=json.dumps(dict(options)).encode(),  # they may hold a secret
+                more=dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else None,
                 stdout=subprocess.PIPE if on_log else 2,  # the parent's standard output is not ours to write on
                 stderr=subprocess.STDOUT if on_log else None,
-                env=_environment(threads),
-                process_group=0,
+                own_group=True,
             )
         except OSError as error:
             raise ForecastError(f"the worker could not be started: {error}") from error
@@ -112,14 +112,6 @@ class WorkerProcess:
             self._process.wait()
         self._ended.set()
         on_exit()
-
-
-def _environment(threads: int | None) -> dict[str, str]:
-    """Ours, without what a backend has no business with: keys, the journal, the service manager's sockets."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_FOR_BACKENDS)}
-    if threads:
-        kept |= dict.fromkeys(THREAD_VARIABLES, str(threads))
-    return kept
 
 
 def _background(function: Callable[..., None], *arguments: object) -> None:

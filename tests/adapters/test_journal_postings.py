@@ -21,6 +21,7 @@ from trader.core.postings import Posting
 from trader.research.backtest.memory_journal import MemoryJournal
 
 D = Decimal
+LATER = NOW + timedelta(hours=5)
 DEPOSIT = Posting(id="1", kind="CSD", day=NOW.date(), cash=D(5000))
 INTEREST = Posting(id="2", kind="INT", day=NOW.date(), cash=D(30))
 FEE = Posting(id="3", kind="CFEE", day=NOW.date(), symbol=BTC, qty=D("-0.0015"))
@@ -63,12 +64,17 @@ def test_a_settled_fee_moves_the_books_and_one_that_is_freed_does_not_stay(
     for journal in journals:
         journal.save_sync(samples.portfolio(), (), [fill])
         for _ in range(2):
-            journal.settle_fees([charged], {fill.id: FEE})
+            journal.settle_fees([charged], {fill.id: FEE}, (), NOW)
             assert journal.believed().positions[BTC] == fill.qty - D("0.0015")
         assert [(each.posting, each.fill) for each in journal.postings(NOW.date())] == [(FEE, fill.id)]
-        journal.settle_fees([fill], {}, [FEE.id])
+        journal.settle_fees([fill], {}, [FEE.id], LATER)
         assert journal.believed().positions[BTC] == fill.qty - D("0.0025")
         assert not journal.postings(NOW.date())
+    changes = journals[0].fee_changes()
+    assert [(each.execution_id, each.fee, each.at) for each in changes] == [
+        (fill.id, D("0.0025"), NOW),
+        (fill.id, D("0.0015"), LATER),
+    ]
 
 
 def test_a_journal_of_before_is_read_and_its_equity_counts(tmp_path: Path) -> None:

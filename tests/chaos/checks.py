@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from tests.chaos.journal import ChaosJournal
@@ -154,6 +154,23 @@ def never_sold_more(ledger: MemoryLedger) -> None:
         short = units[each.symbol] * each.price
         least = -_CENT if each.symbol.asset_class is AssetClass.STOCK else Decimal(0)
         demand(short >= least, f"{each.symbol}: {units[each.symbol]} after the fill {each.id} at {each.at}")
+
+
+def day_gates_hold(ledger: MemoryLedger, gates: Mapping[str, str], equity: Decimal, uncounted: int) -> None:
+    """On each day of the venue's. `equity`: no less than it ever was; `uncounted`: entries that a crash may have kept
+    from being counted."""
+    orders, notional = Counter[date](), Counter[date]()
+    for each in ledger.history.values():
+        if purpose_of(each) is Purpose.ENTRY and each.limit_price is not None:
+            orders[each.submitted_at.date()] += 1
+            notional[each.submitted_at.date()] += each.qty * each.limit_price  # type: ignore[assignment]
+    most_orders, most_notional = gates.get("max_day_orders"), gates.get("max_day_notional")
+    for day, count in sorted(orders.items()):
+        if most_orders is not None:
+            demand(count <= int(most_orders) + uncounted, f"{count} entries on {day}, {most_orders} are allowed")
+        if most_notional is not None:  # it is looked at before each plan, which may take all of the gross cap
+            most = equity * (Decimal(most_notional) + MAX_GROSS + uncounted * MAX_SYMBOL)
+            demand(notional[day] <= most, f"{notional[day]:.0f} entered on {day}, of an equity of {equity:.0f}")
 
 
 def moment(at: datetime) -> str:

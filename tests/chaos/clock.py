@@ -19,6 +19,7 @@ class ChaosClock:
     happen   told that time has come to `now`: carries out what is due
     look     how long until somebody looks at what is held again, whatever the daemon does
     hears    whether the daemon is told of fills as they happen
+    off      by how much the machine's clock is wrong now; what counts seconds knows nothing of it
     """
 
     def __init__(
@@ -29,16 +30,18 @@ class ChaosClock:
         happen: Callable[[], None],
         look: Callable[[], timedelta],
         hears: Callable[[], bool],
+        off: Callable[[], timedelta] | None = None,
     ) -> None:
         self._venue, self._end, self._closed = venue, end, end + _TO_LEAVE
         self._due, self._happen, self._look, self._hears = due, happen, look, hears
+        self._off = off
         self._began = venue.now
         self._seconds = (venue.now, 0.0)  # the moment that was asked about last, and its answer
         self._woken = False
         self.ended = False
 
     def now(self) -> datetime:
-        return self._venue.now
+        return self._venue.now if self._off is None else self._venue.now + self._off()
 
     def monotonic(self) -> float:
         now = self._venue.now
@@ -46,17 +49,21 @@ class ChaosClock:
             self._seconds = now, (now - self._began).total_seconds()
         return self._seconds[1]
 
+    @property
+    def is_right_always(self) -> bool:
+        return self._off is None
+
     def wake(self) -> None:
         self._woken = True
 
     def wait_until(self, moment: datetime) -> datetime:
         """Returns early at a fill, a late rejection, or when something of the script happened."""
-        while not self._woken and self._venue.now < min(moment, self._closed):
-            if self._step(moment):
+        while not self._woken and self.now() < moment and self._venue.now < self._closed:
+            if self._step(self._venue.now + (moment - self.now())):
                 break
         self._woken = False
         self.ended = self._venue.now >= self._end
-        return self._venue.now
+        return self.now()
 
     def lapse(self, seconds: float) -> None:
         """Somebody waits for an answer, and hears of nothing meanwhile."""

@@ -42,7 +42,10 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 @cache
-def _settings(symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: str) -> Settings:
+def _settings(
+    symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: str, gates: tuple[tuple[str, str], ...]
+) -> Settings:
+    limits = {"max_refusals": "0", "max_day_notional": "0", "max_day_orders": "0", **dict(gates)}
     return settings_for(
         {},
         Path("/nowhere"),
@@ -56,19 +59,19 @@ def _settings(symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: s
         risk__cooldown_s="0",
         risk__max_daily_loss="0.9",
         risk__max_drawdown="0.9",
-        risk__max_refusals="0",
-        risk__max_day_notional="0",
-        risk__max_day_orders="0",
+        **{f"risk__{name}": limit for name, limit in limits.items()},
     )
 
 
 def rules_for(scenario: Scenario) -> Rules:
-    return _rules(scenario.symbols, scenario.timeframe, scenario.exit_rests, scenario.hold)
+    return _rules(scenario.symbols, scenario.timeframe, scenario.exit_rests, scenario.hold, scenario.gates)
 
 
 @cache  # a scenario has many starts, and each would look for installed strategies on the disk
-def _rules(symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: str) -> Rules:
-    return rules_of(_settings(symbols, timeframe, exit_rests, hold))
+def _rules(
+    symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: str, gates: tuple[tuple[str, str], ...]
+) -> Rules:
+    return rules_of(_settings(symbols, timeframe, exit_rests, hold, gates))
 
 
 def wired(

@@ -17,6 +17,12 @@ READS = ("account", "positions", "orders", "lookup", "order", "activities", "ins
 DATA = ("quotes", "bars")
 COINS = ("BTC/USD", "ETH/USD", "SOL/USD")
 STOCKS = ("SPY", "AAPL")
+GATES = {
+    "max_day_orders": ("3", "6", "12"),
+    "max_day_notional": ("0.2", "0.5", "2"),
+    "max_refusals": ("2", "5"),
+    "max_losing_exits": ("1", "2", "3"),
+}  # by setting of RISK__
 FACTORS = ("10", "0.1", "0", "-1", "nan")
 
 
@@ -65,6 +71,7 @@ class Scenario:
     appetite: float  # how often the strategy wants an entry
     reach: float  # how far away target and stop are, as a share of the price
     troubles: tuple[Trouble, ...]
+    gates: tuple[tuple[str, str], ...] = ()  # limits on what adds up, by the name of their setting
 
     @property
     def bar_h(self) -> float:
@@ -102,7 +109,8 @@ def scenario_of(seed: int, days: float | None = None) -> Scenario:
         hold=dice.choice(("carry", "carry", "bar")),
         appetite=dice.choice((0.3, 0.7, 1.0)),
         reach=dice.choice((0.012, 0.02, 0.04)),
-        troubles=(*_troubles(dice, symbols, drawn), *_further(seed, symbols, drawn)),
+        troubles=(*_troubles(dice, symbols, drawn), *_further(seed, symbols, drawn), *_clocks(seed, drawn)),
+        gates=_gates(seed),
     )
 
 
@@ -124,6 +132,22 @@ def _further(seed: int, symbols: tuple[str, ...], days: float) -> Iterator[Troub
         at = dice.uniform(_QUIET_H, last)
         trouble = dice.choice(_FURTHER)(dice, at, dice.choice(symbols))
         yield replace(trouble, hours=max(0.0, min(trouble.hours, last - at)))
+
+
+def _clocks(seed: int, days: float) -> Iterator[Trouble]:
+    """The machine's clock is set wrong, and right again. By dice of their own, too."""
+    dice, last = random.Random(f"chaos clocks {seed}"), max(days * 24 - CALM_H, _QUIET_H)
+    for _ in range(dice.choice((0, 0, 1, 2))):
+        at, seconds = dice.uniform(_QUIET_H, last), dice.choice((-3600, -600, -90, 90, 600, 3600))
+        yield Trouble(what="clock step", at=at, hours=max(0.0, min(_lasting(dice), last - at)), value=f"{seconds}")
+
+
+def _gates(seed: int) -> tuple[tuple[str, str], ...]:
+    dice = random.Random(f"chaos gates {seed}")
+    if dice.random() < 0.5:
+        return ()
+    chosen = dice.sample(sorted(GATES), dice.choice((1, 1, 2, 4)))
+    return tuple((name, dice.choice(GATES[name])) for name in sorted(chosen))
 
 
 def _lasting(dice: random.Random) -> float:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def refusing_exits() -> Scenario:
     """Nothing is wrong but that the venue takes no exit for an hour."""
     trouble = Trouble(what="submit refuse exit", at=3.0, hours=6.0, value="403 40310000")
     quiet = replace(scenario_of(3, DAYS), symbols=("BTC/USD",), appetite=1.0, hold="carry", accept_s=0.0)
-    return replace(quiet, troubles=(trouble,))
+    return replace(quiet, troubles=(trouble,), gates=())
 
 
 def test_exits_that_are_refused_are_told_of() -> None:
@@ -84,6 +85,25 @@ def test_it_is_noticed_that_a_fill_was_booked_twice() -> None:
     world.journal.fills.append(world.journal.fills[0])
     world.venue.now = world.end  # over already: only the last checks are left
     assert "too many" in world.play().problem
+
+
+def test_a_gate_that_is_told_ends_entries_and_one_that_does_not_hold_is_noticed() -> None:
+    shut = replace(refusing_exits(), troubles=(), gates=(("max_day_orders", "1"),))
+    world = World(shut)
+    assert not world.play().problem
+    assert world.watcher.counts["alert"]
+    world.scenario = replace(shut, gates=(("max_day_orders", "0"),))
+    world.venue.now = world.end
+    assert "entries on" in world.play().problem
+
+
+def test_a_clock_that_is_set_back_or_on_moves_no_second_of_what_is_counted() -> None:
+    for seconds in ("-3600", "3600"):
+        step = Trouble(what="clock step", at=3.0, hours=2.0, value=seconds)
+        world = World(replace(refusing_exits(), troubles=(step,)))
+        world.venue.now = world.start + timedelta(hours=4)
+        assert world.clock.now() - world.venue.now == timedelta(seconds=float(seconds))
+        assert world.clock.monotonic() == 4 * 3600
 
 
 def test_a_failing_seed_is_shrunk_to_what_it_takes() -> None:

@@ -34,6 +34,7 @@ _ALARMS = ("unprotected", "unwatched")
 class Watcher:
     """alive  whether a daemon runs: none can tell anything while there is none
     on     alarms that have begun and are not over, by kind and symbol
+    shut   gates that a person was told of, and not yet that they are open again
     """
 
     def __init__(self, venue: Venue, ledger: MemoryLedger, journal: ChaosJournal, reserve: ChaosReserve,
@@ -47,6 +48,7 @@ class Watcher:
         self._looked_at: object = None  # the books that were last seen to be in order, whatever the time
         self.alive = False
         self.on: dict[tuple[str, Symbol], datetime] = {}
+        self.shut: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.trace: Callable[[str], None] | None = None
         venue.listen(self._heard)
@@ -67,6 +69,8 @@ class Watcher:
     def alert(self, kind: str, severity: str, text: str) -> None:
         """Where the daemon's alerts go, the journal or not."""
         self.note("alert", f"{kind} {severity} {text}")
+        if kind == "gate":
+            (self.shut.discard if severity == "info" else self.shut.add)(text.split(":")[0])
         if kind in _ALARMS:
             symbol = Symbol(text.replace(":", " ").split()[0])
             if severity == "info":
@@ -91,6 +95,7 @@ class Watcher:
         self.alive = True
         self._since.clear()
         self.on.clear()
+        self.shut.clear()
 
     def died(self) -> None:
         self.alive = False

@@ -72,7 +72,10 @@ class World:
         self.reserve = ChaosReserve(self.active, self._boundary)
         self.watcher = Watcher(self.venue, self.ledger, self.journal, self.reserve, self.people)
         self.watcher.trace = trace
-        self.clock = ChaosClock(self.venue, self.end, self._due, self._happen, self._beat, self._hears)
+        wrong = any(_kind(each) == "clock" for each in lasting)
+        self.clock = ChaosClock(
+            self.venue, self.end, self._due, self._happen, self._beat, self._hears, self._off if wrong else None
+        )
         self.trader: Trader | None = None
         self.restarts = 0
         self._watched = False  # `manage` has run since its beat became short
@@ -124,6 +127,11 @@ class World:
 
     def _hears(self) -> bool:
         return not self.active.lasts("stream")
+
+    def _off(self) -> timedelta:
+        """By how much the machine's clock is wrong."""
+        steps = [float(each.value) for each in self.active.at(self.venue.now) if each.what == "clock step"]
+        return timedelta(seconds=sum(steps))
 
     def _beat(self) -> timedelta:
         """How closely things are to be looked at now."""
@@ -236,6 +244,9 @@ class World:
         checks.one_order_an_intent(self.ledger, self.journal)
         checks.nothing_unmanaged(self.venue, {s: self.watcher.may_rest(s) for s in self.venue.books.holdings})
         checks.never_sold_more(self.ledger)
+        if self.clock.is_right_always:
+            equity = CASH * 2 ** sum(each.what == "money deposits" for each in self.scenario.troubles)
+            checks.day_gates_hold(self.ledger, dict(self.scenario.gates), equity, self.restarts)
         for name in ("halted", "killed", "paused", "flatten"):
             demand(not self.journal.flag(name), f"{name} hours after all was well: {self.journal.flag(name)}")
         demand(not self.watcher.on, f"alarms that never ended: {self._alarms()}")
@@ -247,7 +258,9 @@ class World:
         return ", ".join(f"{kind} {symbol} since {checks.moment(at)}" for (kind, symbol), at in self.watcher.on.items())
 
     def _entries_are_back(self) -> None:
-        """In the coins, which trade at all hours."""
+        """In the coins, which trade at all hours. Where a gate is shut, a person must have been told."""
+        if self.watcher.shut:
+            return
         since = self.calm + timedelta(hours=RESUMES_H[-1])
         coins = [s for text in self.scenario.symbols if (s := Symbol(text)).asset_class is AssetClass.CRYPTO]
         entered = {

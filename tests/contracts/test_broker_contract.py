@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.api.running import Running, running
+from tests.exchange.api.running import AT_ONCE, Running, running
 from trader.adapters.alpaca.broker import AlpacaBroker
 from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients
 from trader.adapters.alpaca.data import AlpacaMarketData
@@ -69,7 +69,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def venue() -> Iterator[Running]:
-    arguments = ["--symbol", "BTC/USD,ETH/USD,AAPL", "--timeframe", "15Min", "--start", START.isoformat()]
+    arguments = ["--symbol", "BTC/USD,ETH/USD,AAPL", "--timeframe", "15Min", "--start", START.isoformat(), *AT_ONCE]
     with running(arguments) as found:
         yield found
 

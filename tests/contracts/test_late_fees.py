@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from tests.exchange.api.running import running
+from tests.exchange.api.running import AT_ONCE, running
 from trader.adapters.alpaca.broker import AlpacaBroker
 from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients
 from trader.adapters.clock import SimClock
@@ -12,7 +12,7 @@ from trader.core.posted_fees import joined, with_fee
 
 
 def test_each_fee_of_the_day_before_finds_its_fill() -> None:
-    arguments = ["--symbol", "BTC/USD,ETH/USD", "--timeframe", "15Min", "--start", "2024-02-01T15:00:00Z"]
+    arguments = ["--symbol", "BTC/USD,ETH/USD", "--timeframe", "15Min", "--start", "2024-02-01T15:00:00Z", *AT_ONCE]
     with running([*arguments, "--late-fees"]) as venue:
         clock = SimClock(venue.url)
         endpoints = AlpacaEndpoints(

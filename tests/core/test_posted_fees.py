@@ -46,7 +46,7 @@ def test_each_fee_joins_the_fill_whose_fee_it_is_by_one_of_the_rates() -> None:
     assert owners(fills, fees) == {"large": "taker", "small": "maker", "sold": "usd"}
 
 
-def test_a_fee_in_dollars_names_no_coin_and_the_one_with_the_fewest_fills_is_given_first() -> None:
+def test_a_fee_in_dollars_names_no_coin_and_none_is_left_without_its_fill() -> None:
     """0.42 is 0.25% of 166.62 and 0.15% of 277.99, rounded up to a cent; 0.70 is of the larger one alone."""
     fills = [
         fill("larger", "1", "277.99", OrderSide.SELL), fill("smaller", "1", "166.62", OrderSide.SELL, ETH),
@@ -75,6 +75,12 @@ def test_a_fee_in_dollars_names_no_coin_and_the_one_with_the_fewest_fills_is_giv
 )
 def test_what_can_not_be_its_fee_is_none(fee: Posting) -> None:
     assert not joined([fill("one", "2")], [fee])
+
+
+def test_a_regulatory_fee_of_the_day_is_not_a_coins_unless_it_is_by_one_of_the_rates() -> None:
+    sold = fill("sold", "2", side=OrderSide.SELL)
+    assert not joined([sold], [replace(in_dollars("of a stock", "0.02"), kind="FEE")])
+    assert owners([sold], [replace(in_dollars("by a rate", "0.50"), kind="FEE")]) == {"sold": "by a rate"}
 
 
 def test_a_named_fee_is_of_that_fill_whatever_its_amount() -> None:

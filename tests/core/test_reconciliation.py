@@ -32,8 +32,10 @@ def believed(positions: dict[Symbol, Decimal] | None = None, cash: Decimal | Non
 
 
 def reported(*held: Position, executions: tuple[Execution, ...] = (), cash: str = "100000", **more: object) -> Reported:
+    """Its equity is what cash and units come to, unless `equity` says otherwise."""
     orders = more.pop("orders", ())
-    book = portfolio(held, orders, account(cash=D(cash)))  # type: ignore[arg-type]
+    equity = str(more.pop("equity", D(cash) + sum([each.notional for each in held], D(0))))
+    book = portfolio(held, orders, account(equity, cash=D(cash)))  # type: ignore[arg-type]
     return Reported(portfolio=book, executions=executions, **more)  # type: ignore[arg-type]
 
 
@@ -133,6 +135,26 @@ def test_small_change_and_money_that_comes_in_are_booked_with_a_word() -> None:
         assert kinds(result) == [kind]
         assert result.corrections[0].cash == D(cash) - START
         assert not result.unexplained
+
+
+@pytest.mark.parametrize(
+    ("cash", "equity"), [("1000000", "100000"), ("10000", "100000"), ("0", "99900"), ("-100000", "100000")]
+)
+def test_money_of_which_the_venues_own_equity_knows_nothing_is_a_persons_to_book(cash: str, equity: str) -> None:
+    told = reported(cash=cash, equity=equity)
+    result = reconcile(believed(), told)
+    assert result.contradicts_itself
+    assert not result.lacks_units
+    assert (result.cash, result.corrections, result.transferred) == (START, (), 0)
+    assert f"its own equity of {D(equity):.2f} knows nothing of it" in result.doubt
+    taken = reconcile(believed(), told, accepted=result.key)
+    assert (taken.cash, taken.unexplained, taken.transferred) == (D(cash), (), D(cash) - START)
+
+
+def test_money_that_the_equity_shows_is_a_deposit_whatever_the_marks_did_meanwhile() -> None:
+    for equity in ("105100", "105098", "105102", "120000"):  # the last: of something that is not counted here
+        result = reconcile(believed({BTC: D(1)}), reported(position(), cash="105000", equity=equity))
+        assert kinds(result) == [CorrectionKind.DEPOSIT], equity
 
 
 def test_money_beside_a_fill_is_no_deposit_before_the_next_report() -> None:

@@ -30,6 +30,7 @@ LENIENT = """
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # of the process that asks it
     install(tmp_path, "forests", GROUP, {"my-forest": "forests"}, forests=LENIENT)
     return tmp_path
 
@@ -41,14 +42,24 @@ def problem(folder: Path, **environ: str) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize("chosen", ["baseline", "my-forest"])
-def test_a_misspelt_option_is_one_whichever_backend_is_chosen(site: Path, chosen: str) -> None:
-    said = problem(site, FORECASTER=chosen, OPTIONS__MY_FOREST__TREEZ="5")
+def test_a_misspelt_option_of_the_chosen_backend_is_one(site: Path) -> None:
+    said = problem(site, FORECASTER="my-forest", OPTIONS__MY_FOREST__TREEZ="5")
     assert "treez: there is no such option, did you mean 'trees'?" in said
 
 
+def test_so_is_one_of_ours_that_is_not_chosen(site: Path) -> None:
+    said = problem(site, FORECASTER="my-forest", OPTIONS__BASELINE__SAMPELS="5")
+    assert "did you mean 'samples'?" in said
+
+
+def test_of_another_package_that_is_not_chosen_only_the_name_is_looked_at(site: Path) -> None:
+    """To know its options its code would have to run."""
+    check_backend(load(environ={"OPTIONS__MY_FOREST__TREEZ": "5"}, folder=site).settings)
+
+
 def test_a_wrong_value_is_one_too(site: Path) -> None:
-    assert "trees: input should be a valid integer" in problem(site, OPTIONS__MY_FOREST__TREES="many")
+    said = problem(site, FORECASTER="my-forest", OPTIONS__MY_FOREST__TREES="many")
+    assert "trees: input should be a valid integer" in said
 
 
 def test_a_backend_that_is_not_there_is_named_with_the_nearest(site: Path) -> None:
@@ -60,7 +71,7 @@ def test_a_family_with_settings_of_its_own_takes_no_options(site: Path) -> None:
 
 
 def test_right_options_are_no_problem(site: Path) -> None:
-    check_backend(load(environ={"OPTIONS__MY_FOREST__TREES": "5"}, folder=site).settings)
+    check_backend(load(environ={"FORECASTER": "my-forest", "OPTIONS__MY_FOREST__TREES": "5"}, folder=site).settings)
 
 
 def test_a_worker_of_its_own_unit_is_asked_when_it_is_connected(site: Path) -> None:

@@ -17,8 +17,9 @@ from tests.core import make
 from tests.e2e.books import problems_of, replay_problems
 from tests.e2e.running import ask, trouble_in
 from trader.adapters.journal import Correction, Journal
+from trader.adapters.journal.records import FeeChange
 from trader.adapters.journal.schema import stamp, unstamp
-from trader.commands.audit import MOST_SKEW, Books, audit, brought_up_to, compare
+from trader.commands.audit import MOST_SKEW, Books, audit, brought_up_to, compare, with_fees_of_then
 from trader.core.types import OrderSide, OrderStatus, TimeInForce
 
 
@@ -133,6 +134,22 @@ def told(qty: str, mark: str, cash: str, equity: str) -> list[str]:
     nothing = Books(cash=Decimal(0), units={}, booked=0)
     books = brought_up_to(nothing, [OPENING, BOUGHT, MORE], portfolio)
     return [difference.what for difference in compare("c", books, portfolio)]
+
+
+def test_a_fee_counts_from_when_it_was_settled_and_not_before() -> None:
+    fill = replace(BOUGHT, fee=Decimal("0.003"), fee_currency="BTC")
+    then = FeeChange(execution_id=fill.id, fee=Decimal("0.005"), fee_currency="BTC", at=make.NOW + MINUTE)
+    assert list(with_fees_of_then([fill, MORE], [])) == [fill, MORE]
+    first, settled, more = with_fees_of_then([fill, MORE], [then])
+    assert (first, more) == (replace(fill, fee=then.fee), MORE)
+    books = Books(cash=Decimal(1000), units={}, booked=0)
+    books.add(first)
+    assert (books.units, books.cash) == ({fill.symbol: Decimal("1.995")}, 800)
+    books.add(settled)
+    assert (books.units, books.cash) == ({fill.symbol: Decimal("1.997")}, 800)
+    in_cash = replace(then, fee=Decimal("0.5"), fee_currency="USD")
+    books.add(list(with_fees_of_then([fill], [in_cash]))[1])
+    assert (books.units, books.cash) == ({fill.symbol: Decimal("1.994")}, Decimal("800.5"))
 
 
 def test_a_market_that_moves_between_two_answers_of_the_venue_is_no_difference() -> None:

@@ -154,7 +154,6 @@ def test_row_81_fees_that_are_posted_hours_later_halt_nothing(scene: Scenes) -> 
     nothing_unmanaged(one.ledger())
 
 
-@pytest.mark.xfail(reason="`db check` holds plans of before against the fees that were posted after them", strict=False)
 def test_row_81_the_fees_of_the_fills_become_the_posted_ones(scene: Scenes) -> None:
     one = scene(seed=2, exchange=LATE_FEES)
     one.run(10)
@@ -165,7 +164,7 @@ def test_row_81_the_fees_of_the_fills_become_the_posted_ones(scene: Scenes) -> N
     posted = one.session.get(f"{one.url}/v2/account/activities/CFEE", timeout=20).json()
     with one.journal() as journal:
         charged = [each.fee for each in journal.executions() if each.fee_currency == "BTC"]
-    assert sum(charged, Decimal(0)) == -sum((Decimal(each["qty"]) for each in posted), Decimal(0))
+    assert sum(charged, Decimal(0)) == -sum((Decimal(each["qty"]) for each in posted if "qty" in each), Decimal(0))
 
 
 @pytest.mark.parametrize("dies", ["before_book", "after_corrections", "after_book"])

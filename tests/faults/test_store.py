@@ -159,6 +159,27 @@ def test_row_74_with_a_journal_that_can_only_be_read_exits_go_on(scene: Scenes) 
     one.assert_universal(external=True)
 
 
+def test_row_74_what_a_person_does_while_the_journal_can_only_be_read_is_seen_and_written_down(scene: Scenes) -> None:
+    one = holding(scene)
+    daemon = held_by(one)
+    blocker = sqlite3.connect(one.database, isolation_level=None, timeout=20)
+    blocker.execute("BEGIN IMMEDIATE")
+    one.until(lambda: "exits go on, recorded in the reserve" in daemon.said())
+    for each in stops_of_it(one):
+        one.cancel_by_hand({"id": each})
+    assert one.order(qty="0.03").status_code == 200
+    one.until(lambda: sum(float(o["qty"]) for o in one.resting_exits() if o["symbol"] == "BTC/USD") > 0.079)
+    one.trader("kill", "--reason", "enough", "--no-wait").wait()
+    one.until(lambda: not [qty for qty in one.ledger()["holdings"].values() if float(qty) > 0.0001])
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    one.until(lambda: one.flag("killed").startswith("enough"))
+    daemon.send(signal.SIGTERM)
+    assert daemon.wait() == 0, daemon.said()
+    assert "Traceback" not in daemon.said(), daemon.said()
+    one.assert_universal(external=True)
+
+
 @pytest.mark.parametrize("ends", ["by itself", "killed while the server is away"])
 def test_row_74_with_the_database_server_away_exits_go_on_and_are_in_the_journal_once(scene: Scenes, ends: str) -> None:
     with postgres() as server:

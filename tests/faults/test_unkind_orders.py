@@ -32,6 +32,16 @@ def test_row_13_an_exit_that_fills_while_it_is_replaced_sells_nothing_twice(scen
     one.assert_universal()
 
 
+def test_row_13_an_end_while_cancels_wait_says_what_is_left_with_what(scene: Scenes) -> None:
+    one = scene(seed=2, EXIT_RESTS="target", rules=[at(["cancel", "cancel_all"], {"cancel_s": 900})])
+    held(one)
+    assert "shutdown: BTC/USD: " in one.alerts()
+    assert "left with " in one.alerts()
+    one.faults()
+    one.run(2)
+    one.assert_universal()
+
+
 def test_row_47_without_a_quote_the_stop_takes_the_place_of_the_watched_target(scene: Scenes) -> None:
     one = scene(seed=2, speed="1800", EXIT_RESTS="target")
     daemon = one.start()

@@ -142,9 +142,8 @@ def test_a_system_interpreter_needs_no_binding(places: Places) -> None:
     assert "ExecStart=/srv/venv/bin/python " in text
 
 
-def test_the_accounts_command_line_has_its_settings_and_keys_and_passes_on_its_exit_code(
-    places: Places, image: Path
-) -> None:
+def wrapper(places: Places, image: Path) -> str:
+    """The text of trader-paper."""
     said: list[str] = []
     install("paper", dry_run=True, say=said.append, prefix=image, places=places)
     first = said.index(f"write {image}/usr/local/bin/trader-paper (mode 0755)") + 1
@@ -153,17 +152,57 @@ def test_the_accounts_command_line_has_its_settings_and_keys_and_passes_on_its_e
         if line and not line.startswith("    "):
             break
         script.append(line[4:])
-    etc = image / "etc/trader"
-    etc.mkdir()
-    (etc / "paper.env").write_text(f"TRADING_MODE=paper\nSTATE_DIR={image}/none\nKRONOS_COMPILE=1\n")
-    (etc / ".env.compile").write_text("KRONOS_COMPILE=0\n")
-    text = "\n".join(script).replace("/etc/trader", str(etc))
+    return "\n".join(script)
 
-    done = subprocess.run(
-        ["sh", "-c", text, "trader-paper", "kill", "--yes"], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == f"paper 0 {etc}/credentials/paper kill --yes\n"
-    assert done.returncode == 3
+
+def run_wrapper(places: Places, image: Path, *words: str) -> tuple[list[str], Path, int]:
+    """What systemd is asked for by `trader-paper WORDS`, in which folder, and the exit code: of a systemd-run that
+    writes down its arguments and ends with 3."""
+    etc, tools = image / "etc/trader", image / "tools"
+    (etc / "credentials/paper").mkdir(parents=True)
+    (etc / "credentials/paper/alpaca_api_key_id").write_text("PK")
+    tools.mkdir()
+    stub = '#!/bin/sh\npwd >"$0.cwd"\nfor word do printf "%s\\n" "$word"; done >"$0.words"\nexit 3\n'
+    (tools / "systemd-run").write_text(stub)
+    (tools / "systemd-run").chmod(0o755)
+    text = wrapper(places, image).replace("/etc/trader", str(etc))
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-c", text, "trader-paper", *words], env=environment, cwd=image, check=False)
+    asked = (tools / "systemd-run.words").read_text().splitlines()
+    return asked, Path((tools / "systemd-run.cwd").read_text().strip()), done.returncode
+
+
+def test_the_accounts_command_line_runs_as_the_daemons_user_with_its_settings_and_keys(
+    places: Places, image: Path
+) -> None:
+    words, _, code = run_wrapper(places, image, "kill", "--reason", "it costs $HOME ${HOME}")
+    assert code == 3
+    at = words.index("--")
+    assert words[at + 1 :] == [str(places.program), "kill", "--reason", "it costs $$HOME $${HOME}"]
+    given = [word.removeprefix("--property=") for word in words[:at] if word.startswith("--property=")]
+    etc = image / "etc/trader"
+    assert {"DynamicUser=yes", "User=trader-paper", "StateDirectory=trader/paper"} <= set(given)
+    assert f"EnvironmentFile={etc}/paper.env" in given
+    assert f"LoadCredential=alpaca_api_key_id:{etc}/credentials/paper/alpaca_api_key_id" in given
+    assert not any("secret_key" in each for each in given)  # which is not there: systemd would not start
+
+
+def test_what_the_accounts_command_line_may_is_what_the_daemon_may(places: Places, image: Path) -> None:
+    words, _, _ = run_wrapper(places, image, "status")
+    given = {word.removeprefix("--property=") for word in words if word.startswith("--property=")}
+    unit = unit_text((ROOT / "systemd/trader@.service").read_text(), places).replace("%i", "paper")
+    lines = set(unit.replace("%C", "/var/cache").replace("/etc/trader", str(image / "etc/trader")).splitlines())
+    own = {"WorkingDirectory=/"}
+    assert {each for each in given if each not in lines} == own
+
+
+def test_root_goes_to_no_folder_of_the_daemon_and_touches_nothing_there(places: Places, image: Path) -> None:
+    _, folder, _ = run_wrapper(places, image, "status")
+    assert folder == Path("/")
+    text = wrapper(places, image)
+    assert "chown" not in text
+    assert "STATE_DIR" not in text
+    assert f"\n{places.program}" not in text  # only systemd runs it
 
 
 @pytest.mark.parametrize("mode", ["sim", "Paper", ""])

@@ -24,17 +24,19 @@ D = Decimal
 
 
 class Lying(VenueBroker):
-    """`factor`: of the equity that is told. `no`: entries are refused."""
+    """`factor`: of the equity that is told, `cash` of the cash. `no`: entries are refused."""
 
     def __init__(self, venue: Venue, ledger: MemoryLedger) -> None:
         super().__init__(venue, ledger)
-        self.factor = D(1)
+        self.factor = self.cash = D(1)
         self.no = False
 
     def account(self) -> Account:
         found = super().account()
         power = found.buying_power * max(self.factor, D(1))
-        return replace(found, equity=found.equity * self.factor, buying_power=power)
+        return replace(
+            found, equity=found.equity * self.factor, cash=found.cash * self.cash, buying_power=power
+        )  # fmt: skip
 
     def submit(self, intent: OrderIntent) -> Submission:
         if self.no and not intent.purpose.reduces:
@@ -65,6 +67,42 @@ def test_an_equity_that_cash_and_units_contradict_enters_nothing_and_is_told(tmp
     assert bench.open_orders(BTC)[0].qty == before
     assert not bench.alerts("gate"), "no gate has latched on it"
     assert [alert.severity for alert in bench.alerts("equity")] == ["error", "info"]
+
+
+@pytest.mark.parametrize("factor", ["10", "0.1", "0", "-1"])
+def test_cash_that_the_venues_own_equity_contradicts_is_booked_by_nobody_but_a_person(
+    tmp_path: Path, factor: str
+) -> None:
+    bench, broker = on(tmp_path)
+    bench.cycle()
+    broker.cash = D(factor)
+    for _ in range(3):
+        bench.cycle()
+        assert not bench.open_orders(BTC)
+    assert bench.desk.known.books().cash == 100_000
+    assert [each.kind for each in bench.journal.corrections] == ["opening"]
+    assert "knows nothing of it" in bench.alerts("books")[0].detail
+    assert not bench.alerts("halt"), "an answer that is wrong for a while wakes nobody"
+    broker.cash = D(1)
+    bench.cycle()
+    assert bench.open_orders(BTC)
+
+
+class Unsteady(VenueBroker):
+    """Its first answers tell of ten times the cash."""
+
+    odd = 3
+
+    def account(self) -> Account:
+        found = super().account()
+        self.odd -= 1
+        return replace(found, cash=found.cash * 10) if self.odd >= 0 else found
+
+
+def test_the_books_do_not_open_on_cash_that_the_equity_contradicts(tmp_path: Path) -> None:
+    bench = bench_on({"BTC/USD": level_bars()}, tmp_path, broker_of=Unsteady)
+    assert bench.desk.known.books().cash == 100_000
+    assert [each.kind for each in bench.journal.corrections] == ["opening"]
 
 
 def test_a_tenfold_equity_is_recorded_beside_our_own_count_and_is_no_day_of_profit(tmp_path: Path) -> None:

@@ -104,6 +104,42 @@ def test_jobs_that_hang_are_told_of_from_outside() -> None:
     assert clock.told[-1].startswith("unwatched info: BTC/USD: over")
 
 
+def looked(watch: Unwatched, *, price: bool) -> None:
+    watch.reported([BTC])
+    watch.in_order(BTC, NO_EXIT, NO_COVER, *([NO_PRICE] if price else []))
+    watch.look()
+
+
+def test_a_gap_in_which_nobody_looked_is_no_time_without_a_price() -> None:
+    clock = Ticking()
+    watch = Unwatched(clock.seconds, clock.alert)
+    for clock.now, price in ((0, True), (21_600, False), (43_200, True), (64_800, False)):
+        looked(watch, price=price)
+    assert not clock.told
+    clock.now = 86_400
+    looked(watch, price=False)
+    assert clock.told == [f"unwatched error: BTC/USD is held: {NO_PRICE} for 21600 s"], "at two looks in a row"
+
+
+def test_a_daemon_that_looks_each_minute_tells_at_the_first_look_without_a_price() -> None:
+    clock = Ticking()
+    watch = Unwatched(clock.seconds, clock.alert)
+    for clock.now, price in ((0, True), (60, True), (120, False)):
+        looked(watch, price=price)
+    assert len(clock.told) == 1
+    assert NO_PRICE in clock.told[0]
+
+
+def test_a_daemon_that_was_frozen_and_wakes_to_no_price_tells_within_a_minute() -> None:
+    clock = Ticking()
+    watch = Unwatched(clock.seconds, clock.alert)
+    looked(watch, price=True)
+    for clock.now in range(18_000, 18_065, 5):
+        looked(watch, price=False)
+    (told,) = clock.told
+    assert f"{NO_PRICE} for 60 s" in told
+
+
 def test_what_is_not_held_any_more_is_no_alarm() -> None:
     clock = Ticking()
     watch = Unwatched(clock.seconds, clock.alert)

@@ -30,10 +30,13 @@ from trader.trading.ports import Submission
 
 D = Decimal
 BTC, ETH = Symbol("BTC/USD"), Symbol("ETH/USD")
-READS = ("cycle", "intents", "attempts", "believed", "executions", "levels", "pending_commands", "get_meta", "flag")
+READS = (
+    "cycle", "intents", "attempts", "believed", "executions", "levels", "pending_commands", "get_meta", "flag", "moved",
+    "postings", "unclaimed", "last_execution_at", "last_equity",
+)  # fmt: skip
 WRITES = (
     "begin_cycle", "close_cycle", "save_plan", "add_intents", "set_intent", "save_sync", "correction", "save_levels",
-    "drop_levels", "set_flag", "finish_command", "alert", "set_meta", "put_status",
+    "drop_levels", "set_flag", "finish_command", "alert", "set_meta", "put_status", "claim", "settle_fees",
 )  # fmt: skip
 Crash = type("Crash", (BaseException,), {})
 
@@ -66,14 +69,16 @@ class Noting(VenueBroker):
         return super().submit(intent)
 
 
-def on(folder: Path, *symbols: str, **flags: object) -> tuple[Bench, Ailing, Reserve]:
+def on(
+    folder: Path, *symbols: str, broker_of: type[Noting] = Noting, journal: Ailing | None = None, **flags: object
+) -> tuple[Bench, Ailing, Reserve]:
     bars = {}
     for symbol in symbols or ("BTC/USD",):
         bars[symbol] = level_bars(symbol)
         bars[symbol].loc[CONTEXT + 1, "low"] = 99.0
     flags = {"exits__exit_rests": "stop", **flags}
-    journal = Ailing()
-    bench = bench_on(bars, folder, broker_of=Noting, journal=journal, **flags)
+    journal = journal or Ailing()
+    bench = bench_on(bars, folder, broker_of=broker_of, journal=journal, **flags)
     return bench, journal, with_reserve(bench, folder)
 
 

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
 from trader.adapters.journal import Correction, Journal
+from trader.adapters.journal.records import FeeChange
+from trader.core.reconcile import cash_of, units_of
 from trader.core.types import ZERO, Execution, Portfolio, Symbol
 from trader.trading.bookkeeping import DOUBTED
 
 CENT = Decimal("0.01")
 NO_SKEW = timedelta(0)  # in a simulation there is one clock
 MOST_SKEW = timedelta(hours=2)  # elsewhere, between ours and the venue's
-Event: TypeAlias = Execution | Correction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A fill's fee became another one: by how much that moved the books."""
+
+    at: datetime
+    symbol: Symbol
+    qty: Decimal
+    cash: Decimal
+
+
+Event: TypeAlias = Execution | Correction | Settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +68,13 @@ class Books:
 
 
 def audit(journal: Journal, skew: timedelta = NO_SKEW) -> tuple[int, list[Difference]]:
-    """(decisions looked at, where they differ from the venue: by a cent, or by any unit held).
+    """(decisions looked at, where they differ from the venue: by a cent, or by any unit held). Fees count as they were
+    known when it was decided.
 
     skew  by how much our clock may have differed from the venue's
     """
-    events: list[Event] = [*journal.executions(), *journal.corrections(limit=10**9)]
+    fills = with_fees_of_then(journal.executions(), journal.fee_changes())
+    events: list[Event] = [*fills, *journal.corrections(limit=10**9)]
     events.sort(key=lambda event: event.at)
     books = Books(cash=ZERO, units={}, booked=0)
     differences: list[Difference] = []
@@ -72,6 +88,21 @@ def audit(journal: Journal, skew: timedelta = NO_SKEW) -> tuple[int, list[Differ
         differences += compare(cycle_id, books, portfolio)
         looked += 1
     return looked, differences
+
+
+def with_fees_of_then(executions: Sequence[Execution], changes: Sequence[FeeChange]) -> Iterator[Execution | Settled]:
+    """Each fill with the fee that it was booked with, and each later change of it."""
+    by_fill: dict[str, list[FeeChange]] = {}
+    for change in changes:
+        by_fill.setdefault(change.execution_id, []).append(change)
+    for fill in executions:
+        changed = by_fill.get(fill.id, [])
+        versions = [*(replace(fill, fee=each.fee, fee_currency=each.fee_currency) for each in changed), fill]
+        yield versions[0]
+        for change, old, new in zip(changed, versions, versions[1:], strict=False):
+            currency = fill.symbol.currency
+            cash, qty = cash_of(new, currency) - cash_of(old, currency), units_of(new) - units_of(old)
+            yield Settled(at=change.at, symbol=fill.symbol, qty=qty, cash=cash)
 
 
 def brought_up_to(before: Books, events: Sequence[Event], portfolio: Portfolio, skew: timedelta = NO_SKEW) -> Books:

@@ -13,9 +13,9 @@ ALERTS_READ = 500
 
 
 def show(mode: str | None, as_json: bool) -> None:
-    from forecasters.registry import available
+    from forecasters.worker.inquiry import menu
 
-    menu, last_words = available(), last_said(mode)
+    backends, last_words = menu(), last_said(mode)
     rows = [
         {
             "name": backend.name,
@@ -26,7 +26,7 @@ def show(mode: str | None, as_json: bool) -> None:
             "last": {name: last_words[name] for name in (backend.name, *backend.aliases) if name in last_words},
             "what": backend.description,
         }
-        for backend in menu
+        for backend in backends
     ]
     click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(_paragraph(row) for row in rows))
 

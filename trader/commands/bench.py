@@ -10,13 +10,13 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from settings import children
 from trader.adapters.journal import Journal
 from trader.daemon.exchange_process import ExchangeChild
 
@@ -107,10 +107,10 @@ def _ms(values: Sequence[float], share: float) -> float | None:
 
 def _run_daemon(symbols: str, cycles: int, folder: Path) -> tuple[float, float]:
     """CPU seconds and peak MB of the trading process alone, without its exchange and worker."""
-    command = [sys.executable, "-m", "trader", "run", "--mode", "sim", "--speed", "max", "--plain", "--fresh"]
+    command = children.python("trader", "run", "--mode", "sim", "--speed", "max", "--plain", "--fresh")
     command += ["--cycles", str(cycles), "--symbols", symbols, "--state-dir", str(folder)]
     log = folder / "log"
-    with log.open("w") as sink, subprocess.Popen(command, stdout=sink, stderr=sink) as process:
+    with log.open("w") as sink, children.start(command, stdout=sink, stderr=sink) as process:
         cpu_s = rss_mb = 0.0
         while process.poll() is None:
             time.sleep(SAMPLE_S)
@@ -136,8 +136,8 @@ def _peer(symbols: str) -> float:
     arguments = [part for symbol in symbols.split(",") for part in ("--symbol", symbol)]
     with ExchangeChild([*arguments, "--speed", "max", "--timeframe", "1Hour"]) as exchange:
         assert exchange.urls is not None
-        command = [sys.executable, "-c", _PEER, exchange.urls["trading_url"], symbols, str(PEER_ROUNDS)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = children.run(children.script(_PEER, exchange.urls["trading_url"], symbols, str(PEER_ROUNDS)))
+        done.check_returncode()
     return percentile([float(line) for line in done.stdout.split()], 50)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ import click
 from forecasters import registry
 from forecasters.base import Forecaster
 from forecasters.types import Context, Forecast
+from settings import children
 from settings.schema import Settings
 from trader.core.decision import DecisionInputs, Plan
 from trader.core.market import to_datetime
@@ -162,7 +162,7 @@ def _write_levels(path: Path, setup: Setup, symbol: Symbol, forecasts: AtHand) -
 
 def _peer(python: str, levels: Path) -> Mapping[str, float | str]:
     """One run of the peer, in its own process. ModuleNotFoundError where it is not there."""
-    process = subprocess.run([python, "-c", _PEER, str(levels)], capture_output=True, text=True, check=False)
+    process = children.run([python, "-c", _PEER, str(levels)])  # a Python of its own, perhaps older than -P
     if "No module named" in process.stderr:
         raise ModuleNotFoundError(process.stderr.strip().splitlines()[-1])
     if process.returncode:

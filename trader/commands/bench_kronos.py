@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from settings import children
 from trader.commands.options import need_models
 
 Finding = Mapping[str, Any]
@@ -114,9 +113,9 @@ def command(
 
 def _findings(arguments: Sequence[str], threads: int) -> Iterator[Finding]:
     """Raises ClickException where the bench fails, with the last thing that it said."""
-    argv = [sys.executable, "-W", "ignore", "-m", "forecasters.kronos.bench", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment, text=True) as process:
+    command = children.python("forecasters.kronos.bench", *arguments)
+    more = {"OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
+    with children.start(command, stdout=subprocess.PIPE, more=more, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             yield json.loads(line)

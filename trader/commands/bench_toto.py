@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from settings import children
 from trader.commands.options import need_models
 
 if TYPE_CHECKING:
@@ -127,8 +127,10 @@ def _plain(values: Sequence[Row] | Sequence[Side]) -> list[dict[str, object]]:
 
 
 def _speed(plan: Plan) -> Speed:
-    command = [sys.executable, "-m", "forecasters.toto.original.speed", str(plan.threads), plan.dtype]
-    return Speed(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    command = children.python("forecasters.toto.original.speed", str(plan.threads), plan.dtype)
+    done = children.run(command)
+    done.check_returncode()
+    return Speed(**json.loads(done.stdout))
 
 
 def _measured(plan: Plan, speed: Speed, size: str, folder: Path, sides: list[Side]) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from settings.load import Loaded
 from settings.schema import Settings
+from settings.trust import distrust
 from trader.errors import Fatal, TraderError
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def _rules(settings: Settings) -> Iterator[Finding]:
 def _folders(settings: Settings) -> Iterator[Finding]:
     places = {"state folder": settings.store.state_dir, "compile cache folder": settings.compile.compiled_models_dir}
     for name, folder in places.items():
+        if why := distrust(folder):
+            yield Finding(name=name, ok=False, detail=why)
+            continue
         problem = _unwritable(folder)
         if problem and folder == settings.compile.compiled_models_dir:
             yield Finding(name=name, ok=None, detail=f"{problem}; a folder of the user's own would be used instead")
@@ -121,15 +125,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _backend(settings: Settings) -> Iterator[Finding]:
-    from forecasters.base import ForecastError
-    from forecasters.registry import lacking
-    from trader.daemon.forecaster import backend_options, check_options
+    from trader.daemon.forecaster import lacking
 
     name = settings.trading.backend
     try:
-        check_options(settings)
-        missing = lacking(name, backend_options(settings))
-    except (ForecastError, TraderError) as error:
+        missing = lacking(settings)
+    except TraderError as error:
         yield Finding(name="forecaster", ok=False, detail=str(error))
         return
     yield Finding(name="forecaster", ok=not missing, detail=f"{name}: " + ("; ".join(missing) or "can run here"))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from settings import children
 from trader.errors import ConfigurationError
 
 MODES = ("paper", "live")
@@ -25,18 +25,32 @@ _UNUSABLE = frozenset(" \t\n%\"'\\;:$")  # would mean something else in a unit f
 
 _WRAPPER = """\
 #!/bin/sh
-# The command line with the settings and keys of the {mode} account, as root: `trader-{mode} status`.
-set -a
-. /etc/trader/{mode}.env
-[ ! -r /etc/trader/.env.compile ] || . /etc/trader/.env.compile
-set +a
-export CREDENTIALS_DIRECTORY=/etc/trader/credentials/{mode}
+# The command line with the settings and keys of the {mode} account: `trader-{mode} status`, as root.
+# systemd runs it as the daemon's own user, who owns the folder of its state, and with no more than the daemon sees.
+# Root itself neither opens nor follows anything in there: what the daemon has written may be a link to anywhere.
+set -eu
+cd /
 umask 077
-status=0
-{program} "$@" || status=$?
-# What root has made in there belongs to the daemon, whose user owns the folder.
-[ ! -d "$STATE_DIR/." ] || chown -hR --reference="$STATE_DIR/." "$STATE_DIR/."
-exit "$status"
+for word do  # a dollar would be a variable's to systemd
+    shift
+    set -- "$@" "$(printf %s "$word" | sed 's/\\$/$$/g')"
+done
+set -- --property=WorkingDirectory=/ --setenv=TZ=UTC -- {program} "$@"
+for key in alpaca_api_key_id alpaca_api_secret_key audit__key_id audit__secret_key; do
+    file=/etc/trader/credentials/{mode}/$key
+    [ ! -e "$file" ] || set -- --property=LoadCredential="$key:$file" "$@"
+done
+how=--pipe
+[ ! -t 0 ] || [ ! -t 1 ] || how=--pty
+exec systemd-run --quiet --collect --wait "$how" \\
+    --property=DynamicUser=yes --property=User=trader-{mode} --property=SupplementaryGroups=trader-forecast \\
+    --property=StateDirectory=trader/{mode} --property=StateDirectoryMode=0700 \\
+    --property=CacheDirectory=trader/{mode} --property=CacheDirectoryMode=0700 \\
+    --property=Environment=XDG_CACHE_HOME=/var/cache/trader/{mode} \\
+    --property=EnvironmentFile=/etc/trader/{mode}.env --property=EnvironmentFile=-/etc/trader/.env.compile \\
+    --property=ProtectSystem=strict --property=ProtectHome=tmpfs --property=BindReadOnlyPaths="{bound}" \\
+    --property=PrivateTmp=yes --property=PrivateDevices=yes --property=NoNewPrivileges=yes \\
+    --property=CapabilityBoundingSet= --property=UMask=0077 --property=LimitCORE=0 "$@"
 """
 
 
@@ -151,7 +165,7 @@ def _plan(mode: str, places: Places, prefix: Path) -> Iterator[Step]:
     yield File(path=etc / "trader/.env.compile", text=_read(_SHIPPED / ".env.compile"), mode=0o644, keep=True)
     for example in (_SHIPPED / ".env.example", shipped / "credentials.example"):
         yield File(path=etc / "trader" / example.name, text=_read(example), mode=0o644)
-    wrapper = _WRAPPER.format(mode=mode, program=places.program)
+    wrapper = _WRAPPER.format(mode=mode, program=places.program, bound=" ".join(map(str, places.to_bind())))
     yield File(path=prefix / "usr/local/bin" / f"trader-{mode}", text=wrapper, mode=0o755)
 
     elsewhere = () if prefix == Path("/") else (f"--root={prefix}",)
@@ -184,7 +198,7 @@ def _do(step: Step, *, dry_run: bool, say: Callable[[str], None]) -> None:
         return
     try:
         if isinstance(step, Directory):
-            step.path.mkdir(parents=True, exist_ok=True)
+            _make_public(step.path)
             step.path.chmod(step.mode)
         elif isinstance(step, File):
             _write(step)
@@ -202,7 +216,7 @@ def _said(step: Step) -> str:
 
 
 def _write(step: File) -> None:
-    step.path.parent.mkdir(parents=True, exist_ok=True)
+    _make_public(step.path.parent)
     fresh = step.path.with_name(f".{step.path.name}.new")  # never a half-written unit under its own name
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, step.mode), "w") as file:
@@ -211,8 +225,16 @@ def _write(step: File) -> None:
     fresh.replace(step.path)
 
 
+def _make_public(folder: Path) -> None:
+    """The folders of an image, as the system's own are: our umask is for what is ours alone."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir()
+        each.chmod(0o755)
+
+
 def _run(step: Command) -> None:
-    done = subprocess.run(step.words, capture_output=True, text=True, check=False)
+    done = children.run(step.words, umask=0o022)  # what systemd makes of it is the system's, not ours
     if done.returncode:
         raise ConfigurationError(f"`{' '.join(step.words)}` failed: {' '.join(done.stderr.split())}")
 

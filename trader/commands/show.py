@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,8 +26,8 @@ SILENT_AFTER = timedelta(seconds=150)  # with nothing at risk the venue is asked
 def status(loaded: Loaded, as_json: bool) -> None:
     try:
         seen = glance(loaded.settings.database_url, FLAGS) or _thorough(loaded)
-    except DatabaseAway:
-        print(f"reserve: {_reserve(loaded)}", file=sys.stderr)
+    except DatabaseAway as error:
+        error.args = (f"{error}; reserve: {_reserve(loaded)}",)  # the exits of meanwhile are there
         raise
     facts: dict[str, Any] = {**seen.status, "flags": seen.flags}
     alerts = [

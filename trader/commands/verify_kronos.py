@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 
+from settings import children
 from trader.commands.options import need_models
 
 
@@ -28,9 +27,9 @@ def command(family: str, upstream: Path, model: str | None, as_json: bool) -> in
     Exit 1 where a figure is off, 69 where the checkpoint or the figures can't be had.
     """
     need_models("the verification")
-    argv = [sys.executable, "-W", "ignore", "-m", f"forecasters.{family}.verify", "--upstream", str(upstream.resolve())]
-    argv += ["--model", model] if model else []
-    process = subprocess.run(argv, capture_output=True, text=True, check=False)
+    words = children.python(f"forecasters.{family}.verify", "--upstream", str(upstream.resolve()))
+    words += ["--model", model] if model else []
+    process = children.run(words, more={"PYTHONWARNINGS": "ignore"})
     checks = [json.loads(line) for line in process.stdout.splitlines()]
     if as_json:
         click.echo(json.dumps(checks, indent=2))

@@ -4,8 +4,8 @@
         print(finding.check, finding.problem or "holds")
 
 `trader strategies check NAME` shows the same as a table. A check says what is wrong in one line; nothing is asserted.
-`python -m trader.contracts.strategy NAME PARAMS` prints a hash of all that is decided: another process must print the
-same.
+`python -m trader.contracts.strategy NAME`, given the parameters as JSON, prints a hash of all that is decided: another
+process must print the same.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import ast
 import hashlib
 import inspect
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from forecasters.checks import Checks, Finding
+from settings import children
 from trader.adapters.journal.codec import decode, encode
 from trader.contracts.situations import reordered, situations
 from trader.core.decision import DecisionInputs, Plan, Signal
@@ -130,16 +129,11 @@ def _order_is_nothing(subject: Subject) -> str:
 
 @_check("another process decides the same, whatever its hash seed and threads")
 def _other_processes(subject: Subject) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "trader.contracts.strategy",
-        subject.strategy.name,
-        json.dumps(dict(subject.params)),
-    ]
+    command = children.python("trader.contracts.strategy", subject.strategy.name)
+    params = json.dumps(dict(subject.params)).encode()
     for seed in ("1", "2"):
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed, "OPENBLAS_NUM_THREADS": seed}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        more = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed, "OPENBLAS_NUM_THREADS": seed}
+        done = children.run(command, given=params, more=more)
         if done.returncode:
             return f"in a process of its own it fails: {(done.stderr.strip().splitlines() or ['silently'])[-1]}"
         if done.stdout.strip() != subject.digest():
@@ -262,4 +256,4 @@ def _entered(subject: Subject, inputs: DecisionInputs) -> list[Symbol]:
 
 
 if __name__ == "__main__":
-    print(Subject(strategy=find(sys.argv[1]), params=json.loads(sys.argv[2])).digest())
+    print(Subject(strategy=find(sys.argv[1]), params=json.load(sys.stdin)).digest())

@@ -13,6 +13,8 @@ from trader.core.types import ZERO, Portfolio
 from trader.core.values import altered, quick
 
 _ROUNDED = Decimal("0.000001")  # account currency
+_CASH_ROOM, _CASH_SHARE = Decimal(1), Decimal("0.0001")  # account currency, of equity: cents, interest
+_MARK_SHARE = Decimal("0.02")  # of what is held
 AGREEING = 3  # readings in a row above the peak before it moves
 
 
@@ -51,6 +53,25 @@ def worth_of(portfolio: Portfolio, cash: Decimal | None, band: Decimal) -> Worth
         return Worth(equity=told, own=own if own.is_finite() else None)
     problem = f"equity {told:.2f} by the venue, {own:.2f} by cash and units"
     return Worth(equity=min(told, own), problem=problem, own=own)
+
+
+def misses(portfolio: Portfolio, cash: Decimal) -> Decimal:
+    """By how much the venue's equity is missed by `cash` and the units it tells at their marks, unsigned: beyond what
+    marks may have moved between two answers. Zero where it tells no equity."""
+    told, notionals = portfolio.account.equity, [position.notional for position in portfolio.positions.values()]
+    own = cash + sum(notionals, ZERO)
+    if not (told.is_finite() and own.is_finite()):
+        return ZERO
+    room = _CASH_ROOM + _CASH_SHARE * abs(told) + _MARK_SHARE * sum([abs(each) for each in notionals], ZERO)
+    return max(abs(told - own) - room, ZERO)
+
+
+def denies(portfolio: Portfolio, difference: Decimal) -> bool:
+    """Whether the venue's equity knows nothing of what its cash differs by: it agrees with the cash of before, or less
+    badly."""
+    cash = portfolio.account.cash
+    off = misses(portfolio, cash)
+    return bool(off) and misses(portfolio, cash - difference) < off
 
 
 def counted(worth: Worth, moved: Decimal) -> Counted:

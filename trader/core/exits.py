@@ -155,13 +155,17 @@ def fallback_levels(
 ) -> Levels:
     """A stop for a position whose levels are not known, below the lower of its entry and the market.
 
-    Below the market: a position that was adopted under water is not to be sold for having been adopted.
+    Below the market: a position that was adopted under water is not to be sold for having been adopted. What came
+    without a trade may have no entry price: then the market alone says.
     """
     side, possible = position.entry_side, usable(quote)
     reference = position.avg_entry_price
     if possible is not None:
         market = possible.bid if side is EntrySide.LONG else possible.ask
-        reference = min(reference, market) if side is EntrySide.LONG else max(reference, market)
+        known = reference or market
+        reference = min(known, market) if side is EntrySide.LONG else max(known, market)
+    elif not reference:
+        reference = position.mark or reference
     stop = reference * (1 - side.sign * policy.fallback_stop_bps / BPS)
     return Levels(
         symbol=position.symbol,

@@ -10,11 +10,13 @@ Which is whose depends on the sets alone, not on the order in which they came: i
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from trader.core.fees import CRYPTO_TIERS, fee_of, schedule_for
 from trader.core.postings import Posting
@@ -28,13 +30,11 @@ _PRICE_ROOM = Decimal("0.02")
 _RATES = sorted({bps for _, maker, taker in CRYPTO_TIERS for bps in (maker, taker) if bps})
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Pair:
-    """Better ones are less: by name, then by one of the rates exactly, the entry with the fewest such fills first."""
+class _Pair(NamedTuple):
+    """Better ones are less: by name, then by one of the rates exactly, then by how far off."""
 
     unnamed: bool
     inexact: bool
-    choices: int
     off: Decimal
     price_off: Decimal
     at: float
@@ -42,13 +42,38 @@ class _Pair:
     posting: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Charged:
+    """A fill with what its fee may be: reckoned once, for there is a pair of it with each entry."""
+
+    fill: Execution
+    amounts: Sequence[Decimal]  # by each of the rates, the smallest first
+    estimate: Decimal
+    first_day: date
+    last_day: date
+
+    def off(self, amount: Decimal) -> Decimal:
+        """By how much that is none of them."""
+        place = bisect_left(self.amounts, amount)
+        return min(abs(amount - each) for each in self.amounts[max(place - 1, 0) : place + 1])
+
+
+def _charged(fill: Execution) -> _Charged:
+    return _Charged(
+        fill=fill,
+        amounts=sorted(fee_of(fill.symbol, fill.side, fill.qty, fill.price, bps)[0] for bps in _RATES),
+        estimate=estimate(fill)[0],
+        first_day=fill.at.date() - _A_DAY,
+        last_day=(fill.at + POSTED_WITHIN).date(),
+    )
+
+
 def joined(fills: Sequence[Execution], postings: Sequence[Posting]) -> dict[str, Posting]:
     """Postings by the id of the fill that each is the fee of; each once, and no fill twice."""
     fees = {each.id: each for each in postings if each.is_fee and (each.cash or each.qty or each.execution_id)}
-    charged = {fill.id: fill for fill in fills if fill.symbol.asset_class is AssetClass.CRYPTO}
-    pairs = [pair for fee in fees.values() for fill in charged.values() if (pair := _pair(fee, fill)) is not None]
-    exact = Counter(pair.posting for pair in pairs if not pair.inexact)
-    ranked = sorted(replace(pair, choices=0 if pair.inexact else exact[pair.posting]) for pair in pairs)
+    coins = {fill.id: fill for fill in fills if fill.symbol.asset_class is AssetClass.CRYPTO}
+    charged = [_charged(fill) for fill in coins.values()]
+    ranked = sorted(pair for fee in fees.values() for each in charged if (pair := _pair(fee, each)) is not None)
     owners: dict[str, str] = {}  # the posting of each fill
     taken = set[str]()
     for pair in ranked:
@@ -99,24 +124,23 @@ def estimate(fill: Execution) -> tuple[Decimal, str]:
     return fee_of(fill.symbol, fill.side, fill.qty, fill.price, bps)
 
 
-def _pair(fee: Posting, fill: Execution) -> _Pair | None:
-    off = ZERO
-    price_off = ZERO
+def _pair(fee: Posting, charged: _Charged) -> _Pair | None:
+    fill, off, price_off = charged.fill, ZERO, ZERO
     if fee.execution_id:
         if fee.execution_id != fill.id:
             return None
     else:
-        if not _may_be(fee, fill):
+        if not _may_be(fee, charged):
             return None
-        amount = -(fee.qty or fee.cash)
-        off = min(abs(amount - _at(fill, bps)) for bps in _RATES)
+        off = charged.off(-(fee.qty or fee.cash))
         if fee.price:
             price_off = abs(fee.price / fill.price - 1)
     room = _UNIT if fee.qty else _CENT
+    if off > room and fee.kind == "FEE" and not (fee.symbol or fee.order_id):
+        return None  # of a stock's sale, for all it says: a coin's is by one of the rates
     return _Pair(
         unnamed=not fee.execution_id,
         inexact=off > room,
-        choices=0,
         off=off if off > room else ZERO,
         price_off=price_off,
         at=fill.at.timestamp(),
@@ -125,21 +149,17 @@ def _pair(fee: Posting, fill: Execution) -> _Pair | None:
     )
 
 
-def _may_be(fee: Posting, fill: Execution) -> bool:
-    amount = -(fee.qty or fee.cash)
+def _may_be(fee: Posting, charged: _Charged) -> bool:
+    fill, amount = charged.fill, -(fee.qty or fee.cash)
     if fee.order_id and fee.order_id != fill.order_id:
         return False
     if fee.symbol is not None and fee.symbol != fill.symbol:
         return False
     if bool(fee.qty) is not (fill.side is OrderSide.BUY):
         return False
-    if not fill.at.date() - _A_DAY <= fee.day <= (fill.at + POSTED_WITHIN).date():
+    if not charged.first_day <= fee.day <= charged.last_day:
         return False
     if fee.price and abs(fee.price / fill.price - 1) > _PRICE_ROOM:
         return False
     room = _UNIT if fee.qty else _CENT
-    return ZERO < amount <= estimate(fill)[0] * _LARGEST_RATIO + room
-
-
-def _at(fill: Execution, bps: Decimal) -> Decimal:
-    return fee_of(fill.symbol, fill.side, fill.qty, fill.price, bps)[0]
+    return ZERO < amount <= charged.estimate * _LARGEST_RATIO + room

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from trader.core.equity import denies
 from trader.core.portfolio import is_ours
 from trader.core.postings import CENT, SPLITS, Posting, explaining
 from trader.core.types import ZERO, Execution, Order, OrderSide, Portfolio, Symbol
@@ -71,8 +72,13 @@ class CorrectionKind(StrEnum):
     OUR_ORDER = "our_order"  # open at the venue, ours by its id, and not live in our books
     CASH = "cash"  # a small difference
     DEPOSIT = "deposit"  # money that came in
+    CONTRADICTED = "contradicted"  # money that the venue's own equity says is not there: a person is asked
     POSTED = "posted"  # what an activity of the venue explains
     UNEXPLAINED = "unexplained"  # with a halt
+
+
+_WAITING = (CorrectionKind.UNEXPLAINED, CorrectionKind.CONTRADICTED)  # never booked by itself
+_UNCLEAR = (*_WAITING, CorrectionKind.DEPOSIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +124,11 @@ class Reconciliation:
         """Whether a position is in doubt, and not money alone."""
         return any(each.symbol is not None for each in self.unexplained)
 
+    @property
+    def contradicts_itself(self) -> bool:
+        """Whether money differs of which the venue's own equity knows nothing."""
+        return any(each.kind is CorrectionKind.CONTRADICTED for each in self.unexplained)
+
     def booking(self, symbols: Collection[Symbol] | None = None) -> Reconciliation:
         """The same with what was unexplained to be booked: all of it, or that of `symbols`."""
         chosen = [each for each in self.unexplained if symbols is None or each.symbol in symbols]
@@ -137,9 +148,7 @@ class Reconciliation:
     def transferred(self) -> Decimal:
         """Money that nothing explains, which came in or went out (negative): neither won nor lost. Zero where units
         are missing too, since then it was a trade."""
-        unclear = [
-            each for each in self.corrections if each.kind in (CorrectionKind.DEPOSIT, CorrectionKind.UNEXPLAINED)
-        ]
+        unclear = [each for each in self.corrections if each.kind in _UNCLEAR]
         return ZERO if any(each.symbol for each in unclear) else sum((each.cash for each in unclear), ZERO)
 
     @property
@@ -194,7 +203,7 @@ def reconcile(believed: Believed, reported: Reported, *, accepted: str = "") -> 
     money = [] if awaited or cash is None else _cash(believed, reported.portfolio, executions, reported.postings)
     open_units = [each for each in units if each.kind is CorrectionKind.UNEXPLAINED]
     early = bool(open_units or executions)
-    waits = [each for each in money if each.kind is CorrectionKind.UNEXPLAINED or (early and _is_large(each))]
+    waits = [each for each in money if each.kind in _WAITING or (early and _is_large(each))]
     unexplained = [*open_units, *waits]
     key = "; ".join(f"{each.symbol or 'cash'} {each.qty or each.cash.to_integral_value():f}" for each in unexplained)
     if key and key == accepted:
@@ -371,6 +380,9 @@ def _cash(
     traded = sum((execution.qty * execution.price for execution in executions), ZERO)
     room = small + FEE_SHARE * traded
     detail = f"cash: {account.cash:.2f} at the venue, {account.cash - difference:.2f} by the books"
+    if abs(difference) > room and denies(portfolio, difference):
+        detail += f"; its own equity of {account.equity:.2f} knows nothing of it"
+        return [*known, Correction(kind=CorrectionKind.CONTRADICTED, symbol=None, detail=detail, cash=difference)]
     if difference < -room - believed.estimates.get(account.currency, ZERO):
         detail += "; no execution explains it"
         return [*known, Correction(kind=CorrectionKind.UNEXPLAINED, symbol=None, detail=detail, cash=difference)]

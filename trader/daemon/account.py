@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from loguru import logger
 
 from settings.load import SettingsError, require_keys
-from settings.schema import Settings
+from settings.redaction import clean
+from settings.schema import Settings, looks_real
 from trader.adapters.alpaca.broker import AlpacaBroker
 from trader.adapters.alpaca.clients import AlpacaEndpoints, RequestLimiter, build_clients, no_pace
 from trader.adapters.alpaca.data import AlpacaMarketData
@@ -144,9 +145,10 @@ def endpoints_of(settings: Settings) -> AlpacaEndpoints | None:
 
 
 def sim_keys(settings: Settings) -> tuple[str, str]:
-    """The simulated exchange takes any keys."""
+    """The simulated exchange takes any keys. It is a port of this machine, so it never gets an account's own."""
     venue = settings.venue
-    return venue.alpaca_api_key_id.get_secret_value() or "SIM", venue.alpaca_api_secret_key.get_secret_value() or "SIM"
+    key, secret = venue.alpaca_api_key_id.get_secret_value(), venue.alpaca_api_secret_key.get_secret_value()
+    return ("SIM", "SIM") if looks_real(key) else (key or "SIM", secret or "SIM")
 
 
 def open_journal(settings: Settings, account_id: str | None = None) -> Journal:
@@ -246,4 +248,4 @@ def noter(board: Board) -> Callable[[str, str], None]:
 def _pass_on(sink: AlertSink, clock: Clock, kind: str, severity: str, detail: str) -> None:
     """An alert goes to the log, and out of the machine where a webhook is set."""
     logger.log({"error": "ERROR", "warning": "WARNING"}.get(severity, "INFO"), "{}: {}", kind, detail)
-    sink.post(kind, severity, detail, clock.now())
+    sink.post(kind, severity, clean(detail), clock.now())

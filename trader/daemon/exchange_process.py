@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import selectors
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,7 @@ from typing import Any
 
 from loguru import logger
 
+from settings import children
 from trader.errors import ConfigurationError, VenueUnreachable
 
 READY_S = 60.0
@@ -36,16 +35,16 @@ class ExchangeChild:
     _reader: threading.Thread | None = None
 
     def __enter__(self) -> ExchangeChild:
-        command = [sys.executable, "-m", "trader.exchange", "--port", "0", "--with-parent", *self.arguments]
+        command = children.python("trader.exchange", "--port", "0", "--with-parent", *self.arguments)
         # a session of its own: Ctrl-C at the terminal is ours to pass on, when everything is tidy
-        process = subprocess.Popen(
+        # keys are not for the command line: everybody on the machine can read that
+        process = children.start(
             command,
+            more=dict(zip(_KEY_NAMES, self.keys or (), strict=False)),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            errors="replace",
-            start_new_session=True,
-            env=self._environment(),
+            own_session=True,
         )
         self._process = process
         # what it has to say goes to the log, read all the time: a full pipe would stop it
@@ -68,11 +67,6 @@ class ExchangeChild:
             process.kill()
             process.wait()
         self._close(process)
-
-    def _environment(self) -> dict[str, str]:
-        """Keys are not for the command line: everybody on the machine can read that."""
-        ours = {name: value for name, value in os.environ.items() if name not in _KEY_NAMES}
-        return ours | dict(zip(_KEY_NAMES, self.keys or (), strict=False))
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None

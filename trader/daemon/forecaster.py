@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from settings import children
 from settings.kinds import COMPILABLE
 from settings.schema import Settings
 from trader.errors import ConfigurationError
@@ -52,40 +51,48 @@ def guard_options(settings: Settings) -> dict[str, object]:
 
 
 def check_options(settings: Settings) -> None:
-    """Every `OPTIONS__NAME__FIELD`, whichever backend is chosen. Raises ConfigurationError on a misspelt one."""
-    from forecasters.base import ForecastError
-    from forecasters.registry import check_given
+    """Every `OPTIONS__NAME__FIELD`: the names of all, the fields of the chosen backend and of ours. Raises
+    ConfigurationError on a misspelt one."""
+    _asked(settings, None)
 
+
+def lacking(settings: Settings) -> tuple[str, ...]:
+    """What the chosen backend lacks here. Raises ConfigurationError where it is unknown, or an option is misspelt.
+
+    A worker that runs as its own unit is asked when it is connected: what it lacks is not for us to see.
+    """
+    return _asked(settings, backend_options(settings))
+
+
+def _asked(settings: Settings, options: dict[str, object] | None) -> tuple[str, ...]:
+    """In a process of its own: no line of a backend runs in this one, which holds the keys."""
+    from forecasters.base import ForecastError
+    from forecasters.registry import RegistryError
+    from forecasters.worker import inquiry
+
+    name = settings.trading.backend
     ours = next((family for family in COMPILABLE if family in settings.backend_options), None)
     if ours is not None:
         name = ours.upper()
         raise ConfigurationError(f"OPTIONS__{name}__...: {ours} has settings of its own; right: {name}_ and the rest")
-    if settings.worker.socket:
-        return  # what is installed where that worker runs is not for us to see
+    if settings.worker.socket or (options is None and not settings.backend_options):
+        return ()
     try:
-        check_given(settings.backend_options)
-    except ForecastError as error:
+        return inquiry.lacking(name, options, settings.backend_options)
+    except inquiry.WrongOptions as error:
         raise ConfigurationError(f"OPTIONS__...: {error}") from error
+    except RegistryError as error:
+        raise ConfigurationError(f"FORECASTER={name}: {error}; see `trader backends`") from error
+    except ForecastError as error:
+        raise ConfigurationError(f"FORECASTER={name}: {error}") from error
 
 
 def check_backend(settings: Settings) -> None:
     """Before anything is started for it. Raises ConfigurationError where the name is unknown, it can't run here, or an
     option is misspelt.
-
-    A worker that runs as its own unit is asked when it is connected: what it lacks is not for us to see.
     """
-    from forecasters.base import ForecastError
-    from forecasters.registry import lacking
-
-    check_options(settings)
-    name = settings.trading.backend
-    if settings.worker.socket:
-        return
-    try:
-        missing = lacking(name, backend_options(settings))
-    except ForecastError as error:
-        raise ConfigurationError(f"FORECASTER={name}: {error}; see `trader backends`") from error
-    if missing:
+    if missing := lacking(settings):
+        name = settings.trading.backend
         raise ConfigurationError(f"FORECASTER={name} can't run here: {'; '.join(missing)}; see `trader backends`")
 
 
@@ -123,8 +130,7 @@ def seeded_checkpoint(family: str, size: str, folder: Path, seed: int) -> Path:
         "try: make_checkpoint(sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]))\n"
         "except CheckpointError as error: sys.exit(str(error))"
     )
-    command = [sys.executable, "-c", code, size, str(folder), str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = children.run(children.script(code, size, str(folder), str(seed)))
     if done.returncode:
         raise ConfigurationError(done.stderr.strip().splitlines()[-1])
     return folder

@@ -13,41 +13,41 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from settings import children
 from settings.load import SettingsError, load
 from settings.schema import Settings
 from trader.daemon.forecaster import backend_options
 from trader.errors import ConfigurationError
+from trader.folders import RIGHT, unwritable
 from trader.strategies import names
 
 
 def worker_command(settings: Settings, python: str = sys.executable) -> list[str]:
-    """The command line of the worker. Its options go into a file beside the socket, for they may hold a secret.
+    """The command line of the worker, which reads its options, a secret among them perhaps, from standard input.
 
     Raises ConfigurationError where there is no socket to listen on, or no folder for it.
     """
     if not settings.worker.socket:
         raise ConfigurationError("WORKER_SOCKET is not set; the forecaster's unit needs the path that the daemon uses")
     socket = Path(settings.worker.socket)
-    options = socket.with_suffix(".options.json")
-    try:
-        options.unlink(missing_ok=True)
-        with os.fdopen(os.open(options, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(backend_options(settings), file)
-    except OSError as error:
-        raise ConfigurationError(f"WORKER_SOCKET={socket}: {error.strerror} ({error.filename})") from error
-    return [
-        *(python, "-m", "forecasters.worker", "--backend", settings.trading.backend),
-        *("--socket", str(socket), "--options-file", str(options)),
-    ]
+    if why := unwritable(socket.parent):
+        raise ConfigurationError(f"WORKER_SOCKET={socket}: its folder {why}; {RIGHT}")
+    return children.python(
+        *("forecasters.worker", "--backend", settings.trading.backend),
+        *("--socket", str(socket), "--options-file", "-"),
+        interpreter=python,
+    )
 
 
 def main() -> NoReturn:
     try:
-        command = worker_command(load(strategies=names()).settings)
+        settings = load(strategies=names()).settings
+        command = worker_command(settings)
     except (SettingsError, ConfigurationError) as error:
         print(f"trader-forecaster: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    os.execv(command[0], command)
+    notify = {"NOTIFY_SOCKET": os.environ["NOTIFY_SOCKET"]} if "NOTIFY_SOCKET" in os.environ else {}
+    children.become(command, given=json.dumps(backend_options(settings)).encode(), more=notify)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from loguru import logger
 from rich.console import Console
 
 from settings.load import Loaded
+from settings.trust import close_to_others
 from trader import log
 from trader.adapters.sdnotify import Notifier
 from trader.daemon.app import RunOptions, run
@@ -58,6 +59,7 @@ def _make_folder(loaded: Loaded) -> None:
     folder = loaded.settings.store.state_dir
     if why := unwritable(folder):
         raise ConfigurationError(f"{loaded.origins['STATE_DIR']}: STATE_DIR={folder}: {why}; {RIGHT}")
+    close_to_others(folder)  # one of before, or made by hand
 
 
 class _Terminal:

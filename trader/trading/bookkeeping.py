@@ -6,15 +6,14 @@ and the activities are read each by itself: one that fails leaves the books as t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
-from trader.core.equity import Worth, counted, worth_of
+from trader.core.equity import Worth, counted, misses, worth_of
 from trader.core.orders import IntentState, is_over, is_stop
 from trader.core.portfolio import changed, moved
-from trader.core.reconcile import Believed, Reconciliation, Reported, reconcile
+from trader.core.reconcile import Believed, Reconciliation, Reported, cash_of, reconcile
 from trader.core.types import ZERO, Execution, Order, Portfolio, Symbol
 from trader.core.unbooked import awaited_cash, to_protect, unbooked
 from trader.core.values import maker
@@ -27,6 +26,7 @@ from trader.trading.history import History
 from trader.trading.intent_states import IntentStates
 from trader.trading.journal_cache import Known
 from trader.trading.last_resort import adopt_unrecorded
+from trader.trading.listener import Listener
 from trader.trading.memory import Memory, booked_lately, remember_stop
 from trader.trading.open_differences import LAG, OpenDifferences
 from trader.trading.orders_seen import filled_lately, look_up, with_hidden
@@ -41,22 +41,6 @@ _new_reported = maker(Reported)
 ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a report that differs is asked for again
 DOUBTED = "the books are in doubt"
 LIST_LAG_S = 180.0  # so long after a fill the list of positions may not show it yet
-
-
-class Listener(Protocol):
-    """The desk, as far as the books concern it."""
-
-    restated: dict[Symbol, datetime]
-    on_fill: Callable[[Execution], None]
-    equity_band: Decimal
-
-    def halt(self, reason: str) -> None: ...
-
-    def set_flag(self, name: str, reason: str) -> None: ...
-
-    def alert(self, kind: str, severity: str, detail: str) -> None: ...
-
-    def pause(self, seconds: float) -> None: ...
 
 
 class Bookkeeper:
@@ -89,18 +73,30 @@ class Bookkeeper:
         return view
 
     def unrecorded(self) -> Portfolio:
-        """As it is to be protected while nothing can be booked: by the books as they were, and by what our orders
-        have done since. Raises Transient where positions or open orders can't be read."""
+        """As it is to be protected while nothing can be booked: by the books as they were, and by what has been traded
+        since. Raises Transient where positions or open orders can't be read."""
         portfolio, live = self._read(), {each.intent.client_order_id: each for each in self.known.live()}
         answers: dict[str, Order | None] = {n: o for n, o in self.memory.ended.items() if n in live}
         open_ones = {order.client_order_id for order in portfolio.orders}
         answers |= look_up(self.broker, self.parts, sorted(live.keys() - open_ones - answers.keys()), live)
         portfolio = with_hidden(portfolio, answers)
         filled, _ = filled_lately(portfolio, answers, live, self.memory.filled)
-        reported = _new_reported(portfolio=portfolio, looked_up=answers, filled=filled, has_cash=self._has_cash)
-        view = self._view(reported)
+        executions = self.history.told() if filled or moved(self.memory.portfolio, portfolio) else ()
+        reported = _new_reported(
+            portfolio=portfolio, executions=executions, looked_up=answers, filled=filled, has_cash=self._has_cash
+        )
+        traded = reconcile(self._believed(live), reported)
+        self._await(reported, traded)
+        view = self._view(reported, traded)
         self.states.settle([each for each in live.values() if each.intent.purpose.reduces], reported)
         return view
+
+    def _await(self, reported: Reported, traded: Reconciliation) -> None:
+        """The money of all that was traded and is not booked."""
+        currency = reported.portfolio.account.currency
+        awaited = awaited_cash(reported.filled, self.memory.filled, traded.executions)
+        told = sum([cash_of(each, currency) for each in traded.executions], ZERO)
+        self.awaited_cash = None if awaited is None else awaited + told
 
     def _doubt(self) -> str:
         read_trouble, difference = self.parts.trouble(), self.differences.text if self.differences.key else ""
@@ -230,11 +226,14 @@ class Bookkeeper:
     def _at_rest(
         self, reported: Reported, answers: Mapping[str, Order | None], live: Mapping[str, KnownIntent]
     ) -> Reported:
-        """The books open on a report during which nothing was filled: whether it was before or after the positions were
-        read, nobody could tell."""
-        for _ in ASK_AGAIN_S:
-            if not reported.executions:
+        """The books open on a report whose figures agree, and during which nothing was filled: whether that was before
+        or after the positions were read, nobody could tell."""
+        for wait in ASK_AGAIN_S:
+            contradiction = misses(reported.portfolio, reported.portfolio.account.cash)
+            if not (reported.executions or contradiction):
                 break
+            if contradiction:
+                self.desk.pause(wait)
             reported = self._report(self._read(), answers, live)
         return reported
 
@@ -280,7 +279,8 @@ class Bookkeeper:
         if split is not None:
             return split
         differences.heard(result, now)
-        if not result.lacks_units and differences.lasts(2 * LAG, now):
+        only_money = not (result.lacks_units or result.contradicts_itself)
+        if only_money and differences.lasts(2 * LAG, now):
             self.desk.halt(result.doubt)  # before it is booked: after that nothing would show it any more
             self._money_since = differences.since
             differences.over()
@@ -324,7 +324,12 @@ class Bookkeeper:
         self.awaited_cash = awaited_cash(reported.filled, memory.filled, result.executions)
         if result.executions or looked_up or news:
             count = counted(self.worth(reported.portfolio, self._traded(result)), self.known.moved())
-            for execution in self.known.save_sync(reported.portfolio, orders, result.executions, count):
+            fresh = self.known.save_sync(reported.portfolio, orders, result.executions, count)
+            for execution in fresh:  # all of them, before anything that can fail: the books have them all
+                name = execution.order_id
+                memory.filled[name] = memory.filled.get(name, ZERO) + execution.qty
+            memory.execution_ids |= {execution.id for execution in result.executions}
+            for execution in fresh:
                 failpoints.reach("amid_book")
                 self._booked(execution)
             self.history.booked(result.executions)
@@ -344,8 +349,7 @@ class Bookkeeper:
         return result.cash - sum([each.cash for each in result.corrections], ZERO)
 
     def _booked(self, execution: Execution) -> None:
-        memory, name = self.memory, execution.order_id
-        memory.filled[name] = memory.filled.get(name, ZERO) + execution.qty
+        memory = self.memory
         held = memory.portfolio.position(execution.symbol) if memory.portfolio else None
         memory.counts.filled(execution, held, self.journal)
         self._fills[execution.symbol] = self.clock.monotonic(), execution.price
@@ -360,6 +364,9 @@ class Bookkeeper:
         failpoints.reach("after_corrections")
         for correction in result.corrections:
             self.board.say("books", f"{correction.kind.value} {correction.symbol or ''} {correction.detail}")
+            if correction.symbol is not None and correction.posting is not None and not correction.posting.is_fee:
+                text = f"{correction.symbol}: units came or went without a trade: {correction.detail}"
+                self.desk.alert("adopt", "warning", text)
         if opening:
             self.memory.opened = self.memory.began or now
             note_found(self.journal, there_before(reported.portfolio))
@@ -374,13 +381,13 @@ class Bookkeeper:
         self.memory.freed = {symbol: at for symbol, at in self.memory.freed.items() if now - at < LIST_LAG_S}
         return set(self.memory.freed)
 
-    def _view(self, reported: Reported) -> Portfolio:
-        """What is to be protected, whatever could be booked."""
-        now = self.clock.monotonic()
-        spans = unbooked(reported.filled, self.memory.filled)
+    def _view(self, reported: Reported, unrecorded: Reconciliation | None = None) -> Portfolio:
+        """What is to be protected, whatever could be booked. `unrecorded`: what has been traded and can't be."""
+        now, fresh = self.clock.monotonic(), unrecorded.executions if unrecorded is not None else ()
+        spans = unbooked(reported.filled, self.memory.filled, fresh)
         last_prices = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
         last_prices |= {fill.symbol: fill.price for fill in reported.filled if fill.price and fill.symbol in spans}
         freed_symbols = self._just_freed()
         freed_symbols -= {item.symbol for item in self.opaque if item.symbol is not None}  # it may be what holds it
-        booked_positions = self.known.books().positions
-        return to_protect(reported.portfolio, booked_positions, spans, self.board.portfolio, last_prices, freed_symbols)
+        booked = self.known.books().positions if unrecorded is None else unrecorded.positions
+        return to_protect(reported.portfolio, booked, spans, self.board.portfolio, last_prices, freed_symbols)

@@ -25,12 +25,13 @@ from trader.trading.consent import Consent
 from trader.trading.day import begin_day, forget_peak, reach_peak
 from trader.trading.in_reserve import InReserve
 from trader.trading.journal_cache import Known
-from trader.trading.memory import recall, recall_fills, risk_state
+from trader.trading.memory import fills_of, recall, remember_fills, risk_state
 from trader.trading.patience import Patience
 from trader.trading.ports import Accepted, Broker, Clock, Journal, Refused
 from trader.trading.status import Board
 
 CONFIRM_S = 10.0  # how long a cancel may stay unconfirmed
+CANCELS_WAIT_S = 3600.0  # how long one that took longer than that speaks for the next one
 
 
 class Desk:
@@ -54,6 +55,9 @@ class Desk:
         self.on_fill: Callable[[Execution], None] = lambda execution: None
         self.equity_band = Decimal("0.02")  # by which the venue's equity and ours may differ
         self._worth_told = False
+        self.leaving = False  # nobody will look again: what rests stays, where its cancel would have to wait
+        self._asked: dict[str, float] = {}  # cancels that the venue has taken: when, by the clock's seconds
+        self._slow_at = float("-inf")  # when one of them was last seen to wait
         self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
         self.reserve: InReserve | None = None  # what exits are recorded in while the journal takes nothing
         self.restated: dict[Symbol, datetime] = {}  # since when a position is in other units, as after a split
@@ -91,11 +95,28 @@ class Desk:
         return portfolio
 
     def come_back(self) -> None:
-        """The journal takes records again: it is read anew, for a commit that failed may have been made."""
+        """The journal takes records again: it is read anew, for a commit that failed may have been made. Books and
+        fills are both of now, or, where it goes away meanwhile, both as they were: DatabaseAway."""
+        self._agree_on_flags()
+        anew = self.known.anew()
+        fills = fills_of(self.journal, (anew.live or {}).values())
+        self.known.come_back(anew)
+        remember_fills(self._memory, fills)
+        self.books.history.forget()
         self.reserve = None
-        self.known.come_back()
-        recall_fills(self._memory, self.journal, self.known.live())
         self._memory.touched, self._memory.settled = True, None
+
+    def _agree_on_flags(self) -> None:
+        """What was latched meanwhile is written down; what was written, and seemed to fail, is in force."""
+        for name, reason in self.flags().items():
+            written = self.journal.flag(name)
+            if reason and reason != written:
+                self.journal.set_flag(name, reason, self.clock.now())
+            elif written and not reason:
+                self._memory.flags[name] = written
+                self.board.flags = self.flags()
+                if name == "halted":
+                    self.alert("halt", "error", written)
 
     def _told_worth(self, problem: str) -> None:
         """In two reports in a row: a single odd figure wakes nobody, and no entry goes on it either."""
@@ -194,10 +215,13 @@ class Desk:
         """Ask for all, then wait until each is terminal. False, with an alert, where that took too long."""
         pending = set(order_ids)
         self._memory.touched = True
+        if self.leaving and self.cancels_wait():
+            return not [each for each in sorted(pending) if not self._has_ended(each)]
         failpoints.reach("before_cancel")
         for order_id in sorted(pending):
             try:
                 self.broker.cancel(order_id)
+                self._asked.setdefault(order_id, self.clock.monotonic())
             except Transient as error:
                 self.board.say("venue", f"cancel: {error}")
         failpoints.reach("after_cancel")
@@ -205,11 +229,18 @@ class Desk:
         while pending:
             pending -= {order_id for order_id in pending if self._has_ended(order_id)}
             if pending and patience.is_over():
+                if not pending.isdisjoint(self._asked):
+                    self._slow_at = self.clock.monotonic()
                 self._left_working(pending)
                 return False
             if pending:
                 self.pause(0.25)
         return True
+
+    def cancels_wait(self) -> bool:
+        """Whether the venue has lately taken a cancel and not obeyed it at once: it will not obey the next one either,
+        and what that would make room for can't be placed."""
+        return self.clock.monotonic() - self._slow_at < CANCELS_WAIT_S
 
     def _left_working(self, order_ids: Collection[str]) -> None:
         """They may fill yet, and are seen to at the next look."""
@@ -226,7 +257,9 @@ class Desk:
             return False
         if order is not None and is_over(order):
             self._memory.ended[order.client_order_id] = order
-            self._memory.freed[order.symbol] = self.clock.monotonic()
+            now = self._memory.freed[order.symbol] = self.clock.monotonic()
+            if now - self._asked.pop(order_id, now) > CONFIRM_S:
+                self._slow_at = now
         return order is None or is_over(order)
 
     # ---- the rest ----

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from trader.core.posted_fees import POSTED_WITHIN, estimate, joined, with_fee
@@ -26,6 +26,7 @@ AGAIN_S = 3600.0  # how often, while a fee or a reason is missing
 SOON_S = 15.0  # how often at most, while something differs
 CLOCKS = timedelta(hours=2)  # by which our clock and the venue's may differ
 _BEFORE = "opened_with"  # of the journal
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class History:
@@ -93,6 +94,16 @@ class History:
             self._wait_for_more()
         return found
 
+    def told(self) -> tuple[Execution, ...]:
+        """As the venue tells of them while nothing can be booked: those since the last one in the books."""
+        memory = self._memory
+        since = max((memory.last_execution_at or memory.opened or self._clock.now()) - OVERLAP, memory.opened or _EVER)
+        try:
+            told = self._parts.read("activities", lambda: self._broker.activities(since))
+        except Transient:
+            return ()
+        return tuple(each for each in told.executions if each.at >= since and each.id not in self._before)
+
     def _may_ask_whole(self) -> bool:
         return self._asked is None or self._clock.monotonic() - self._asked >= SOON_S
 
@@ -132,6 +143,10 @@ class History:
             amount, currency = estimate(each)
             sums[currency] = sums.get(currency, ZERO) + amount
         return sums
+
+    def forget(self) -> None:
+        """The journal is to be asked again: what seemed to fail may have been written."""
+        self._recalled = False
 
     def _recall(self) -> None:
         if self._recalled or self._memory.opened is None:
@@ -178,7 +193,7 @@ class History:
     def _settle(self, fills: Sequence[Execution], fees: dict[str, Posting], freed: Sequence[str]) -> None:
         if not fills:
             return
-        self._known.settle_fees(fills, fees, freed)
+        self._known.settle_fees(fills, fees, freed, self._clock.now())
         self._guessed |= {each.id: each for each in fills}
 
     def _claim(self) -> None:

@@ -69,7 +69,9 @@ class InReserve:
     def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
         raise DatabaseAway(self.why)
 
-    def settle_fees(self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str]) -> None:
+    def settle_fees(
+        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str], at: datetime
+    ) -> None:
         raise DatabaseAway(self.why)
 
 

@@ -39,7 +39,7 @@ _new_live_intent = maker(LiveIntent)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What was kept before a change that is under way; None where nothing was."""
+    """What was kept before a change that is under way, or is to be kept after it; None where nothing was."""
 
     live: dict[str, KnownIntent] | None = None
     books: KnownBooks | None = None
@@ -66,7 +66,7 @@ class Known:
     def live(self) -> Sequence[KnownIntent]:
         """Intents that may be open at the venue, oldest first."""
         if self._live is None:
-            self._live = {each.intent.client_order_id: each for each in self._real.intents(LIVE)}
+            self._live = self._read_live()
         return tuple(self._live.values())
 
     def books(self) -> KnownBooks:
@@ -97,12 +97,20 @@ class Known:
         self.live(), self.books(), self.moved(), self.levels()
         self._journal = reserve
 
-    def come_back(self) -> None:
+    def anew(self) -> Before:
+        """All of it as the journal has it. Changes nothing: a journal that goes away again costs nothing."""
+        real = self._real
+        return Before(live=self._read_live(), books=real.believed(), moved=real.moved(), levels=dict(real.levels()))
+
+    def come_back(self, anew: Before) -> None:
         """From now on by the journal alone."""
         self._journal = self._real
-        self._live = self._books = self._moved = self._levels = None
+        self._live, self._books, self._moved, self._levels = anew.live, anew.books, anew.moved, anew.levels
         self._done()
         self.changes += 1
+
+    def _read_live(self) -> dict[str, KnownIntent]:
+        return {each.intent.client_order_id: each for each in self._real.intents(LIVE)}
 
     def _keep(self) -> None:
         before = self._before
@@ -198,11 +206,13 @@ class Known:
         self._journal.claim(correction_id, reasons)
         self._read_books()
 
-    def settle_fees(self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str]) -> None:
+    def settle_fees(
+        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str], at: datetime
+    ) -> None:
         self._keep()
         self._books = None
         self.changes += 1
-        self._journal.settle_fees(fills, joined, freed)
+        self._journal.settle_fees(fills, joined, freed, at)
         self._read_books()
 
     def save_levels(self, new_levels: Sequence[Levels]) -> None:

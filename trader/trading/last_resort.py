@@ -38,15 +38,16 @@ def leave_stops(
 ) -> list[str]:
     """What could not be done, one line each. Raises nothing of the venue's."""
     troubles: list[str] = []
+    cancels = _Cancels(broker, clock, pause)
     try:
         entries = [order.id for order in broker.open_orders() if purpose_of(order) is Purpose.ENTRY]
-        if not _cancel(broker, clock, entries, pause):
+        if not cancels.confirmed(entries):
             troubles.append("entries: their cancel is unconfirmed")
         for position in broker.positions():
             instrument = instruments.get(position.symbol)
             if instrument is not None:
                 trouble = _leave_stop(
-                    broker, clock, account_id, position, levels.get(position.symbol), instrument, policy, pause
+                    broker, clock, account_id, position, levels.get(position.symbol), instrument, policy, cancels
                 )
                 troubles += [f"{position.symbol}: {trouble}"] if trouble else []
     except TraderError as error:
@@ -62,7 +63,7 @@ def _leave_stop(
     levels: Levels | None,
     instrument: Instrument,
     policy: ExitPolicy,
-    pause: Callable[[float], None],
+    cancels: _Cancels,
 ) -> str:
     """No quote is asked for: without one the stop is what rests."""
     symbol, latest, now = position.symbol, position, clock.now()
@@ -75,8 +76,10 @@ def _leave_stop(
             latest, None, levels_only, stop_rests, instrument, now, resting_orders, session_close=now + _A_DAY
         )
         if action.cancel:
-            if not _cancel(broker, clock, action.cancel, pause):
-                return "the cancel of what rested is unconfirmed"
+            if cancels.wait:
+                return "cancels wait at the venue, so what rests is left, and no stop could take its place"
+            if not cancels.confirmed(action.cancel):
+                return "the cancel of what rested is unconfirmed, and nothing rests once it is obeyed"
             continue
         if action.place is None:
             return "" if action.keep else action.reason
@@ -87,21 +90,29 @@ def _leave_stop(
     return "the stop was not taken"
 
 
-def _cancel(broker: Broker, clock: Clock, order_ids: Iterable[str], pause: Callable[[float], None]) -> bool:
-    pending = set(order_ids)
-    for order_id in sorted(pending):
-        try:
-            broker.cancel(order_id)
-        except Transient:
-            continue
-    patience = Patience(clock, CONFIRM_S)
-    while pending:
-        pending = {order_id for order_id in pending if not _has_ended(broker, order_id)}
-        if pending and patience.is_over():
-            return False
-        if pending:
-            pause(0.25)
-    return True
+class _Cancels:
+    """`wait`: one was not obeyed in time, so that no other is to be sent: what rests is more than nothing."""
+
+    def __init__(self, broker: Broker, clock: Clock, pause: Callable[[float], None]) -> None:
+        self._broker, self._clock, self._pause = broker, clock, pause
+        self.wait = False
+
+    def confirmed(self, order_ids: Iterable[str]) -> bool:
+        pending = set(order_ids)
+        for order_id in sorted(pending):
+            try:
+                self._broker.cancel(order_id)
+            except Transient:
+                continue
+        patience = Patience(self._clock, CONFIRM_S)
+        while pending:
+            pending = {order_id for order_id in pending if not _has_ended(self._broker, order_id)}
+            if pending and patience.is_over():
+                self.wait = True
+                return False
+            if pending:
+                self._pause(0.25)
+        return True
 
 
 def _has_ended(broker: Broker, order_id: str) -> bool:
@@ -115,16 +126,19 @@ def _has_ended(broker: Broker, order_id: str) -> bool:
 def adopt_unrecorded(
     journal: Journal, known: Known, orders: Iterable[Order], corrections: Iterable[Correction], now: datetime
 ) -> None:
-    """Journal what an end without a journal has left at the venue: from then on it is an exit like any other."""
+    """Journal what an end without a journal has left at the venue: from then on it is an exit like any other. One that
+    came so late that it was given up has its record already."""
     unrecorded_names = {c.detail.partition(" ")[0] for c in corrections if c.kind is CorrectionKind.OUR_ORDER}
+    recorded_names = {each.intent.client_order_id for each in journal.intents()} if unrecorded_names else set()
     for order in orders:
         id_parts = parse_client_order_id(order.client_order_id)
         if id_parts is None or id_parts.attempt < UNRECORDED or order.client_order_id not in unrecorded_names:
             continue
-        if journal.cycle(id_parts.cycle_id) is None:
-            journal.begin_cycle(id_parts.cycle_id, "manage", now)
-            journal.close_cycle(id_parts.cycle_id, now, "left without a record")
-        known.add_intent(id_parts.cycle_id, _intent_of(order, id_parts.purpose), now)
+        if order.client_order_id not in recorded_names:
+            if journal.cycle(id_parts.cycle_id) is None:
+                journal.begin_cycle(id_parts.cycle_id, "manage", now)
+                journal.close_cycle(id_parts.cycle_id, now, "left without a record")
+            known.add_intent(id_parts.cycle_id, _intent_of(order, id_parts.purpose), now)
         known.set_intent(order.client_order_id, IntentState.ACCEPTED, now, order_id=order.id)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -57,7 +57,7 @@ def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownInte
         memory.day, memory.day_start = date.fromisoformat(text), Decimal(equity)
     peak = journal.get_meta("peak")
     memory.peak = Peak(Decimal(peak) if peak else None)
-    recall_fills(memory, journal, live)
+    remember_fills(memory, fills_of(journal, live))
     for symbol in memory.symbols:
         stop_time = journal.get_meta(f"stop {symbol}")
         if stop_time:
@@ -65,17 +65,26 @@ def recall(journal: Journal, symbols: Iterable[Symbol], live: Sequence[KnownInte
     return memory
 
 
-def recall_fills(memory: Memory, journal: Journal, live: Sequence[KnownIntent]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fills:
     """Of the booked executions, what the next report is held against."""
-    memory.last_execution_at = journal.last_execution_at()
-    memory.execution_ids = frozenset()
-    if memory.last_execution_at is not None:
-        memory.execution_ids = booked_lately(journal, memory.last_execution_at)
-    memory.filled = {}
+
+    last_at: datetime | None
+    ids: frozenset[str]
+    units: dict[str, Decimal]  # by order id
+
+
+def fills_of(journal: Journal, live: Collection[KnownIntent]) -> Fills:
+    last_at, units = journal.last_execution_at(), dict[str, Decimal]()
+    ids = frozenset[str]() if last_at is None else booked_lately(journal, last_at)
     if live:
         for execution in journal.executions(after=min(each.created_at for each in live) - OVERLAP):
-            before = memory.filled.get(execution.order_id, Decimal(0))
-            memory.filled[execution.order_id] = before + execution.qty
+            units[execution.order_id] = units.get(execution.order_id, Decimal(0)) + execution.qty
+    return Fills(last_at=last_at, ids=ids, units=units)
+
+
+def remember_fills(memory: Memory, fills: Fills) -> None:
+    memory.last_execution_at, memory.execution_ids, memory.filled = fills.last_at, fills.ids, fills.units
 
 
 def booked_lately(journal: Journal, last: datetime) -> frozenset[str]:

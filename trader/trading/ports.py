@@ -293,9 +293,9 @@ class Journal(Protocol):
         """In the books, of that day and later."""
 
     def settle_fees(
-        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str] = ()
+        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str], at: datetime
     ) -> None:
-        """`fills` with their fees as they are now, the postings that say so, and those that do not any more."""
+        """`fills` with their fees from `at` on, the postings that say so, and those that do so no more."""
 
     def unclaimed(self, after: datetime) -> Sequence[BookedMoney]:
         """Booked since then without an activity that says why."""

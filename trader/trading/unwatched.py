@@ -15,6 +15,7 @@ from trader.errors import Transient
 
 NO_REPORT, NO_PRICE, NO_EXIT = "no report of the venue", "no price", "no exit at rest"
 NO_COVER = "the exit at rest is for less than is held"
+_LOOKS = 2  # times `after_s`: looks that are further apart than that leave a gap in which nobody looked
 
 
 class Unwatched:
@@ -31,18 +32,24 @@ class Unwatched:
         self.seconds = seconds
         self._alert = alert
         self._good: dict[tuple[Symbol, str], float] = {}  # when each was last in order, of what is held
+        self._looked = seconds()  # when the venue's report came last
+        self._priced: set[Symbol] = set()  # those that had a price since then
         self._told: dict[Symbol, tuple[float, str]] = {}  # when a person last heard of it, and what
         self._out: frozenset[Symbol] = frozenset()  # symbols with an entry that may fill, when that was last known
 
     def reported(self, held: Iterable[Symbol]) -> None:
         """The venue's report has come: this is what is held."""
         now, symbols = self.seconds(), frozenset(held)
+        gap, self._looked = now - self._looked, now
+        priced, self._priced = self._priced, set()
         good = self._good
         for key in [key for key in good if key[0] not in symbols]:
             del good[key]
         for symbol in symbols:
             good[symbol, NO_REPORT] = now
             good.setdefault((symbol, NO_PRICE), now)
+            if symbol in priced and gap > _LOOKS * self.after_s:
+                good[symbol, NO_PRICE] = now  # in between nobody looked for one: its absence counts from this look
             good.setdefault((symbol, NO_EXIT), now)
             good.setdefault((symbol, NO_COVER), now)
 
@@ -54,6 +61,8 @@ class Unwatched:
             self._good.setdefault((symbol, NO_REPORT), self.seconds())
 
     def in_order(self, symbol: Symbol, *what: str) -> None:
+        if NO_PRICE in what:
+            self._priced.add(symbol)
         for each in what:
             if (symbol, each) in self._good:
                 self._good[symbol, each] = self.seconds()

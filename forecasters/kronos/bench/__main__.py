@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from forecasters.kronos.bench.original import Original
 from forecasters.kronos.bench.table import Bench, Way
 from forecasters.kronos.checkpoint import make_checkpoint
 from forecasters.kronos.hub import CheckpointError
+from settings import children
 
 _CONTEXTS = {"mini": 2048}  # of the others 512
 
@@ -150,18 +150,10 @@ def _starts(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     seconds = {}
     with tempfile.TemporaryDirectory() as cache:
         for name in ("cold_s", "warm_s"):
-            command = [
-                sys.executable,
-                "-m",
-                "forecasters.kronos.bench",
-                "--start",
-                str(folder),
-                "--samples",
-                options.samples,
-            ]
+            command = children.python("forecasters.kronos.bench", "--start", str(folder), "--samples", options.samples)
             command += ["--threads", str(options.threads), "--device", options.device]
-            environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache}
-            process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            process = children.run(command, more={"TORCHINDUCTOR_CACHE_DIR": cache})
+            process.check_returncode()
             seconds[name] = json.loads(process.stdout.splitlines()[-1])["first_call_s"]
     return seconds
 

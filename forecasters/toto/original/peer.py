@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasters.base import ForecastError
+from settings import children
 
 WORKER = Path(__file__).with_name("worker.py")
 _PACKAGES = ("", "toto2", "dd_unit_scaling")  # in a checkout of the original's repository
@@ -45,7 +46,7 @@ def command_for(place: Path) -> tuple[list[str], dict[str, str]]:
 
     Raises PeerFailed where it is none of these.
     """
-    environment = dict(os.environ)
+    environment: dict[str, str] = {}
     inside = place / "bin" / "python"
     if place.is_file() or inside.is_file():
         return [str(place if place.is_file() else inside), str(WORKER)], environment
@@ -62,8 +63,8 @@ class Worker:
         self._folder = tempfile.TemporaryDirectory(prefix="toto-peer-")
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self._command = " ".join(command)
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, env=environment
+        self._process = children.start(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, more=environment
         )
         self.load_mb = float(self.ask({"do": "load"} | load)["now_mb"])
 
@@ -162,9 +163,7 @@ def ours(
     bars, horizons, variates  what is prepared where it is compiled
     cache                     the compiler's folder; an empty one makes it compile from nothing
     """
-    environment = dict(os.environ)
-    if cache is not None:
-        environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache)
+    environment = {"TORCHINDUCTOR_CACHE_DIR": str(cache)} if cache is not None else {}
     load = {"folder": str(folder), "generation": generation, "compile": compile, "threads": threads, "bars": bars}
     load |= {"horizons": list(horizons), "variates": list(variates), "dtype": dtype}
-    return Worker([sys.executable, "-m", "forecasters.toto.original.ours"], environment, load=load)
+    return Worker(children.python("forecasters.toto.original.ours"), environment, load=load)

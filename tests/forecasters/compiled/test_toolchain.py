@@ -120,8 +120,48 @@ def test_without_a_home_code_is_kept_where_nobody_else_could_have_put_any(
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", "")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    one, other = use_cache_folder(""), use_cache_folder("")
+    one = use_cache_folder("")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    other = use_cache_folder("")
     assert one.path.parent == other.path.parent == tmp_path
     assert one.path != other.path
     assert one.path.stat().st_mode & 0o777 == 0o700
     assert one.problem == f"HOME is not set: compiled code is kept in {one.path} instead"
+
+
+@pytest.mark.parametrize("place", ["", "inductor"])
+def test_a_folder_that_others_may_write_is_not_used_and_the_command_that_mends_it_is_said(
+    place: str, tmp_path: Path
+) -> None:
+    """What lies there is run: torch's cache holds pickles and libraries."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    wanted = [str(tmp_path / "open"), ""] if not place else [str(tmp_path / "own"), str(tmp_path / "open")]
+    used = use_cache_folder(*wanted)
+    assert f"right: chmod go-w {tmp_path}/open" in used.problem
+    assert not any(os.environ[name].startswith(str(tmp_path / "open")) for name in FOLDERS)
+
+
+def test_a_folder_of_ours_is_closed_to_others(tmp_path: Path) -> None:
+    (tmp_path / "compiled").mkdir(mode=0o755)
+    before = os.umask(0o077)
+    try:
+        use_cache_folder(str(tmp_path / "compiled"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "compiled").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_torch_compiles_for_all_times_does_not_lie_under_a_name_that_anybody_can_guess(tmp_path: Path) -> None:
+    """Its precompiled headers go to a folder of the temporary one."""
+    use_cache_folder(str(tmp_path / "compiled"))
+    kept = Path(tempfile.gettempdir())
+    assert kept == Path(os.environ["TMPDIR"]) == tmp_path / "cache/trader/compiled/tmp"
+    assert kept.stat().st_mode & 0o022 == 0
+
+
+def test_without_a_home_that_lies_beside_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, "")
+    used = use_cache_folder(str(tmp_path / "compiled"))
+    assert Path(tempfile.gettempdir()) == used.path / "tmp"

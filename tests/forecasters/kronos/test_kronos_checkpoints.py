@@ -20,7 +20,7 @@ pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'
 constants = pytest.importorskip("huggingface_hub.constants", reason="Kronos needs huggingface_hub")
 
 from forecasters.kronos import CheckpointError, load_kronos  # noqa: E402
-from forecasters.kronos.hub import PUBLISHED, lacking, locate  # noqa: E402
+from forecasters.kronos.hub import PUBLISHED, is_folder, lacking, locate  # noqa: E402
 from forecasters.kronos.weights import load  # noqa: E402
 from forecasters.registry import describe  # noqa: E402
 
@@ -218,3 +218,23 @@ def test_an_unknown_model_is_refused_with_those_that_are_known(cache: Path) -> N
         locate("someone/Kronos-huge")
     assert lacking("someone/Kronos-huge") is not None
     assert lacking("./nowhere") == "there is no folder ./nowhere"
+
+
+def test_a_folder_of_its_name_here_does_not_come_in_place_of_a_published_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a path that cannot be a published name is a folder then."""
+    (tmp_path / "NeoQuasar/Kronos-mini/network").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert not is_folder("NeoQuasar/Kronos-mini")
+    assert not is_folder("NeoQuasar/Kronos-mini@main")
+    assert is_folder("./NeoQuasar/Kronos-mini")
+
+
+def test_a_checkpoint_that_others_may_change_is_not_read(folders: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders["tiny"], tmp_path / "model")
+    weights = tmp_path / "model/network/model.safetensors"
+    weights.chmod(0o666)
+    with pytest.raises(CheckpointError, match=f"right: chmod go-w {weights}"):
+        locate(str(tmp_path / "model"))
+    assert lacking(str(tmp_path / "model")) is not None

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from forecasters.toto import load_toto  # noqa: E402
 from forecasters.toto.checkpoint import SIZES, make_checkpoint  # noqa: E402
-from forecasters.toto.hub import PUBLISHED, Located, lacking, locate  # noqa: E402
+from forecasters.toto.hub import PUBLISHED, Located, is_folder, lacking, locate  # noqa: E402
 from forecasters.toto.model import WrongGeneration  # noqa: E402
 
 SECOND, FIRST = "tiny", "tiny-1.0"
@@ -259,3 +259,23 @@ def test_a_download_that_was_cut_off_is_not_taken_for_the_model(
     assert lacking(model_id) is None
     (folder / lost).unlink()
     assert "not in the hub's cache" in str(lacking(model_id))
+
+
+def test_a_folder_of_its_name_here_does_not_come_in_place_of_a_published_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Datadog/Toto-2.0-22m").mkdir(parents=True)
+    (tmp_path / "mine/own").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert not is_folder("Datadog/Toto-2.0-22m")
+    assert is_folder("./Datadog/Toto-2.0-22m")
+    assert is_folder("mine/own")
+
+
+def test_a_checkpoint_that_others_may_change_is_not_read(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "config.json").chmod(0o666)
+    with pytest.raises(CheckpointError, match=f"right: chmod go-w {tmp_path}/config.json"):
+        locate(str(tmp_path))
+    assert lacking(str(tmp_path)) is not None

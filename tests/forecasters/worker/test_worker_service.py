@@ -37,13 +37,16 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
         install_oddities(folder / "site")
 
-    def start(self, backend: str, *more: str) -> None:
+    def start(self, backend: str, *more: str, options: str = "{}") -> None:
         environment = {
             **os.environ,
             "NOTIFY_SOCKET": str(self._folder / "notify"),
             "PYTHONPATH": str(self._folder / "site"),
         }
         command = [sys.executable, "-m", "forecasters.worker", "--socket", str(self.path), "--backend", backend]
+        given = self._folder / "options.json"
+        given.write_text(options)
+        command += ["--options-file", str(given)]
         self.process = subprocess.Popen([*command, *more], env=environment, stderr=subprocess.DEVNULL)
 
     def notice(self) -> str:
@@ -70,7 +73,7 @@ def service() -> Iterator[Service]:
 
 
 def test_ready_is_said_after_the_warm_up_and_sigterm_ends_it_in_order(service: Service) -> None:
-    service.start("baseline", "--options-json", '{"samples": 64}', "--threads", "1")
+    service.start("baseline", "--threads", "1", options='{"samples": 64}')
     assert service.notice().startswith("READY=1")
     for _ in range(2):  # a client that goes and comes back
         worker = Worker(WorkerSettings(backend="baseline", socket_path=service.path))
@@ -85,14 +88,14 @@ def test_ready_is_said_after_the_warm_up_and_sigterm_ends_it_in_order(service: S
 
 
 def test_wrong_options_end_it_with_the_configuration_status(service: Service) -> None:
-    service.start("baseline", "--options-json", '{"sampels": 64}')
+    service.start("baseline", options='{"sampels": 64}')
     assert service.process is not None
     assert service.process.wait(GENEROUS_S) == 78
 
 
 def test_a_hang_ends_the_service_by_itself_and_a_restarted_one_is_found_again(service: Service) -> None:
     marker = f'{{"marker": "{service.path.parent / "once"}"}}'
-    service.start("hangs_deaf", "--options-json", marker)
+    service.start("hangs_deaf", options=marker)
     service.notice()
     settings = WorkerSettings(backend="hangs_deaf", socket_path=service.path, deadline_s=0.3, backoff_first_s=0.05)
     worker = Worker(settings)
@@ -101,7 +104,7 @@ def test_a_hang_ends_the_service_by_itself_and_a_restarted_one_is_found_again(se
         worker.forecast([context()])
     assert service.process is not None
     assert service.process.wait(GENEROUS_S) != 0
-    service.start("hangs_deaf", "--options-json", marker)
+    service.start("hangs_deaf", options=marker)
     service.notice()
     answered: object = None
     while not answered:  # an attempt that began with the old process may still fail

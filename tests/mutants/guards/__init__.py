@@ -7,6 +7,7 @@ from tests.mutants.guards import (
     adapters,
     core,
     forecasters,
+    gates,
     positions,
     reserve,
     risk,
@@ -25,4 +26,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *adapters.MUTANTS,
     *forecasters.MUTANTS,
     *security_bounds.MUTANTS,
+    *gates.MUTANTS,
 )

@@ -10,13 +10,15 @@ EQUITY, MEMORY = "trader/core/equity.py", "trader/trading/memory.py"
 JOINED = ("tests/core/test_posted_fees.py",)
 WORTH = ("tests/core/test_equity.py",)
 BOOKED = ("tests/trading/test_activities_booked.py",)
+FLAPS = ("tests/trading/test_journal_flaps.py",)
 FIGURES = ("tests/trading/test_figures_alone.py",)
 
 OF_FEES = (
-    Mutant("fees: one fill each", FEES, "joined", "pair.fill not in found and", "", JOINED),
+    Mutant("fees: one fill each", FEES, "joined", "pair.fill not in owners and", "", JOINED),
+    Mutant("fees: room is made", FEES, "joined", "_make_room(posting, choices, owners)", "pass", JOINED),
     Mutant("fees: of one fill alone", FEES, "joined", "and pair.posting not in taken", "", JOINED),
-    Mutant("fees: the one with the fewest fills first", FEES, "joined", "else exact[pair.posting]", "else 0", JOINED),
     Mutant("fees: by name", FEES, "_pair", "if fee.execution_id != fill.id:", "if False:", JOINED),
+    Mutant("fees: a stock's is no coin's", FEES, "_pair", 'off > room and fee.kind == "FEE"', "False", JOINED),
     Mutant("fees: by order", FEES, "_may_be", "fee.order_id and fee.order_id != fill.order_id", "False", JOINED),
     Mutant("fees: by symbol", FEES, "_may_be", "fee.symbol is not None and fee.symbol != fill.symbol", "False", JOINED),
     Mutant("fees: by side", FEES, "_may_be", "bool(fee.qty) is not (fill.side is OrderSide.BUY)", "False", JOINED),
@@ -24,14 +26,22 @@ OF_FEES = (
         "fees: by day",
         FEES,
         "_may_be",
-        "not fill.at.date() - _A_DAY <= fee.day <= (fill.at + POSTED_WITHIN).date()",
+        "not charged.first_day <= fee.day <= charged.last_day",
         "False",
         JOINED,
     ),
     Mutant("fees: by price", FEES, "_may_be", "abs(fee.price / fill.price - 1) > _PRICE_ROOM", "False", JOINED),
-    Mutant("fees: none that is too large", FEES, "_may_be", "<= estimate(fill)[0] * _LARGEST_RATIO + room", "", JOINED),
+    Mutant("fees: none that is too large", FEES, "_may_be", "<= charged.estimate * _LARGEST_RATIO + room", "", JOINED),
     guard("fees: posted ones take the estimate's place", "History._take", "self._join(found, owned)", "pass", *BOOKED),
     guard("fees: those that are missing are asked for", "History.due", "", "return False", *BOOKED),
+    Mutant(
+        "fees: what they were until then is kept",
+        "trader/adapters/journal/postings.py",
+        "settle_fees",
+        "_keep_fees(connection, fills, before, at)",
+        "pass",
+        ("tests/adapters/test_journal_postings.py",),
+    ),
     Mutant(
         "fees: may be taken before they are posted",
         BOOKS,
@@ -42,10 +52,47 @@ OF_FEES = (
     ),
 )
 OF_MONEY = (
+    Mutant(
+        "money: the venue's own equity denies it",
+        BOOKS,
+        "_cash",
+        "abs(difference) > room and denies(portfolio, difference)",
+        "False",
+        FIGURES,
+    ),
+    guard(
+        "money: what the equity denies waits for a person",
+        "Bookkeeper._open",
+        "not (result.lacks_units or result.contradicts_itself)",
+        "not result.lacks_units",
+        *FIGURES,
+    ),
+    guard(
+        "opening: on figures that agree",
+        "Bookkeeper._at_rest",
+        "if not (reported.executions or contradiction):",
+        "if not reported.executions:",
+        *FIGURES,
+    ),
     Mutant("money: an activity explains it", BOOKS, "_cash", "_why(difference, postings, small)", "()", BOOKED),
     Mutant("money: a transfer is no profit", REASONS, "is_transfer", "self.kind in _TRANSFERS", "False", BOOKED),
     Mutant("money: units that an activity explains", BOOKS, "_positions", "if why:", "if False:", BOOKED),
     Mutant("money: a split is asked about", BOOKS, "_positions", "and each.kind not in SPLITS", "", BOOKED),
+    guard(
+        "money: a person hears of units",
+        "Bookkeeper._correct",
+        'self.desk.alert("adopt", "warning", text)',
+        "pass",
+        *FLAPS,
+    ),
+    Mutant(
+        "money: units without an entry price have a stop",
+        "trader/core/exits.py",
+        "fallback_levels",
+        "known = reference or market",
+        "known = reference",
+        FLAPS,
+    ),
     guard("money: a reason that comes later", "History._claim", "if why:", "if False:", *BOOKED),
     guard("money: a day begins without what came in", "begin_day", "- known.moved", "", *BOOKED),
     Mutant("money: what came in is added to the day", MEMORY, "risk_state", "memory.day_start + moved", "0", BOOKED),

@@ -143,11 +143,16 @@ IN_LOG = (
         LOG,
     ),
     Mutant("log: local variables", "trader/log.py", "configure", "diagnose=False", "diagnose=True", LOG),
-    Mutant("log: a secret within JSON", "trader/log.py", "redactor", "json.dumps(secret)[1:-1],", "", LOG),
+    Mutant("log: a secret within JSON", "settings/redaction.py", "_spellings", "json.dumps(secret)[1:-1],", "", LOG),
     Mutant(
-        "log: a secret in an address", "trader/log.py", "redactor", 'quote(secret, safe=""), quote(secret)', "", LOG
+        "log: a secret in an address",
+        "settings/redaction.py",
+        "_spellings",
+        'quote(secret, safe=""), quote(secret)',
+        "",
+        LOG,
     ),
-    Mutant("log: the longest secret first", "trader/log.py", "redactor", "reverse=True", "reverse=False", LOG),
+    Mutant("log: the longest secret first", "settings/redaction.py", "redactor", "reverse=True", "reverse=False", LOG),
     Mutant(
         "alert: no address in a failure",
         "trader/adapters/notify.py",
@@ -242,7 +247,9 @@ IN_SETTINGS = (
     setting("a paper key in live", "_key_rules", 'mode == "live" and key.startswith("PK")'),
     setting("a live key in paper", "_key_rules", 'mode == "paper" and key.startswith("AK")'),
     setting("another mode's address", "_url_rules", "host == wrong_host"),
-    setting("the real venue in a simulation", "_url_rules", 'mode == "sim" and'),
+    setting(
+        "the real venue in a simulation", "_url_rules", 'mode == "sim" and is_alpacas(getattr(settings.venue, field))'
+    ),
     setting("keys in the clear", "_url_rules", 'mode != "sim" and parts.scheme in ("http", "ws") and'),
 )
 MUTANTS = (*IN_LATCH, *IN_LOCKS, *IN_JOURNAL, *IN_LOG, *IN_ALPACA, *IN_ANSWERS, *IN_SETTINGS)

@@ -9,6 +9,7 @@ VANISHED = ("tests/trading/test_vanished.py",)
 FIGURES = ("tests/trading/test_figures_alone.py",)
 DUST = ("tests/trading/test_dust.py",)
 EXIT_TROUBLE = ("tests/trading/test_exit_trouble.py",)
+LEAVING = ("tests/trading/test_leaving_slowly.py",)
 UNWATCHED = ("tests/trading/test_unwatched.py",)
 
 BOOKS = (
@@ -21,9 +22,7 @@ BOOKS = (
     guard("books: what can't be read holds entries back", "Bookkeeper._doubt", "self.parts.trouble()", '""', *PARTLY),
     guard("books: money that stays away halts", "Bookkeeper._open", "self.desk.halt(result.doubt)", "pass"),
     guard("books: a person is asked about units", "Bookkeeper._open", "if question:", "if False:", *VANISHED),
-    guard(
-        "books: units are never booked by themselves", "Bookkeeper._open", "not result.lacks_units and", "", *VANISHED
-    ),
+    guard("books: units are never booked by themselves", "Bookkeeper._open", "result.lacks_units or", "", *VANISHED),
     guard("books: a split halts", "Bookkeeper._split", "self.desk.halt", "str", "tests/trading/test_splits.py"),
     guard("books: a first halt is not hidden", "Desk.halt", 'if not self._memory.flags["halted"]:', "if True:"),
     guard("books: accepted once a person was asked", "OpenDifferences.accepted", "self.asked and", "", *VANISHED),
@@ -123,6 +122,29 @@ EXITS = (
         "pass",
     ),
     guard(
+        "exit: what rests stays where cancels wait",
+        "Desk.cancel",
+        "self.leaving and self.cancels_wait()",
+        "False",
+        *LEAVING,
+    ),
+    guard(
+        "exit: a cancel that was obeyed late is remembered",
+        "Desk._has_ended",
+        "now - self._asked.pop(order_id, now) > CONFIRM_S",
+        "False",
+        *LEAVING,
+    ),
+    guard(
+        "exit: a stop follows a cancel that is obeyed soon",
+        "_leave_what_protects",
+        "any(map(_is_going, portfolio.orders)) and not patience.is_over()",
+        "False",
+        *LEAVING,
+    ),
+    guard("exit: what is left without a stop is told", "_leave_what_protects", "if told:", "if False:", *LEAVING),
+    guard("exit: without a journal, what rests stays, too", "_leave_stop", "if cancels.wait:", "if False:", *LEAVING),
+    guard(
         "exit: without a journal, too",
         "leave_safe",
         "_leave_unrecorded(manager, str(error))",
@@ -175,6 +197,20 @@ WATCH = (
         "Manager._protect",
         "if judged.quote is not None or judged.mark is not None:",
         "if True:",
+        *UNWATCHED,
+    ),
+    guard(
+        "unwatched: a gap in which nobody looked",
+        "Unwatched.reported",
+        "symbol in priced and gap > _LOOKS * self.after_s",
+        "False",
+        *UNWATCHED,
+    ),
+    guard(
+        "unwatched: looks close by leave no gap",
+        "Unwatched.reported",
+        "symbol in priced and gap > _LOOKS * self.after_s",
+        "symbol in priced",
         *UNWATCHED,
     ),
     guard(

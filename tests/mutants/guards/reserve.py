@@ -6,6 +6,7 @@ from tests.mutants.guards.trading import guard
 from tests.mutants.source import Mutant
 
 WITHOUT = ("tests/trading/test_without_journal.py",)
+FLAPS = ("tests/trading/test_journal_flaps.py",)
 FILE = ("tests/adapters/test_reserve.py",)
 
 TRADING = (
@@ -40,7 +41,19 @@ TRADING = (
           "before = Before()", *WITHOUT),
     guard("reserve: books and fills of one moment", "Known.save_sync", "self._read_books()", "self._done()", *WITHOUT),
     guard("reserve: fills are read again", "Desk.come_back",
-          "recall_fills(self._memory, self.journal, self.known.live())", "pass", *WITHOUT),
+          "remember_fills(self._memory, fills)", "pass", *WITHOUT),
+    guard("flaps: read before it counts as back", "Known.anew", "books=real.believed()", "books=None", *FLAPS),
+    guard("flaps: fills are known with the books", "Bookkeeper._book",
+          "memory.execution_ids |= {execution.id for execution in result.executions}", "pass", *FLAPS),
+    guard("flaps: one that comes late has its record", "adopt_unrecorded",
+          "order.client_order_id not in recorded_names", "True", *FLAPS),
+    guard("flaps: what is latched is written down", "Desk.come_back", "self._agree_on_flags()", "pass", *FLAPS),
+    guard("flaps: what was written is in force", "Desk._agree_on_flags", "elif written and not reason:", "elif False:",
+          *FLAPS),
+    guard("flaps: fees are read again", "Desk.come_back", "self.books.history.forget()", "pass", *FLAPS),
+    guard("reserve: the money of what fills", "Bookkeeper.unrecorded", "self._await(reported, traded)", "pass", *FLAPS),
+    guard("reserve: what others trade", "Bookkeeper.unrecorded",
+          "self.history.told() if filled or moved(self.memory.portfolio, portfolio) else ()", "()", *FLAPS),
 )  # fmt: skip
 ADAPTERS = (
     Mutant("reserve: a line is whole", "trader/adapters", "lines_of", 'checksum == b"%08x" % zlib.crc32(text)',

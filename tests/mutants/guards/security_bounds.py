@@ -230,8 +230,8 @@ IN_SHOWN = (
         "the program's last line",
         "trader/__main__.py",
         "_command",
-        "printable(str(error))",
-        "error",
+        "printable(clean(str(error)))",
+        "clean(str(error))",
         "test_the_program_itself_writes_through_them",
     ),
 )

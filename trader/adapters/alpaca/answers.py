@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from settings.redaction import clean
 from trader.bounded.answers import Unreadable, read_json
 from trader.errors import CredentialsRefused, KeysDoubted
 
@@ -141,4 +142,4 @@ class Keys:
 
 
 def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:200]
+    return clean(text).strip().partition("\n")[0][:200]  # cut afterwards: a part of a key is a key

@@ -20,6 +20,7 @@ from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
 from urllib3.exceptions import NewConnectionError
 
+from settings.redaction import clean
 from trader.adapters.alpaca.answers import Failure, Keys, Meaning, retry_after_s
 from trader.adapters.alpaca.direct import NotConnected, session_for
 from trader.errors import KeysDoubted, Rejected, Transient, Unknown
@@ -304,4 +305,4 @@ def _describe(error: requests.RequestException) -> str:
 
 
 def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:200]
+    return clean(text).strip().partition("\n")[0][:200]  # cut afterwards: a part of a key is a key

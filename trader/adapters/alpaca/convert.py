@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from settings.redaction import clean
 from trader.core.fees import schedule_for
 from trader.core.types import (
     ZERO,
@@ -299,7 +300,7 @@ def symbol_of(body: Json) -> Symbol:
 def shown(value: object) -> str:
     """Short enough for a log line."""
     try:
-        told = repr(value)
+        told = clean(repr(value))
     except (ValueError, RecursionError):
         told = f"<{type(value).__name__}>"
     return told if len(told) <= 80 else told[:77] + "..."

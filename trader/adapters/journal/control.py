@@ -8,6 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from settings.redaction import clean
 from trader.adapters.journal import schema
 from trader.adapters.journal.codec import encode, to_plain
 from trader.adapters.journal.read import Reader
@@ -36,13 +37,13 @@ class Control(Reader):
             connection.execute(change)
 
     def alert(self, kind: str, severity: str, detail: str, at: datetime) -> None:
-        row = {"kind": kind, "severity": severity, "detail": detail, "at": stamp(at)}
+        row = {"kind": kind, "severity": severity, "detail": clean(detail), "at": stamp(at)}
         with self._write() as connection:
             connection.execute(sa.insert(schema.alerts), row)
 
     def put_status(self, status: Mapping[str, object], at: datetime) -> None:
         """Replaces the last one. Values may be of any kind that the codec writes."""
-        body = json.dumps(to_plain(dict(status)), sort_keys=True)
+        body = clean(json.dumps(to_plain(dict(status)), sort_keys=True))
         with self._write(durable=False) as connection:
             upsert(connection, schema.status, [{"id": 1, "body": body, "at": stamp(at)}], key="id")
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from settings.redaction import clean
 from trader.adapters.journal import rows, schema
 from trader.adapters.journal.codec import encode
 from trader.adapters.journal.control import Control
-from trader.adapters.journal.records import BookedPosting, Correction
+from trader.adapters.journal.records import BookedPosting, Correction, FeeChange
 from trader.adapters.journal.schema import stamp
 from trader.adapters.journal.store import upsert
 from trader.core.postings import Posting
@@ -37,6 +38,10 @@ class Postings(Control):
         claimed = told.where(schema.postings.c.correction_id.is_not(None))
         return [rows.correction_from(row) for row in self._all(query.where(table.c.id.not_in(claimed)))]
 
+    def fee_changes(self) -> list[FeeChange]:
+        """Oldest first."""
+        return [rows.fee_change_from(row) for row in self._all(sa.select(schema.fee_changes).order_by("id"))]
+
     def moved(self) -> Decimal:
         """Money that came in, less what went out, as far as it is booked."""
         found = self._all(sa.select(schema.books.c.amount).where(schema.books.c.name == rows.MOVED))
@@ -59,7 +64,7 @@ class Postings(Control):
         table = schema.corrections
         row = {
             "kind": kind, "symbol": None if symbol is None else symbol.text, "qty": str(qty), "cash": str(cash),
-            "detail": detail, "at": stamp(at),
+            "detail": clean(detail), "at": stamp(at),
         }  # fmt: skip
         changes = {rows.CASH: cash} | ({} if symbol is None else {symbol.text: qty})
         changes |= {rows.MOVED: cash} if kind == rows.TRANSFER else {}
@@ -94,14 +99,15 @@ class Postings(Control):
             move_books(connection, [{rows.MOVED: moved + (left if kind == rows.TRANSFER else ZERO)}])
 
     def settle_fees(
-        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str] = ()
+        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str], at: datetime
     ) -> None:
-        """`fills` as their fees are now; `joined`: postings that are the fee of one, by the fill's id; `freed`: ids of
-        those that have turned out to be none."""
+        """`fills` as their fees are from `at` on; `joined`: postings that are the fee of one, by the fill's id;
+        `freed`: ids of those that have turned out to be none."""
         table = schema.executions
         with self._write() as connection:
             query = sa.select(table).where(table.c.execution_id.in_([fill.id for fill in fills]))
             before = {row["execution_id"]: rows.execution_from(row) for row in connection.execute(query).mappings()}
+            _keep_fees(connection, fills, before, at)
             changes = list[Mapping[str, Decimal]]()
             for fill in fills:
                 if fill.id in before:
@@ -116,8 +122,21 @@ class Postings(Control):
             move_books(connection, changes)
 
 
+def _keep_fees(
+    connection: sa.Connection, fills: Sequence[Execution], before: Mapping[str, Execution], at: datetime
+) -> None:
+    """As they were until now: what was decided then is held against them."""
+    kept = [
+        {"execution_id": old.id, "fee": str(old.fee), "fee_currency": old.fee_currency, "at": stamp(at)}
+        for new in fills
+        if (old := before.get(new.id)) is not None and (old.fee, old.fee_currency) != (new.fee, new.fee_currency)
+    ]
+    if kept:
+        connection.execute(sa.insert(schema.fee_changes), kept)
+
+
 def _told(postings: Sequence[Posting]) -> str:
-    return "; ".join(each.told for each in postings)
+    return clean("; ".join(each.told for each in postings))
 
 
 def _posting_row(posting: Posting, *, fill: str = "", correction_id: int | None = None) -> dict[str, Any]:

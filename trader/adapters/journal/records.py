@@ -42,6 +42,16 @@ class Believed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeeChange:
+    """`fee` is what it was until `at`."""
+
+    execution_id: str
+    fee: Decimal
+    fee_currency: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRecord:
     """A command from a person. `done_at` None: not executed yet."""
 

@@ -15,6 +15,7 @@ from trader.adapters.journal.records import (
     Correction,
     CycleRecord,
     EquityPoint,
+    FeeChange,
     IntentRecord,
     QuoteRecord,
     VerdictRecord,
@@ -215,6 +216,15 @@ def correction_from(row: Row) -> Correction:
         qty=Decimal(row["qty"]),
         cash=Decimal(row["cash"]),
         detail=row["detail"],
+        at=unstamp(row["at"]),
+    )
+
+
+def fee_change_from(row: Row) -> FeeChange:
+    return FeeChange(
+        execution_id=row["execution_id"],
+        fee=Decimal(row["fee"]),
+        fee_currency=row["fee_currency"],
         at=unstamp(row["at"]),
     )
 

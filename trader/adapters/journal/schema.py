@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text, false
 
-HEAD = "0002"  # the newest migration
+HEAD = "0003"  # the newest migration
 
 metadata = MetaData()
 
@@ -196,6 +196,16 @@ postings = Table(  # activities beside the fills that are in the books, each onc
     Column("fill", String, nullable=False),  # the execution that it is the fee of, or ""
     Column("correction_id", Integer),  # of the correction that it is the reason of
     Column("body", Text, nullable=False),  # Posting
+)
+
+fee_changes = Table(  # what a fill's fee was until it became another one
+    "fee_changes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("execution_id", String, nullable=False),
+    Column("fee", String, nullable=False),
+    Column("fee_currency", String, nullable=False),
+    Column("at", String, nullable=False),  # of the change
 )
 
 status = Table(

@@ -16,7 +16,7 @@ from trader.adapters.journal.store import make_engine, told
 from trader.core.types import ZERO
 from trader.errors import DatabaseUnusable, TraderError
 
-REVISIONS = ("0001", "0002")  # every migration, oldest first; the last is schema.HEAD
+REVISIONS = ("0001", "0002", "0003")  # every migration, oldest first; the last is schema.HEAD
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 

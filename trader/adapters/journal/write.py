@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from settings.redaction import clean
 from trader.adapters.journal import rows, schema
 from trader.adapters.journal.codec import encode
 from trader.adapters.journal.control import put_levels
@@ -75,7 +76,7 @@ class Journal(Postings):
         change = (
             sa.update(table)
             .where(table.c.cycle_id == cycle_id)
-            .values(closed_at=stamp(at), outcome=outcome, note=note, timings=json.dumps(dict(timings or {})))
+            .values(closed_at=stamp(at), outcome=outcome, note=clean(note), timings=json.dumps(dict(timings or {})))
         )
         with self._write(durable=False) as connection:
             _require_row(connection.execute(change), f"cycle {cycle_id}")
@@ -111,7 +112,7 @@ class Journal(Postings):
         """An order id and a reason, once known, stay. Raises KeyError for an intent that was never added."""
         values = {"state": str(state), "updated_at": stamp(at)}
         values |= {} if order_id is None else {"order_id": order_id}
-        values |= {"reason": reason} if reason else {}
+        values |= {"reason": clean(reason)} if reason else {}
         change = sa.update(schema.intents).where(schema.intents.c.client_order_id == client_order_id).values(values)
         with self._write(durable=False) as connection:
             _require_row(connection.execute(change), f"intent {client_order_id}")

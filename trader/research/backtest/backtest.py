@@ -10,16 +10,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b, file_digest
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children
 from pathlib import Path
 
 from forecasters.base import Forecaster
+from settings import children
 from settings.schema import Settings
 from trader.core.market import Bars
 from trader.core.types import Symbol, Timeframe
@@ -202,7 +203,7 @@ def _elsewhere(request: Request, another: Callable[[], Forecaster] | None) -> It
         yield None
         return
     before = active_children()
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with children.pool(1) as pool:
         try:
             with _deaf_to_interrupts():
                 started = pool.submit(_optimistic_alone, request, another)

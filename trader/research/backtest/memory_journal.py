@@ -262,7 +262,7 @@ class MemoryJournal:
         self._moved += cash if kind == TRANSFER else ZERO
 
     def settle_fees(
-        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str] = ()
+        self, fills: Sequence[Execution], joined: Mapping[str, Posting], freed: Collection[str], at: datetime
     ) -> None:
         for fill in fills:
             place = self._known.get(fill.id)

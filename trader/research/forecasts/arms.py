@@ -15,6 +15,7 @@ from forecasters.base import ForecastError
 from forecasters.registry import resolve
 from forecasters.types import TAG, Context
 from forecasters.worker.client import Worker, WorkerSettings
+from settings import children
 from settings.load import Loaded
 from trader.daemon.forecaster import backend_options
 from trader.research.forecasts.key import ForecastKey, key_of
@@ -148,7 +149,7 @@ def _gpu_memory_mb(pid: int) -> float | None:
     """The driver's figure: the caching allocator gives nothing back, so that it is near the peak."""
     command = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
     try:
-        process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        process = children.run(command, timeout_s=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
     rows = (line.split(",") for line in process.stdout.splitlines() if line.count(",") == 1)

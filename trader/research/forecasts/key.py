@@ -9,8 +9,6 @@ import hashlib
 import importlib.util
 import json
 import platform
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -21,6 +19,8 @@ from pathlib import Path
 from forecasters import registry
 from forecasters.base import ForecastError
 from forecasters.types import Context
+from forecasters.worker import inquiry
+from settings import children
 
 EAGER = "eager"
 NUMERIC_PACKAGES = ("numpy", "torch", "triton")
@@ -84,7 +84,7 @@ def key_of(name: str, options: Mapping[str, object], *, paths: bool = True) -> F
 
     Raises ForecastError where it can't run here.
     """
-    described = registry.describe(name, options)
+    described = inquiry.describe(name, options)
     given = described.options
     compiled = given.get("compile") is True
     checkpoint = described.checkpoint
@@ -116,7 +116,7 @@ def source_files(backend: str, module: str) -> list[Path]:
     files = [file for folder in folders for file in folder.rglob("*.py")] or [Path(found.origin or "")]
     if top != "forecasters":
         return sorted(files)
-    others = {info.name for info in registry.available()} - {backend}
+    others = set(registry.names()) - {backend}
     return sorted(file for file in files if not _is_of(file.relative_to(folders[0]), others))
 
 
@@ -148,7 +148,7 @@ def device_kind(device: str) -> str:
 @cache
 def _gpu_name() -> str:
     """Asked in a process of its own: this one never imports torch. "cpu" where there is no GPU, or no torch."""
-    done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, check=False)
+    done = children.run(children.script(_PROBE))
     return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else "cpu"
 
 

@@ -1,0 +1,221 @@
+"""What backends say of themselves, asked in a process of its own: their code never runs in the one that trades.
+
+`python -m forecasters.worker.inquiry` is that process: a question on its standard input, one answer, then it ends. Only
+the backend that a question is about is imported there; the menu alone asks all of them. Like the worker it is started
+without keys, and what comes back is bounded in size and time and checked before it is believed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from forecasters import registry
+from forecasters.base import ForecastError
+from forecasters.options import Checkpoint
+from forecasters.registry import BackendInfo, Described, RegistryError
+from settings import children
+
+ANSWER_S = 60.0
+DOWNLOAD_S = 3600.0
+MOST_BYTES = 2**20
+_LONGEST = 2000  # characters of one text
+
+Answer = Mapping[str, Any]
+
+
+class WrongOptions(RegistryError):
+    """An option that a backend does not have, or does not take."""
+
+
+def lacking(
+    name: str, options: Mapping[str, object] | None, given: Mapping[str, Mapping[str, object]]
+) -> tuple[str, ...]:
+    """What is missing here for the backend behind a name with these options; with None only `given` is looked at.
+
+    given  options by backend as somebody wrote them, others' too; of other packages' only the chosen one's are judged
+    Raises WrongOptions, RegistryError.
+    """
+    try:
+        registry.check_names(given)
+    except RegistryError as error:
+        raise WrongOptions(error.reason) from error
+    answer = _asked({"do": "lacking", "name": name, "options": _plain(options), "given": _plain(given)}, ANSWER_S)
+    return _texts(answer, "missing")
+
+
+def menu() -> list[BackendInfo]:
+    """Every backend with what it lacks here. Raises RegistryError."""
+    return [_info(each) for each in _list(_asked({"do": "menu"}, ANSWER_S), "menu")]
+
+
+def describe(name: str, options: Mapping[str, object]) -> Described:
+    """As registry.describe. Raises ForecastError, RegistryError."""
+    answer = _asked({"do": "describe", "name": name, "options": _plain(options)}, DOWNLOAD_S)
+    found, taken = answer.get("checkpoint"), answer.get("options")
+    if not isinstance(taken, dict) or not (found is None or isinstance(found, dict)):
+        raise RegistryError("what the backend says of itself is no description")
+    files = () if found is None else tuple(Path(text) for text in _texts(found, "files"))
+    return Described(
+        backend=_text(answer, "backend"),
+        module=_text(answer, "module"),
+        options=MappingProxyType(taken),
+        checkpoint=None if found is None else Checkpoint(label=_text(found, "label"), files=files),
+    )
+
+
+# ---- the asking side ----
+
+
+def _asked(question: Mapping[str, object], within_s: float) -> Answer:
+    """Raises WrongOptions, RegistryError, ForecastError."""
+    what = str(question.get("name") or "the backends")
+    try:
+        process = children.start(
+            children.python("forecasters.worker.inquiry"),
+            given=json.dumps(question).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            own_group=True,
+        )
+    except OSError as error:
+        raise RegistryError(f"{what} could not be asked: {error}") from error
+    try:
+        said = _read(process, time.monotonic() + within_s)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and what it started
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+    if said is None:
+        raise RegistryError(f"{what} did not say within {within_s:g} s, and in {MOST_BYTES} bytes, what it lacks")
+    return _believed(said, what)
+
+
+def _read(process: subprocess.Popen[bytes], until: float) -> bytes | None:
+    """All that it says; None where that takes too long or is too much."""
+    said = b""
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(said) <= MOST_BYTES:
+            if not selector.select(max(0.0, until - time.monotonic())):
+                return None
+            part = os.read(process.stdout.fileno(), 65536)
+            if not part:
+                return said
+            said += part
+    return None
+
+
+def _believed(said: bytes, what: str) -> Answer:
+    try:
+        answer = json.loads(said)
+    except (ValueError, RecursionError):
+        raise RegistryError(f"{what} ended without saying what it lacks") from None
+    if not isinstance(answer, dict):
+        raise RegistryError(f"{what} said nothing that makes sense")
+    for name, kind in (("wrong", WrongOptions), ("refused", RegistryError), ("failed", ForecastError)):
+        if name in answer:
+            raise kind(_text(answer, name))
+    return answer
+
+
+def _text(answer: Answer, name: str) -> str:
+    return _one_line(answer.get(name))
+
+
+def _texts(answer: Answer, name: str) -> tuple[str, ...]:
+    return tuple(_one_line(each) for each in _list(answer, name))
+
+
+def _list(answer: Answer, name: str) -> list[Any]:
+    found = answer.get(name)
+    if not isinstance(found, list):
+        raise RegistryError(f"what the backend says of itself has no list {name!r}")
+    return found[:1000]
+
+
+def _one_line(text: object) -> str:
+    printable = "".join(letter if letter.isprintable() else " " for letter in str(text)[:_LONGEST])
+    return " ".join(printable.split())
+
+
+def _info(told: object) -> BackendInfo:
+    answer: Answer = told if isinstance(told, dict) else {}
+    return BackendInfo(
+        name=_text(answer, "name"),
+        source=_text(answer, "source"),
+        missing=_texts(answer, "missing"),
+        aliases=_texts(answer, "aliases"),
+        description=_text(answer, "description"),
+        notes=_texts(answer, "notes"),
+    )
+
+
+def _plain(value: object) -> Any:
+    """Mappings of any kind as JSON has them."""
+    return {str(key): _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+# ---- the answering side ----
+
+
+def _lacking(question: Answer) -> Answer:
+    name, options = question["name"], question["options"]
+    registry.resolve(name)
+    try:
+        registry.check_given(question["given"], chosen=name)
+    except RegistryError as error:
+        return {"wrong": error.reason}
+    return {"missing": [] if options is None else list(registry.lacking(name, options))}
+
+
+def _menu(_question: Answer) -> Answer:
+    names = ("name", "source", "missing", "aliases", "description", "notes")
+    return {"menu": [{name: getattr(info, name) for name in names} for info in registry.available()]}
+
+
+def _describe(question: Answer) -> Answer:
+    found = registry.describe(question["name"], question["options"])
+    checkpoint = found.checkpoint
+    files = None if checkpoint is None else [str(file) for file in checkpoint.files]
+    return {
+        "backend": found.backend,
+        "module": found.module,
+        "options": dict(found.options),
+        "checkpoint": None if checkpoint is None else {"label": checkpoint.label, "files": files},
+    }
+
+
+_ANSWERS: Mapping[str, Callable[[Answer], Answer]] = {"lacking": _lacking, "menu": _menu, "describe": _describe}
+
+
+def main(_arguments: Sequence[str] = ()) -> int:
+    question = json.load(sys.stdin)
+    told = os.dup(1)
+    os.dup2(2, 1)  # what a backend prints is no answer
+    try:
+        answer = _ANSWERS[question["do"]](question)
+    except RegistryError as error:
+        answer = {"refused": error.reason}
+    except ForecastError as error:
+        answer = {"failed": error.reason}
+    with os.fdopen(told, "w", encoding="utf-8") as out:
+        json.dump(answer, out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

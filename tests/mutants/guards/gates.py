@@ -1,0 +1,183 @@
+"""Who is believed, what a child gets, where the keys go, and what must not be said."""
+
+from __future__ import annotations
+
+from tests.mutants.source import Mutant
+
+CHILDREN, TRUST, REDACTION = "settings/children.py", "settings/trust.py", "settings/redaction.py"
+STARTS = ("tests/settings/test_children.py",)
+TRUSTED = ("tests/settings/test_trust.py",)
+ANOTHER = ("tests/security/test_second_user.py",)
+KEYS = ("tests/settings/test_keys_go_where.py",)
+CANARIES = ("tests/security/test_canaries.py",)
+BACKENDS = ("tests/security/test_backend_code.py",)
+OWN = ("tests/security/test_own_files.py",)
+TOOLCHAIN = ("tests/forecasters/compiled/test_toolchain.py",)
+KRONOS = ("tests/forecasters/kronos/test_kronos_checkpoints.py",)
+TOTO = ("tests/forecasters/toto/test_toto_checkpoints.py",)
+
+
+def child(name: str, function: str, old: str, new: str) -> Mutant:
+    return Mutant(f"child: {name}", CHILDREN, function, old, new, STARTS)
+
+
+IN_CHILDREN = (
+    child("started in a planted folder", "python", '"-P",', ""),
+    child("starts others in a planted folder", "environment", '"PYTHONSAFEPATH": "1",', ""),
+    child("a pool in a planted folder", "pool", 'os.environ["PYTHONSAFEPATH"] = "1"', "pass"),
+    child("a relative module path", "_absolute_only", "if os.path.isabs(part)", ""),
+    child("any variable", "_allowed", "return _FAMILIES.fullmatch(name) is not None and", "return"),
+    child("a secret of a known family", "_allowed", "and _NAMES_A_SECRET.search(name) is None", ""),
+    child("a proxy's password", "_allowed", '"@" not in value', "True"),
+    child("a temporary folder of everybody", "environment", "str(temporary_folder())", '"/tmp"'),
+    child("writes for everybody", "start", "umask=_umask if umask is None else umask,", "umask=0,"),
+)
+
+
+def trust(name: str, old: str, new: str, function: str = "_wrong_with", tests: tuple[str, ...] = TRUSTED) -> Mutant:
+    return Mutant(f"trust: {name}", TRUST, function, old, new, tests)
+
+
+IN_TRUST = (
+    trust("another owner", "found.st_uid not in (os.geteuid(), ROOT)", "False"),
+    trust("everybody may write", "bool(mode & stat.S_IWOTH)", "False"),
+    trust("a group may write", "bool(mode & stat.S_IWGRP) and not _is_own_group(found.st_gid)", "False"),
+    trust("a sticky folder is a place", "and not step.last", ""),
+    trust("any folder of everybody is a step", "and mode & stat.S_ISVTX", ""),
+    trust("a link is not followed", "left = [*(target.parts[1:]", "left = [*(target.parts[:0]", "_way"),
+    trust("root's are ours", "and path.stat().st_uid == ROOT", "", "is_roots", KEYS),
+    trust("a folder stays open", "folder.chmod(mode & ~umask())", "pass", "close_to_others"),
+    Mutant(
+        "trust: settings", "settings/sources.py", "File.read", "if why := distrust(path):", "if why := '':", ANOTHER
+    ),
+    Mutant(
+        "trust: credentials",
+        "settings/sources.py",
+        "Credentials.read",
+        "if why := distrust(path):",
+        "if why := '':",
+        ANOTHER,
+    ),
+    Mutant(
+        "trust: state and strategies", "settings/load.py", "_distrusted", "if why][:1]", "if not name][:1]", ANOTHER
+    ),
+    Mutant(
+        "trust: compile caches", "forecasters/compiled", "_why_not", "why := distrust(folder)", "why := ''", TOOLCHAIN
+    ),
+    Mutant("trust: precompiled headers", "forecasters/compiled", "_keep_temporary_files", "", "pass", TOOLCHAIN),
+    Mutant(
+        "trust: Kronos' checkpoints",
+        "forecasters/kronos/hub.py",
+        "locate_folder",
+        "why := _untrusted(folder)",
+        "why := ''",
+        KRONOS,
+    ),
+    Mutant(
+        "trust: Toto's checkpoints", "forecasters/toto/hub.py", "_local", "why := _untrusted(folder)", "why := ''", TOTO
+    ),
+    Mutant(
+        "trust: a folder called like a published Kronos",
+        "forecasters/kronos/hub.py",
+        "is_folder",
+        'model_id.partition("@")[0] in PUBLISHED',
+        "False",
+        KRONOS,
+    ),
+    Mutant(
+        "trust: a folder called like a published Toto",
+        "forecasters/toto/hub.py",
+        "is_folder",
+        'model_id.partition("@")[0] in PUBLISHED',
+        "False",
+        TOTO,
+    ),
+)
+IN_KEYS = (
+    Mutant(
+        "keys: a stray file names the host", "settings/load.py", "_sent_elsewhere", "not is_roots(file)", "False", KEYS
+    ),
+    Mutant(
+        "keys: to a port of this machine",
+        "settings/schema.py",
+        "_url_rules",
+        "host in _LOOPBACK and",
+        "False and",
+        KEYS,
+    ),
+    Mutant(
+        "keys: a simulation elsewhere",
+        "settings/schema.py",
+        "_url_rules",
+        'elif mode == "sim" and host not in _LOOPBACK',
+        "elif False",
+        KEYS,
+    ),
+    Mutant(
+        "keys: an account's own in a simulation",
+        "trader/daemon/account.py",
+        "sim_keys",
+        "looks_real(key)",
+        "False",
+        KEYS,
+    ),
+)
+IN_REDACTION = (
+    Mutant(
+        "said: a part of a secret",
+        REDACTION,
+        "redactor",
+        "_without(text, pieces) if pieces else text",
+        "text",
+        CANARIES,
+    ),
+    Mutant(
+        "said: what the venue repeats",
+        "trader/adapters/alpaca/answers.py",
+        "_first_line",
+        "clean(text)",
+        "text",
+        CANARIES,
+    ),
+    Mutant("kept: a secret in an alert", "trader/adapters/journal", "alert", "clean(detail)", "detail", CANARIES),
+    Mutant("kept: a secret in a note", "trader/adapters/journal", "close_cycle", "clean(note)", "note", CANARIES),
+    Mutant("shown: a parameter of unknown type", "settings/schema.py", "shown_free", "if harmless and", "if", CANARIES),
+    Mutant(
+        "said: an error that nobody foresaw",
+        "trader/__main__.py",
+        "main",
+        "sys.excepthook = _say_without_secrets",
+        "pass",
+        CANARIES,
+    ),
+    Mutant("memory that others may read", "trader/__main__.py", "main", "_close_memory()", "pass", CANARIES),
+    Mutant("files that others may read", "trader/cli.py", "cli", "children.set_umask(int(umask, 8))", "pass", OWN),
+    Mutant("a umask that lets others write", "trader/cli.py", "cli", "or int(umask, 8) & 0o022 != 0o022", "", OWN),
+)
+IN_BACKENDS = (
+    Mutant(
+        "backend: asked in the trading process",
+        "trader/daemon/forecaster.py",
+        "_asked",
+        "inquiry.lacking(name, options, settings.backend_options)",
+        "__import__('forecasters.registry').registry.lacking(name, options or {})",
+        BACKENDS,
+    ),
+    Mutant(
+        "backend: all are imported for a name",
+        "forecasters/registry.py",
+        "resolve",
+        'if e.source == BUILT_IN or name.startswith(f"{n}-")',
+        "",
+        BACKENDS,
+    ),
+    Mutant(
+        "backend: an endless answer",
+        "forecasters/worker/inquiry.py",
+        "_read",
+        "len(said) <= MOST_BYTES",
+        "True",
+        BACKENDS,
+    ),
+)
+MUTANTS = (*IN_CHILDREN, *IN_TRUST, *IN_KEYS, *IN_REDACTION, *IN_BACKENDS)

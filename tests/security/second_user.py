@@ -1,0 +1,30 @@
+"""Another user of this machine, who owns nothing of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+STRANGER = 65534
+CAN_BE_ANOTHER = os.geteuid() == 0 and shutil.which("setpriv") is not None
+as_another_user = pytest.mark.skipif(not CAN_BE_ANOTHER, reason="only root, with setpriv, can be another user as well")
+
+
+def by_stranger(script: str) -> None:
+    """What that user does in a shell."""
+    words = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", "sh", "-euc", script]
+    subprocess.run(words, check=True, capture_output=True, cwd="/", env={"PATH": os.environ["PATH"]})
+
+
+def public_folder() -> Iterator[Path]:
+    """Where everybody may write, as in /tmp. Short."""
+    with tempfile.TemporaryDirectory(prefix="public-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o1777)
+        yield folder

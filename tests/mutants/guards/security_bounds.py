@@ -39,6 +39,14 @@ IN_ANSWERS = (
         (f"{COSTS}::test_a_refusal_that_is_no_refusal_is_trouble",),
     ),
     Mutant(
+        "bounds: a head that trickles to the audit",
+        "trader/bounded/adapter.py",
+        "DeadlineAdapter.init_poolmanager",
+        "self._make_timely(self.poolmanager)",
+        "pass",
+        (f"{COSTS}::test_the_audit_does_not_wait_for_ever",),
+    ),
+    Mutant(
         "bounds: a kept connection's time",
         "trader/adapters/alpaca/direct.py",
         "DirectSession._connect",

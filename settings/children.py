@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -149,10 +150,19 @@ def become(command: Sequence[str], *, given: bytes | None = None, more: Mapping[
     os.execve(command[0], list(command), environment(more))
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
-    """Processes for functions of ours. They start as `python -c`, from our own environment."""
+@contextmanager
+def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes for functions of ours. They start as `python -c`, from our own environment; it is put back after."""
+    before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
+            yield executor
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def temporary_folder() -> Path:

@@ -24,30 +24,33 @@ OURS = ("trader", "forecasters", "settings")
 # docs/architecture.md shows this table; a test compares the two.
 HOUSE = """
 # what a person touches
-__main__              cli, errors, settings/redaction
+__main__              cli, errors, printable, settings/redaction
 cli                   terminal, commands, daemon/app, daemon, exchange/command, version, errors, settings/children
-terminal              daemon/app, daemon, adapters, trading, core, errors, log, folders, settings, settings/trust
+terminal              daemon/app, daemon, adapters, trading, core, errors, log, printable, folders, settings,
+                      settings/trust
 commands              research, audit, contracts, daemon, adapters, trading, trading/ports, strategies, exchange, core,
-                      errors, log, folders, version, forecasters, settings, settings/children, settings/trust
+                      errors, log, printable, folders, version, forecasters, settings, settings/children,
+                      settings/trust
 library               research, daemon, adapters, strategies, core, errors, forecasters/worker, forecasters/base,
                       forecasters/types, settings
 
 # the evidence
 research/compare      research, daemon, adapters, trading, trading/ports, strategies, exchange, core, errors, folders,
                       forecasters, settings, __init__
-research/evaluate     research/report, research/forecasts, research/data, research/intervals, core, errors, folders,
-                      forecasters, settings
+research/evaluate     research/report, research/forecasts, research/data, research/intervals, core, errors, printable,
+                      folders, forecasters, settings
 research/report       research/backtest, research/forecasts, research/data, research/intervals, adapters, core, errors,
                       folders, forecasters/types, settings
 research/backtest     research/forecasts, research/data, research/intervals, daemon, adapters, trading, trading/ports,
                       strategies, exchange, core, errors, folders, forecasters, settings, settings/children
 research/forecasts    research/data, research/intervals, daemon, core, errors, folders, forecasters, settings,
                       settings/children
-research/data         research/intervals, adapters, exchange/market, core, errors, folders, forecasters/types, settings
+research/data         research/intervals, adapters, exchange/market, core, errors, printable, folders,
+                      forecasters/types, settings
 research/intervals
 
 # the second opinion: of the venue and the journal, with nothing of what they are checked against
-audit                 errors
+audit                 bounded, errors
 
 # what a strategy owes the daemon
 contracts             adapters, strategies, core, forecasters/checks, forecasters/types, settings/children
@@ -60,7 +63,8 @@ daemon                adapters, trading, trading/ports, strategies, core, errors
                       settings/children, settings/redaction, settings/trust
 
 # the world
-adapters              trading/ports, core, errors, forecasters/types, settings, settings/redaction
+adapters              trading/ports, core, bounded, printable, errors, forecasters/types, settings,
+                      settings/redaction
 
 # what it does
 trading               trading/ports, core, errors, forecasters/types, forecasters/base
@@ -79,8 +83,10 @@ exchange/engine       core
 
 # the ground
 core                  forecasters/types
+bounded
 errors
-log                   settings/redaction
+log                   printable, settings/redaction
+printable
 folders
 version               settings/children
 shipped

@@ -12,6 +12,7 @@ import traceback
 from types import TracebackType
 
 from settings.redaction import clean
+from trader.printable import guard, printable
 
 # what a disk, a folder or its owner refuses: nothing in the program is wrong
 _REFUSED = {
@@ -28,6 +29,7 @@ _UNREAD = 141  # 128 + SIGPIPE: what a shell says of `cat` or `git log`, too, wh
 
 def main() -> int:
     _fill_standard_streams()
+    guard()
     _close_memory()
     sys.excepthook = _say_without_secrets
     null = _is_null()
@@ -59,7 +61,7 @@ def _command() -> int:
         result = cli.main(standalone_mode=False, prog_name="trader")
         sys.stdout.flush()  # what can't be written is to be known here, not at the interpreter's end
     except TraderError as error:
-        print(f"trader: {clean(str(error))}", file=sys.stderr)
+        print(f"trader: {printable(clean(str(error)))}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         if error.errno not in _REFUSED:

@@ -17,6 +17,7 @@ from trader.commands.options import (
     loaded_settings,
     mode_option,
     one_line,
+    say,
     settings_for_emergencies,
     settings_of,
 )
@@ -279,7 +280,7 @@ def _command(mode: str | None, kind: str, args: dict[str, str], *, wait: bool = 
     from trader.commands.control import command
 
     loaded, trouble = settings_for_emergencies(mode)
-    return command(loaded, kind, args, say=click.echo, trouble=trouble, wait=wait)
+    return command(loaded, kind, args, say=say, trouble=trouble, wait=wait)
 
 
 @cli.command()
@@ -290,7 +291,7 @@ def audit(mode: str | None, watch: bool, as_json: bool) -> int:
     """Recompute the account from the venue alone and hold the journal against it. Exit 1 where they differ."""
     from trader.commands.second_opinion import run as audit_account
 
-    return audit_account(loaded_settings(mode), watch=watch, as_json=as_json, say=click.echo)
+    return audit_account(loaded_settings(mode), watch=watch, as_json=as_json, say=say)
 
 
 # ---- forecasters ----

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 from loguru import logger
 
 from settings.redaction import Redactor, redactor
+from trader.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -84,21 +85,30 @@ def _clean(value: object, redact: Redactor) -> object:
 def _text_format(record: Record) -> str:
     """The template of one line. Extras are appended through a placeholder: their braces must not be interpreted."""
     shown = "".join(f" {key}={value}" for key, value in record["extra"].items() if key != "_shown")
+    record["message"], shown = printable(record["message"]), printable(shown)
     record["extra"]["_shown"] = shown
     return _TEXT
 
 
 def _writer(stream: TextIO, redact: Redactor, *, as_text: bool) -> Callable[[Message], None]:
+    harmless = _below_each_other if as_text else printable_json
+
     def write(message: Message) -> None:
         line = str(message).rstrip("\n") if as_text else _json_line(message.record, redact)
         try:
-            stream.write(_writable(redact(line), stream) + "\n")
+            stream.write(_writable(harmless(redact(line)), stream) + "\n")
             stream.flush()
         except (OSError, ValueError):
             # The reader of our output is gone. Trading and its exits matter more than the log of them.
             return
 
     return write
+
+
+def _below_each_other(text: str) -> str:
+    """Only the first line of a record begins at the margin: what an exception's text says can't look like another."""
+    first, *others = text.split("\n")
+    return "\n".join([printable(first), *(f"    {printable(line)}" for line in others)])
 
 
 def _writable(line: str, stream: TextIO) -> str:

@@ -33,6 +33,7 @@ from forecasters.worker.wire import Frame, WireError, WireTimeout
 __all__ = ["Health", "Worker", "WorkerSettings", "WorkerState"]
 
 _NOTICES_KEPT = 100
+_PATHS = 1024  # of a backend that has no option for it
 
 _log = logging.getLogger(__name__)
 
@@ -168,8 +169,10 @@ class Worker:
         self, session: Session, contexts: Sequence[Context], limit_s: float, deadline: float, *, kind: str = "forecast"
     ) -> Frame:
         request = wire.pack_contexts(contexts)
+        # the network's raw outputs are asked for by tools alone, and are as many as it has words
+        most = wire.most_for(contexts, _paths(self._settings)) if kind == "forecast" else wire.Most()
         try:
-            reply = session.ask(kind, request, limit_s, deadline, listener=None)
+            reply = session.ask(kind, request, limit_s, deadline, listener=None, most=most)
         except WireTimeout as late:
             session.kill()
             raise self._lost(session, f"deadline of {limit_s:g} s passed, the worker was killed") from late
@@ -294,6 +297,12 @@ class Worker:
             if self._state is not WorkerState.CLOSED:
                 self._state = state
                 self._changed.notify_all()
+
+
+def _paths(settings: WorkerSettings) -> int:
+    """The most that one answer may hold of a symbol: by the backend's options, whatever it calls them."""
+    asked = (value for name, value in settings.options.items() if "sample" in name and type(value) is int)
+    return max((_PATHS, *asked))
 
 
 def _mismatch(context: Context | None, forecast: Forecast) -> str | None:

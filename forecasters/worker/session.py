@@ -21,7 +21,7 @@ from forecasters.compiled.compile_report import CompileReport
 from forecasters.progress import Listener, Progress
 from forecasters.worker import wire
 from forecasters.worker.process import WorkerProcess
-from forecasters.worker.wire import Frame, Header, WireError
+from forecasters.worker.wire import Frame, Header, Most, WireError
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Declined(ForecastError):
     """The worker answered that it has no forecast. `ends`: and is about to exit. `permanent`: nor will it ever."""
 
     def __init__(self, reply: Header) -> None:
-        super().__init__(str(reply.get("reason", "no reason given")))
+        super().__init__(str(reply.get("reason", "no reason given"))[: wire.LONGEST_TEXT])
         self.ends = reply.get("ends") is True
         self.permanent = reply.get("permanent") is True
         self.notices = wire.unpack_notices(reply)
@@ -116,10 +116,20 @@ class Session:
             except WireError as error:
                 raise ForecastError(f"start: {self.exit_reason() or error.reason}") from error
 
-    def ask(self, kind: str, request: Frame, limit_s: float, deadline: float, *, listener: Listener | None) -> Frame:
-        """Raises WireTimeout, WireError, Declined."""
+    def ask(
+        self,
+        kind: str,
+        request: Frame,
+        limit_s: float,
+        deadline: float,
+        *,
+        listener: Listener | None,
+        most: Most = wire.NO_FORECAST,
+    ) -> Frame:
+        """`most`: how large the answer may be. Raises WireTimeout, WireError, Declined."""
         try:
-            reply = _exchange(self._connections[0], next(self._numbers), kind, request, limit_s, deadline, listener)
+            number = next(self._numbers)
+            reply = _exchange(self._connections[0], number, kind, request, limit_s, deadline, listener, most)
         except Declined as declined:
             self._hear(declined.notices)
             raise
@@ -132,10 +142,13 @@ class Session:
 
     def ping(self, deadline: float) -> Health:
         with self._pinging:
-            reply = _exchange(self._connections[1], next(self._numbers), "ping", Frame({}), 1.0, deadline, None)
+            number = next(self._numbers)
+            reply = _exchange(self._connections[1], number, "ping", Frame({}), 1.0, deadline, None, wire.NO_FORECAST)
         health = reply.header.get("health")
         try:
             said = {name: health[name] for name in Health.__slots__ if name != "compile"}  # type: ignore[index]
+            if not all(isinstance(value, str if name == "backend" else int | float) for name, value in said.items()):
+                raise TypeError
             return Health(**said, compile=CompileReport.from_plain(health.get("compile")))  # type: ignore[union-attr]
         except (KeyError, TypeError) as error:
             raise WireError("garbage on the socket: no health") from error
@@ -170,12 +183,13 @@ def _exchange(
     limit_s: float,
     deadline: float,
     listener: Listener | None,
+    most: Most,
 ) -> Frame:
     wire.send(
         connection, Frame({**request.header, "id": number, "kind": kind, "limit_s": limit_s}, request.arrays), deadline
     )
     while True:
-        reply = wire.receive(connection, deadline)
+        reply = wire.receive(connection, deadline, most)
         answers = reply.header.get("id")
         if type(answers) is int and answers < number:
             continue  # too late for whoever asked that
@@ -198,7 +212,7 @@ def _tell(listener: Listener | None, header: Header) -> None:
     given = header.get("share")
     share = float(min(max(given, 0), 1)) if isinstance(given, (int, float)) and abs(given) < math.inf else None
     try:
-        listener(Progress(text=str(header.get("text", "")), share=share))
+        listener(Progress(text=str(header.get("text", ""))[: wire.LONGEST_TEXT], share=share))
     except Exception:  # noqa: BLE001 - a broken progress bar must not stop the start
         _log.exception("the progress callback failed")
 

@@ -28,6 +28,11 @@ from forecasters.types import Context, Forecast
 MAGIC = b"FCW1"
 MAX_HEADER_BYTES = 8 << 20
 MAX_BODY_BYTES = 2 << 30
+_REPLY_HEADER_BYTES = 2 << 20  # MOST_NOTICES of them take 1.2 MB at most
+_HEADER_BYTES_EACH = 16 << 10  # of one forecast: its names, its times and its levels
+_BYTES_A_BAR = 4 * 8  # four prices
+_QUANTILES = 1024
+MOST_NOTICES, LONGEST_TEXT = 100, 2000
 _PREFIX = struct.Struct("<4sIQ")
 _DTYPES = {"f8": "<f8", "us": "<M8[us]"}
 _CHUNK = 1 << 20  # a false length costs no more memory than was really sent
@@ -42,6 +47,26 @@ class WireError(ForecastError):
 
 class WireTimeout(WireError):
     """The deadline passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Most:
+    """How large a frame may be."""
+
+    header_bytes: int = MAX_HEADER_BYTES
+    body_bytes: int = MAX_BODY_BYTES
+
+
+NO_FORECAST = Most(header_bytes=_REPLY_HEADER_BYTES, body_bytes=0)  # an answer of words
+
+
+def most_for(contexts: Sequence[Context], paths: int) -> Most:
+    """Of an answer to these: so many paths for each bar that is asked for, and as many quantiles as anybody takes."""
+    bars = sum(len(each.future_times) for each in contexts)
+    return Most(
+        header_bytes=_REPLY_HEADER_BYTES + _HEADER_BYTES_EACH * len(contexts),
+        body_bytes=_BYTES_A_BAR * bars * (paths + _QUANTILES) + _HEADER_BYTES_EACH * len(contexts),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +88,13 @@ def send(connection: socket.socket, frame: Frame, deadline: float) -> None:
         _write(connection, array.tobytes(), deadline)
 
 
-def receive(connection: socket.socket, deadline: float) -> Frame:
-    """Read one frame. `deadline` is on time.monotonic(). Raises WireTimeout, WireError."""
+def receive(connection: socket.socket, deadline: float, most: Most | None = None) -> Frame:
+    """Read one frame, no larger than `most`. `deadline` is on time.monotonic(). Raises WireTimeout, WireError."""
+    most = most or Most()
     magic, header_bytes, body_bytes = _PREFIX.unpack(_read(connection, _PREFIX.size, deadline))
     if magic != MAGIC:
         raise WireError(f"garbage on the socket: it starts with {magic!r}")
-    if header_bytes > MAX_HEADER_BYTES or body_bytes > MAX_BODY_BYTES:
+    if header_bytes > most.header_bytes or body_bytes > most.body_bytes:
         raise WireError(f"garbage on the socket: a frame of {header_bytes} + {body_bytes} bytes")
     header = _parsed(bytes(_read(connection, header_bytes, deadline)))
     body = _read(connection, body_bytes, deadline)
@@ -128,16 +154,17 @@ def unpack_forced(frame: Frame) -> Forced:
 
 def pack_notices(notices: Sequence[Notice]) -> Header:
     """For any reply's header."""
-    return {"notices": [[each.severity, each.text[:2000]] for each in notices]} if notices else {}
+    kept = notices[-MOST_NOTICES:]
+    return {"notices": [[each.severity, each.text[:LONGEST_TEXT]] for each in kept]} if kept else {}
 
 
 def unpack_notices(header: Header) -> list[Notice]:
     """What a reply says besides its answer. WireError where it is malformed."""
     notices = []
-    for description in _field({"notices": [], **header}, "notices", list):
+    for description in _field({"notices": [], **header}, "notices", list)[-MOST_NOTICES:]:
         match description:
             case ["info" | "warning" | "error" as severity, str(text)]:
-                notices.append(Notice(severity=severity, text=text))
+                notices.append(Notice(severity=severity, text=text[:LONGEST_TEXT]))
             case _:
                 raise WireError(f"garbage on the socket: a notice as {str(description)[:80]}")
     return notices

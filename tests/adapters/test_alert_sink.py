@@ -24,6 +24,7 @@ class Receiver:
 
     def __init__(self, answers: list[int]) -> None:
         self.received: list[dict[str, Any]] = []
+        self.followed = 0  # GETs, as a redirect of a POST is followed
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,6 +34,14 @@ class Receiver:
                 if status == 200:
                     receiver.received.append(json.loads(body))
                 self.send_response(status)
+                if 300 <= status < 400:
+                    self.send_header("Location", f"{receiver.url}/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                receiver.followed += 1
+                self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -108,6 +117,20 @@ def test_a_passing_failure_of_the_receiver_is_tried_again(receiver: Receiver, an
     assert [message["kind"] for message in receiver.received] == ["order"]
     assert sink.delivery == Delivery(delivered=1, failed=0, dropped=0)
     sink.close()
+
+
+@pytest.mark.parametrize("status", [302, 303, 307, 308])
+def test_a_redirect_is_no_delivery_and_is_not_followed(receiver: Receiver, answers: list[int], status: int) -> None:
+    answers += [status]
+    told: list[str] = []
+    sink = AlertSink(receiver.url, attempts=1, on_failure=told.append)
+    sink.post("order", "warning", "one", AT)
+
+    assert sink.flush(GENEROUS_S)
+    sink.close()
+    assert sink.delivery == Delivery(delivered=0, failed=1, dropped=0)
+    assert (receiver.received, receiver.followed) == ([], 0)
+    assert told == [f"the alert webhook answered {status}"]
 
 
 def test_what_was_lost_is_told_with_the_next_alert_that_arrives(receiver: Receiver, answers: list[int]) -> None:

@@ -9,20 +9,11 @@ import socket
 import pytest
 import requests
 
-from tests.adapters.wire import Answer, Asked, reply, reset, wire
+from tests.adapters.wire import Answer, raw, reply, reset, wire
 from tests.waiting import eventually
 from trader.adapters.alpaca.direct import DirectSession, NotConnected, session_for
 
 HEADERS = {"APCA-API-KEY-ID": "k"}
-
-
-def raw(head: str, body: bytes, *, close: bool = False) -> Answer:
-    def answer(connection: socket.socket, asked: Asked) -> None:
-        connection.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body)
-        if close:
-            connection.shutdown(socket.SHUT_RDWR)
-
-    return answer
 
 
 def test_a_call_is_sent_as_it_was_asked_for_and_answered_whole() -> None:

@@ -42,6 +42,17 @@ def reply(status: int, body: object, headers: dict[str, str] | None = None) -> A
     return lambda connection, asked: connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + data)
 
 
+def raw(head: str, body: bytes, *, status: int = 200, close: bool = False) -> Answer:
+    """Bytes as they are, under a head as it is."""
+
+    def answer(connection: socket.socket, asked: Asked) -> None:
+        connection.sendall(f"HTTP/1.1 {status} X\r\n{head}\r\n\r\n".encode() + body)
+        if close:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    return answer
+
+
 def reset(connection: socket.socket, asked: Asked) -> None:
     """The request was read, then the connection broke."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -259,9 +259,11 @@ def test_guard_16_wrong_keys_are_refused_at_the_start() -> None:
         endpoints = AlpacaEndpoints(
             key="wrong", secret="secret", trading_url=venue.url, data_url=venue.url, trade_stream_url=""
         )
-        broker = AlpacaBroker(build_clients(endpoints), SimClock(venue.url))
+        broker = AlpacaBroker(build_clients(endpoints), SimClock(venue.url, key="right", secret="secret"))
         with pytest.raises(CredentialsRefused):
             broker.validate()
+        with pytest.raises(CredentialsRefused):
+            SimClock(venue.url, key="wrong", secret="secret")
 
 
 # ---- market data ----

@@ -10,6 +10,7 @@ import pytest
 
 from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars
 from trader.core.types import Symbol
+from trader.errors import Transient
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
 from trader.research.backtest.inprocess import VenueBroker
@@ -28,8 +29,11 @@ class Queueing(VenueBroker):
         self._at = venue
         self.queue_s = Decimal(0)
         self.taken: list[str] = []
+        self.deaf = False  # no cancel arrives
 
     def cancel(self, order_id: str) -> bool:
+        if self.deaf:
+            raise Transient("no answer")
         if order_id not in self.taken:
             self.taken.append(order_id)
             self._at.cancel(order_id, cancel_s=self.queue_s)
@@ -101,6 +105,15 @@ def test_a_stop_takes_the_place_of_a_target_whose_cancel_is_obeyed_soon(tmp_path
     leave_safe(bench.manager)
     assert stops(bench, BTC) == [STOP]
     assert not left(bench)
+
+
+def test_a_cancel_that_never_arrived_does_not_wait(tmp_path: Path) -> None:
+    bench, broker = held(tmp_path, BTC)
+    broker.deaf = True
+    assert not bench.desk.cancel([order.id for order in bench.open_orders(BTC)])
+    broker.deaf = False
+    leave_safe(bench.manager)
+    assert stops(bench, BTC) == [STOP]
 
 
 def test_what_a_cancel_took_a_day_ago_says_nothing(tmp_path: Path) -> None:

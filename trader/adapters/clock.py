@@ -12,7 +12,7 @@ from typing import Any
 
 import urllib3
 
-from trader.errors import VenueUnreachable
+from trader.errors import CredentialsRefused, VenueUnreachable
 
 _LONGEST_NAP_S = 1.0  # a suspended machine's monotonic clock stands still: look at the real one again
 _TIMEOUT = urllib3.Timeout(connect=3.05, read=60.0)
@@ -62,7 +62,7 @@ class SimClock:
     """The exchange's time. Waiting asks it to advance; it answers at the moment, at a fill, or at the market's end.
 
     At speed max time stands still between advances; at a finite speed it runs on by the wall, `speed` times as fast.
-    Raises VenueUnreachable (69) when the exchange stays away.
+    Raises VenueUnreachable (69) when the exchange stays away, CredentialsRefused (77) where it wants other keys.
     """
 
     def __init__(self, trading_url: str, *, key: str = "", secret: str = "") -> None:
@@ -136,6 +136,8 @@ class SimClock:
                     answer = self._pool.request(method, self._url + path, body=sent)
                 if answer.status == 200:
                     return answer.json()
+                if answer.status in (401, 403):
+                    raise CredentialsRefused(f"the simulated exchange at {self._url} refuses these keys")
                 trouble = f"{answer.status} {answer.data[:80]!r}"
             except (urllib3.exceptions.HTTPError, ValueError) as error:
                 trouble = type(error).__name__

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
+from typing import Any
 from urllib.error import HTTPError
 
 from trader.errors import ConfigurationError
+from trader.printable import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class AlertSink:
         if url is not None and not url.startswith(("https://", "http://")):
             raise ConfigurationError("ALERT_WEBHOOK_URL must begin with https:// or http://")
         self._url = url
+        self._opener = urllib.request.build_opener(_NoRedirect)
         self._source = source
         self._timeout_s = timeout_s
         self._attempts = attempts
@@ -150,7 +153,7 @@ class AlertSink:
         )
         began = time.monotonic()
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout_s):
+            with self._opener.open(request, timeout=self._timeout_s):
                 return ""
         except HTTPError as error:
             error.close()
@@ -160,9 +163,16 @@ class AlertSink:
             return f"the alert webhook failed after {time.monotonic() - began:.1f} s: {type(error).__name__}"
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an error, as any answer but a 2xx is: where it leads to, nothing was delivered."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def _body(alert: _Alert, source: str, lost: int) -> bytes:
     message = {
-        "text": f"[{source}] {alert.severity.upper()} {alert.kind}: {alert.detail}",
+        "text": f"[{source}] {alert.severity.upper()} {alert.kind}: {printable(alert.detail)}",
         "severity": alert.severity,
         "kind": alert.kind,
         "at": alert.at.isoformat(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +10,14 @@ from typing import Any
 
 import requests
 
+from trader.bounded.adapter import DeadlineAdapter
+from trader.bounded.answers import Unreadable, read_json
 from trader.errors import CredentialsRefused, Transient
 
-TIMEOUT_S = (3.05, 10.0)
 PAGE = 100
 MOST_PAGES = 500
-MOST_BYTES = 16 * 2**20  # of one answer
+DEADLINE_S = 30.0  # for one whole answer
+_LARGEST_EXPONENT = 30  # as written out, a larger one takes a line of megabytes
 _KINDS_WITH_UNITS = frozenset({"FILL", "CFEE", "FEE", "SPLIT", "SPIN", "MA", "NC", "REORG", "JNLS", "OPASN"})
 
 Json = Mapping[str, Any]
@@ -74,6 +75,8 @@ class VenueReader:
         self._url = url.rstrip("/")
         self._session = requests.Session()
         self._session.headers.update({"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret})
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, DeadlineAdapter(DEADLINE_S))
         if "://127.0.0.1" in self._url or "://localhost" in self._url:
             self._session.trust_env = False  # a proxy would take loopback for a host of its own
 
@@ -132,22 +135,17 @@ class VenueReader:
 
     def _get(self, path: str, parameters: Mapping[str, str]) -> object:
         try:
-            with self._session.get(
-                self._url + path, params=parameters, timeout=TIMEOUT_S, allow_redirects=False, stream=True
-            ) as answer:
-                if answer.status_code == 401:
-                    raise CredentialsRefused(f"{path}: the audit's keys were refused (401)")
-                if answer.status_code != 200:
-                    raise Transient(f"{path}: {answer.status_code}")
-                content = answer.raw.read(MOST_BYTES + 1, decode_content=True)
+            answer = self._session.get(self._url + path, params=parameters, allow_redirects=False)
         except (requests.RequestException, OSError) as error:
             raise Transient(f"{path}: {type(error).__name__}") from error
-        if len(content) > MOST_BYTES:
-            raise Transient(f"{path}: an answer of more than {MOST_BYTES} bytes")
+        if answer.status_code == 401:
+            raise CredentialsRefused(f"{path}: the audit's keys were refused (401)")
+        if answer.status_code != 200:
+            raise Transient(f"{path}: {answer.status_code}")
         try:
-            return json.loads(content, parse_float=Decimal)
-        except (ValueError, RecursionError) as error:
-            raise Transient(f"{path}: no JSON") from error
+            return read_json(answer.content, parse_float=Decimal)
+        except Unreadable as error:
+            raise Transient(f"{path}: {error}") from error
 
 
 def plain_name(symbol: object) -> str:
@@ -162,7 +160,7 @@ def _decimal(value: object) -> Decimal | None:
         number = Decimal(str(value))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and abs(number.adjusted()) <= _LARGEST_EXPONENT else None
 
 
 def _holding(raw: Json, unread: list[str]) -> Holding | None:

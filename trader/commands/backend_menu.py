@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from trader.commands.options import loaded_settings
+from trader.commands.options import loaded_settings, say
 
 ALERTS_READ = 500
 
@@ -39,7 +39,7 @@ def warm_up(mode: str | None, forecaster: str | None) -> int:
 
     settings = loaded_settings(mode, forecaster=forecaster).settings
     check_backend(settings)
-    worker = open_backend(settings, click.echo)
+    worker = open_backend(settings, say)
     try:
         worker.warm_up()
         report, notices = worker.ping().compile, worker.notices()
@@ -48,7 +48,7 @@ def warm_up(mode: str | None, forecaster: str | None) -> int:
     finally:
         worker.close()
     for notice in notices:
-        click.echo(f"{notice.severity}: {notice.text}")
+        say(f"{notice.severity}: {notice.text}")
     if not notices:
         click.echo(f"{settings.trading.backend} is warm" + (f": {report.summary}" if report else ""))
     return int(any(notice.severity == "error" for notice in notices))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trader.commands.options import loaded_settings, need_models
+from trader.printable import console as printable_console
 
 if TYPE_CHECKING:
     from forecasters.kronos.sizes import Shape
@@ -209,10 +210,9 @@ def _stopping() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def _watching() -> Iterator[Observer]:
     """A bar a stage in a terminal, a line a validation elsewhere."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    console = Console()
+    console = printable_console()
     if not console.is_terminal:
         yield _line
         return

@@ -59,14 +59,14 @@ def _of_venue(loaded: Loaded) -> Seen:
     from trader.adapters.alpaca.clients import build_clients, no_pace
     from trader.adapters.alpaca.data import AlpacaMarketData
     from trader.adapters.clock import RealClock, SimClock
-    from trader.daemon.account import endpoints_of, sim_keys
+    from trader.daemon.account import endpoints_of
     from trader.daemon.simulation import start_once
     from trader.errors import Transient
 
     settings = loaded.settings
     symbol, timeframe = Symbol(settings.trading.symbols[0]), Timeframe.parse(settings.trading.timeframe)
     with ExitStack() as stack:
-        endpoints = endpoints_of(settings) or start_once(settings, *sim_keys(settings), stack).endpoints
+        endpoints = endpoints_of(settings) or start_once(settings, stack).endpoints
         clients = build_clients(endpoints, pace=no_pace)
         try:
             if settings.trading.trading_mode == "sim":

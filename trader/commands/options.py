@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from trader.printable import printable
+
 if TYPE_CHECKING:
     from settings.load import Loaded
 
@@ -94,11 +96,16 @@ def json_option(command: Command) -> Command:
 
 def one_line(text: str) -> str:
     """A reason that a person gave, fit for tables and one-line messages. No text is refused."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    short = " ".join(printable.split())
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    short = " ".join(shown.split())
     return short if len(short) <= LONGEST_REASON else short[: LONGEST_REASON - 3] + "..."
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """One line, whatever is in it."""
+    click.echo(printable(line), err=err)
 
 
 def whisper(line: str) -> None:
     """Say what is going on, on standard error. Standard output is for results."""
-    click.echo(line, err=True)
+    say(line, err=True)

@@ -14,6 +14,7 @@ from trader.adapters.glance import Glance, glance
 from trader.core.ids import parse_client_order_id
 from trader.core.types import Order, Symbol, Timeframe
 from trader.errors import DatabaseAway
+from trader.printable import printable
 
 if TYPE_CHECKING:
     from trader.adapters.journal import Journal
@@ -202,7 +203,7 @@ def _show(rows: Sequence[Mapping[str, Any]], as_json: bool, nothing: str) -> Non
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Columns by width, plain text: rich would double the time that a small command takes."""
-    texts = [[str(cell) for cell in row] for row in rows]
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(len(text) for text in column) for column in zip(head, *texts, strict=True)]
     for line in ([list(head)] if any(head) else []) + texts:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from trader.commands.bench_kronos import command as bench_kronos
-from trader.commands.options import json_option, loaded_settings, mode_option
+from trader.commands.options import json_option, loaded_settings, mode_option, say
 
 _FROM_0, _FROM_1 = click.IntRange(min=0), click.IntRange(min=1)
 
@@ -80,7 +80,7 @@ def db_check(mode: str | None) -> int:
             f"{d.cycle_id}: {d.what} is {d.computed} by our executions, {d.reported} at the venue" for d in differences
         ]
     for problem in problems[:20]:
-        click.echo(problem)
+        say(problem)
     click.echo(f"{len(problems)} problems" if problems else f"sound: {looked} decisions agree with the venue")
     return 74 if problems else 0
 

@@ -20,7 +20,7 @@ from trader.adapters.alpaca.stream import TradeUpdates
 from trader.adapters.clock import RealClock, SimClock
 from trader.adapters.sdnotify import Notifier, ProgressWatchdog
 from trader.core.types import Timeframe
-from trader.daemon.account import Hands, endpoints_of, noter, sim_keys, take_hands
+from trader.daemon.account import Hands, endpoints_of, noter, take_hands
 from trader.daemon.ending import catch_signals, leave, leave_all_the_same, restore_signals
 from trader.daemon.forecaster import open_backend
 from trader.daemon.parameters import decider, rules_of
@@ -121,7 +121,7 @@ def _venue(
         return settings, endpoints, None
     settings = replayed(loaded)
     chosen = loaded.origins["TIMEFRAME"] != "default"
-    exchange = start_exchange(settings, *sim_keys(settings), stack, chosen=chosen, fresh=options.fresh, say=say)
+    exchange = start_exchange(settings, stack, chosen=chosen, fresh=options.fresh, say=say)
     exchange.refuse_off_grid(settings.trading.symbols)
     if not chosen:
         settings = with_trading(settings, timeframe=exchange.timeframe)

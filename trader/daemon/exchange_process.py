@@ -19,6 +19,7 @@ from trader.errors import ConfigurationError, VenueUnreachable
 
 READY_S = 60.0
 LINES_KEPT = 20
+_KEY_NAMES = ("EXCHANGE_KEY", "EXCHANGE_SECRET")
 _PREFIX = "trader exchange: "
 
 
@@ -27,6 +28,7 @@ class ExchangeChild:
     """Started on entering the block, ended on leaving it. `urls` holds what it printed when it was ready."""
 
     arguments: Sequence[str]
+    keys: tuple[str, str] | None = None  # the only ones that it takes; None: any
     urls: Mapping[str, Any] | None = None
     _process: subprocess.Popen[str] | None = None
     _complaints: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
@@ -35,7 +37,15 @@ class ExchangeChild:
     def __enter__(self) -> ExchangeChild:
         command = children.python("trader.exchange", "--port", "0", "--with-parent", *self.arguments)
         # a session of its own: Ctrl-C at the terminal is ours to pass on, when everything is tidy
-        process = children.start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, own_session=True)
+        # keys are not for the command line: everybody on the machine can read that
+        process = children.start(
+            command,
+            more=dict(zip(_KEY_NAMES, self.keys or (), strict=False)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            own_session=True,
+        )
         self._process = process
         # what it has to say goes to the log, read all the time: a full pipe would stop it
         self._reader = threading.Thread(target=self._listen, args=(process,), name="exchange-log", daemon=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -136,8 +137,6 @@ class OwnExchange:
 
 def start_exchange(
     settings: Settings,
-    key: str,
-    secret: str,
     stack: ExitStack,
     *,
     chosen: bool,
@@ -153,19 +152,21 @@ def start_exchange(
     stack.enter_context(AccountLock(folder.path, "of this simulation"))
     goes_on = folder.begin(_sqlite_file(settings.database_url), fresh=fresh, say=say)
     say("going on where the last run was" if goes_on else "starting a simulated exchange")
-    return _start(settings, key, secret, folder, stack)
+    return _start(settings, folder, stack)
 
 
-def start_once(settings: Settings, key: str, secret: str, stack: ExitStack) -> OwnExchange:
+def start_once(settings: Settings, stack: ExitStack) -> OwnExchange:
     """One that leaves nothing behind, and whose clock stands still: for looking at its bars."""
     temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="trader-"))
     arguments = [text if text != settings.sim.speed else "max" for text in exchange_arguments(settings)]
-    return _start(settings, key, secret, SimFolder(Path(temporary), arguments), stack)
+    return _start(settings, SimFolder(Path(temporary), arguments), stack)
 
 
-def _start(settings: Settings, key: str, secret: str, folder: SimFolder, stack: ExitStack) -> OwnExchange:
+def _start(settings: Settings, folder: SimFolder, stack: ExitStack) -> OwnExchange:
+    """With keys of its own, new each time: what else runs on this machine has no business with it."""
+    key, secret = secrets.token_hex(10), secrets.token_hex(20)
     try:
-        child = stack.enter_context(ExchangeChild([*folder.arguments, "--ledger", str(folder.ledger)]))
+        child = stack.enter_context(ExchangeChild([*folder.arguments, "--ledger", str(folder.ledger)], (key, secret)))
     except ConfigurationError as error:
         if str(folder.ledger) in str(error):
             raise ConfigurationError(f"{error}; --fresh starts anew, without it") from None

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from trader.core.types import Symbol, Timeframe
 from trader.exchange.api import fault_script
@@ -31,6 +32,12 @@ CONFIGURATION_EXIT = 78
 _SET_PDEATHSIG = 1
 LOST_EXIT = 74  # as for any database that is no use
 _BACKLOG = 128
+_PLAIN: Mapping[str, Any] = {
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+    "ws_max_size": 64 << 10,  # as a request's body
+}
 
 
 class ExchangeError(Exception):
@@ -179,9 +186,7 @@ def _run(options: ExchangeOptions, venue: Venue, faults: Faults, listener: socke
             loop="uvloop",
             lifespan="off",
             log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
+            **_PLAIN,
             timeout_keep_alive=600,  # a client that thinks between two requests must not meet a closing connection
             timeout_graceful_shutdown=1,
         )

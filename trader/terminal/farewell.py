@@ -7,12 +7,13 @@ import sys
 from io import StringIO
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from settings.load import Loaded
 from settings.schema import shown_url
+from trader.printable import console as printable_console
 from trader.terminal.view import render
 from trader.terminal.view_parts import gain_text, money, units_text
 from trader.trading.status import Board
@@ -59,6 +60,6 @@ def _as_typed() -> str:
 def save_picture(board: Board, path: Path) -> None:
     """The view as it is now, as SVG."""
     width, height = PICTURE_SIZE
-    console = Console(record=True, width=width, height=height, file=StringIO(), force_terminal=True)
+    console = printable_console(StringIO(), record=True, width=width, height=height, force_terminal=True)
     console.print(render(board, width, height))
     path.write_text(console.export_svg(title="trader run"), encoding="utf-8")

@@ -20,6 +20,8 @@ from trader.daemon.app import RunOptions, run
 from trader.daemon.forecaster import check_backend
 from trader.errors import ConfigurationError
 from trader.folders import RIGHT, unwritable
+from trader.printable import console as printable_console
+from trader.printable import unguarded
 from trader.terminal.outage import patiently
 from trader.trading.status import Board
 
@@ -38,7 +40,7 @@ def run_daemon(
     picture: Path | None = None,
 ) -> int:
     """Returns the exit code. Fatal errors propagate to the command line, which says them in one line."""
-    console = Console(file=cast(TextIO, _Terminal(sys.stdout)))
+    console = printable_console(cast(TextIO, _Terminal(unguarded(sys.stdout))))
     _make_folder(loaded)
     check_backend(loaded.settings)
     if loaded.settings.trading.trading_mode == "live":

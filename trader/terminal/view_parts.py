@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from trader.core.types import Position, Quote, Symbol
+from trader.printable import printable
 from trader.trading.status import Board, median_bar
 
 NARROW = 100  # columns; below it a card takes a line more
@@ -106,7 +107,7 @@ def flags_text(board: Board) -> Text:
     """What holds entries back, or the phase."""
     standing = [f"{name}: {why}" for name, why in board.flags.items() if why]
     if standing:
-        return Text("  ".join(standing) + "  (trader resume)", "bold red", no_wrap=True, overflow="ellipsis")
+        return Text(printable("  ".join(standing)) + "  (trader resume)", "bold red", no_wrap=True, overflow="ellipsis")
     return Text(board.phase, "green" if board.phase == "running" else "yellow")
 
 
@@ -134,7 +135,7 @@ def _reason(board: Board, symbol: Symbol, position: Position | None) -> str:
     """Of the last decision, which may have been overtaken."""
     reason = board.reasons.get(symbol, "no decision yet")
     overtaken = " held: " in reason and (position is None or position.qty == 0)
-    return "left since the last decision" if overtaken else reason
+    return "left since the last decision" if overtaken else printable(reason)
 
 
 def _joined(lines: Sequence[Text], width: int) -> Text:
@@ -242,7 +243,7 @@ def _news_line(line: _Line) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{line.at:%m-%d %H:%M:%S} " if line.at else "", "dim")
     text.append(f"{line.kind:<8} ", COLOURS.get(line.kind, "white"))
-    text.append(" ".join(line.text.split()), "dim" if line.kind == "denied" else "")
+    text.append(printable(" ".join(line.text.split())), "dim" if line.kind == "denied" else "")
     if line.times > 1:
         text.append(f"  ({line.times} times)", "dim")
     return text

@@ -56,7 +56,7 @@ class Desk:
         self.equity_band = Decimal("0.02")  # by which the venue's equity and ours may differ
         self._worth_told = False
         self.leaving = False  # nobody will look again: what rests stays, where its cancel would have to wait
-        self._asked: dict[str, float] = {}  # cancels that the venue has taken: when, by the clock's seconds
+        self._taken = set[str]()  # orders whose cancel the venue has taken, and not obeyed as far as we know
         self._slow_at = float("-inf")  # when one of them was last seen to wait
         self.ending = False  # asked to stop: what the venue does not say now, the next start will ask for
         self.reserve: InReserve | None = None  # what exits are recorded in while the journal takes nothing
@@ -221,7 +221,7 @@ class Desk:
         for order_id in sorted(pending):
             try:
                 self.broker.cancel(order_id)
-                self._asked.setdefault(order_id, self.clock.monotonic())
+                self._taken.add(order_id)
             except Transient as error:
                 self.board.say("venue", f"cancel: {error}")
         failpoints.reach("after_cancel")
@@ -229,7 +229,7 @@ class Desk:
         while pending:
             pending -= {order_id for order_id in pending if self._has_ended(order_id)}
             if pending and patience.is_over():
-                if not pending.isdisjoint(self._asked):
+                if not pending.isdisjoint(self._taken):
                     self._slow_at = self.clock.monotonic()
                 self._left_working(pending)
                 return False
@@ -257,9 +257,8 @@ class Desk:
             return False
         if order is not None and is_over(order):
             self._memory.ended[order.client_order_id] = order
-            now = self._memory.freed[order.symbol] = self.clock.monotonic()
-            if now - self._asked.pop(order_id, now) > CONFIRM_S:
-                self._slow_at = now
+            self._memory.freed[order.symbol] = self.clock.monotonic()
+            self._taken.discard(order_id)
         return order is None or is_over(order)
 
     # ---- the rest ----

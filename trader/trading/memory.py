@@ -70,7 +70,7 @@ class Fills:
     """Of the booked executions, what the next report is held against."""
 
     last_at: datetime | None
-    ids: frozenset[str]
+    booked_ids: frozenset[str]
     units: dict[str, Decimal]  # by order id
 
 
@@ -80,11 +80,11 @@ def fills_of(journal: Journal, live: Collection[KnownIntent]) -> Fills:
     if live:
         for execution in journal.executions(after=min(each.created_at for each in live) - OVERLAP):
             units[execution.order_id] = units.get(execution.order_id, Decimal(0)) + execution.qty
-    return Fills(last_at=last_at, ids=ids, units=units)
+    return Fills(last_at=last_at, booked_ids=ids, units=units)
 
 
 def remember_fills(memory: Memory, fills: Fills) -> None:
-    memory.last_execution_at, memory.execution_ids, memory.filled = fills.last_at, fills.ids, fills.units
+    memory.last_execution_at, memory.execution_ids, memory.filled = fills.last_at, fills.booked_ids, fills.units
 
 
 def booked_lately(journal: Journal, last: datetime) -> frozenset[str]:

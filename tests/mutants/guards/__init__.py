@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tests.mutants.guards import activities, adapters, core, forecasters, gates, positions, reserve, risk, trading
+from tests.mutants.guards import (
+    activities,
+    adapters,
+    core,
+    forecasters,
+    gates,
+    positions,
+    reserve,
+    risk,
+    security_bounds,
+    trading,
+)
 from tests.mutants.source import Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -14,5 +25,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *reserve.MUTANTS,
     *adapters.MUTANTS,
     *forecasters.MUTANTS,
+    *security_bounds.MUTANTS,
     *gates.MUTANTS,
 )

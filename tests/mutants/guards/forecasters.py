@@ -80,8 +80,8 @@ def wire(
 SIZES = "test_a_frame_larger_than_the_protocol_allows_is_neither_sent_nor_read"
 IN_WIRE = (
     wire("another program's bytes", "receive", "magic != MAGIC"),
-    wire("a header too large to read", "receive", "header_bytes > MAX_HEADER_BYTES or", "", SIZES),
-    wire("a body too large to read", "receive", "or body_bytes > MAX_BODY_BYTES", "", SIZES),
+    wire("a header too large to read", "receive", "header_bytes > most.header_bytes or", "", SIZES),
+    wire("a body too large to read", "receive", "or body_bytes > most.body_bytes", "", SIZES),
     wire("a frame too large to send", "send", "len(text) > MAX_HEADER_BYTES or body > MAX_BODY_BYTES", "False", SIZES),
     wire("arrays beyond the body", "_arrays", "stop > len(body)"),
     wire("bytes too many", "_arrays", "start != len(body)"),

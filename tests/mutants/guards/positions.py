@@ -129,10 +129,10 @@ EXITS = (
         *LEAVING,
     ),
     guard(
-        "exit: a cancel that was obeyed late is remembered",
-        "Desk._has_ended",
-        "now - self._asked.pop(order_id, now) > CONFIRM_S",
-        "False",
+        "exit: only a cancel that was taken can wait",
+        "Desk.cancel",
+        "if not pending.isdisjoint(self._taken):",
+        "if True:",
         *LEAVING,
     ),
     guard(

@@ -9,7 +9,6 @@ about keys is never the end (`Keys`). A code that nobody has seen before means "
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 from settings.redaction import clean
+from trader.bounded.answers import Unreadable, read_json
 from trader.errors import CredentialsRefused, KeysDoubted
 
 LONGEST_HOLD_S = 60.0  # a Retry-After is obeyed up to here: positions are not left alone for an hour
@@ -45,8 +45,8 @@ class Failure:
     @classmethod
     def of(cls, status: int, text: str) -> Failure:
         try:
-            body = json.loads(text)
-        except ValueError:
+            body = read_json(text)
+        except Unreadable:
             return cls(status=status, code=0, message=_first_line(text), is_json=not text)
         if not isinstance(body, dict):
             return cls(status=status, code=0, message=_first_line(text), is_json=True)

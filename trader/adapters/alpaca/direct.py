@@ -12,7 +12,6 @@ import socket
 import ssl
 import time
 import weakref
-import zlib
 from collections.abc import Mapping
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -23,11 +22,11 @@ import requests
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from trader.adapters.alpaca.transport import TIMEOUT_S, DeadlineAdapter, Redirected
+from trader.bounded.adapter import TIMEOUT_S, DeadlineAdapter, Redirected, most_bytes, parsed
+from trader.bounded.answers import Unreadable, gathered, timely, unpacked
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _CHUNK = 1 << 16
-_GZIP = 31  # zlib's word for gzip's header and trailer
 
 
 class NotConnected(requests.ConnectionError):
@@ -44,6 +43,10 @@ class Answer(requests.Response):
         self.history = []
         self.raw = None
         self._content, self._content_consumed = body, True
+
+    def json(self, **_: Any) -> Any:
+        """Raises requests.exceptions.InvalidJSONError."""
+        return parsed(self.content)
 
 
 class DirectSession:
@@ -64,6 +67,7 @@ class DirectSession:
         else:
             self._connection = HTTPConnection(parts.hostname, parts.port)
         self._connection.timeout = self._connect_s
+        self._connection.response_class = timely(deadline_s)
         weakref.finalize(self, self._connection.close)  # that of a thread which ended is closed by nobody
 
     def request(
@@ -92,7 +96,10 @@ class DirectSession:
         except TimeoutError as error:
             self._connection.close()
             raise requests.ReadTimeout(f"no answer within {self._read_s:g} s") from error
-        except (OSError, HTTPException, zlib.error) as error:
+        except Unreadable as error:
+            self._connection.close()
+            raise requests.ConnectionError(f"the answer can't be read: {error}") from error
+        except (OSError, HTTPException) as error:
             self._connection.close()
             if isinstance(error, requests.RequestException):
                 raise
@@ -110,6 +117,7 @@ class DirectSession:
         connection = self._connection
         if connection.sock is not None:
             if not _readable(connection.sock):
+                connection.sock.settimeout(self._read_s)  # the last answer's deadline has shortened it
                 return
             connection.close()
         try:
@@ -124,16 +132,15 @@ class DirectSession:
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def _body(self, response: HTTPResponse, started: float) -> bytes:
-        parts: list[bytes] = []
-        while part := response.read1(_CHUNK):
-            parts.append(part)
-            if time.monotonic() - started > self._deadline_s:
-                raise requests.ReadTimeout(f"no complete answer within {self._deadline_s:g} s")
+        most = most_bytes(response.status)
+        try:
+            body = gathered(lambda: response.read1(_CHUNK), most, started + self._deadline_s)
+        except TimeoutError as error:
+            raise requests.ReadTimeout(f"no complete answer within {self._deadline_s:g} s") from error
         if response.length:
             raise requests.ConnectionError(f"the answer broke off {response.length} bytes before its end")
         response.close()
-        body = b"".join(parts)
-        return zlib.decompress(body, _GZIP) if response.headers.get("Content-Encoding") == "gzip" else body
+        return unpacked(body, response.headers.get("Content-Encoding", ""), most)
 
 
 def session_for(url: str, deadline_s: float) -> DirectSession | requests.Session:

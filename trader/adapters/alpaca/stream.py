@@ -21,9 +21,11 @@ from websockets.sync.client import ClientConnection, connect
 
 from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.alpaca.convert import Malformed, mapping, shown, text
+from trader.bounded.answers import Unreadable, read_json
 
 _OPEN_S, _ANSWER_S = 10.0, 10.0
 _PING_EVERY_S, _PONG_WITHIN_S = 10.0, 20.0  # a dead peer is noticed within 30 s
+_MOST_BYTES = 256 << 10  # of one message, unpacked; an order of three legs takes 5 KB
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 1.0, 30.0
 _SKEW = timedelta(seconds=2)  # between the venue's clock and ours
 _STOP_S = 7.0
@@ -113,6 +115,8 @@ class TradeUpdates:
                 self._listen()
             except (OSError, WebSocketException, _Refused) as error:
                 logger.debug("trade updates: {}", error)
+            except Exception:  # noqa: BLE001 - whatever an update brought about: the next ones are to be heard
+                logger.exception("the trade updates broke off")
             self._listening = False
             failures = 1 if self.last_event_at is not heard else failures + 1
             self._stopping.wait(_backoff_s(failures))
@@ -126,6 +130,7 @@ class TradeUpdates:
             close_timeout=2,
             ping_interval=_PING_EVERY_S,
             ping_timeout=_PONG_WITHIN_S,
+            max_size=_MOST_BYTES,
             proxy=None if loopback else True,
         ) as socket:
             self._socket = socket
@@ -169,9 +174,9 @@ class TradeUpdates:
 def _parsed(frame: str | bytes) -> object:
     """Raises Malformed."""
     try:
-        parsed: object = json.loads(frame)
-    except ValueError:
-        raise Malformed("not JSON") from None
+        parsed: object = read_json(frame)
+    except Unreadable as error:
+        raise Malformed(str(error)) from None
     return parsed
 
 

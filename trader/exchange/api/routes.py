@@ -18,6 +18,7 @@ from trader.exchange.api import data as api_data
 from trader.exchange.api import trading as api_trading
 from trader.exchange.api.call import Handler, Reply
 from trader.exchange.api.connection_faults import answer
+from trader.exchange.api.door import turned_away
 from trader.exchange.api.endpoints import endpoint_of
 from trader.exchange.api.server import Exchange, Way
 from trader.exchange.api.simulation import Endpoint, SimApi
@@ -34,6 +35,9 @@ class Front:
         self._endpoints, self._rest, self._on_lost = endpoints, rest, on_lost
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if why := turned_away(scope):
+            await _turn_away(why, scope, receive, send)
+            return
         known = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
         try:
             if known is None:
@@ -45,6 +49,14 @@ class Front:
         except sqlite3.Error as error:  # memory is ahead of what is kept: no answer from here on would be true
             self._on_lost(str(error))
             await Response(status_code=500)(scope, receive, send)
+
+
+async def _turn_away(why: str, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": why})  # before it is accepted: a 403
+        return
+    await answer(Reply(status=403, body={"message": f"forbidden: {why}"}), {})(scope, receive, send)
 
 
 def application(exchange: Exchange) -> Front:

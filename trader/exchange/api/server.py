@@ -44,6 +44,10 @@ class Keys:
     key: str | None = None
     secret: str | None = None
 
+    @property
+    def is_asked_for(self) -> bool:
+        return self.key is not None or self.secret is not None
+
     def admits(self, key: str, secret: str) -> bool:
         return _same(self.key, key) and _same(self.secret, secret)
 
@@ -141,6 +145,10 @@ class Exchange:
         if any(event.execution is not None or event.event == "rejected" for event in events):
             self.filled.set()
             self.filled = asyncio.Event()
+
+    def keeps_out(self, headers: Headers) -> Reply | None:
+        """Of what is beside Alpaca's own: it is open to all, unless somebody said which keys are right."""
+        return _denied(self.keys, headers) if self.keys.is_asked_for else None
 
     async def run_clock(self) -> None:
         """At a finite speed: plays the market as its time comes. Ends when cancelled."""

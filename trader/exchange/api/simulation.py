@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trader.exchange.api import fault_script, parse, wire
+from trader.exchange.api.connection_faults import answer
 from trader.exchange.api.faults import FaultError, Faults
 from trader.exchange.api.parse import MAX_BODY_BYTES, BadRequest
 from trader.exchange.api.server import Exchange
@@ -38,16 +39,17 @@ class SimApi:
         self._turn = asyncio.Lock()  # two advances at once would race for the same fills
 
     def routes(self) -> list[tuple[str, str, Endpoint]]:
-        return [
-            ("GET", "/sim/clock", _json(self.clock)),
-            ("POST", "/sim/advance", _json(self.advance)),
-            ("GET", "/sim/ledger", _json(self.ledger)),
-            ("GET", "/sim/faults", _json(self.faults)),
-            ("POST", "/sim/faults", _json(self.set_faults)),
-            ("DELETE", "/sim/faults", _json(self.clear_faults)),
-            ("PUT", "/sim/faults/{name}", _json(self.put_fault)),
-            ("DELETE", "/sim/faults/{name}", _json(self.drop_fault)),
+        found: list[tuple[str, str, Callable[[Request], Awaitable[Any]]]] = [
+            ("GET", "/sim/clock", self.clock),
+            ("POST", "/sim/advance", self.advance),
+            ("GET", "/sim/ledger", self.ledger),
+            ("GET", "/sim/faults", self.faults),
+            ("POST", "/sim/faults", self.set_faults),
+            ("DELETE", "/sim/faults", self.clear_faults),
+            ("PUT", "/sim/faults/{name}", self.put_fault),
+            ("DELETE", "/sim/faults/{name}", self.drop_fault),
         ]
+        return [(method, path, _json(handler, self._exchange)) for method, path, handler in found]
 
     async def clock(self, _: Request) -> Any:
         self._exchange.pace.catch_up()
@@ -173,8 +175,11 @@ async def _object(request: Request) -> dict[str, Any]:
     return parse.json_object(bytes(parts))
 
 
-def _json(handler: Callable[[Request], Awaitable[Any]]) -> Endpoint:
+def _json(handler: Callable[[Request], Awaitable[Any]], exchange: Exchange) -> Endpoint:
     async def endpoint(request: Request) -> Response:
+        denied = exchange.keeps_out(request.headers)
+        if denied is not None:
+            return answer(denied, {})
         status = 200
         try:
             body = await handler(request)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.core.types import Timeframe
+from trader.exchange.market.tables import OutOfProportion, read_csv, read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,16 +149,16 @@ def timeframe_of(path: Path, spacing_us: int) -> Timeframe:
 
 def _read(path: Path) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
 
     kind = path.suffix.lower()
     if kind not in (".parquet", ".pq", ".csv", ".txt"):
         raise MarketError(f"{path}: unknown kind of file {kind or '(no ending)'!r}; use .parquet or .csv")
     try:
-        table = pa.csv.read_csv(path) if kind in (".csv", ".txt") else pa.parquet.read_table(path)
+        table = read_csv(path) if kind in (".csv", ".txt") else read_parquet(path)
     except FileNotFoundError:
         raise MarketError(f"{path}: no such file") from None
+    except OutOfProportion as problem:
+        raise MarketError(f"{path}: {problem}") from problem
     except (OSError, pa.ArrowException) as problem:
         reason = str(problem).splitlines()[0]
         raise MarketError(f"{path}: can't be read as {kind.removeprefix('.')}: {reason}") from problem

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.errors import ConfigurationError
+from trader.exchange.market.tables import OutOfProportion, read_csv, read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,21 +103,17 @@ def _simple(name: str) -> str:
 
 def _read(path: Path) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
 
     kind = path.suffix.lower()
     if kind not in (".parquet", ".pq", ".csv", ".txt"):
         raise ConfigurationError(f"{path}: unknown kind of file {kind or '(no ending)'!r}; use .parquet or .csv")
     try:
-        if kind in (".parquet", ".pq"):
-            table = pa.parquet.read_table(path)
-        else:  # as texts: a cell that is no number must be shown, not end the reading
-            header = pa.csv.open_csv(path).schema.names
-            texts = pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
-            table = pa.csv.read_csv(path, convert_options=texts)
+        # a CSV as texts: a cell that is no number must be shown, not end the reading
+        table = read_parquet(path) if kind in (".parquet", ".pq") else read_csv(path, as_texts=True)
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file") from None
+    except OutOfProportion as problem:
+        raise ConfigurationError(f"{path}: {problem}") from problem
     except (OSError, pa.ArrowException) as problem:
         reason = str(problem).splitlines()[0]
         raise ConfigurationError(f"{path}: can't be read as {kind.removeprefix('.')}: {reason}") from problem

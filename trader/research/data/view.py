@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -14,6 +15,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from settings.schema import Settings
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
+from trader.printable import console as printable_console
+from trader.printable import printable
 from trader.research.data.checks import Finding, Health, examine, scale_against
 from trader.research.data.importing import BadRow, Judged, judge, merged
 from trader.research.data.quote_store import quotes_of
@@ -92,7 +95,7 @@ def _say_import(
 ) -> None:
     print("columns: " + ", ".join(f"{what} = {name!r}" for what, name in names.items()))
     for note in judged.notes:
-        print(f"note: {note}")
+        print(f"note: {printable(note)}")
     _say_bad(judged.bad)
     _say_findings(findings)
     if entry is None:
@@ -107,7 +110,7 @@ def _say_import(
 
 def _say_bad(bad: tuple[BadRow, ...]) -> None:
     for each in bad[:LISTED]:
-        print(f"bad row {each.row} ({each.time or 'no time'}): {each.reason}")
+        print(printable(f"bad row {each.row} ({each.time or 'no time'}): {each.reason}"))
     if len(bad) > LISTED:
         print(f"... and {len(bad) - LISTED} more bad rows (--json lists all)")
 
@@ -188,10 +191,9 @@ def _downloaded_plain(each: Downloaded) -> dict[str, Any]:
 @contextmanager
 def _progress() -> Iterator[Listener]:
     """A bar a series, on standard error: the answer is on standard output."""
-    from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    with Progress(console=Console(stderr=True), transient=True) as shown:
+    with Progress(console=printable_console(sys.stderr), transient=True) as shown:
         tasks: dict[str, TaskID] = {}
 
         def tell(what: str, share: float) -> None:

@@ -17,6 +17,7 @@ from settings.load import Loaded
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
+from trader.printable import console as printable_console
 from trader.research.data.store import bars_of_file, store_of
 from trader.research.data.windows import Window
 from trader.research.evaluate.evaluate import Evaluation, Plan, Say, evaluate
@@ -159,7 +160,6 @@ def _utc(moment: datetime) -> datetime:
 @contextmanager
 def _progress() -> Iterator[tuple[Say, Callable[[str, Progress], None]]]:
     """A bar for each backend on standard error; what its worker says stands beside it."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Shown
 
@@ -171,7 +171,7 @@ def _progress() -> Iterator[tuple[Say, Callable[[str, Progress], None]]]:
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[stored]} stored[/]"),
     )
-    with Shown(*columns, console=Console(stderr=True), transient=True) as shown:
+    with Shown(*columns, console=printable_console(sys.stderr), transient=True) as shown:
         tasks: dict[str, TaskID] = {}
 
         def listen(name: str, progress: Progress) -> None:

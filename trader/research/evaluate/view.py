@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from trader.core.market import to_datetime
+from trader.printable import console as printable_console
 from trader.research.evaluate.evaluate import Against, ArmResult, Evaluation
 from trader.research.evaluate.measure import RULER, Figures, Truth
 from trader.research.evaluate.random_walk import NAME as RANDOM_WALK
@@ -23,11 +24,9 @@ NOTE = (
 
 def print_tables(evaluation: Evaluation) -> None:
     """On standard output."""
-    from rich.console import Console
-
-    console = Console()
+    console = printable_console()
     if not console.is_terminal:
-        console = Console(width=_PIPED)  # a file has no edge to wrap at
+        console = printable_console(width=_PIPED)  # a file has no edge to wrap at
     for table in (_score_table(evaluation), _against_table(evaluation), _cost_table(evaluation)):
         if table.row_count:
             console.print(table)

@@ -83,11 +83,11 @@ def _adds_up(report: Report, anchor: Anchor) -> Iterable[Finding]:
         yield Finding(key="cash", text=f"the venue's activities make a cash of {cash:.2f}, it says {report.cash:.2f}")
     holdings = {holding.symbol: holding.qty for holding in report.holdings}
     for symbol in sorted({*units, *holdings}):
-        expected, reported = units.get(symbol, ZERO), holdings.get(symbol, ZERO)
-        if abs(expected - reported) > traded_units.get(symbol, ZERO) * UNITS_SLACK:
+        computed_qty, venue_qty = units.get(symbol, ZERO), holdings.get(symbol, ZERO)
+        if abs(computed_qty - venue_qty) > traded_units.get(symbol, ZERO) * UNITS_SLACK:
             yield Finding(
                 key=f"units {symbol}",
-                text=f"the venue's activities make {expected} {symbol}, its positions say {reported}",
+                text=f"the venue's activities make {computed_qty} {symbol}, its positions say {venue_qty}",
             )
 
 

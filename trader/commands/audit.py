@@ -96,10 +96,10 @@ def with_fees_of_then(executions: Sequence[Execution], changes: Sequence[FeeChan
     for change in changes:
         by_fill.setdefault(change.execution_id, []).append(change)
     for fill in executions:
-        changed = by_fill.get(fill.id, [])
-        versions = [*(replace(fill, fee=each.fee, fee_currency=each.fee_currency) for each in changed), fill]
+        fill_changes = by_fill.get(fill.id, [])
+        versions = [*(replace(fill, fee=change.fee, fee_currency=change.fee_currency) for change in fill_changes), fill]
         yield versions[0]
-        for change, old, new in zip(changed, versions, versions[1:], strict=False):
+        for change, old, new in zip(fill_changes, versions, versions[1:], strict=False):
             currency = fill.symbol.currency
             cash, qty = cash_of(new, currency) - cash_of(old, currency), units_of(new) - units_of(old)
             yield Settled(at=change.at, symbol=fill.symbol, qty=qty, cash=cash)
@@ -134,10 +134,10 @@ def compare(cycle_id: str, books: Books, portfolio: Portfolio) -> Iterator[Diffe
 
 def _units(cycle_id: str, books: Books, portfolio: Portfolio) -> Iterator[Difference]:
     for symbol in sorted({*books.units, *portfolio.positions}):
-        held, position = books.units.get(symbol, ZERO), portfolio.position(symbol)
-        reported = position.qty if position else ZERO
-        if held != reported:
-            yield Difference(cycle_id=cycle_id, what=str(symbol), computed=held, reported=reported)
+        book_qty, position = books.units.get(symbol, ZERO), portfolio.position(symbol)
+        venue_qty = position.qty if position else ZERO
+        if book_qty != venue_qty:
+            yield Difference(cycle_id=cycle_id, what=str(symbol), computed=book_qty, reported=venue_qty)
 
 
 def _money(cycle_id: str, books: Books, portfolio: Portfolio) -> Iterator[Difference]:

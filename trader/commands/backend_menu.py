@@ -72,14 +72,14 @@ def last_said(mode: str | None) -> Mapping[str, str]:
 
 
 def _paragraph(row: Mapping[str, object]) -> str:
-    aliases, missing, notes, last = row["aliases"], row["missing"], row["notes"], row["last"]
+    aliases, gaps, notes, last_words = row["aliases"], row["missing"], row["notes"], row["last"]
     assert isinstance(aliases, list)
-    assert isinstance(missing, list)
+    assert isinstance(gaps, list)
     assert isinstance(notes, list)
-    assert isinstance(last, dict)
+    assert isinstance(last_words, dict)
     names = ", ".join([str(row["name"]), *aliases])
     lines = [f"{names} ({row['source']}): {row['what']}"]
-    lines += [f"  missing: {each}" for each in missing] or ["  can run here"]
-    lines += [f"  note: {each}" for each in notes]
-    lines += [f"  {name}, {text}" for name, text in last.items()]
+    lines += [f"  missing: {gap}" for gap in gaps] or ["  can run here"]
+    lines += [f"  note: {note}" for note in notes]
+    lines += [f"  {name}, {text}" for name, text in last_words.items()]
     return "\n".join(lines)

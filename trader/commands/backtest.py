@@ -113,9 +113,9 @@ def command(
         ahead=ahead,
         out=out,
     )
-    done = backtested(settings_of(flags), wish, progress=_progress(), say=whisper)
-    click.echo(done.result.as_json() if as_json else show(done.result))
-    return 1 if done.result.problems else 0
+    outcome = backtested(settings_of(flags), wish, progress=_progress(), say=whisper)
+    click.echo(outcome.result.as_json() if as_json else show(outcome.result))
+    return 1 if outcome.result.problems else 0
 
 
 def moment(option: str, text: str) -> datetime:

@@ -66,9 +66,9 @@ def measure(symbols: int, cycles: int) -> CycleFigures:
     names = ",".join(["BTC/USD", "ETH/USD", *(f"C{i:03d}/USD" for i in range(symbols))][:symbols])
     with tempfile.TemporaryDirectory(prefix="trader-bench-") as folder:
         peer = _peer(names)
-        started = time.monotonic()
+        start = time.monotonic()
         cpu_s, rss_mb = _run_daemon(names, cycles, Path(folder))
-        elapsed = time.monotonic() - started
+        seconds = time.monotonic() - start
         with Journal.open(f"sqlite:///{folder}/journal-sim.db", create=False) as journal:
             records = [c for c in journal.cycles(10**6) if c.kind == "trade" and c.timings]
             orders = len(journal.orders(10**6))
@@ -87,7 +87,7 @@ def measure(symbols: int, cycles: int) -> CycleFigures:
         cycle_p50=1e3 * percentile(whole, 50),
         cycle_p99=1e3 * percentile(whole, 99),
         forecast_p50=1e3 * percentile([t["forecast"] for t in timings if "forecast" in t], 50),
-        cycles_per_second=len(records) / elapsed,
+        cycles_per_second=len(records) / seconds,
         cpu_ms=1e3 * cpu_s / len(records),
         rss_mb=rss_mb,
         peer_p50=1e3 * peer,

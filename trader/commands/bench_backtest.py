@@ -88,38 +88,41 @@ def measure(settings: Settings, end: datetime | None, rounds: int, peer_python: 
     with tempfile.TemporaryDirectory(prefix="trader-bench-") as folder:
         levels = Path(folder) / "levels.csv"
         bars = _write_levels(levels, setup, symbol, forecasts)
-        ours: list[tuple[float, Recording]] = []
-        theirs: list[Mapping[str, float | str]] = []
+        own_runs: list[tuple[float, Recording]] = []
+        peer_runs: list[Mapping[str, float | str]] = []
         for _ in range(rounds):
-            started = time.perf_counter()
+            start = time.perf_counter()
             recording = simulate(setup, forecasts)
-            ours.append((time.perf_counter() - started, recording))
+            own_runs.append((time.perf_counter() - start, recording))
             with suppress(ModuleNotFoundError):
-                theirs.append(_peer(peer_python, levels))
-    return _row(symbol, bars, ours, theirs)
+                peer_runs.append(_peer(peer_python, levels))
+    return _row(symbol, bars, own_runs, peer_runs)
 
 
 def _row(
-    symbol: Symbol, bars: int, ours: Sequence[tuple[float, Recording]], theirs: Sequence[Mapping[str, float | str]]
+    symbol: Symbol,
+    bars: int,
+    own_runs: Sequence[tuple[float, Recording]],
+    peer_runs: Sequence[Mapping[str, float | str]],
 ) -> Row:
-    seconds = median(elapsed for elapsed, _ in ours)
-    run = ours[-1][1]
-    peer_seconds = median(float(figures["seconds"]) for figures in theirs) if theirs else None
-    last = theirs[-1] if theirs else None
+    seconds = median(duration for duration, _ in own_runs)
+    run = own_runs[-1][1]
+    peer_seconds = median(float(figures["seconds"]) for figures in peer_runs) if peer_runs else None
+    last_peer_run = peer_runs[-1] if peer_runs else None
     return Row(
         symbol=symbol.text,
         bars=bars,
-        rounds=len(ours),
+        rounds=len(own_runs),
         seconds=seconds,
         bars_per_second=bars / seconds,
         orders=len(run.journal.orders),
         fills=len(run.journal.fills),
         total_return=float(run.venue.figures().equity / run.journal.points[0].equity - 1),
-        peer_version=None if last is None else str(last["version"]),
+        peer_version=None if last_peer_run is None else str(last_peer_run["version"]),
         peer_seconds=peer_seconds,
         peer_bars_per_second=None if peer_seconds is None else bars / peer_seconds,
-        peer_trades=None if last is None else int(last["trades"]),
-        peer_return=None if last is None else float(last["return"]),
+        peer_trades=None if last_peer_run is None else int(last_peer_run["trades"]),
+        peer_return=None if last_peer_run is None else float(last_peer_run["return"]),
         ratio=None if peer_seconds is None else seconds / peer_seconds,
     )
 

@@ -217,16 +217,16 @@ def _row(
     samples: int | None,
 ) -> Row:
     ways = _ways(size, workers)
-    taken: dict[str, list[float]] = {way: [] for way in ways}
+    durations: dict[str, list[float]] = {way: [] for way in ways}
     for side, worker in workers.items():
         if side != ORIGINAL:  # a graph of this size may have to be made
             _asked(worker, plan, size, series, horizon, samples)
-    started, rounds = time.monotonic(), 0
-    while rounds < plan.repeats and (rounds == 0 or time.monotonic() - started < PATIENCE_S):
+    start, rounds = time.monotonic(), 0
+    while rounds < plan.repeats and (rounds == 0 or time.monotonic() - start < PATIENCE_S):
         for way, (worker, together) in ways.items():
-            taken[way].append(_asked(worker, plan, size, series, horizon, samples, together=together))
+            durations[way].append(_asked(worker, plan, size, series, horizon, samples, together=together))
         rounds += 1
-    medians = {side: statistics.median(seconds) for side, seconds in taken.items()}
+    medians = {side: statistics.median(seconds) for side, seconds in durations.items()}
     ratio = {side: medians[ORIGINAL] / medians[side] for side in medians if ORIGINAL in medians and side != ORIGINAL}
     if ORIGINAL_COMPILED in medians and COMPILED in medians:
         ratio["compiled against compiled"] = medians[ORIGINAL_COMPILED] / medians[COMPILED]

@@ -60,7 +60,7 @@ def command(
     """
     from trader.research.compare.run import Wish, compared
 
-    shared: dict[str, object] = {
+    flags: dict[str, object] = {
         "trading_mode": "sim",
         "symbols": symbols,
         "timeframe": timeframe,
@@ -72,19 +72,19 @@ def command(
     wish = Wish(
         reference=reference,
         candidate=candidate,
-        flags=shared,
+        flags=flags,
         cycles=cycles,
         generated=generated or not data,
         out=out,
     )
-    done = compared(wish, settings_of, progress=_progress(cycles), say=whisper)
-    comparison, evidence = done.comparison, done.evidence
+    outcome = compared(wish, settings_of, progress=_progress(cycles), say=whisper)
+    comparison, evidence = outcome.comparison, outcome.evidence
     click.echo(evidence.read_text() if as_json else _shown(comparison))
     click.echo(f"evidence: {evidence}", err=True)
     if apply_it:
         from trader.research.compare.apply_decision import apply_decision
 
-        click.echo(apply_decision(comparison, done.settings.trading.family, evidence, Path.cwd()), err=True)
+        click.echo(apply_decision(comparison, outcome.settings.trading.family, evidence, Path.cwd()), err=True)
     return 1 if comparison.verdict.outcome == "INCONCLUSIVE" else 0
 
 

@@ -12,17 +12,17 @@ from forecasters.checks import Finding
 
 def show(name: str, findings: Iterable[Finding], as_json: bool) -> int:
     """Exit code: 1 where a check does not hold."""
-    seen = []
+    results = []
     for finding in findings:
-        seen.append(finding)
+        results.append(finding)
         if not as_json:
             click.echo(f"{'FAILS' if finding.problem else 'ok   '}  {finding.check}")
             if finding.problem:
                 click.echo(f"       {finding.problem}")
-    failed = sum(1 for finding in seen if finding.problem)
+    failures = sum(1 for finding in results if finding.problem)
     if as_json:
-        rows = [{"check": each.check, "ok": not each.problem, "problem": each.problem} for each in seen]
+        rows = [{"check": finding.check, "ok": not finding.problem, "problem": finding.problem} for finding in results]
         click.echo(json.dumps({"name": name, "checks": rows}, indent=2))
     else:
-        click.echo(f"{name}: {len(seen)} checks, {failed or 'none'} failed")
-    return 1 if failed else 0
+        click.echo(f"{name}: {len(results)} checks, {failures or 'none'} failed")
+    return 1 if failures else 0

@@ -61,15 +61,15 @@ def command(
     settings = loaded.settings
     if trouble:
         say(f"the settings are broken: {trouble}")
-    latched = _latch_kill(settings, args, say) if kind == "kill" else ""
+    latch = _latch_kill(settings, args, say) if kind == "kill" else ""
     try:
         with Journal.open(settings.database_url, create=False) as journal:
             return _through(journal, loaded, kind, args, say, trouble=trouble, wait=wait)
     except (DatabaseUnusable, DatabaseAway) as error:
-        if not latched:
+        if not latch:
             raise
         say(f"the journal can't be written: {error}")
-        say(f"{latched}: a running daemon obeys it within seconds, and every start reads it. Nothing is sold yet")
+        say(f"{latch}: a running daemon obeys it within seconds, and every start reads it. Nothing is sold yet")
         return error.exit_code
 
 
@@ -120,8 +120,8 @@ def _known(name_given: str, journal: Journal, settings: Settings) -> str:
     if name_given == "all":
         return name_given
     believed = journal.believed()
-    booked = {str(symbol) for symbol in (*believed.positions, *(order.symbol for order in believed.orders))}
-    names = sorted(booked | set(settings.trading.symbols))
+    book_names = {str(symbol) for symbol in (*believed.positions, *(order.symbol for order in believed.orders))}
+    names = sorted(book_names | set(settings.trading.symbols))
     for name in names:
         if _bare(name) == _bare(name_given):
             return name
@@ -173,13 +173,13 @@ def _as_seen(journal: Journal, number: int, kind: str, args: Mapping[str, str], 
     """By the daemon's own account, or where that is of before the command, as with the venue away, by the books."""
     status = journal.status()
     if int(str(status.get("last_command") or 0)) >= number:
-        left = list(_leaving(status))
+        holdings = list(_leaving(status))
     else:
-        named = args.get("symbol", "all")
-        left = [str(s) for s, qty in journal.believed().positions.items() if qty and is_named(named, s)]
-    if left:
-        say(f"{kind}: still held (seen {_when(status)}): {', '.join(left)}; see `trader status`")
-    return 1 if left else 0
+        name = args.get("symbol", "all")
+        holdings = [str(s) for s, qty in journal.believed().positions.items() if qty and is_named(name, s)]
+    if holdings:
+        say(f"{kind}: still held (seen {_when(status)}): {', '.join(holdings)}; see `trader status`")
+    return 1 if holdings else 0
 
 
 def _leaving(status: Mapping[str, Any]) -> Mapping[str, str]:

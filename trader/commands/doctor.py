@@ -141,19 +141,21 @@ def _found(settings: Settings, broker: AlpacaBroker) -> Iterator[Finding]:
     from trader.core.ids import purpose_of
     from trader.trading.consent import described
 
-    left = _left_alone(settings)
-    symbols = set(settings.trading.symbols) if left is None else left
-    found = [f"{each.qty} {each.symbol}" for each in broker.positions() if str(each.symbol) in symbols]
-    orders = [each for each in broker.open_orders() if str(each.symbol) in symbols and purpose_of(each) is None]
-    found += [f"an order that is not ours: {described(each)}" for each in orders]
-    if not found:
+    left_symbols = _left_alone(settings)
+    symbols = set(settings.trading.symbols) if left_symbols is None else left_symbols
+    items = [f"{position.qty} {position.symbol}" for position in broker.positions() if str(position.symbol) in symbols]
+    orders = [order for order in broker.open_orders() if str(order.symbol) in symbols and purpose_of(order) is None]
+    items += [f"an order that is not ours: {described(order)}" for order in orders]
+    if not items:
         return
-    when = "was there before the first start" if left is not None else "is there before the first start"
-    what = "it would get exits of ours, and be sold at them (ADOPT=adopt)"
+    when = "was there before the first start" if left_symbols is not None else "is there before the first start"
+    consequence = "it would get exits of ours, and be sold at them (ADOPT=adopt)"
     if settings.trading.adopt != "adopt":
-        what = f"it is left alone, without an exit, and nothing is entered there (ADOPT={settings.trading.adopt})"
-        what += "; `trader adopt` looks after it"
-    yield Finding(name="found", ok=None, detail=f"{', '.join(found)} {when}: {what}")
+        consequence = (
+            f"it is left alone, without an exit, and nothing is entered there (ADOPT={settings.trading.adopt})"
+        )
+        consequence += "; `trader adopt` looks after it"
+    yield Finding(name="found", ok=None, detail=f"{', '.join(items)} {when}: {consequence}")
 
 
 def _left_alone(settings: Settings) -> set[str] | None:
@@ -163,10 +165,10 @@ def _left_alone(settings: Settings) -> set[str] | None:
 
     try:
         with Journal.open(settings.database_url, create=False) as journal:
-            opened, left = journal.get_meta("opened"), journal.get_meta(FOUND) or ""
+            opening, names = journal.get_meta("opened"), journal.get_meta(FOUND) or ""
     except TraderError:
         return None
-    return set(filter(None, left.split(","))) if opened else None
+    return set(filter(None, names.split(","))) if opening else None
 
 
 def _venue(settings: Settings) -> Iterator[Finding]:

@@ -107,8 +107,8 @@ def command(
     }
     first, recipe = _plan(size, begin, choices, epochs, sum(len(bars_of) for bars_of in series))
     folder = out or loaded_settings().settings.store.state_dir / "models" / f"kronos-{size if begin is None else 'own'}"
-    trained = _trained(series, recipe, folder, first, device)
-    return _say(trained)
+    result = _trained(series, recipe, folder, first, device)
+    return _say(result)
 
 
 def _series(
@@ -192,18 +192,18 @@ def _say(trained: Trained) -> int:
 @contextmanager
 def _stopping() -> Iterator[Callable[[], bool]]:
     """Ctrl-C and SIGTERM end it after the step under way; a second Ctrl-C at once."""
-    asked: list[int] = []
+    requests: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if asked:
+        if requests:
             raise KeyboardInterrupt
-        asked.append(number)
+        requests.append(number)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    old_handlers = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(requests)
     finally:
-        for number, handler in before.items():
+        for number, handler in old_handlers.items():
             signal.signal(number, handler)
 
 

@@ -75,15 +75,17 @@ def _of_venue(loaded: Loaded) -> Seen:
                 now: datetime = sim_clock.now()
             else:
                 now = AlpacaBroker(clients, RealClock()).venue_time()
-            found = AlpacaMarketData(clients).bars([symbol], timeframe, end=now, count=settings.trading.context)
+            bars_by_symbol = AlpacaMarketData(clients).bars(
+                [symbol], timeframe, end=now, count=settings.trading.context
+            )
             sessions = (
                 [] if symbol.asset_class is AssetClass.CRYPTO else _sessions(AlpacaBroker(clients, RealClock()), now)
             )
         except Transient as error:
             raise VenueUnreachable(f"no bars: {error}") from error
-    if symbol not in found:
+    if symbol not in bars_by_symbol:
         raise ConfigurationError(f"the venue has no {timeframe} bars of {symbol}")
-    return Seen(bars=found[symbol], sessions=sessions)
+    return Seen(bars=bars_by_symbol[symbol], sessions=sessions)
 
 
 def _sessions(broker: Broker, now: datetime) -> list[tuple[datetime, datetime]]:

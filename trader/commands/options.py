@@ -38,14 +38,14 @@ def loaded_settings(mode: str | None = None, **flags: object) -> Loaded:
     return settings_of({"trading_mode": mode, **flags})
 
 
-def need_models(what: str) -> None:
+def need_models(purpose: str) -> None:
     """Raises ConfigurationError (78) where torch, or what loads weights, is not installed."""
     from forecasters.options import MODELS, missing_packages
     from trader.errors import ConfigurationError
 
-    missing = missing_packages(MODELS)
-    if missing:
-        raise ConfigurationError(f"{what} can't be done here: {missing[0]}")
+    packages = missing_packages(MODELS)
+    if packages:
+        raise ConfigurationError(f"{purpose} can't be done here: {packages[0]}")
 
 
 def settings_of(flags: Mapping[str, object]) -> Loaded:

@@ -20,13 +20,13 @@ def replay_cycle(loaded: Loaded, cycle: str, as_json: bool, say: Callable[[str],
         if name is None:
             raise ConfigurationError("no cycle has been decided yet")
         try:
-            inputs, recorded = journal.inputs(name), journal.plan_bytes(name)
+            inputs, record = journal.inputs(name), journal.plan_bytes(name)
         except (KeyError, UnicodeEncodeError):  # bytes that are no text name no cycle either
             raise ConfigurationError(f"no decision of cycle {name!r} (ids are in `trader status`)") from None
     again = encode(plan(inputs, decider(inputs.strategy, inputs.params)(inputs)))
-    same = again == recorded
+    is_same = again == record
     if as_json:
-        say(json.dumps({"cycle": name, "same": same, "recorded": json.loads(recorded), "again": json.loads(again)}))
+        say(json.dumps({"cycle": name, "same": is_same, "recorded": json.loads(record), "again": json.loads(again)}))
     else:
-        say(f"{name}: {'the same' if same else 'DIFFERENT'}, {len(again)} bytes")
-    return 0 if same else 1
+        say(f"{name}: {'the same' if is_same else 'DIFFERENT'}, {len(again)} bytes")
+    return 0 if is_same else 1

@@ -69,12 +69,12 @@ class Places:
 
     def to_bind(self) -> list[Path]:
         """What the services must be able to read, each folder once; /usr they see anyway."""
-        wanted = dict.fromkeys((self.code, self.environment, self.interpreter))
+        folders = dict.fromkeys((self.code, self.environment, self.interpreter))
         return [
             path
-            for path in wanted
+            for path in folders
             if not path.is_relative_to("/usr")
-            and not any(path != other and path.is_relative_to(other) for other in wanted)
+            and not any(path != parent and path.is_relative_to(parent) for parent in folders)
         ]
 
 
@@ -227,10 +227,10 @@ def _write(step: File) -> None:
 
 def _make_public(folder: Path) -> None:
     """The folders of an image, as the system's own are: our umask is for what is ours alone."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir()
-        each.chmod(0o755)
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(new_folders):
+        path.mkdir()
+        path.chmod(0o755)
 
 
 def _run(step: Command) -> None:

@@ -25,24 +25,24 @@ SILENT_AFTER = timedelta(seconds=150)  # with nothing at risk the venue is asked
 
 def status(loaded: Loaded, as_json: bool) -> None:
     try:
-        seen = glance(loaded.settings.database_url, FLAGS) or _thorough(loaded)
+        view = glance(loaded.settings.database_url, FLAGS) or _thorough(loaded)
     except DatabaseAway as error:
         error.args = (f"{error}; reserve: {_reserve(loaded)}",)  # the exits of meanwhile are there
         raise
-    facts: dict[str, Any] = {**seen.status, "flags": seen.flags}
+    facts: dict[str, Any] = {**view.status, "flags": view.flags}
     alerts = [
         {"at": datetime.fromisoformat(at), "severity": severity, "detail": detail}
-        for at, severity, detail in seen.alerts
+        for at, severity, detail in view.alerts
     ]
     facts["reserve"] = _reserve(loaded)
     facts["running"] = running = _is_running(loaded, str(facts.get("account", "")))
     since = _silent_since(facts) if running else ""
     if since:
         facts["silent_since"] = since
-    unfinished = "under way" if running else "cut off"
+    state = "under way" if running else "cut off"
     if not running and facts.get("phase") not in (None, "stopped"):
         facts["phase"] = "ended without stopping"
-    cycles = [{"cycle": name, "outcome": outcome or unfinished, "note": note} for name, outcome, note in seen.cycles]
+    cycles = [{"cycle": name, "outcome": outcome or state, "note": note} for name, outcome, note in view.cycles]
     if as_json:
         _json({**facts, "last_cycles": cycles, "alerts": alerts})
         return
@@ -103,15 +103,15 @@ def positions(loaded: Loaded, as_json: bool) -> None:
 
 def orders(loaded: Loaded, limit: int, open_only: bool, as_json: bool) -> None:
     with _journal(loaded) as journal:
-        found = journal.orders(limit, open_only=open_only)
-        reasons = journal.reasons([order.client_order_id for order in found])
+        journal_orders = journal.orders(limit, open_only=open_only)
+        reasons = journal.reasons([order.client_order_id for order in journal_orders])
     rows = []
-    for order in found:
-        ours = parse_client_order_id(order.client_order_id)
+    for order in journal_orders:
+        identity = parse_client_order_id(order.client_order_id)
         rows.append(
             {
                 "submitted": order.submitted_at, "symbol": order.symbol,
-                "purpose": ours.purpose if ours else "external", "side": order.side,
+                "purpose": identity.purpose if identity else "external", "side": order.side,
                 "type": order.type, "qty": order.qty, "filled": order.filled_qty,
                 "limit": order.limit_price, "stop": order.stop_price or _stop_leg(order), "avg": order.filled_avg_price,
                 "status": order.status, "id": order.client_order_id,
@@ -127,8 +127,8 @@ def _stop_leg(order: Order) -> Decimal | None:
 
 def trades(loaded: Loaded, limit: int, as_json: bool) -> None:
     with _journal(loaded) as journal:
-        found = journal.trades(limit)
-    _show([_fields(trade) for trade in found], as_json, "no round trip yet")
+        round_trips = journal.trades(limit)
+    _show([_fields(trade) for trade in round_trips], as_json, "no round trip yet")
 
 
 def performance(loaded: Loaded, as_json: bool) -> None:

@@ -31,15 +31,15 @@ def check(name: str, params: tuple[str, ...], as_json: bool) -> int:
     from trader.core.names import shown_strategy
     from trader.strategies import find
 
-    chosen = pairs(params)
+    choices = pairs(params)
     try:
-        failed = show(shown_strategy(name), check_strategy(name, chosen), as_json)
-        if not failed and not as_json:
-            subject = Subject(strategy=find(name), params=chosen)
+        exit_code = show(shown_strategy(name), check_strategy(name, choices), as_json)
+        if not exit_code and not as_json:
+            subject = Subject(strategy=find(name), params=choices)
             click.echo(f"it enters in {entries_of(subject)} of {len(subject.situations)} made situations")
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-    return failed
+    return exit_code
 
 
 def _list(as_json: bool) -> None:

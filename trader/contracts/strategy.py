@@ -115,7 +115,9 @@ def _equal_inputs_equal_bytes(subject: Subject) -> str:
 def _nothing_remembered(subject: Subject) -> str:
     forth = [subject.decided(inputs) for inputs in subject.situations]
     back = [subject.decided(inputs) for inputs in reversed(subject.situations)]
-    differing = [n for n, (one, other) in enumerate(zip(forth, reversed(back), strict=True)) if one != other]
+    differing = [
+        n for n, (decision, repeat) in enumerate(zip(forth, reversed(back), strict=True)) if decision != repeat
+    ]
     return f"after other decisions it decides differently in situation {differing[0]}" if differing else ""
 
 
@@ -132,11 +134,11 @@ def _other_processes(subject: Subject) -> str:
     command = children.python("trader.contracts.strategy", subject.strategy.name)
     params = json.dumps(dict(subject.params)).encode()
     for seed in ("1", "2"):
-        more = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed, "OPENBLAS_NUM_THREADS": seed}
-        done = children.run(command, given=params, more=more)
-        if done.returncode:
-            return f"in a process of its own it fails: {(done.stderr.strip().splitlines() or ['silently'])[-1]}"
-        if done.stdout.strip() != subject.digest():
+        environment = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed, "OPENBLAS_NUM_THREADS": seed}
+        process = children.run(command, given=params, more=environment)
+        if process.returncode:
+            return f"in a process of its own it fails: {(process.stderr.strip().splitlines() or ['silently'])[-1]}"
+        if process.stdout.strip() != subject.digest():
             return f"a process with PYTHONHASHSEED={seed} decides differently"
     return ""
 

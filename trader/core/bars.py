@@ -174,11 +174,11 @@ def _open_time(
     moments: NDArray[np.datetime64], opens: NDArray[np.datetime64], closes: NDArray[np.datetime64]
 ) -> NDArray[np.timedelta64]:
     """How long the market had been open, in all the sessions, by each moment."""
-    before = np.concatenate([[np.timedelta64(0, "us")], np.cumsum(closes - opens)])  # [sessions + 1]
+    totals = np.concatenate([[np.timedelta64(0, "us")], np.cumsum(closes - opens)])  # [sessions + 1]
     index = np.searchsorted(opens, moments, side="right") - 1  # the session that began last, or -1
     inside = np.minimum(moments, closes[index]) - opens[index]
-    spent: NDArray[np.timedelta64] = np.where(index >= 0, before[np.maximum(index, 0)] + inside, before[0])
-    return spent
+    durations: NDArray[np.timedelta64] = np.where(index >= 0, totals[np.maximum(index, 0)] + inside, totals[0])
+    return durations
 
 
 # ---- scale ----

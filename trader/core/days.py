@@ -81,15 +81,15 @@ def calendar_ahead(timeframe: Timeframe, horizon: int) -> timedelta:
 
 def daily_starts(times: Times, opens: Sequence[datetime]) -> Times:
     """The stamps of the sessions that open then, at the time of day at which the source of `times` stamps its days."""
-    last = to_datetime(times[-1])
-    local = last.astimezone(_MARKET_ZONE)
+    last_stamp = to_datetime(times[-1])
+    local = last_stamp.astimezone(_MARKET_ZONE)
     of_day = times - times.astype("datetime64[D]")
     if local.hour != 0 and (of_day == of_day[-1]).all():
-        dated: Times = np.array([to_datetime64(open_).astype("datetime64[D]") for open_ in opens]) + of_day[-1]
-        return dated
+        dates: Times = np.array([to_datetime64(open_).astype("datetime64[D]") for open_ in opens]) + of_day[-1]
+        return dates
     stamps = [open_.astimezone(_MARKET_ZONE) for open_ in opens]
-    same = [each.replace(hour=local.hour, minute=local.minute, second=local.second) for each in stamps]
-    return np.array([to_datetime64(each) for each in same])
+    starts = [stamp.replace(hour=local.hour, minute=local.minute, second=local.second) for stamp in stamps]
+    return np.array([to_datetime64(stamp) for stamp in starts])
 
 
 def missing_days(times: Times, sessions: Spans) -> NDArray[np.int64]:

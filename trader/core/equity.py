@@ -45,25 +45,25 @@ class Counted:
 def worth_of(portfolio: Portfolio, cash: Decimal | None, band: Decimal) -> Worth:
     """`cash`: by the books; None where there are none yet. `band`: of equity, for what we don't count ourselves (margin
     interest, marks that move between two answers)."""
-    told = portfolio.account.equity
-    if cash is None or not told.is_finite():
-        return Worth(equity=told)
-    own = cash + sum([position.notional for position in portfolio.positions.values()], ZERO)
-    if not own.is_finite() or abs(told - own) <= band * max(abs(own), abs(told)):
-        return Worth(equity=told, own=own if own.is_finite() else None)
-    problem = f"equity {told:.2f} by the venue, {own:.2f} by cash and units"
-    return Worth(equity=min(told, own), problem=problem, own=own)
+    venue_equity = portfolio.account.equity
+    if cash is None or not venue_equity.is_finite():
+        return Worth(equity=venue_equity)
+    own_equity = cash + sum([position.notional for position in portfolio.positions.values()], ZERO)
+    if not own_equity.is_finite() or abs(venue_equity - own_equity) <= band * max(abs(own_equity), abs(venue_equity)):
+        return Worth(equity=venue_equity, own=own_equity if own_equity.is_finite() else None)
+    problem = f"equity {venue_equity:.2f} by the venue, {own_equity:.2f} by cash and units"
+    return Worth(equity=min(venue_equity, own_equity), problem=problem, own=own_equity)
 
 
 def misses(portfolio: Portfolio, cash: Decimal) -> Decimal:
     """By how much the venue's equity is missed by `cash` and the units it tells at their marks, unsigned: beyond what
     marks may have moved between two answers. Zero where it tells no equity."""
-    told, notionals = portfolio.account.equity, [position.notional for position in portfolio.positions.values()]
-    own = cash + sum(notionals, ZERO)
-    if not (told.is_finite() and own.is_finite()):
+    venue_equity, notionals = portfolio.account.equity, [position.notional for position in portfolio.positions.values()]
+    own_equity = cash + sum(notionals, ZERO)
+    if not (venue_equity.is_finite() and own_equity.is_finite()):
         return ZERO
-    room = _CASH_ROOM + _CASH_SHARE * abs(told) + _MARK_SHARE * sum([abs(each) for each in notionals], ZERO)
-    return max(abs(told - own) - room, ZERO)
+    room = _CASH_ROOM + _CASH_SHARE * abs(venue_equity) + _MARK_SHARE * sum([abs(n) for n in notionals], ZERO)
+    return max(abs(venue_equity - own_equity) - room, ZERO)
 
 
 def denies(portfolio: Portfolio, difference: Decimal) -> bool:
@@ -74,12 +74,14 @@ def denies(portfolio: Portfolio, difference: Decimal) -> bool:
     return bool(off) and misses(portfolio, cash - difference) < off
 
 
-def counted(worth: Worth, moved: Decimal) -> Counted:
+def counted(worth: Worth, movement: Decimal) -> Counted:
     """Rounded, and without zeros at the end: equal counts are the same text."""
-    own = worth.own
-    if own is not None and own != worth.equity:  # else it is as the venue writes it, which is the usual case
-        own = Decimal(f"{own.quantize(_ROUNDED).normalize():f}")
-    return Counted(equity=own if own != worth.equity else worth.equity, moved=moved, doubtful=bool(worth.problem))
+    equity = worth.own
+    if equity is not None and equity != worth.equity:  # else it is as the venue writes it, which is the usual case
+        equity = Decimal(f"{equity.quantize(_ROUNDED).normalize():f}")
+    return Counted(
+        equity=equity if equity != worth.equity else worth.equity, moved=movement, doubtful=bool(worth.problem)
+    )
 
 
 def at_worth(portfolio: Portfolio, worth: Worth) -> Portfolio:

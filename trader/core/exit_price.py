@@ -58,18 +58,20 @@ def judge(
     moved_at = seconds if mark != seen.mark or mark is None else seen.mark_moved_at
     problem = quote_fault(quote, policy, now)
     if quote is None or problem:
-        before = Seen(price=seen.price, mark=mark, mark_moved_at=moved_at, jumped_at=seen.jumped_at)
-        return _by_mark(before, position, problem)
+        memory = Seen(price=seen.price, mark=mark, mark_moved_at=moved_at, jumped_at=seen.jumped_at)
+        return _by_mark(memory, position, problem)
     price = quote.bid if position.entry_side is EntrySide.LONG else quote.ask
-    supported = [other for other in (mark, seen.price) if other is not None and _near(price, other, policy)]
-    contradicted = mark is not None and seconds - moved_at < MARK_MOVES_S
-    if supported or (seen.price is None and mark is None):
+    references = [
+        reference for reference in (mark, seen.price) if reference is not None and _near(price, reference, policy)
+    ]
+    is_contradiction = mark is not None and seconds - moved_at < MARK_MOVES_S
+    if references or (seen.price is None and mark is None):
         return _new_judged(quote=quote), _new_seen(price=price, mark=mark, mark_moved_at=moved_at)
     since = seconds if seen.jumped_at is None else seen.jumped_at
-    if not contradicted and seconds - since >= JUMP_STANDS_S and not _is_far(price, mark, seen.price):
+    if not is_contradiction and seconds - since >= JUMP_STANDS_S and not _is_far(price, mark, seen.price):
         return Judged(quote=quote), Seen(price=price, mark=mark, mark_moved_at=moved_at)
-    told = f"quote {price} against mark {mark} and last price {seen.price}"
-    return Judged(problem=told), Seen(price=seen.price, mark=mark, mark_moved_at=moved_at, jumped_at=since)
+    text = f"quote {price} against mark {mark} and last price {seen.price}"
+    return Judged(problem=text), Seen(price=seen.price, mark=mark, mark_moved_at=moved_at, jumped_at=since)
 
 
 def quote_fault(quote: Quote | None, policy: ExitPolicy, now: datetime) -> str:
@@ -94,9 +96,9 @@ def is_watched(quote: Quote | None, policy: ExitPolicy, now: datetime) -> bool:
 
 def _by_mark(seen: Seen, position: Position, problem: str) -> tuple[Judged, Seen]:
     mark = seen.mark
-    last = seen.price if seen.price is not None else position.avg_entry_price
-    if mark is None or last <= 0 or abs(mark / last - 1) > FAR:
-        return Judged(problem=f"{problem}; mark {position.mark}, last price {last}"), seen
+    last_price = seen.price if seen.price is not None else position.avg_entry_price
+    if mark is None or last_price <= 0 or abs(mark / last_price - 1) > FAR:
+        return Judged(problem=f"{problem}; mark {position.mark}, last price {last_price}"), seen
     return Judged(mark=mark, problem=problem), Seen(price=mark, mark=mark, mark_moved_at=seen.mark_moved_at)
 
 
@@ -105,9 +107,9 @@ def _usable_mark(position: Position) -> Decimal | None:
     return mark if mark is not None and mark.is_finite() and mark > 0 else None
 
 
-def _is_far(price: Decimal, *others: Decimal | None) -> bool:
-    known = [other for other in others if other is not None]
-    return bool(known) and all(abs(price / other - 1) > FAR for other in known)
+def _is_far(price: Decimal, *candidates: Decimal | None) -> bool:
+    references = [reference for reference in candidates if reference is not None]
+    return bool(references) and all(abs(price / reference - 1) > FAR for reference in references)
 
 
 def _near(price: Decimal, other: Decimal, policy: ExitPolicy) -> bool:

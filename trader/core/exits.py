@@ -103,14 +103,14 @@ class Held:
     def piece(self, price: Decimal | None, qty: Decimal) -> Decimal:
         """Of `qty`, what goes in one order by the venue's limit for one, so that what is left can be sold as well. By
         the highest price known: the venue may value an order by the market's and not by its own."""
-        known = (price, self.exit_price, self.position.mark, self.position.avg_entry_price)
-        highest, limit = max([p for p in known if p is not None], default=Decimal(0)), self.instrument.max_notional
+        prices = (price, self.exit_price, self.position.mark, self.position.avg_entry_price)
+        highest, limit = max([p for p in prices if p is not None], default=Decimal(0)), self.instrument.max_notional
         if limit is None or 2 * qty * highest <= limit:
             return qty  # far from it, which is the usual case
-        most = self.instrument.most_units(VALUED_UP_TO * highest)
-        if most is None or not 0 < most < qty:
+        cap = self.instrument.most_units(VALUED_UP_TO * highest)
+        if cap is None or not 0 < cap < qty:
             return qty
-        return most if qty - most >= self.instrument.min_qty else most - self.instrument.min_qty
+        return cap if qty - cap >= self.instrument.min_qty else cap - self.instrument.min_qty
 
     @property
     def is_fraction(self) -> bool:
@@ -232,8 +232,8 @@ def exit_at_market(held: Held, purpose: Purpose, reason: str) -> ExitWish | None
             _wish(held, purpose, OrderType.MARKET, TimeInForce.IOC, reason=f"{reason}, no quote") if at_once else None
         )
     limit = away(price * (1 - held.side.sign * held.policy.chase_collar_bps / BPS), held.side, held.instrument)
-    told = "mark" if held.quote is None else "quote"
-    return _wish(held, purpose, OrderType.LIMIT, TimeInForce.IOC, limit=limit, reason=f"{reason}, {told} {price}")
+    source = "mark" if held.quote is None else "quote"
+    return _wish(held, purpose, OrderType.LIMIT, TimeInForce.IOC, limit=limit, reason=f"{reason}, {source} {price}")
 
 
 def _stock_tif(held: Held) -> TimeInForce:

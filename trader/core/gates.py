@@ -12,26 +12,26 @@ _ALL = Decimal(1)
 
 def rooms(equity: Decimal, state: RiskState, limits: RiskLimits) -> dict[str, Decimal]:
     """By gate, the share of its limit that is left: 1 is all of it, 0 or less is closed. Unknown ones are absent."""
-    found: dict[str, Decimal] = {}
+    shares: dict[str, Decimal] = {}
     falls = (
         ("daily_loss", state.day_start_equity, limits.max_daily_loss),
         ("drawdown", state.peak_equity, limits.max_drawdown),
     )
-    for name, before, limit in falls:
-        if before is not None and before > 0 and equity.is_finite() and limit > 0:
-            found[name] = 1 - (1 - equity / before) / limit
+    for name, base, limit in falls:
+        if base is not None and base > 0 and equity.is_finite() and limit > 0:
+            shares[name] = 1 - (1 - equity / base) / limit
     counts = (
         ("order_rate", state.orders_last_minute, limits.max_orders_per_minute),
         ("day_orders", state.day_orders, limits.max_day_orders),
         ("refusals", state.refusals, limits.max_refusals),
         ("losing_exits", state.losing_exits, limits.max_losing_exits),
     )
-    for name, count, most in counts:
-        if most:
-            found[name] = 1 - Decimal(count) / most if count else _ALL
+    for name, count, maximum in counts:
+        if maximum:
+            shares[name] = 1 - Decimal(count) / maximum if count else _ALL
     if limits.max_day_notional and equity.is_finite() and equity > 0:
-        found["day_notional"] = 1 - state.day_notional / (limits.max_day_notional * equity)
-    return found
+        shares["day_notional"] = 1 - state.day_notional / (limits.max_day_notional * equity)
+    return shares
 
 
 TOLD = (

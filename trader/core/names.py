@@ -28,11 +28,11 @@ class Symbol:
     asset_class: AssetClass = field(init=False, repr=False, compare=False)
 
     def __new__(cls, text: str) -> Symbol:
-        known = _symbols.get(text)
-        if known is not None:
-            return known
-        bare = text.replace("/", "").replace(".", "")
-        if not bare or text != text.upper() or text.count("/") > 1 or not (bare.isascii() and bare.isalnum()):
+        symbol = _symbols.get(text)
+        if symbol is not None:
+            return symbol
+        core = text.replace("/", "").replace(".", "")
+        if not core or text != text.upper() or text.count("/") > 1 or not (core.isascii() and core.isalnum()):
             raise ValueError(f"not a symbol: {text!r} (write AAPL for a stock, BTC/USD for a crypto pair)")
         return _symbols.setdefault(text, object.__new__(cls))
 

@@ -112,14 +112,16 @@ def proceeds(look: Outlook, targets: Floats, stops: Floats, costs: Costs, *, ent
     beyond_at = _first(look.opened[:, :, None] > targets, skip=int(entered))  # [S, T]
     stop_at = _first(look.worst[:, :, None] <= stops, skip=0)  # [S, K]
     steps = look.best.shape[1]
-    opened = np.take_along_axis(look.opened, np.minimum(stop_at, steps - 1), axis=1)
-    gapped = np.minimum(stops, opened) if not entered else np.where(stop_at > 0, np.minimum(stops, opened), stops)
-    at_stop, at_close = _less(gapped, costs.taken), _less(look.closed, costs.taken)
+    open_prices = np.take_along_axis(look.opened, np.minimum(stop_at, steps - 1), axis=1)
+    stop_prices = (
+        np.minimum(stops, open_prices) if not entered else np.where(stop_at > 0, np.minimum(stops, open_prices), stops)
+    )
+    at_stop, at_close = _less(stop_prices, costs.taken), _less(look.closed, costs.taken)
     # a stop that never fires is at `steps`, and nothing is later than that
-    stopped = (stop_at[:, None, :] <= target_at[:, :, None]) & (stop_at[:, None, :] < beyond_at[:, :, None])
+    is_stop = (stop_at[:, None, :] <= target_at[:, :, None]) & (stop_at[:, None, :] < beyond_at[:, :, None])
     otherwise = np.where(target_at < steps, _less(targets, costs.target), at_close[:, None])  # [S, T]
-    brought: Floats = np.where(stopped, at_stop[:, None, :], otherwise[:, :, None])
-    return brought
+    gains: Floats = np.where(is_stop, at_stop[:, None, :], otherwise[:, :, None])
+    return gains
 
 
 def filled(look: Outlook, entries: Floats) -> NDArray[np.bool_]:

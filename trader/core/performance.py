@@ -62,7 +62,7 @@ def performance(
     if len(points) < 2:
         return None
     (start, first), (end, last) = points[0], points[-1]
-    weighted = without_transfers(points, transfers)
+    growth = without_transfers(points, transfers)
     symbols = tuple(
         symbol_result(symbol, [e for e in executions if e.symbol == symbol], last_marks.get(symbol))
         for symbol in sorted({e.symbol for e in executions})
@@ -73,9 +73,9 @@ def performance(
         first_equity=first,
         last_equity=last,
         transfers=sum((money for at, money in transfers if start < at <= end), ZERO),
-        total_return=weighted[-1][1] / first - 1,
-        max_drawdown=max_drawdown([equity for _, equity in weighted]),
-        sharpe=sharpe(weighted, interval),
+        total_return=growth[-1][1] / first - 1,
+        max_drawdown=max_drawdown([equity for _, equity in growth]),
+        sharpe=sharpe(growth, interval),
         fees=sum((result.fees for result in symbols), ZERO),
         turnover=sum((result.turnover for result in symbols), ZERO),
         buy_and_hold=buy_and_hold(first_marks, last_marks),
@@ -90,16 +90,16 @@ def without_transfers(
     if not transfers:
         return list(points)
     pending = sorted(transfers)
-    grown, restated = points[0][1], [points[0]]
-    for (_, before), (at, equity) in pairwise(points):
-        transferred = ZERO
+    value, growth_points = points[0][1], [points[0]]
+    for (_, equity_before), (at, equity) in pairwise(points):
+        inflow = ZERO
         while pending and pending[0][0] <= at:
             when, money = pending.pop(0)
-            transferred += money if when > points[0][0] else ZERO
-        if before > 0:
-            grown *= (equity - transferred) / before
-        restated.append((at, grown))
-    return restated
+            inflow += money if when > points[0][0] else ZERO
+        if equity_before > 0:
+            value *= (equity - inflow) / equity_before
+        growth_points.append((at, value))
+    return growth_points
 
 
 def symbol_result(symbol: Symbol, executions: Sequence[Execution], mark: Decimal | None) -> SymbolResult:
@@ -139,12 +139,12 @@ def sharpe(points: Sequence[tuple[datetime, Decimal]], interval: timedelta) -> f
 
     An interval without a point is one in which nothing changed: it counts, with no return.
     """
-    sampled: dict[int, float] = {}
+    samples: dict[int, float] = {}
     for at, equity in points:
-        sampled[(at - points[0][0]) // interval] = float(equity)
+        samples[(at - points[0][0]) // interval] = float(equity)
     values, last = list[float](), float(points[0][1])
-    for place in range(max(sampled) + 1):
-        last = sampled.get(place, last)
+    for place in range(max(samples) + 1):
+        last = samples.get(place, last)
         values.append(last)
     returns = [b / a - 1 for a, b in pairwise(values) if a > 0]
     if len(returns) < 30:

@@ -76,8 +76,8 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
     The order of `signals` does not matter: the best net edge is served first, so that what is left of the shared
     limits goes to it.
     """
-    stale = (*own_entries(inputs.portfolio), *orphans(inputs.portfolio))
-    ground = _ground(inputs, stale)
+    old_orders = (*own_entries(inputs.portfolio), *orphans(inputs.portfolio))
+    ground = _ground(inputs, old_orders)
     proposals, verdicts = _proposals(inputs, signals, ground)
     intents: dict[Symbol, OrderIntent] = {}
     for proposal in _best_first(proposals):
@@ -86,14 +86,14 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
         if verdict.allowed > 0:
             intents[proposal.symbol] = _intent(inputs, proposal, verdict.allowed)
             ground = altered(ground, exposure=_taken(ground.exposure, proposal, verdict.allowed))
-    ordered = _ordered(signals)
-    levels = [_levels(inputs, signal, intents.get(signal.symbol)) for signal in ordered]
+    sorted_signals = _ordered(signals)
+    levels = [_levels(inputs, signal, intents.get(signal.symbol)) for signal in sorted_signals]
     return _new_plan(
-        signals=tuple(ordered),
+        signals=tuple(sorted_signals),
         verdicts=tuple(verdicts[symbol] for symbol in sorted(verdicts)),
-        cancels=tuple(sorted(order.id for order in stale)),
+        cancels=tuple(sorted(order.id for order in old_orders)),
         intents=tuple(intents[symbol] for symbol in sorted(intents)),
-        levels=tuple(fresh for fresh in levels if fresh is not None),
+        levels=tuple(level for level in levels if level is not None),
     )
 
 
@@ -169,14 +169,14 @@ def _best_first(proposals: Sequence[Proposal]) -> list[Proposal]:
 # ---- the ground that proposals stand on ----
 
 
-def _ground(inputs: DecisionInputs, stale: Sequence[Order]) -> Ground:
-    portfolio, gone = inputs.portfolio, frozenset(order.id for order in stale)
+def _ground(inputs: DecisionInputs, old_orders: Sequence[Order]) -> Ground:
+    portfolio, old_ids = inputs.portfolio, frozenset(order.id for order in old_orders)
     return _new_ground(
         inputs=inputs,
-        exposure=exposure_of(portfolio, inputs.instruments, inputs.quotes, gone),
+        exposure=exposure_of(portfolio, inputs.instruments, inputs.quotes, old_ids),
         spendable=_spendable(inputs),
-        blocked=frozenset(order.symbol for order in portfolio.orders if order.is_open and order.id not in gone),
-        unpriced=frozenset(order.symbol for order in unpriced_orders(portfolio, inputs.quotes, gone)),
+        blocked=frozenset(order.symbol for order in portfolio.orders if order.is_open and order.id not in old_ids),
+        unpriced=frozenset(order.symbol for order in unpriced_orders(portfolio, inputs.quotes, old_ids)),
     )
 
 
@@ -267,9 +267,9 @@ def _is_sane(
     forecast = inputs.forecasts.get(signal.symbol)
     if forecast is None or not _is_usable(forecast):
         return False
-    last = Decimal(repr(float(forecast.last_close)))
-    fresh = [price for price in (signal.target, signal.stop) if price is not None]
-    return all(abs(price / last - 1) <= inputs.limits.max_level_distance for price in fresh)
+    last_close = Decimal(repr(float(forecast.last_close)))
+    new_prices = [price for price in (signal.target, signal.stop) if price is not None]
+    return all(abs(price / last_close - 1) <= inputs.limits.max_level_distance for price in new_prices)
 
 
 def _expiry(inputs: DecisionInputs, symbol: Symbol) -> datetime:

@@ -67,13 +67,13 @@ def own_entries(portfolio: Portfolio) -> tuple[Order, ...]:
 
 def orphans(portfolio: Portfolio) -> tuple[Order, ...]:
     """Our open exits in symbols without a position: to be cancelled, they could only open something."""
-    left = []
+    strays = []
     for order in portfolio.orders:
-        parsed, position = parse_client_order_id(order.client_order_id), portfolio.position(order.symbol)
+        identity, position = parse_client_order_id(order.client_order_id), portfolio.position(order.symbol)
         flat = position is None or position.qty == 0
-        if flat and parsed is not None and parsed.purpose.reduces and is_ours(order, portfolio.account.id):
-            left.append(order)
-    return tuple(left)
+        if flat and identity is not None and identity.purpose.reduces and is_ours(order, portfolio.account.id):
+            strays.append(order)
+    return tuple(strays)
 
 
 def moved(before: Portfolio | None, after: Portfolio) -> bool:

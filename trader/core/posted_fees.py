@@ -70,20 +70,20 @@ def _charged(fill: Execution) -> _Charged:
 
 def joined(fills: Sequence[Execution], postings: Sequence[Posting]) -> dict[str, Posting]:
     """Postings by the id of the fill that each is the fee of; each once, and no fill twice."""
-    fees = {each.id: each for each in postings if each.is_fee and (each.cash or each.qty or each.execution_id)}
+    fees = {fee.id: fee for fee in postings if fee.is_fee and (fee.cash or fee.qty or fee.execution_id)}
     coins = {fill.id: fill for fill in fills if fill.symbol.asset_class is AssetClass.CRYPTO}
-    charged = [_charged(fill) for fill in coins.values()]
-    ranked = sorted(pair for fee in fees.values() for each in charged if (pair := _pair(fee, each)) is not None)
+    charges = [_charged(fill) for fill in coins.values()]
+    pairs = sorted(pair for fee in fees.values() for charge in charges if (pair := _pair(fee, charge)) is not None)
     owners: dict[str, str] = {}  # the posting of each fill
-    taken = set[str]()
-    for pair in ranked:
-        if pair.fill not in owners and pair.posting not in taken:
+    posting_ids = set[str]()
+    for pair in pairs:
+        if pair.fill not in owners and pair.posting not in posting_ids:
             owners[pair.fill] = pair.posting
-            taken.add(pair.posting)
+            posting_ids.add(pair.posting)
     choices: dict[str, list[str]] = {}
-    for pair in ranked:
+    for pair in pairs:
         choices.setdefault(pair.posting, []).append(pair.fill)
-    for posting in sorted(choices.keys() - taken):
+    for posting in sorted(choices.keys() - posting_ids):
         _make_room(posting, choices, owners)
     return {fill: fees[posting] for fill, posting in owners.items()}
 

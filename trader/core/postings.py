@@ -82,22 +82,24 @@ def explaining(
 
     Empty where there is none. It depends on neither their order nor how often each is told.
     """
-    moving = sorted({each.id: each for each in postings if amount(each)}.values(), key=lambda p: (p.day, p.id))
+    moving = sorted(
+        {posting.id: posting for posting in postings if amount(posting)}.values(), key=lambda p: (p.day, p.id)
+    )
     if not moving or abs(difference) <= room:
         return ()
     best: tuple[Decimal, int, int] | None = None
-    found: tuple[Posting, ...] = ()
-    for place, some in enumerate(_sets(moving)):
-        off = abs(sum([amount(each) for each in some], ZERO) - difference)
-        rank = (off, len(some), place)
+    best_set: tuple[Posting, ...] = ()
+    for place, subset in enumerate(_sets(moving)):
+        off = abs(sum([amount(posting) for posting in subset], ZERO) - difference)
+        rank = (off, len(subset), place)
         if off <= room and (best is None or rank < best):
-            best, found = rank, some
-    return found
+            best, best_set = rank, subset
+    return best_set
 
 
 def _sets(postings: Sequence[Posting]) -> Sequence[tuple[Posting, ...]]:
     """Every set of a few; of many, each alone and each run of neighbours."""
-    many = len(postings)
-    if many <= _MOST_AT_ONCE:
-        return [some for size in range(1, many + 1) for some in combinations(postings, size)]
-    return [tuple(postings[i:j]) for i in range(many) for j in range(i + 1, many + 1)]
+    count = len(postings)
+    if count <= _MOST_AT_ONCE:
+        return [subset for size in range(1, count + 1) for subset in combinations(postings, size)]
+    return [tuple(postings[i:j]) for i in range(count) for j in range(i + 1, count + 1)]

@@ -119,9 +119,9 @@ def close_now(
     exits = own_exits(resting)
     if position.qty == 0:
         return _new_protect_action(cancel=tuple(order.id for order in exits), reason="flat")
-    others = tuple(order.id for order in resting if order.is_open and purpose_of(order) is None)
-    if others:  # a person wants to be out: nobody's order is to hold the quantity, or to stand against its sale
-        return _standing(exits, _own_entries(resting), "in the way of leaving", *others)
+    foreign_ids = tuple(order.id for order in resting if order.is_open and purpose_of(order) is None)
+    if foreign_ids:  # a person wants to be out: nobody's order is to hold the quantity, or to stand against its sale
+        return _standing(exits, _own_entries(resting), "in the way of leaving", *foreign_ids)
     held = _held(position, quote, policy, instrument, exits, session_close, mark)
     if held.qty < instrument.min_qty or held.qty <= 0:
         return _standing(exits, _own_entries(resting), "dust: nothing can be sold")
@@ -186,9 +186,9 @@ def _leave(held: Held, resting: Sequence[Order], purpose: Purpose, reason: str) 
     exits, entries = own_exits(resting), _own_entries(resting)
     under_way = [order for order in exits if _is_leaving(order)]
     if under_way:
-        others = (order for order in (*exits, *entries) if order is not under_way[0])
+        cancels = (order for order in (*exits, *entries) if order is not under_way[0])
         return _new_protect_action(
-            keep=under_way[0].id, cancel=tuple(order.id for order in others), reason=f"{reason}: under way"
+            keep=under_way[0].id, cancel=tuple(order.id for order in cancels), reason=f"{reason}: under way"
         )
     wish = exit_at_market(held, purpose, reason)
     if wish is None:
@@ -218,7 +218,7 @@ def _rest(
     now: datetime,
     exits: Sequence[Order],
     resting: Sequence[Order],
-    watched: bool,
+    has_watch: bool,
     without: frozenset[Purpose],
 ) -> ProtectAction:
     entries, price = _own_entries(resting), held.exit_price
@@ -226,7 +226,7 @@ def _rest(
     target = floored_target(held, levels.target) if levels is not None and levels.target is not None else None
     if any(_is_gapped(held, order) for order in exits) or (price is not None and held.beyond(price, stop)):
         return _stopped(held, stop, resting)
-    wish = _resting_order(held, target, stop, exits, price if watched else None, without)
+    wish = _resting_order(held, target, stop, exits, price if has_watch else None, without)
     if wish is None:
         waiting = "it takes no resting stop: watched" if held.is_open else "the market is closed"
         return _standing(exits, entries, f"stop {stop}: {waiting}")
@@ -263,8 +263,8 @@ def _resting_order(
     if target is not None and Purpose.STOP in without and held.is_open:
         return target_order(held, target)  # beside a person's order, say, that no stop may rest beside
     if not held.is_crypto:
-        both = target is not None and Purpose.PROTECT not in without
-        return oco_order(held, target, stop) if target is not None and both else stop_order(held, stop)
+        is_pair = target is not None and Purpose.PROTECT not in without
+        return oco_order(held, target, stop) if target is not None and is_pair else stop_order(held, stop)
     if target is not None and _rests(held, target, stop, exits, price) is Purpose.TARGET:
         return target_order(held, target)
     return stop_order(held, stop)
@@ -303,15 +303,15 @@ def _settle(held: Held, wish: ExitWish, exits: Sequence[Order], entries: Sequenc
 def _settle_pieces(held: Held, wish: ExitWish, exits: Sequence[Order], entries: Sequence[Order]) -> ProtectAction:
     """More than the venue takes in one order: several rest, each placed after the other. Those that rest as is wished
     stay as large as they are: what one order may hold moves with the market."""
-    kept, missing = list[str](), held.qty
+    kept_ids, missing_qty = list[str](), held.qty
     for order in exits:
-        if order.remaining <= missing and _is(order, altered(wish, qty=order.remaining)):
-            kept.append(order.id)
-            missing -= order.remaining
-    piece = held.piece(wish.limit_price, missing)
+        if order.remaining <= missing_qty and _is(order, altered(wish, qty=order.remaining)):
+            kept_ids.append(order.id)
+            missing_qty -= order.remaining
+    piece = held.piece(wish.limit_price, missing_qty)
     return _new_protect_action(
-        keep=kept[0] if kept else None,
-        cancel=tuple(order.id for order in (*exits, *entries) if order.id not in kept),
+        keep=kept_ids[0] if kept_ids else None,
+        cancel=tuple(order.id for order in (*exits, *entries) if order.id not in kept_ids),
         place=altered(wish, qty=piece) if piece >= held.instrument.min_qty else None,
         reason=wish.reason,
     )
@@ -338,8 +338,8 @@ def _stopped(held: Held, stop: Decimal, resting: Sequence[Order]) -> ProtectActi
     exits, entries = own_exits(resting), _own_entries(resting)
     working = next((order for order in exits if _works(held, order, stop)), None)
     if working is not None:
-        others = (order.id for order in (*exits, *entries) if order is not working)
-        return _new_protect_action(keep=working.id, cancel=tuple(others), reason=f"stop {stop}: reached, at the venue")
+        cancels = (order.id for order in (*exits, *entries) if order is not working)
+        return _new_protect_action(keep=working.id, cancel=tuple(cancels), reason=f"stop {stop}: reached, at the venue")
     return _leave(held, resting, Purpose.STOP, f"stop {stop} reached")
 
 

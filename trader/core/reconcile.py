@@ -131,17 +131,17 @@ class Reconciliation:
 
     def booking(self, symbols: Collection[Symbol] | None = None) -> Reconciliation:
         """The same with what was unexplained to be booked: all of it, or that of `symbols`."""
-        chosen = [each for each in self.unexplained if symbols is None or each.symbol in symbols]
+        choice = [c for c in self.unexplained if symbols is None or c.symbol in symbols]
         positions = dict(self.positions)
-        for each in chosen:
-            if each.symbol is not None:
-                positions[each.symbol] = positions.get(each.symbol, ZERO) + each.qty
+        for correction in choice:
+            if correction.symbol is not None:
+                positions[correction.symbol] = positions.get(correction.symbol, ZERO) + correction.qty
         return replace(
             self,
             positions=positions,
-            cash=None if self.cash is None else self.cash + sum([each.cash for each in chosen], ZERO),
-            corrections=(*chosen, *self.corrections),
-            unexplained=tuple(each for each in self.unexplained if each not in chosen),
+            cash=None if self.cash is None else self.cash + sum([c.cash for c in choice], ZERO),
+            corrections=(*choice, *self.corrections),
+            unexplained=tuple(c for c in self.unexplained if c not in choice),
         )
 
     @property
@@ -166,60 +166,60 @@ _new_reconciliation = maker(Reconciliation)
 
 
 def reconcile(believed: Believed, reported: Reported, *, accepted: str = "") -> Reconciliation:
-    """`accepted`: the `key` of an earlier report that is to be booked all the same: a person has taken the venue's
-    word for it.
+    """Money is judged only where all units are explained: a trade whose execution is late would be a deposit. Money
+    beside new fills waits for the next report: it may be what a fill has not been charged for yet.
 
-    Money is judged only where all units are explained: a trade whose execution is late would be a deposit. Money beside
-    new fills waits for the next report: it may be what a fill has not been charged for yet.
-    """
+    `accepted`: the `key` of an earlier report to book all the same: a person has taken the venue's word for it."""
     executions = new_executions(believed.execution_ids, reported.executions)
     positions = reported.portfolio.positions
-    held = {symbol: positions[symbol].qty for symbol in sorted(positions) if positions[symbol].qty}
+    holdings = {symbol: positions[symbol].qty for symbol in sorted(positions) if positions[symbol].qty}
     cash = reported.portfolio.account.cash if reported.has_cash else None
-    external, notices, lost = _orders(believed, reported, executions)
+    external, notices, lost_ids = _orders(believed, reported, executions)
     if believed.positions is None:
-        adopted = [_adopted(symbol, qty) for symbol, qty in held.items()]
+        adoptions = [_adopted(symbol, qty) for symbol, qty in holdings.items()]
         return _new_reconciliation(
-            positions=held,
+            positions=holdings,
             cash=cash,
             executions=executions,
-            corrections=(*adopted, *notices),
+            corrections=(*adoptions, *notices),
             external=external,
-            lost=lost,
+            lost=lost_ids,
         )
-    if not (executions or cash != believed.cash or held != believed.positions or reported.filled):
-        return _new_reconciliation(positions=held, cash=cash, corrections=tuple(notices), external=external, lost=lost)
-    still = not (executions or reported.filled or reported.postings) and held == believed.positions
-    if still and cash is not None and believed.cash is not None and abs(cash - believed.cash) < CENT:
+    if not (executions or cash != believed.cash or holdings != believed.positions or reported.filled):
+        return _new_reconciliation(
+            positions=holdings, cash=cash, corrections=tuple(notices), external=external, lost=lost_ids
+        )
+    at_rest = not (executions or reported.filled or reported.postings) and holdings == believed.positions
+    if at_rest and cash is not None and believed.cash is not None and abs(cash - believed.cash) < CENT:
         return _new_reconciliation(  # cash that is told in cents: what all of the below would come to
-            positions={symbol: believed.positions[symbol] for symbol in held},
+            positions={symbol: believed.positions[symbol] for symbol in holdings},
             cash=believed.cash + ZERO,
             corrections=tuple(notices),
             external=external,
-            lost=lost,
+            lost=lost_ids,
         )
-    awaited = unbooked(reported.filled, believed.filled, executions)
-    units = _positions(believed, held, executions, awaited, reported.postings)
-    money = [] if awaited or cash is None else _cash(believed, reported.portfolio, executions, reported.postings)
-    open_units = [each for each in units if each.kind is CorrectionKind.UNEXPLAINED]
+    spans = unbooked(reported.filled, believed.filled, executions)
+    units = _positions(believed, holdings, executions, spans, reported.postings)
+    money = [] if spans or cash is None else _cash(believed, reported.portfolio, executions, reported.postings)
+    open_units = [c for c in units if c.kind is CorrectionKind.UNEXPLAINED]
     early = bool(open_units or executions)
-    waits = [each for each in money if each.kind in _WAITING or (early and _is_large(each))]
-    unexplained = [*open_units, *waits]
-    key = "; ".join(f"{each.symbol or 'cash'} {each.qty or each.cash.to_integral_value():f}" for each in unexplained)
+    waits = [c for c in money if c.kind in _WAITING or (early and _is_large(c))]
+    doubts = [*open_units, *waits]
+    key = "; ".join(f"{c.symbol or 'cash'} {c.qty or c.cash.to_integral_value():f}" for c in doubts)
     if key and key == accepted:
-        unexplained, key = [], ""
-    booked = [each for each in (*units, *money) if each not in unexplained]
+        doubts, key = [], ""
+    bookings = [c for c in (*units, *money) if c not in doubts]
     return _new_reconciliation(
-        positions=_after(believed.positions, executions, booked),
-        cash=_cash_after(believed.cash, reported.portfolio.account.currency, executions, booked),
+        positions=_after(believed.positions, executions, bookings),
+        cash=_cash_after(believed.cash, reported.portfolio.account.currency, executions, bookings),
         executions=executions,
-        corrections=(*booked, *notices),
+        corrections=(*bookings, *notices),
         external=external,
-        lost=lost,
-        unexplained=tuple(unexplained),
-        doubt="; ".join(each.detail for each in unexplained),
+        lost=lost_ids,
+        unexplained=tuple(doubts),
+        doubt="; ".join(c.detail for c in doubts),
         key=key,
-        awaited=awaited,
+        awaited=spans,
     )
 
 
@@ -228,24 +228,24 @@ def _is_large(money: Correction) -> bool:
 
 
 def _after(
-    before: Mapping[Symbol, Decimal], executions: Sequence[Execution], booked: Sequence[Correction]
+    units_before: Mapping[Symbol, Decimal], executions: Sequence[Execution], bookings: Sequence[Correction]
 ) -> dict[Symbol, Decimal]:
-    units = dict(before)
+    units = dict(units_before)
     for execution in executions:
         units[execution.symbol] = units.get(execution.symbol, ZERO) + units_of(execution)
-    for each in booked:
-        if each.symbol is not None:
-            units[each.symbol] = units.get(each.symbol, ZERO) + each.qty
+    for correction in bookings:
+        if correction.symbol is not None:
+            units[correction.symbol] = units.get(correction.symbol, ZERO) + correction.qty
     return {symbol: units[symbol] for symbol in sorted(units) if units[symbol]}
 
 
 def _cash_after(
-    before: Decimal | None, currency: str, executions: Sequence[Execution], booked: Sequence[Correction]
+    cash_before: Decimal | None, currency: str, executions: Sequence[Execution], bookings: Sequence[Correction]
 ) -> Decimal | None:
-    if before is None:
+    if cash_before is None:
         return None
-    traded = sum([cash_of(execution, currency) for execution in executions], ZERO)
-    return before + traded + sum([each.cash for each in booked], ZERO)
+    proceeds = sum([cash_of(execution, currency) for execution in executions], ZERO)
+    return cash_before + proceeds + sum([c.cash for c in bookings], ZERO)
 
 
 def new_executions(known: frozenset[str], executions: Sequence[Execution]) -> tuple[Execution, ...]:
@@ -275,15 +275,15 @@ def _orders(
     believed: Believed, reported: Reported, executions: Sequence[Execution]
 ) -> tuple[tuple[Order, ...], tuple[Correction, ...], tuple[str, ...]]:
     account, orders = reported.portfolio.account.id, reported.portfolio.orders
-    ours = [order for order in orders if is_ours(order, account)]
-    external = () if len(ours) == len(orders) else tuple(order for order in orders if order not in ours)
+    own_orders = [order for order in orders if is_ours(order, account)]
+    external = () if len(own_orders) == len(orders) else tuple(order for order in orders if order not in own_orders)
     surprises = [
         Correction(
             kind=CorrectionKind.OUR_ORDER,
             symbol=order.symbol,
             detail=f"{order.client_order_id} is open at the venue, and not live in the journal",
         )
-        for order in ours
+        for order in own_orders
         if order.client_order_id not in believed.live
     ]
     foreign = {order.id for order in external}
@@ -293,15 +293,15 @@ def _orders(
         else [
             Correction(
                 kind=CorrectionKind.EXTERNAL_FILL,
-                symbol=each.symbol,
-                detail=f"{each.side} {each.qty} at {each.price}, of an order that is not ours",
+                symbol=execution.symbol,
+                detail=f"{execution.side} {execution.qty} at {execution.price}, of an order that is not ours",
             )
-            for each in executions
-            if each.order_id in foreign
+            for execution in executions
+            if execution.order_id in foreign
         ]
     )
-    lost = believed.live - {order.client_order_id for order in orders} - reported.looked_up.keys()
-    return external, (*surprises, *fills), tuple(sorted(lost))
+    lost_ids = believed.live - {order.client_order_id for order in orders} - reported.looked_up.keys()
+    return external, (*surprises, *fills), tuple(sorted(lost_ids))
 
 
 def _adopted(symbol: Symbol, qty: Decimal) -> Correction:
@@ -313,33 +313,33 @@ def _adopted(symbol: Symbol, qty: Decimal) -> Correction:
 
 def _positions(
     believed: Believed,
-    held: Mapping[Symbol, Decimal],
+    holdings: Mapping[Symbol, Decimal],
     executions: Sequence[Execution],
-    awaited: Mapping[Symbol, Span],
+    spans: Mapping[Symbol, Span],
     postings: Sequence[Posting],
 ) -> list[Correction]:
     """Differences by symbol, but those that fills of our orders explain which are still to be told of."""
     corrections: list[Correction] = []
     units = believed.positions or {}
-    for symbol in sorted({*units, *held, *(execution.symbol for execution in executions), *awaited}):
-        before, now = units.get(symbol, ZERO), held.get(symbol, ZERO)
+    for symbol in sorted({*units, *holdings, *(execution.symbol for execution in executions), *spans}):
+        old_units, venue_units = units.get(symbol, ZERO), holdings.get(symbol, ZERO)
         fills = [execution for execution in executions if execution.symbol == symbol]
-        expected = before + sum([units_of(execution) for execution in fills], ZERO)
-        difference, span = now - expected, awaited.get(symbol)
+        book_units = old_units + sum([units_of(execution) for execution in fills], ZERO)
+        difference, span = venue_units - book_units, spans.get(symbol)
         if abs(difference) <= NEGLIGIBLE:
             continue
-        bought = sum((execution.qty for execution in fills if execution.side is OrderSide.BUY), ZERO)
-        room = fee_room(symbol, abs(before) + bought) + believed.estimates.get(symbol.base, ZERO)
+        purchases = sum((execution.qty for execution in fills if execution.side is OrderSide.BUY), ZERO)
+        room = fee_room(symbol, abs(old_units) + purchases) + believed.estimates.get(symbol.base, ZERO)
         if span is not None and _reaches(span, difference, max(NEGLIGIBLE, room + fee_room(symbol, span.high))):
             continue
         # the levels of a position that was split are in the old units: that is for a person to look at
-        moving = [each for each in postings if each.symbol == symbol and each.kind not in SPLITS]
-        why = explaining(difference, moving, lambda each: each.qty, NEGLIGIBLE)
+        moving = [posting for posting in postings if posting.symbol == symbol and posting.kind not in SPLITS]
+        why = explaining(difference, moving, lambda posting: posting.qty, NEGLIGIBLE)
         if why:
-            corrections += [_posted(each, qty=each.qty) for each in why]
+            corrections += [_posted(posting, qty=posting.qty) for posting in why]
             continue
         kind = CorrectionKind.FEE if abs(difference) <= room else CorrectionKind.UNEXPLAINED
-        detail = f"{symbol}: {now} at the venue, {expected} by the books"
+        detail = f"{symbol}: {venue_units} at the venue, {book_units} by the books"
         if kind is CorrectionKind.UNEXPLAINED:
             detail += "; no execution explains it"
         corrections.append(Correction(kind=kind, symbol=symbol, detail=detail, qty=difference))
@@ -367,29 +367,29 @@ def _cash(
     if believed.cash is None:
         return []
     account = portfolio.account
-    expected = believed.cash + sum([cash_of(execution, account.currency) for execution in executions], ZERO)
-    difference = account.cash - expected
+    book_cash = believed.cash + sum([cash_of(execution, account.currency) for execution in executions], ZERO)
+    difference = account.cash - book_cash
     if abs(difference) < CENT:
         return []
     small = CASH_ROUNDING + CASH_SHARE * abs(account.equity)
     why = _why(difference, postings, small)
-    known = [_posted(each, cash=each.cash) for each in why]
-    difference -= sum([each.cash for each in why], ZERO)
+    corrections = [_posted(posting, cash=posting.cash) for posting in why]
+    difference -= sum([posting.cash for posting in why], ZERO)
     if abs(difference) < CENT:
-        return known
-    traded = sum((execution.qty * execution.price for execution in executions), ZERO)
-    room = small + FEE_SHARE * traded
+        return corrections
+    turnover = sum((execution.qty * execution.price for execution in executions), ZERO)
+    room = small + FEE_SHARE * turnover
     detail = f"cash: {account.cash:.2f} at the venue, {account.cash - difference:.2f} by the books"
     if abs(difference) > room and denies(portfolio, difference):
         detail += f"; its own equity of {account.equity:.2f} knows nothing of it"
-        return [*known, Correction(kind=CorrectionKind.CONTRADICTED, symbol=None, detail=detail, cash=difference)]
+        return [*corrections, Correction(kind=CorrectionKind.CONTRADICTED, symbol=None, detail=detail, cash=difference)]
     if difference < -room - believed.estimates.get(account.currency, ZERO):
         detail += "; no execution explains it"
-        return [*known, Correction(kind=CorrectionKind.UNEXPLAINED, symbol=None, detail=detail, cash=difference)]
-    bought = sum((each.qty * each.price for each in executions if each.side is OrderSide.BUY), ZERO)
+        return [*corrections, Correction(kind=CorrectionKind.UNEXPLAINED, symbol=None, detail=detail, cash=difference)]
+    purchases = sum((e.qty * e.price for e in executions if e.side is OrderSide.BUY), ZERO)
     # what a coin's buy costs in fees is taken in the coin: in cash it explains nothing
-    kind = CorrectionKind.DEPOSIT if difference > room - FEE_SHARE * bought else CorrectionKind.CASH
-    return [*known, Correction(kind=kind, symbol=None, detail=detail, cash=difference)]
+    kind = CorrectionKind.DEPOSIT if difference > room - FEE_SHARE * purchases else CorrectionKind.CASH
+    return [*corrections, Correction(kind=kind, symbol=None, detail=detail, cash=difference)]
 
 
 def _why(difference: Decimal, postings: Sequence[Posting], small: Decimal) -> tuple[Posting, ...]:

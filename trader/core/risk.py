@@ -39,29 +39,29 @@ Cap = Callable[[Proposal, Ground], Decimal]
 
 def assess(proposal: Proposal, ground: Ground) -> Verdict:
     """Denied by any gate; else the smallest of what was wanted and what every cap leaves, floored to the lot."""
-    said = [(rule, detail) for rule, gate in GATES if (detail := gate(proposal, ground)) is not None]
-    if said:
-        denials = tuple([Denial(symbol=proposal.symbol, rule=rule, detail=detail) for rule, detail in said])
+    complaints = [(rule, detail) for rule, gate in GATES if (detail := gate(proposal, ground)) is not None]
+    if complaints:
+        denials = tuple([Denial(symbol=proposal.symbol, rule=rule, detail=detail) for rule, detail in complaints])
         return _verdict(proposal, ZERO, denials)
     room = {rule: cap(proposal, ground) for rule, cap in CAPS}
     tightest = min(room, key=lambda rule: room[rule])
     wanted_notional = proposal.wanted * proposal.entry
     if wanted_notional <= room[tightest]:
-        allowed = tradable(proposal.wanted, proposal.entry, proposal.side, proposal.instrument)
+        allowance = tradable(proposal.wanted, proposal.entry, proposal.side, proposal.instrument)
         shrunk: tuple[Denial, ...] = ()
     else:
-        allowed = units(room[tightest], proposal.entry, proposal.side, proposal.instrument)
+        allowance = units(room[tightest], proposal.entry, proposal.side, proposal.instrument)
         detail = f"wanted {wanted_notional:.2f}, room for {max(room[tightest], ZERO):.2f}"
         shrunk = (Denial(symbol=proposal.symbol, rule=tightest, detail=detail),)
-    if allowed == 0 and not shrunk:
+    if allowance == 0 and not shrunk:
         minimum = f"minimum {proposal.instrument.min_qty} units and {proposal.instrument.min_notional} in value"
         shrunk = (Denial(symbol=proposal.symbol, rule="too_small", detail=f"{wanted_notional:.2f}: {minimum}"),)
-    return _verdict(proposal, min(allowed, proposal.wanted), shrunk)
+    return _verdict(proposal, min(allowance, proposal.wanted), shrunk)
 
 
-def _verdict(proposal: Proposal, allowed: Decimal, denials: tuple[Denial, ...]) -> Verdict:
-    wanted, edge = proposal.wanted, proposal.edge_bps
-    return Verdict(symbol=proposal.symbol, wanted=wanted, allowed=allowed, denials=denials, net_edge_bps=edge)
+def _verdict(proposal: Proposal, allowance: Decimal, denials: tuple[Denial, ...]) -> Verdict:
+    wish, edge = proposal.wanted, proposal.edge_bps
+    return Verdict(symbol=proposal.symbol, wanted=wish, allowed=allowance, denials=denials, net_edge_bps=edge)
 
 
 # ---- gates ----
@@ -229,12 +229,12 @@ def _drawdown(_: Proposal, ground: Ground) -> str | None:
     return _fall("the peak", ground.inputs.risk.peak_equity, ground, ground.inputs.limits.max_drawdown)
 
 
-def _fall(since: str, before: Decimal | None, ground: Ground, limit: Decimal) -> str | None:
+def _fall(since: str, base: Decimal | None, ground: Ground, limit: Decimal) -> str | None:
     equity = ground.inputs.portfolio.account.equity
-    if before is None or not before.is_finite() or before <= 0 or not equity.is_finite():
+    if base is None or not base.is_finite() or base <= 0 or not equity.is_finite():
         return None  # said already, by unknown_state and account
-    lost = 1 - equity / before
-    return f"{lost:.2%} below {since} ({before:.2f} to {equity:.2f}), limit {limit:.2%}" if lost >= limit else None
+    loss = 1 - equity / base
+    return f"{loss:.2%} below {since} ({base:.2f} to {equity:.2f}), limit {limit:.2%}" if loss >= limit else None
 
 
 def _cooldown(proposal: Proposal, ground: Ground) -> str | None:
@@ -319,14 +319,16 @@ def _max_gross(_: Proposal, ground: Ground) -> Decimal:
 def _max_net(proposal: Proposal, ground: Ground) -> Decimal:
     """Against the worst case: what is held on the other side offsets, its open orders may never fill."""
     exposure, side = ground.exposure, proposal.side
-    ours, theirs = (EntrySide.LONG, EntrySide.SHORT) if side is EntrySide.LONG else (EntrySide.SHORT, EntrySide.LONG)
-    net = exposure.committed(ours) - exposure.held(theirs)
+    own_side, other_side = (
+        (EntrySide.LONG, EntrySide.SHORT) if side is EntrySide.LONG else (EntrySide.SHORT, EntrySide.LONG)
+    )
+    net = exposure.committed(own_side) - exposure.held(other_side)
     return ground.inputs.limits.max_net * ground.inputs.portfolio.account.equity - net
 
 
 def _max_order(proposal: Proposal, ground: Ground) -> Decimal:
-    ours, theirs = ground.inputs.limits.max_order_notional, proposal.instrument.max_notional
-    return ours if theirs is None else min(ours, theirs)
+    own_limit, venue_limit = ground.inputs.limits.max_order_notional, proposal.instrument.max_notional
+    return own_limit if venue_limit is None else min(own_limit, venue_limit)
 
 
 def _buying_power(proposal: Proposal, ground: Ground) -> Decimal:

@@ -49,8 +49,8 @@ class Span:
     bought: Decimal = ZERO
 
     def plus(self, low: Decimal, high: Decimal) -> Span:
-        traded, bought = self.traded + max(abs(low), abs(high)), self.bought + max(high, ZERO)
-        return Span(low=self.low + low, high=self.high + high, traded=traded, bought=bought)
+        turnover, purchases = self.traded + max(abs(low), abs(high)), self.bought + max(high, ZERO)
+        return Span(low=self.low + low, high=self.high + high, traded=turnover, bought=purchases)
 
     def covers(self, units: Decimal, room: Decimal) -> bool:
         return self.low - room <= units <= self.high + room
@@ -75,43 +75,43 @@ def filled_of(order: Order) -> Filled:
 
 
 def unbooked(
-    orders: Iterable[Filled], booked: Mapping[str, Decimal], fresh: Iterable[Execution] = ()
+    orders: Iterable[Filled], book_units: Mapping[str, Decimal], new_fills: Iterable[Execution] = ()
 ) -> dict[Symbol, Span]:
     """By symbol, how many units are still to be told of. Symbols with nothing are absent.
 
-    booked  units of the executions that are in the books, by order id; `fresh` are about to be booked
+    book_units  of the executions that are in the books, by order id; `new_fills` are about to be booked
     """
-    counted = with_fresh(booked, fresh)
+    units_by_order = with_fresh(book_units, new_fills)
     spans: dict[Symbol, Span] = {}
-    for each in orders:
-        known = sum([counted.get(name, ZERO) for name in each.ids], ZERO)
-        least, most = max(each.least - known, ZERO), max(each.most - known, ZERO)
+    for order in orders:
+        booked_qty = sum([units_by_order.get(name, ZERO) for name in order.ids], ZERO)
+        least, most = max(order.least - booked_qty, ZERO), max(order.most - booked_qty, ZERO)
         if most > 0:
-            low, high = sorted((each.sign * least, each.sign * most))
-            spans[each.symbol] = spans.get(each.symbol, NOTHING).plus(low, high)
+            low, high = sorted((order.sign * least, order.sign * most))
+            spans[order.symbol] = spans.get(order.symbol, NOTHING).plus(low, high)
     return spans
 
 
-def with_fresh(booked: Mapping[str, Decimal], fresh: Iterable[Execution]) -> Mapping[str, Decimal]:
-    """Units by order id, those of `fresh` counted."""
-    counted = dict(booked)
-    for execution in fresh:
-        counted[execution.order_id] = counted.get(execution.order_id, ZERO) + execution.qty
-    return counted
+def with_fresh(book_units: Mapping[str, Decimal], new_fills: Iterable[Execution]) -> Mapping[str, Decimal]:
+    """Units by order id, those of `new_fills` counted."""
+    units_by_order = dict(book_units)
+    for execution in new_fills:
+        units_by_order[execution.order_id] = units_by_order.get(execution.order_id, ZERO) + execution.qty
+    return units_by_order
 
 
 def awaited_cash(
-    orders: Iterable[Filled], booked: Mapping[str, Decimal], fresh: Iterable[Execution] = ()
+    orders: Iterable[Filled], book_units: Mapping[str, Decimal], new_fills: Iterable[Execution] = ()
 ) -> Decimal | None:
     """What those units have cost or brought, by the orders' own prices; None where that can't be told."""
-    total, counted = ZERO, with_fresh(booked, fresh)
-    for each in orders:
-        known = sum([counted.get(name, ZERO) for name in each.ids], ZERO)
-        if each.most <= known:
+    total, units_by_order = ZERO, with_fresh(book_units, new_fills)
+    for order in orders:
+        booked_qty = sum([units_by_order.get(name, ZERO) for name in order.ids], ZERO)
+        if order.most <= booked_qty:
             continue
-        if each.least != each.most or each.price is None:
+        if order.least != order.most or order.price is None:
             return None
-        total -= each.sign * (each.least - known) * each.price
+        total -= order.sign * (order.least - booked_qty) * order.price
     return total
 
 
@@ -124,42 +124,42 @@ def fee_room(symbol: Symbol, units: Decimal) -> Decimal:
 
 
 def to_protect(
-    told: Portfolio,
-    booked: Mapping[Symbol, Decimal],
+    portfolio: Portfolio,
+    book_units: Mapping[Symbol, Decimal],
     open_fills: Mapping[Symbol, Span],
-    before: Portfolio | None,
+    last_portfolio: Portfolio | None,
     just_filled: Mapping[Symbol, Decimal],
-    freed: Collection[Symbol] = (),
+    freed_symbols: Collection[Symbol] = (),
 ) -> Portfolio:
-    """`told` with every position as large as the books and the orders say at least, and no larger to be sold than they
-    say at most. The same object where all agree.
+    """`portfolio` with every position as large as the books and the orders say at least, and no larger to be sold than
+    they say at most. The same object where all agree.
 
-    booked       signed units by the books
-    before       where the price of one that is left out was seen last
-    just_filled  the price of each symbol's fill that is so recent that the list of positions may not show it yet
-    freed        where an order of ours ended so recently that the list may still count its units as held
+    book_units      signed, by symbol
+    last_portfolio  where the price of one that is left out was seen last
+    just_filled     the price of each symbol's fill that is so recent that the list of positions may not show it yet
+    freed_symbols   where an order of ours ended so recently that the list may still count its units as held
     """
-    changed: dict[Symbol, Position] = {}
-    for symbol in sorted({*booked, *told.positions, *open_fills}):
-        span, units = open_fills.get(symbol, NOTHING), booked.get(symbol, ZERO)
-        position = told.position(symbol)
-        shown = ZERO if position is None else position.qty
+    changes: dict[Symbol, Position] = {}
+    for symbol in sorted({*book_units, *portfolio.positions, *open_fills}):
+        span, units = open_fills.get(symbol, NOTHING), book_units.get(symbol, ZERO)
+        position = portfolio.position(symbol)
+        shown_qty = ZERO if position is None else position.qty
         low, high = units + span.low, units + span.high
         fees = fee_room(symbol, span.bought)
         room = max(NEGLIGIBLE, fee_room(symbol, abs(units) + span.traded))
-        if Span(low=low, high=high).covers(shown, room):
-            if position is not None and symbol in freed and position.qty_available < _free(told, position):
-                changed[symbol] = replace(position, qty_available=_free(told, position))
+        if Span(low=low, high=high).covers(shown_qty, room):
+            if position is not None and symbol in freed_symbols and position.qty_available < _free(portfolio, position):
+                changes[symbol] = replace(position, qty_available=_free(portfolio, position))
             continue
-        nearest = min(max(shown, low), high)
+        nearest = min(max(shown_qty, low), high)
         if symbol.asset_class is AssetClass.CRYPTO:  # a fee is taken of what was bought, and a coin is never short
-            nearest = max(nearest if nearest == shown else nearest - fees, ZERO)
+            nearest = max(nearest if nearest == shown_qty else nearest - fees, ZERO)
             nearest = ZERO if nearest <= room else nearest  # it may be nothing but fees
-        if abs(nearest) > abs(shown) or (nearest and nearest * shown < 0):
-            changed[symbol] = _left_out(told, symbol, nearest, position, before, just_filled.get(symbol))
+        if abs(nearest) > abs(shown_qty) or (nearest and nearest * shown_qty < 0):
+            changes[symbol] = _left_out(portfolio, symbol, nearest, position, last_portfolio, just_filled.get(symbol))
         elif position is not None:
-            changed[symbol] = _surplus(told, position, nearest)
-    return replace(told, positions={**told.positions, **changed}) if changed else told
+            changes[symbol] = _surplus(portfolio, position, nearest)
+    return replace(portfolio, positions={**portfolio.positions, **changes}) if changes else portfolio
 
 
 def _free(told: Portfolio, position: Position) -> Decimal:
@@ -169,11 +169,11 @@ def _free(told: Portfolio, position: Position) -> Decimal:
 
 
 def _left_out(
-    told: Portfolio,
+    portfolio: Portfolio,
     symbol: Symbol,
     qty: Decimal,
     position: Position | None,
-    before: Portfolio | None,
+    last_portfolio: Portfolio | None,
     price: Decimal | None,
 ) -> Position:
     """A position that the venue does not show, or less of it. What rests goes on resting.
@@ -181,20 +181,22 @@ def _left_out(
     A share that is not there after all would be sold short by a new order: those go out only where the list lags a
     fill. A coin can't be: the venue would refuse it.
     """
-    last = position or (before.position(symbol) if before is not None else None)
-    resting = sum([o.remaining for o in told.orders_of(symbol) if o.is_open and o.side.sign * qty < 0], ZERO)
+    last_position = position or (last_portfolio.position(symbol) if last_portfolio is not None else None)
+    resting = sum([o.remaining for o in portfolio.orders_of(symbol) if o.is_open and o.side.sign * qty < 0], ZERO)
     may_be_sold = price is not None or symbol.asset_class is AssetClass.CRYPTO
     return Position(
         symbol=symbol,
         qty=qty,
         qty_available=max(abs(qty) - resting, ZERO) if may_be_sold else ZERO,
-        avg_entry_price=last.avg_entry_price if last is not None else price or ZERO,
-        mark=last.mark if last is not None else None,
+        avg_entry_price=last_position.avg_entry_price if last_position is not None else price or ZERO,
+        mark=last_position.mark if last_position is not None else None,
     )
 
 
-def _surplus(told: Portfolio, position: Position, most: Decimal) -> Position:
+def _surplus(portfolio: Portfolio, position: Position, most: Decimal) -> Position:
     """More than anything explains. It counts as exposure, and only what is explained is sold."""
     symbol = position.symbol
-    resting = sum([o.remaining for o in told.orders_of(symbol) if o.is_open and o.side.sign * position.qty < 0], ZERO)
+    resting = sum(
+        [o.remaining for o in portfolio.orders_of(symbol) if o.is_open and o.side.sign * position.qty < 0], ZERO
+    )
     return replace(position, qty_available=min(position.qty_available, max(abs(most) - resting, ZERO)))

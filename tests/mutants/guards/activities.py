@@ -16,7 +16,7 @@ FIGURES = ("tests/trading/test_figures_alone.py",)
 OF_FEES = (
     Mutant("fees: one fill each", FEES, "joined", "pair.fill not in owners and", "", JOINED),
     Mutant("fees: room is made", FEES, "joined", "_make_room(posting, choices, owners)", "pass", JOINED),
-    Mutant("fees: of one fill alone", FEES, "joined", "and pair.posting not in taken", "", JOINED),
+    Mutant("fees: of one fill alone", FEES, "joined", "and pair.posting not in posting_ids", "", JOINED),
     Mutant("fees: by name", FEES, "_pair", "if fee.execution_id != fill.id:", "if False:", JOINED),
     Mutant("fees: a stock's is no coin's", FEES, "_pair", 'off > room and fee.kind == "FEE"', "False", JOINED),
     Mutant("fees: by order", FEES, "_may_be", "fee.order_id and fee.order_id != fill.order_id", "False", JOINED),
@@ -77,7 +77,7 @@ OF_MONEY = (
     Mutant("money: an activity explains it", BOOKS, "_cash", "_why(difference, postings, small)", "()", BOOKED),
     Mutant("money: a transfer is no profit", REASONS, "is_transfer", "self.kind in _TRANSFERS", "False", BOOKED),
     Mutant("money: units that an activity explains", BOOKS, "_positions", "if why:", "if False:", BOOKED),
-    Mutant("money: a split is asked about", BOOKS, "_positions", "and each.kind not in SPLITS", "", BOOKED),
+    Mutant("money: a split is asked about", BOOKS, "_positions", "and posting.kind not in SPLITS", "", BOOKED),
     guard(
         "money: a person hears of units",
         "Bookkeeper._correct",

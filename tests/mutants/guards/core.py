@@ -91,7 +91,7 @@ IN_PLAN = (
         "plan: levels that are absurdly far",
         PLAN,
         "_is_sane",
-        "abs(price / last - 1) <= inputs.limits.max_level_distance",
+        "abs(price / last_close - 1) <= inputs.limits.max_level_distance",
         "True",
         UNFIT,
     ),
@@ -153,7 +153,7 @@ IN_BOOKS = (
     books(
         "what nothing explains is not booked",
         "reconcile",
-        "open_units = [each for each in units if each.kind is CorrectionKind.UNEXPLAINED]",
+        "open_units = [c for c in units if c.kind is CorrectionKind.UNEXPLAINED]",
         "open_units = list[Correction]()",
     ),
     books(
@@ -164,7 +164,7 @@ IN_BOOKS = (
     books(
         "money waits for fills to be told of",
         "reconcile",
-        "[] if awaited or cash is None else",
+        "[] if spans or cash is None else",
         "[] if cash is None else",
     ),
     books("an account that could not be read", "reconcile", "if reported.has_cash else None", ""),
@@ -172,7 +172,7 @@ IN_BOOKS = (
         "what an order filled explains a position", "_positions", "span is not None and _reaches", "False and _reaches"
     ),
     books("an order of ours that nobody knows", "_orders", "if order.client_order_id not in believed.live", "if False"),
-    books("an order that is live and not open", "_orders", "tuple(sorted(lost))", "()"),
+    books("an order that is live and not open", "_orders", "tuple(sorted(lost_ids))", "()"),
 )
 
 UNBOOKED, PRICE, EQUITY = "trader/core/unbooked.py", "trader/core/exit_price.py", "trader/core/equity.py"
@@ -186,16 +186,16 @@ IN_FIGURES = (
         "fills: an order's legs count once",
         UNBOOKED,
         "unbooked",
-        "sum([counted.get(name, ZERO) for name in each.ids], ZERO)",
-        "counted.get(each.ids[0], ZERO)",
+        "sum([units_by_order.get(name, ZERO) for name in order.ids], ZERO)",
+        "units_by_order.get(order.ids[0], ZERO)",
         TO_PROTECT,
     ),
     Mutant(
         "fills: booked ones are told",
         UNBOOKED,
         "with_fresh",
-        "counted = dict(booked)",
-        "counted = dict[str, Decimal]()",
+        "units_by_order = dict(book_units)",
+        "units_by_order = dict[str, Decimal]()",
         TO_PROTECT,
     ),
     Mutant(
@@ -218,7 +218,7 @@ IN_FIGURES = (
         "held: a coin is never short, and its fees are not sold",
         UNBOOKED,
         "to_protect",
-        "nearest = max(nearest if nearest == shown else nearest - fees, ZERO)",
+        "nearest = max(nearest if nearest == shown_qty else nearest - fees, ZERO)",
         "pass",
         TO_PROTECT,
     ),
@@ -266,7 +266,7 @@ IN_FIGURES = (
         "price: a jump that the mark contradicts",
         PRICE,
         "judge",
-        "not contradicted and seconds - since >= JUMP_STANDS_S",
+        "not is_contradiction and seconds - since >= JUMP_STANDS_S",
         "True",
         PRICES,
     ),
@@ -282,7 +282,7 @@ IN_FIGURES = (
         "seen.price is None",
         PRICES,
     ),
-    Mutant("price: a mark that is far away", PRICE, "_by_mark", "or abs(mark / last - 1) > FAR", "", PRICES),
+    Mutant("price: a mark that is far away", PRICE, "_by_mark", "or abs(mark / last_price - 1) > FAR", "", PRICES),
     Mutant(
         "price: a mark that is no price",
         PRICE,
@@ -291,7 +291,9 @@ IN_FIGURES = (
         "return mark",
         PRICES,
     ),
-    Mutant("worth: the smaller of two counts", EQUITY, "worth_of", "min(told, own)", "told", WORTH),
+    Mutant(
+        "worth: the smaller of two counts", EQUITY, "worth_of", "min(venue_equity, own_equity)", "venue_equity", WORTH
+    ),
     Mutant(
         "worth: no more is spent than that",
         EQUITY,

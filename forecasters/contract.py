@@ -91,29 +91,29 @@ def hours(count: int) -> NDArray[np.datetime64]:
 def made_bars(count: int, *, seed: int, last_close: float = 100.0, volatility: float = 0.004) -> NDArray[np.float64]:
     """[T, 6]"""
     random = np.random.default_rng(seed)
-    closed = np.cumsum(random.standard_t(4, count) * volatility)
-    opened = np.concatenate([[0.0], closed[:-1]]) + random.normal(0, volatility / 20, count)
-    high = np.maximum(opened, closed) + random.exponential(volatility / 2, count)
-    low = np.minimum(opened, closed) - random.exponential(volatility / 2, count)
-    prices = np.exp(np.column_stack([opened, high, low, closed]) - closed[-1]) * last_close
+    closes = np.cumsum(random.standard_t(4, count) * volatility)
+    opens = np.concatenate([[0.0], closes[:-1]]) + random.normal(0, volatility / 20, count)
+    high = np.maximum(opens, closes) + random.exponential(volatility / 2, count)
+    low = np.minimum(opens, closes) - random.exponential(volatility / 2, count)
+    prices = np.exp(np.column_stack([opens, high, low, closes]) - closes[-1]) * last_close
     prices[:, HIGH] = prices[:, [OPEN, HIGH, CLOSE]].max(axis=1)
     prices[:, LOW] = prices[:, [OPEN, LOW, CLOSE]].min(axis=1)
     volume = random.lognormal(3, 1, count)
     return np.column_stack([prices, volume, volume * prices[:, CLOSE]])
 
 
-def equal(one: Forecast, other: Forecast) -> bool:
+def equal(first: Forecast, second: Forecast) -> bool:
     """To the last bit; how long it took is no part of it."""
-    if (one.paths is None) != (other.paths is None):
+    if (first.paths is None) != (second.paths is None):
         return False
-    same_paths = one.paths is None or other.paths is None or np.array_equal(one.paths, other.paths)
-    return np.array_equal(one.quantiles, other.quantiles) and same_paths
+    same_paths = first.paths is None or second.paths is None or np.array_equal(first.paths, second.paths)
+    return np.array_equal(first.quantiles, second.quantiles) and same_paths
 
 
-def _differing(one: Mapping[str, Forecast], other: Mapping[str, Forecast]) -> str:
+def _differing(first: Mapping[str, Forecast], second: Mapping[str, Forecast]) -> str:
     """The symbols whose forecasts are not the same, or that only one side has."""
-    names = sorted(set(one) | set(other))
-    return ", ".join(n for n in names if n not in one or n not in other or not equal(one[n], other[n]))
+    names = sorted(set(first) | set(second))
+    return ", ".join(n for n in names if n not in first or n not in second or not equal(first[n], second[n]))
 
 
 # ---- what is answered ----
@@ -222,13 +222,13 @@ def _built_anew(subject: Subject) -> str:
 def _in_a_process(subject: Subject) -> str:
     contexts = subject.batch()
     try:
-        one = _of_a_worker(subject, contexts[::-1])
-        if not _differing(subject.ask(contexts), one):
+        reverse_answer = _of_a_worker(subject, contexts[::-1])
+        if not _differing(subject.ask(contexts), reverse_answer):
             return ""
-        other = _of_a_worker(subject, contexts)  # this process may use more threads, and round otherwise
+        forward_answer = _of_a_worker(subject, contexts)  # this process may use more threads, and round otherwise
     except ForecastError as error:
         return f"in a process of its own, with {subject.deadline_s:g} s for an answer: {error.reason}"
-    differing = _differing(one, other)
+    differing = _differing(reverse_answer, forward_answer)
     return f"two processes answer differently: {differing}" if differing else ""
 
 
@@ -245,11 +245,11 @@ def _of_a_worker(subject: Subject, contexts: Sequence[Context]) -> Mapping[str, 
 @_check("a tag behind the symbol changes nothing")
 def _tags_change_nothing(subject: Subject) -> str:
     first = subject.batch()[0]
-    tagged = first.piece(f"{first.symbol}#7", 0, len(first), first.future_times)
-    plain, other = subject.ask([first])[first.symbol], subject.ask([first, tagged]).get(tagged.symbol)
-    if other is None:
-        return f"no forecast of {tagged.symbol}"
-    return "" if equal(plain, other) else "randomness must start from context.series, which has no tag"
+    twin = first.piece(f"{first.symbol}#7", 0, len(first), first.future_times)
+    plain, twin_forecast = subject.ask([first])[first.symbol], subject.ask([first, twin]).get(twin.symbol)
+    if twin_forecast is None:
+        return f"no forecast of {twin.symbol}"
+    return "" if equal(plain, twin_forecast) else "randomness must start from context.series, which has no tag"
 
 
 @_check("only the context counts: nothing behind its arrays is looked at")
@@ -269,10 +269,10 @@ def _calendar_is_causal(subject: Subject) -> str:
     first = subject.batch()[0]
     later = first.future_times.copy()
     later[1:] += np.timedelta64(3, "D")
-    moved = first.piece(first.symbol, 0, len(first), later)
-    before, after = subject.ask([first])[first.symbol], subject.ask([moved])[first.symbol]
-    same = np.array_equal(before.quantiles[:, 0], after.quantiles[:, 0])
-    return "" if same else "the times of later bars change the forecast of the next one"
+    variant = first.piece(first.symbol, 0, len(first), later)
+    before, after = subject.ask([first])[first.symbol], subject.ask([variant])[first.symbol]
+    is_same = np.array_equal(before.quantiles[:, 0], after.quantiles[:, 0])
+    return "" if is_same else "the times of later bars change the forecast of the next one"
 
 
 # ---- what it does with bad input, and to its input ----

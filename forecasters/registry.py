@@ -99,13 +99,13 @@ def names() -> tuple[str, ...]:
     return tuple(_entries())
 
 
-def check_names(given: Iterable[str]) -> None:
+def check_names(wanted_names: Iterable[str]) -> None:
     """Names with `_` for `-`. RegistryError where a backend does not exist. Nothing is imported."""
-    known = {_as_variable(name) for name in _entries()}
-    for name in given:
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(known))}"
+    backend_names = {_as_variable(name) for name in _entries()}
+    for name in wanted_names:
+        if name not in backend_names:
+            nearest = difflib.get_close_matches(name, backend_names, n=1, cutoff=0.5)
+            advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(sorted(backend_names))}"
             raise RegistryError(f"no backend is called {name!r}: {advice}")
 
 
@@ -137,11 +137,11 @@ def build(name: str, options: Mapping[str, object]) -> Forecaster:
         if key in options and options[key] != value:
             raise RegistryError(f"{name} means {key}={value!r}, which contradicts {key}={options[key]!r}")
     module = _loaded(entry)
-    validated = _validated(entry.name, module.Options, {**options, **resolved.fixed})
-    missing = _missing(entry, module, validated)
+    model_options = _validated(entry.name, module.Options, {**options, **resolved.fixed})
+    missing = _missing(entry, module, model_options)
     if missing:
         raise RegistryError(f"backend {resolved.backend!r} can't run here: {'; '.join(missing)}")
-    return module.build(validated)
+    return module.build(model_options)
 
 
 def lacking(name: str, options: Mapping[str, object]) -> tuple[str, ...]:
@@ -152,18 +152,18 @@ def lacking(name: str, options: Mapping[str, object]) -> tuple[str, ...]:
     return _missing(entry, module, _validated(entry.name, module.Options, {**options, **resolved.fixed}))
 
 
-def check_given(given: Mapping[str, Mapping[str, object]], chosen: str | None = None) -> None:
+def check_given(options_by_name: Mapping[str, Mapping[str, object]], chosen: str | None = None) -> None:
     """Options of any backends, by name with `_` for `-`, the chosen one's and others'. RegistryError where a backend
     does not exist, or does not take what is given. One that can't be loaded is not judged: it may not be used at all.
 
     chosen  a name or an alias: of other packages no other one is imported, nor its options judged
     """
-    check_names(given)
+    check_names(options_by_name)
     entries = {_as_variable(name): entry for name, entry in _entries().items()}
-    wanted = None if chosen is None else resolve(chosen).backend
-    for name, options in given.items():
+    chosen_backend = None if chosen is None else resolve(chosen).backend
+    for name, options in options_by_name.items():
         entry = entries[name]
-        if wanted is not None and entry.source != BUILT_IN and entry.name != wanted:
+        if chosen_backend is not None and entry.source != BUILT_IN and entry.name != chosen_backend:
             continue
         try:
             model = _loaded(entry).Options
@@ -187,16 +187,16 @@ def describe(name: str, options: Mapping[str, object]) -> Described:
     resolved = resolve(name)
     entry = _entries()[resolved.backend]
     module = _loaded(entry)
-    validated = _validated(entry.name, module.Options, {**options, **resolved.fixed})
-    missing = _missing(entry, module, validated)
+    model_options = _validated(entry.name, module.Options, {**options, **resolved.fixed})
+    missing = _missing(entry, module, model_options)
     if missing:
         raise RegistryError(f"backend {resolved.backend!r} can't run here: {'; '.join(missing)}")
-    found = getattr(module, "checkpoint", None)
+    checkpoint_of = getattr(module, "checkpoint", None)
     return Described(
         backend=entry.name,
         module=entry.target.module if isinstance(entry.target, EntryPoint) else entry.target,
-        options=MappingProxyType(validated.model_dump(mode="json")),
-        checkpoint=None if found is None else found(validated),
+        options=MappingProxyType(model_options.model_dump(mode="json")),
+        checkpoint=None if checkpoint_of is None else checkpoint_of(model_options),
     )
 
 
@@ -238,22 +238,22 @@ def _entries() -> dict[str, _Entry]:
     """Sorted by name. Nothing is imported but the metadata of installed packages."""
     folder = importlib.util.find_spec("forecasters.backends")
     places = folder.submodule_search_locations if folder is not None else None
-    found = [
+    candidates = [
         _Entry(name=module.name, source=BUILT_IN, target=f"forecasters.backends.{module.name}")
         for module in pkgutil.iter_modules(places)
         if not module.name.startswith("_")
     ]
     for point in entry_points(group=GROUP):
-        found.append(_Entry(name=point.name, source=point.dist.name if point.dist else "unknown", target=point))
+        candidates.append(_Entry(name=point.name, source=point.dist.name if point.dist else "unknown", target=point))
     entries: dict[str, _Entry] = {}
-    for entry in sorted(found, key=lambda item: item.name):
+    for entry in sorted(candidates, key=lambda item: item.name):
         _refuse_twice(entry.name, entry.source, {name: other.source for name, other in entries.items()})
         entries[entry.name] = entry
     return entries
 
 
 def _aliases(entries: Mapping[str, _Entry]) -> dict[str, Resolved]:
-    taken = {name: entry.source for name, entry in entries.items()}
+    sources = {name: entry.source for name, entry in entries.items()}
     aliases: dict[str, Resolved] = {}
     for entry in entries.values():
         try:
@@ -263,8 +263,8 @@ def _aliases(entries: Mapping[str, _Entry]) -> dict[str, Resolved]:
         for alias, fixed in _aliases_of(module).items():
             if entry.source != BUILT_IN and not alias.startswith(f"{entry.name}-"):
                 continue  # `resolve` would have to import every package to find it
-            _refuse_twice(alias, entry.source, taken)
-            taken[alias] = entry.source
+            _refuse_twice(alias, entry.source, sources)
+            sources[alias] = entry.source
             aliases[alias] = Resolved(backend=entry.name, fixed=MappingProxyType(dict(fixed)))
     return aliases
 

@@ -193,8 +193,8 @@ def interpolate_ordered(ordered: NDArray[np.floating], levels: NDArray[np.float6
     above = np.minimum(below + 1, ordered.shape[-1] - 1)
     share = (position - below).astype(ordered.dtype)
     lower, upper = ordered[..., below], ordered[..., above]
-    blended: NDArray[np.floating] = np.maximum.accumulate(lower + (upper - lower) * share, axis=-1)
-    return blended
+    result: NDArray[np.floating] = np.maximum.accumulate(lower + (upper - lower) * share, axis=-1)
+    return result
 
 
 def _owned(array: ArrayLike, dtype: np.dtype[Any]) -> NDArray[np.generic]:

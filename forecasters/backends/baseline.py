@@ -94,15 +94,15 @@ class Baseline:
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """Symbols with fewer than `min_bars` bars, or whose forecast would not be a valid one, are absent."""
-        started = time.perf_counter()
-        found: dict[str, Forecast] = {}
+        start = time.perf_counter()
+        forecasts: dict[str, Forecast] = {}
         for block in _blocks(contexts, self._options):
             for context, paths, quantiles in _forecast_block(block, self._options):
                 try:
-                    found[context.symbol] = self._value(context, paths, quantiles, time.perf_counter() - started)
+                    forecasts[context.symbol] = self._value(context, paths, quantiles, time.perf_counter() - start)
                 except InvalidForecast:  # a series so wild that its quantiles are absurd: no forecast of it
                     continue
-        return found
+        return forecasts
 
     def close(self) -> None:
         """Nothing to release."""
@@ -186,10 +186,10 @@ def _priced(relative: NDArray[np.floating], last_close: float) -> Floats:
 
 def _parts(prices: Floats) -> Floats:
     """[N, T, 4] log prices -> [4, N, M]: gap, body, upper and lower shadow of each bar but the first."""
-    opened, high, low, closed = (prices[:, 1:, channel] for channel in (OPEN, HIGH, LOW, CLOSE))
-    upper = np.maximum(high - np.maximum(opened, closed), 0.0)
-    lower = np.maximum(np.minimum(opened, closed) - low, 0.0)
-    return np.stack([opened - prices[:, :-1, CLOSE], closed - opened, upper, lower])
+    opens, high, low, closes = (prices[:, 1:, channel] for channel in (OPEN, HIGH, LOW, CLOSE))
+    upper = np.maximum(high - np.maximum(opens, closes), 0.0)
+    lower = np.maximum(np.minimum(opens, closes) - low, 0.0)
+    return np.stack([opens - prices[:, :-1, CLOSE], closes - opens, upper, lower])
 
 
 def _bar_variance(prices: Floats, gap: Floats) -> Floats:
@@ -206,12 +206,12 @@ def _cells(block: list[Context], bars: int) -> _Cells:
     future = np.stack([context.future_times for context in block]).astype(np.int64)  # [N, H]
     step = np.minimum(np.diff(past, axis=1).min(axis=1), future[:, 0] - past[:, -1])[:, None]
     width = np.maximum(step, _HOUR_US)
-    covered = past[:, -1:] - past[:, :1]
-    has_profile = (covered >= _PROFILE_DAYS * _DAY_US) & (step < _DAY_US)
+    span = past[:, -1:] - past[:, :1]
+    has_profile = (span >= _PROFILE_DAYS * _DAY_US) & (step < _DAY_US)
     starts = np.concatenate([past, future], axis=1)
     hour = np.where(has_profile, starts % _DAY_US // width, 0)[:, 1:]
-    paused = np.diff(starts, axis=1) > step
-    cell = np.where(paused, _AFTER_PAUSE, hour)
+    has_pause = np.diff(starts, axis=1) > step
+    cell = np.where(has_pause, _AFTER_PAUSE, hour)
     return _Cells(past=cell[:, : bars - 1], future=cell[:, bars - 1 :])
 
 
@@ -269,13 +269,13 @@ def _picks(block: list[Context], past: Integers, future: Integers, options: Opti
     """
     uniform = np.stack([_uniform(context, future.shape[1], options) for context in block])  # [N, H, S]
     bars = past.shape[1]
-    paused = past == _AFTER_PAUSE  # [N, M]
-    if not paused.any():
+    has_pause = past == _AFTER_PAUSE  # [N, M]
+    if not has_pause.any():
         oldest_first: Integers = bars - 1 - _rank(uniform, np.full((len(block), 1, 1), bars), bars, options)
         return oldest_first
     newest = np.arange(bars)[::-1]
-    enough = paused.sum(axis=1, keepdims=True) >= _ENOUGH_AFTER_PAUSE
-    kind = np.where(enough, paused, False)  # [N, M]
+    enough = has_pause.sum(axis=1, keepdims=True) >= _ENOUGH_AFTER_PAUSE
+    kind = np.where(enough, has_pause, False)  # [N, M]
     after_pause_ahead = (future == _AFTER_PAUSE) & enough  # [N, H]
     picks = np.empty(uniform.shape, dtype=np.int64)
     for after_pause in (False, True):
@@ -283,8 +283,8 @@ def _picks(block: list[Context], past: Integers, future: Integers, options: Opti
         count = np.maximum(members.sum(axis=1), 1)[:, None, None]
         order = np.argsort(np.where(members, newest, bars), axis=1, kind="stable")  # newest member first
         rank = _rank(uniform, count, bars, options)
-        picked = np.take_along_axis(order, rank.reshape(len(block), -1), axis=1).reshape(uniform.shape)
-        picks = np.where((after_pause_ahead == after_pause)[:, :, None], picked, picks)
+        candidates = np.take_along_axis(order, rank.reshape(len(block), -1), axis=1).reshape(uniform.shape)
+        picks = np.where((after_pause_ahead == after_pause)[:, :, None], candidates, picks)
     return picks
 
 
@@ -317,12 +317,12 @@ def _draw(residuals: NDArray[np.float32], picks: Integers, scale: NDArray[np.flo
     ]
 
 
-def _bars(drawn: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _bars(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Gap, body and shadows [N, H, S] -> bars relative to the last close [N, H, C, S]."""
-    gap, body, upper, lower = drawn
-    closed = np.cumsum(gap + body, axis=1)
-    opened = closed - body
-    logs = np.stack([opened, np.maximum(opened, closed) + upper, np.minimum(opened, closed) - lower, closed], axis=2)
+    gap, body, upper, lower = parts
+    closes = np.cumsum(gap + body, axis=1)
+    opens = closes - body
+    logs = np.stack([opens, np.maximum(opens, closes) + upper, np.minimum(opens, closes) - lower, closes], axis=2)
     bars: NDArray[np.float32] = np.exp(np.clip(logs, -_LARGEST_LOG_MOVE, _LARGEST_LOG_MOVE))
     # exp in single precision is not monotone to the last bit
     np.maximum(bars[:, :, HIGH], np.maximum(bars[:, :, OPEN], bars[:, :, CLOSE]), out=bars[:, :, HIGH])

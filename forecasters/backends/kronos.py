@@ -309,16 +309,16 @@ class KronosForecaster:
         filled = batch + batch[-1:] * (-len(batch) % size)
         return [filled[first : first + size] for first in range(0, len(filled), size)]
 
-    def _value(self, context: Context, drawn: NDArray[np.float32], latency_s: float) -> Forecast:
+    def _value(self, context: Context, draws: NDArray[np.float32], latency_s: float) -> Forecast:
         options = self._options
-        paths = drawn[..., : len(CHANNELS)].astype(np.float64)
+        paths = draws[..., : len(CHANNELS)].astype(np.float64)
         paths = paths[possible(paths)]
-        rejected = len(drawn) - len(paths)
-        self.rejected[context.symbol] = rejected
-        if len(paths) < math.ceil(options.min_survive * len(drawn)):
-            raise InvalidForecast(f"{context.symbol}: {rejected} of {len(drawn)} paths hold impossible bars")
-        if rejected:
-            _log.info("%s: %d of %d paths left out for impossible bars", context.symbol, rejected, len(drawn))
+        rejected_count = len(draws) - len(paths)
+        self.rejected[context.symbol] = rejected_count
+        if len(paths) < math.ceil(options.min_survive * len(draws)):
+            raise InvalidForecast(f"{context.symbol}: {rejected_count} of {len(draws)} paths hold impossible bars")
+        if rejected_count:
+            _log.info("%s: %d of %d paths left out for impossible bars", context.symbol, rejected_count, len(draws))
         levels = np.array(options.levels)
         return Forecast(
             symbol=context.symbol,

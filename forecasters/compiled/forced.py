@@ -116,11 +116,11 @@ def _shares(outputs: Outputs) -> Floats:
     return shares
 
 
-def _worst(each: Sequence[OutputDistance]) -> OutputDistance:
-    variations = [one.variation for one in each if one.variation is not None]
+def _worst(distances: Sequence[OutputDistance]) -> OutputDistance:
+    variations = [distance.variation for distance in distances if distance.variation is not None]
     return OutputDistance(
-        steps=sum(one.steps for one in each),
-        largest=max(one.largest for one in each),
-        relative=max(one.relative for one in each),
+        steps=sum(distance.steps for distance in distances),
+        largest=max(distance.largest for distance in distances),
+        relative=max(distance.relative for distance in distances),
         variation=max(variations) if variations else None,
     )

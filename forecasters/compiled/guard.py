@@ -139,16 +139,16 @@ class Guarded:
         forecasts: Mapping[str, Forecast] = {}
         problem = ""
         limit_s = self._pace.limit_s(len(contexts)) if self._options.fallback == "eager" else None
-        started = time.monotonic()
+        start = time.monotonic()
         try:
             with self._tally.counting(), self._mark(), cut_short(limit_s):
                 forecasts = compiled.forecast(contexts)
-                self._pace.compiled_s = time.monotonic() - started  # of an answer: a failure's says nothing of the next
-        except InvalidContext as unprepared:
-            _log.info("%s: %s", self.name, unprepared)  # of another shape, or wrong altogether, which eager will say
+                self._pace.compiled_s = time.monotonic() - start  # of an answer: a failure's says nothing of the next
+        except InvalidContext as mismatch:
+            _log.info("%s: %s", self.name, mismatch)  # of another shape, or wrong altogether, which eager will say
             return self._by_eager(contexts)
         except OutOfTime:
-            problem = f"it gave no answer in {time.monotonic() - started:.1f} s, then it was eager's turn"
+            problem = f"it gave no answer in {time.monotonic() - start:.1f} s, then it was eager's turn"
         except Exception as error:  # noqa: BLE001 - whatever generated code raises, eager answers
             _log.warning("the compiled model failed", exc_info=True)
             problem = in_words(error)  # what it holds of the memory is let go of with it, before eager needs it

@@ -66,17 +66,19 @@ def likeness(compiled: Mapping[str, Forecast], eager: Mapping[str, Forecast], to
     if one_sided:
         where = "the compiled model" if one_sided[0] in eager else "the eager model"
         return Likeness(difference=np.inf, steps=0, same=0, problem=f"{where} gave no forecast of {one_sided[0]}")
-    differences, steps, same = [0.0], 0, 0
+    differences, steps, matches = [0.0], 0, 0
     for symbol, theirs in eager.items():
         ours = compiled[symbol]
         if ours.quantiles.shape != theirs.quantiles.shape or (ours.paths is None) != (theirs.paths is None):
             return Likeness(difference=np.inf, steps=0, same=0, problem=f"{symbol}: the forecasts differ in shape")
         differences.append(_difference(ours, theirs))
         if ours.paths is not None and theirs.paths is not None:
-            compared, equal = _steps(ours.paths, theirs.paths, _allowed(theirs, tolerance.difference))
-            steps, same = steps + compared, same + equal
+            compared_steps, equal = _steps(ours.paths, theirs.paths, _allowed(theirs, tolerance.difference))
+            steps, matches = steps + compared_steps, matches + equal
     difference = max(differences)
-    return Likeness(difference=difference, steps=steps, same=same, problem=_problem(difference, steps, same, tolerance))
+    return Likeness(
+        difference=difference, steps=steps, same=matches, problem=_problem(difference, steps, matches, tolerance)
+    )
 
 
 def _problem(difference: float, steps: int, same: int, tolerance: Tolerance) -> str:
@@ -106,24 +108,24 @@ def _difference(compiled: Forecast, eager: Forecast) -> float:
     return float(np.maximum(apart / _width(eager), 0.0).max())
 
 
-def _steps(compiled: Floats, eager: Floats, allowed: Floats) -> tuple[int, int]:
+def _steps(compiled: Floats, eager: Floats, limits: Floats) -> tuple[int, int]:
     """Comparable steps, and those of them that are the same. Paths are in the order in which they were drawn."""
     horizon = eager.shape[1]
-    leading = _leading(compiled, eager, allowed, 0)
+    leading = _leading(compiled, eager, limits, 0)
     if len(compiled) != len(eager):
         for shift in range(-_SHIFTS, _SHIFTS + 1):
-            leading = np.maximum(leading, _leading(compiled, eager, allowed, shift))
-    parted = leading < horizon
-    return int(leading.sum() + parted.sum()), int(leading.sum())
+            leading = np.maximum(leading, _leading(compiled, eager, limits, shift))
+    partings = leading < horizon
+    return int(leading.sum() + partings.sum()), int(leading.sum())
 
 
-def _leading(compiled: Floats, eager: Floats, allowed: Floats, shift: int) -> NDArray[np.intp]:
+def _leading(compiled: Floats, eager: Floats, limits: Floats, shift: int) -> NDArray[np.intp]:
     """[S of eager] how many first steps of each path are those of the compiled path `shift` places further."""
     result = np.zeros(len(eager), dtype=np.intp)
     first, last = max(0, -shift), min(len(eager), len(compiled) - shift)
     if last <= first:
         return result
     apart: Floats = np.abs(compiled[first + shift : last + shift] - eager[first:last])
-    close: NDArray[np.bool_] = np.all(apart <= allowed, axis=-1)  # [S, H]
+    close: NDArray[np.bool_] = np.all(apart <= limits, axis=-1)  # [S, H]
     result[first:last] = np.where(np.all(close, axis=1), close.shape[1], np.argmin(close, axis=1))
     return result

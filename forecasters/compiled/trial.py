@@ -20,11 +20,11 @@ def trial_contexts(*, bars: int, horizons: Sequence[int]) -> list[Context]:
 
 def _walk(number: int, bars: int, horizon: int) -> Context:
     random = np.random.default_rng(number)
-    closed = np.cumsum(random.normal(0, _MOVE, bars))
-    opened = np.concatenate([[0.0], closed[:-1]])
+    closes = np.cumsum(random.normal(0, _MOVE, bars))
+    opens = np.concatenate([[0.0], closes[:-1]])
     shadows = random.exponential(_MOVE / 2, (2, bars))
-    high, low = np.maximum(opened, closed) + shadows[0], np.minimum(opened, closed) - shadows[1]
-    prices = 100.0 * 10.0 ** (number % 5) * np.exp(np.column_stack([opened, high, low, closed]))
+    high, low = np.maximum(opens, closes) + shadows[0], np.minimum(opens, closes) - shadows[1]
+    prices = 100.0 * 10.0 ** (number % 5) * np.exp(np.column_stack([opens, high, low, closes]))
     volume = random.lognormal(3, 1, bars)
     times = (_START + np.arange(bars + horizon) * _HOUR).astype("datetime64[us]")
     return Context(

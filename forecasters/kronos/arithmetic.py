@@ -46,8 +46,8 @@ class Arithmetic:
 
     def gate(self, both: Tensor) -> Tensor:
         """[..., 2 F] -> [..., F]"""
-        opened, linear = both.chunk(2, dim=-1)  # [..., F]
-        return F.silu(opened) * linear
+        gate, linear = both.chunk(2, dim=-1)  # [..., F]
+        return F.silu(gate) * linear
 
     def split(self, projected: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
         """[T, 3, h, w] -> queries [T, h, w] and keys [h, w, T], turned, and values [h, T, w]."""
@@ -77,9 +77,9 @@ class Arithmetic:
         weights = torch.softmax(torch.cat((prefix, suffix), dim=-1), dim=-1)  # [h, S, N, T + N]
         places = prefix.shape[-1]
         on_prefix, on_suffix = weights[..., :places], weights[..., places:]
-        shared = on_prefix.reshape(heads, samples * count, -1) @ prefix_values  # [h, S N, w]
-        attended: Tensor = shared.view(heads, samples, count, width) + on_suffix @ values
-        return attended.permute(1, 2, 0, 3)
+        prefix_part = on_prefix.reshape(heads, samples * count, -1) @ prefix_values  # [h, S N, w]
+        result: Tensor = prefix_part.view(heads, samples, count, width) + on_suffix @ values
+        return result.permute(1, 2, 0, 3)
 
 
 PLAIN = Arithmetic()

@@ -61,17 +61,17 @@ def built() -> Built:
     """For the best path that the compiler can build. The log says which. Raises KernelsUnavailable."""
     if lacks := missing_tools():
         raise KernelsUnavailable(for_want_of(lacks))
-    refused = ""
+    refusal = ""
     for path in allowed():
         try:
-            made = _load(path)
+            handle = _load(path)
         except _Refused as error:
-            refused = refused or f"{path.name} can't be built: {error}"
+            refusal = refusal or f"{path.name} can't be built: {error}"
             continue
-        said = said_of(path, refused)
-        _log.info("%s", said)
-        return Built(_declared(made), path, said)
-    raise KernelsUnavailable(refused)
+        sentence = said_of(path, refusal)
+        _log.info("%s", sentence)
+        return Built(_declared(handle), path, sentence)
+    raise KernelsUnavailable(refusal)
 
 
 def library() -> CDLL:

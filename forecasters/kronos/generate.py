@@ -168,10 +168,10 @@ class Kronos:
         """The tokens behind the paths: s1 and s2, [S, H] int64 each. Raises InvalidContext."""
         prepared = self._prepared_for(series, strategy)
         if strategy == "strict":
-            drawn = self._strict(prepared, sampling, samples)
+            tokens = self._strict(prepared, sampling, samples)
         else:
-            drawn = self._cached([prepared], sampling, samples)[0]
-        return drawn[0].cpu().numpy(), drawn[1].cpu().numpy()
+            tokens = self._cached([prepared], sampling, samples)[0]
+        return tokens[0].cpu().numpy(), tokens[1].cpu().numpy()
 
     @torch.no_grad()
     def generate_batch(
@@ -191,12 +191,12 @@ class Kronos:
             all_tokens = [self._strict(series, sampling, samples) for series in prepared]
             return [self._decoded_alone(series, *tokens) for series, tokens in zip(prepared, all_tokens, strict=True)]
         # one greedy path: in the original's order of operations, since parity is judged by it and amounts cancel
-        decoded = self._decoded_alone if sampling.greedy and samples == 1 else self._decoded
+        decode = self._decoded_alone if sampling.greedy and samples == 1 else self._decoded
         paths: dict[int, Floats] = {}
         for group in self._groups(prepared, samples):
             members = [prepared[index] for index in group]
             for index, series, tokens in zip(group, members, self._cached(members, sampling, samples), strict=True):
-                paths[index] = decoded(series, *tokens)
+                paths[index] = decode(series, *tokens)
         return [paths[index] for index in range(len(batch))]
 
     def drop_cache(self) -> None:

@@ -85,8 +85,8 @@ def locate(model_id: str) -> Located:
     Raises CheckpointError.
     """
     if model_id in SHIPPED:
-        found = _of_folder(SHIPPED[model_id])  # believed like the code that it lies beside
-        return replace(found, label=f"{model_id}@{found.label.rpartition('@')[2]}")
+        location = _of_folder(SHIPPED[model_id])  # believed like the code that it lies beside
+        return replace(location, label=f"{model_id}@{location.label.rpartition('@')[2]}")
     if is_folder(model_id):
         return locate_folder(Path(model_id).expanduser())
     published = _published(model_id)
@@ -148,7 +148,7 @@ def lacking(model_id: str) -> str | None:
     except CheckpointError as error:
         return error.reason
     try:
-        absent = [each for each in (published.network, published.tokenizer) if _cached(each) is None]
+        absent = [repository for repository in (published.network, published.tokenizer) if _cached(repository) is None]
     except CheckpointError as error:
         return error.reason
     if not absent or not constants.HF_HUB_OFFLINE:

@@ -138,9 +138,9 @@ class TokenEmbedding(nn.Module):
         self.fusion_proj = nn.Linear(2 * config.d_model, config.d_model)
 
     def forward(self, s1: Tensor, s2: Tensor) -> Tensor:
-        both = torch.cat((self.emb_s1(s1), self.emb_s2(s2)), dim=-1)  # [B, T, 2 D]
-        fused: Tensor = self.fusion_proj(both * math.sqrt(self.emb_s1.embedding_dim))  # [B, T, D]
-        return fused
+        pair = torch.cat((self.emb_s1(s1), self.emb_s2(s2)), dim=-1)  # [B, T, 2 D]
+        result: Tensor = self.fusion_proj(pair * math.sqrt(self.emb_s1.embedding_dim))  # [B, T, D]
+        return result
 
 
 class CalendarEmbedding(nn.Module):
@@ -179,8 +179,8 @@ class DependencyLayer(nn.Module):
         layer = self.cross_attn
         queries = layer.split(layer.q_proj(drawn))  # [B, h, 1, w]
         keys, values = layer.split(layer.k_proj(context)), layer.split(layer.v_proj(context))  # [B, h, T, w]
-        attended = layer.join(F.scaled_dot_product_attention(queries, keys, values))  # [B, 1, D]
-        result: Tensor = self.norm(context[:, -1:] + attended)
+        attention = layer.join(F.scaled_dot_product_attention(queries, keys, values))  # [B, 1, D]
+        result: Tensor = self.norm(context[:, -1:] + attention)
         return result
 
 

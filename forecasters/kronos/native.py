@@ -46,18 +46,20 @@ class Native(Arithmetic):
         weights = self._weights(network)
         if weights is None:
             return None
-        blocks, others = weights
+        blocks, more_addresses = weights
         take_large_pages([*_places(network), *_places(cache)])
         shape, config = cache.shape, network.config
         cosines, sines = cache.keep(*rotary_table(len(network.rotary[0]), network.head_width))
         tables = (network.s1_table, network.s2_table, cache.calendar, network.norm_weight, network.query_table)
-        kept = [[tensor.data_ptr() for tensor in layer.tensors()] for layer in (cache.dependency, *cache.layers)]
+        cache_addresses = [
+            [tensor.data_ptr() for tensor in layer.tensors()] for layer in (cache.dependency, *cache.layers)
+        ]
         entries = [shape.series, shape.rows, shape.context, shape.drawn, config.n_layers]
         entries += [config.d_model, config.n_heads, config.ff_dim]
         entries += [DEPENDENCY_HEADS, 2**config.s1_bits, 2**config.s2_bits]
         entries += [tensor.data_ptr() for tensor in (cache.lengths, cosines, sines, *tables)]
-        entries += others + kept[0]
-        for block, layer in zip(blocks, kept[1:], strict=True):
+        entries += more_addresses + cache_addresses[0]
+        for block, layer in zip(blocks, cache_addresses[1:], strict=True):
             entries += [*block.tolist(), *layer]
         return torch.tensor(entries, dtype=torch.int64, device="cpu")
 
@@ -111,7 +113,7 @@ class Native(Arithmetic):
             projected.new_empty(shape, dtype=torch.float32)
             for shape in ((tokens, heads, width), (heads, width, tokens), (heads, tokens, width))
         )
-        pointers = [each.data_ptr() for each in (queries, keys, values, projected, cosines, sines)]
+        pointers = [tensor.data_ptr() for tensor in (queries, keys, values, projected, cosines, sines)]
         kernel("split", projected.dtype)(*pointers, tokens, heads, width, torch.get_num_threads())
         return queries, keys, values
 
@@ -134,12 +136,12 @@ class Native(Arithmetic):
 
     def _weights(self, network: FoldedNetwork) -> tuple[list[Tensor], list[int]] | None:
         """Of the blocks, and of what follows them; None where one product does not suit our kernels."""
-        blocks = [found for block in network.folded_blocks() if (found := self._of_block(block)) is not None]
+        blocks = [tensor for block in network.folded_blocks() if (tensor := self._of_block(block)) is not None]
         linears = (network.dependency_inputs, network.dependency_output, network.s1_head, network.s2_head)
-        others = [panels.addresses() for linear in linears if (panels := panels_of(linear)) is not None]
-        if len(blocks) < len(network.blocks) or len(others) < len(linears):
+        linear_addresses = [panels.addresses() for linear in linears if (panels := panels_of(linear)) is not None]
+        if len(blocks) < len(network.blocks) or len(linear_addresses) < len(linears):
             return None
-        return blocks, [address for both in others for address in both]
+        return blocks, [address for pair in linear_addresses for address in pair]
 
     def _of_block(self, block: FoldedBlock) -> Tensor | None:
         """[6] addresses, as Weights in network.cpp has them; None where one product does not suit our kernels."""
@@ -156,18 +158,18 @@ def _suits(block: FoldedBlock) -> bool:
 
 
 def _packed(block: FoldedBlock) -> Tensor:
-    found = [panels_of(linear) for linear in (block.inputs, block.output, block.gate, block.down)]
-    inputs, output, gate, down = [each.addresses() for each in found if each is not None]
+    panels = [panels_of(linear) for linear in (block.inputs, block.output, block.gate, block.down)]
+    inputs, output, gate, down = [panel.addresses() for panel in panels if panel is not None]
     return torch.tensor([*inputs, *output, gate[0], down[0]], dtype=torch.int64, device="cpu")
 
 
 def _places(owner: FoldedNetwork | NetworkCache) -> list[tuple[int, int]]:
     """Addresses and sizes of what a step reads from end to end."""
     if isinstance(owner, torch.nn.Module):
-        found = [panels_of(module) for module in owner.modules() if isinstance(module, FixedLinear)]
-        return [each.place() for each in found if each is not None]
-    kept = [tensor for layer in (owner.dependency, *owner.layers) for tensor in layer.tensors()]
-    return [(each.data_ptr(), each.numel() * each.element_size()) for each in kept]
+        panels = [panels_of(module) for module in owner.modules() if isinstance(module, FixedLinear)]
+        return [each.place() for each in panels if each is not None]
+    tensors = [tensor for layer in (owner.dependency, *owner.layers) for tensor in layer.tensors()]
+    return [(each.data_ptr(), each.numel() * each.element_size()) for each in tensors]
 
 
 def take_products(network: nn.Module) -> None:

@@ -72,8 +72,8 @@ def said_of(path: KernelPath | None, why: str = "", environ: Mapping[str, str] =
     """One sentence of the path that is used, or of None; `why` no better one is, where that is not the processor."""
     if path is None:
         return f"kernels: none, PyTorch's operators serve: {why}"
-    held = [f"{setting} says so" for setting, most in _limits(environ) if most is path]
-    reasons = [each for each in (*held, why) if each]
+    limit_reasons = [f"{setting} says so" for setting, most in _limits(environ) if most is path]
+    reasons = [reason for reason in (*limit_reasons, why) if reason]
     return f"kernels: {path.name}" + (f" ({'; '.join(reasons)})" if reasons else "")
 
 

@@ -55,10 +55,10 @@ def verify(kronos: Kronos, data: Path, errors: dict[int, float]) -> Iterator[Che
     """data  the folder with the recorded bars and the expected tables; errors  by context. Raises CheckpointError."""
     frame = _table(data / INPUT)
     for context in CONTEXTS:
-        expected = _table(data / f"regression_output_{context}.csv")[COLUMNS].to_numpy(dtype=np.float32)
-        found = _greedy(kronos, frame, context, context, len(expected))
-        off = np.abs(found - expected) / np.maximum(np.abs(expected), np.finfo(np.float32).tiny)
-        yield Check(name=f"context {context}, {len(expected)} steps", found=float(off.max()), allowed=TOLERANCE)
+        reference = _table(data / f"regression_output_{context}.csv")[COLUMNS].to_numpy(dtype=np.float32)
+        paths = _greedy(kronos, frame, context, context, len(reference))
+        off = np.abs(paths - reference) / np.maximum(np.abs(reference), np.finfo(np.float32).tiny)
+        yield Check(name=f"context {context}, {len(reference)} steps", found=float(off.max()), allowed=TOLERANCE)
     for context, error in errors.items():
         off_by = abs(mean_squared_error(kronos, frame, context) - error)
         name = f"context {context}, error of {ERROR_STEPS} steps at {ERROR_PLACES} places"

@@ -92,9 +92,9 @@ def _apart(compiled: Callable[..., object]) -> Callable[..., object]:
     if not torch.cuda.is_available():
         return compiled
 
-    def run(*given: object) -> object:
+    def run(*arguments: object) -> object:
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        return _own(compiled(*given))
+        return _own(compiled(*arguments))
 
     return run
 

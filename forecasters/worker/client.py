@@ -177,9 +177,9 @@ class Worker:
             session.kill()
             raise self._lost(session, f"deadline of {limit_s:g} s passed, the worker was killed") from late
         except WireError as error:
-            ended = session.exit_reason()
+            exit_reason = session.exit_reason()
             session.kill()
-            raise self._lost(session, ended or error.reason) from error
+            raise self._lost(session, exit_reason or error.reason) from error
         except Declined as declined:
             if declined.ends:
                 raise self._lost(session, declined.reason) from declined
@@ -189,23 +189,27 @@ class Worker:
         return reply
 
     def _accepted(self, contexts: Sequence[Context], reply: Frame, session: Session) -> Mapping[str, Forecast]:
-        asked = {context.symbol: context for context in contexts}
-        accepted: dict[str, Forecast] = {}
-        refused: dict[str, str] = {}
+        contexts_by_symbol = {context.symbol: context for context in contexts}
+        forecasts: dict[str, Forecast] = {}
+        refusals: dict[str, str] = {}
         try:
             for symbol, answer in wire.unpack_forecasts(reply):
-                problem = answer.reason if isinstance(answer, ForecastError) else _mismatch(asked.get(symbol), answer)
+                problem = (
+                    answer.reason
+                    if isinstance(answer, ForecastError)
+                    else _mismatch(contexts_by_symbol.get(symbol), answer)
+                )
                 if problem:
-                    refused[symbol] = problem
+                    refusals[symbol] = problem
                 elif isinstance(answer, Forecast):
-                    accepted[symbol] = answer
+                    forecasts[symbol] = answer
         except WireError as garbage:
             session.kill()
             raise self._lost(session, garbage.reason) from garbage
-        self._refusals = MappingProxyType(refused)
-        if refused and not accepted:
-            raise ForecastError("; ".join(refused.values())[:2000])
-        return accepted
+        self._refusals = MappingProxyType(refusals)
+        if refusals and not forecasts:
+            raise ForecastError("; ".join(refusals.values())[:2000])
+        return forecasts
 
     def _lost(self, session: Session, reason: str) -> ForecastError:
         """Give the session up, so that the supervisor starts another. Returns the error to raise."""

@@ -62,15 +62,15 @@ def menu() -> list[BackendInfo]:
 def describe(name: str, options: Mapping[str, object]) -> Described:
     """As registry.describe. Raises ForecastError, RegistryError."""
     answer = _asked({"do": "describe", "name": name, "options": _plain(options)}, DOWNLOAD_S)
-    found, taken = answer.get("checkpoint"), answer.get("options")
-    if not isinstance(taken, dict) or not (found is None or isinstance(found, dict)):
+    checkpoint, backend_options = answer.get("checkpoint"), answer.get("options")
+    if not isinstance(backend_options, dict) or not (checkpoint is None or isinstance(checkpoint, dict)):
         raise RegistryError("what the backend says of itself is no description")
-    files = () if found is None else tuple(Path(text) for text in _texts(found, "files"))
+    files = () if checkpoint is None else tuple(Path(text) for text in _texts(checkpoint, "files"))
     return Described(
         backend=_text(answer, "backend"),
         module=_text(answer, "module"),
-        options=MappingProxyType(taken),
-        checkpoint=None if found is None else Checkpoint(label=_text(found, "label"), files=files),
+        options=MappingProxyType(backend_options),
+        checkpoint=None if checkpoint is None else Checkpoint(label=_text(checkpoint, "label"), files=files),
     )
 
 

@@ -132,9 +132,9 @@ def pack_forecasts(forecasts: Mapping[str, Forecast]) -> Frame:
 
 def pack_forced(forced: Forced) -> Frame:
     """One array for each symbol's each output."""
-    described = [[symbol, name, each.kind] for symbol, outputs in forced.items() for name, each in outputs.items()]
-    arrays = tuple(np.asarray(each.values, np.float64) for outputs in forced.values() for each in outputs.values())
-    return Frame({"forced": described}, arrays)
+    labels = [[symbol, name, output.kind] for symbol, outputs in forced.items() for name, output in outputs.items()]
+    arrays = tuple(np.asarray(output.values, np.float64) for outputs in forced.values() for output in outputs.values())
+    return Frame({"forced": labels}, arrays)
 
 
 def unpack_forced(frame: Frame) -> Forced:
@@ -154,8 +154,8 @@ def unpack_forced(frame: Frame) -> Forced:
 
 def pack_notices(notices: Sequence[Notice]) -> Header:
     """For any reply's header."""
-    kept = notices[-MOST_NOTICES:]
-    return {"notices": [[each.severity, each.text[:LONGEST_TEXT]] for each in kept]} if kept else {}
+    newest = notices[-MOST_NOTICES:]
+    return {"notices": [[notice.severity, notice.text[:LONGEST_TEXT]] for notice in newest]} if newest else {}
 
 
 def unpack_notices(header: Header) -> list[Notice]:
@@ -194,26 +194,26 @@ def _timing(forecast: Forecast) -> Header:
     return {"asof": forecast.asof.astimezone(UTC).isoformat(), "has_paths": forecast.paths is not None}
 
 
-def _forecast_or_reason(described: Header, parts: Sequence[Array]) -> Forecast | ForecastError:
-    texts = {name: _field(described, name, str) for name in _TEXTS}
+def _forecast_or_reason(header: Header, parts: Sequence[Array]) -> Forecast | ForecastError:
+    texts = {name: _field(header, name, str) for name in _TEXTS}
     try:
         return Forecast(
             **texts,
-            asof=datetime.fromisoformat(_field(described, "asof", str)),
+            asof=datetime.fromisoformat(_field(header, "asof", str)),
             times=parts[0],
-            last_close=float(_field(described, "last_close", (int, float))),
+            last_close=float(_field(header, "last_close", (int, float))),
             levels=parts[1],
             quantiles=parts[2],
             paths=parts[3] if len(parts) == 4 else None,
-            latency_s=float(_field(described, "latency_s", (int, float))),
-            max_factor=float(_field(described, "max_factor", (int, float))),
+            latency_s=float(_field(header, "latency_s", (int, float))),
+            max_factor=float(_field(header, "max_factor", (int, float))),
         )
     except WireError:
         raise
-    except ForecastError as refused:
-        return refused
-    except (ValueError, OverflowError) as malformed:  # the latter of a number or a date beyond what there is
-        raise WireError(f"garbage on the socket: {malformed}") from malformed
+    except ForecastError as refusal:
+        return refusal
+    except (ValueError, OverflowError) as error:  # the latter of a number or a date beyond what there is
+        raise WireError(f"garbage on the socket: {error}") from error
 
 
 def _field(header: Header, name: str, kind: type | tuple[type, ...]) -> Any:
@@ -240,12 +240,12 @@ def _parsed(text: bytes) -> Header:
     return header
 
 
-def _arrays(described: object, body: bytearray) -> Iterator[Array]:
-    if not isinstance(described, list):
+def _arrays(descriptions: object, body: bytearray) -> Iterator[Array]:
+    if not isinstance(descriptions, list):
         raise WireError("garbage on the socket: the header describes no arrays")
     start = 0
-    for each in described:
-        dtype, shape = _described(each)
+    for description in descriptions:
+        dtype, shape = _described(description)
         count = math.prod(shape)
         stop = start + count * 8
         if stop > len(body):

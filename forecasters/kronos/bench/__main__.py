@@ -159,12 +159,12 @@ def _starts(options: argparse.Namespace, folder: Path) -> dict[str, object]:
 
 
 def _growths(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, object]]:
-    for compiled in [False] if options.no_compile else [False, True]:
-        kronos = load_kronos(folder, compiled, device=options.device)
-        grown = growth(kronos, market(1, 60, 6), NUCLEUS, forecasts=options.forecasts, samples=8, horizon=6)
-        way = "compiled" if compiled else "eager"
-        figures = {name: round(value, 1) for name, value in asdict(grown).items()}
-        yield {"kind": "growth", "way": way, **figures, "growth_mb": round(grown.growth_mb, 1)}
+    for is_compiled in [False] if options.no_compile else [False, True]:
+        kronos = load_kronos(folder, is_compiled, device=options.device)
+        memory_growth = growth(kronos, market(1, 60, 6), NUCLEUS, forecasts=options.forecasts, samples=8, horizon=6)
+        way = "compiled" if is_compiled else "eager"
+        figures = {name: round(value, 1) for name, value in asdict(memory_growth).items()}
+        yield {"kind": "growth", "way": way, **figures, "growth_mb": round(memory_growth.growth_mb, 1)}
 
 
 if __name__ == "__main__":

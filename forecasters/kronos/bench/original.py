@@ -40,15 +40,15 @@ class Original:
         means = self._predictor.predict_batch(frames, [past] * count, [future] * count, steps, **options)
         return [frame.to_numpy().astype(np.float32) for frame in means]
 
-    def seconds(self, timed: Callable[[Callable[[], object]], float], given: Market, samples: int, steps: int) -> float:
+    def seconds(self, timer: Callable[[Callable[[], object]], float], panel: Market, samples: int, steps: int) -> float:
         """A whole horizon's: measured, or from the slope of its first steps, which flatters it: later ones are longer.
 
         steps  HORIZON, or LATER to extrapolate
         """
-        last = timed(lambda: self.mean_paths(given, samples=samples, steps=steps))
+        last = timer(lambda: self.mean_paths(panel, samples=samples, steps=steps))
         if steps == HORIZON:
             return last
-        first = timed(lambda: self.mean_paths(given, samples=samples, steps=FIRST))
+        first = timer(lambda: self.mean_paths(panel, samples=samples, steps=FIRST))
         return first + (HORIZON - FIRST) * (last - first) / (steps - FIRST)
 
 

@@ -67,18 +67,18 @@ class Bench:
         return models
 
     def row(self, cell: Cell, models: Mapping[Way, Kronos]) -> dict[str, object]:
-        played = market(cell.series)
-        timed = partial(seconds, clock=self.clock)
+        panel = market(cell.series)
+        timer = partial(seconds, clock=self.clock)
         calls: dict[str, Callable[[], float]] = {}
         first: dict[str, float] = {}
         for way, kronos in models.items():
-            run = partial(forecast, kronos, played, way.sampling, samples=cell.samples)
+            run = partial(forecast, kronos, panel, way.sampling, samples=cell.samples)
             first[way.name] = round(seconds(run, "wall"), 2)
-            calls[way.name] = partial(timed, run)
+            calls[way.name] = partial(timer, run)
         row: dict[str, object] = {"size": cell.size, "series": cell.series, "samples": cell.samples}
         if self.original is not None:
             steps = self._steps(cell)
-            calls["original"] = partial(self.original.seconds, timed, played, cell.samples, steps)
+            calls["original"] = partial(self.original.seconds, timer, panel, cell.samples, steps)
             row |= {"original_extrapolated": steps != HORIZON}
             if cell.series == 1:
                 row["difference_sd"] = self._difference(cell, models, steps)

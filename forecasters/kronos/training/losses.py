@@ -83,8 +83,8 @@ class Order:
     def cost(self, values: Tensor) -> Tensor:
         """[B, T, 6] standardised -> the mean of what is missing, in spreads of the close."""
         prices = (values * self.spread[:, None] + self.mean[:, None]) / self.spread[:, None, 3:4]
-        opened, high, low, closed = prices[..., :PRICES].unbind(-1)
-        missing = F.relu(torch.maximum(opened, closed) - high) + F.relu(low - torch.minimum(opened, closed))
+        opens, high, low, closes = prices[..., :PRICES].unbind(-1)
+        missing = F.relu(torch.maximum(opens, closes) - high) + F.relu(low - torch.minimum(opens, closes))
         return self.weight * missing.mean()
 
     def mixed(self, code: Tensor, bits: int) -> Tensor:

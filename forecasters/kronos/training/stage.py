@@ -114,12 +114,12 @@ def _step(stage: Stage, step: int, optimiser: torch.optim.Optimizer) -> dict[str
 
 def _validated(stage: Stage, state: State, figures: Mapping[str, float], observe: Observer) -> None:
     with torch.no_grad():
-        found = stage.validate()
-    if found["score"] < state.best_score:
-        state.best_score = found["score"]
+        scores = stage.validate()
+    if scores["score"] < state.best_score:
+        state.best_score = scores["score"]
         state.best = {name: value.detach().clone() for name, value in stage.model.state_dict().items()}
-    both = {**figures, **{f"validation {name}": value for name, value in found.items()}}
-    point = Point(stage=stage.name, step=state.step, steps=stage.steps, figures=both)
+    all_figures = {**figures, **{f"validation {name}": value for name, value in scores.items()}}
+    point = Point(stage=stage.name, step=state.step, steps=stage.steps, figures=all_figures)
     state.curve.append(point)
     observe(point)
 
@@ -145,9 +145,9 @@ def _load(file: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Sta
 
     device = str(next(model.parameters()).device)
     try:
-        with safe_open(file, "pt", device=device) as opened:
-            notes: dict[str, Any] = json.loads(opened.metadata()["notes"])
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        with safe_open(file, "pt", device=device) as archive:
+            notes: dict[str, Any] = json.loads(archive.metadata()["notes"])
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         model.load_state_dict(_named(tensors, "weights"))
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise TrainingError(f"{file} is no state of this training ({error}): delete it to begin anew") from error
@@ -158,7 +158,7 @@ def _load(file: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Sta
                 "step": torch.tensor(float(notes["step"])),
                 **{moment: values[name] for moment, values in moments.items()},
             }
-    curve = [Point(**each) for each in notes["curve"]]
+    curve = [Point(**point) for point in notes["curve"]]
     return State(step=notes["step"], best_score=notes["best_score"], best=_named(tensors, "best"), curve=curve)
 
 

@@ -73,8 +73,8 @@ def train(
 
     Raises TrainingError, CheckpointError.
     """
-    learned, kept = split(series, recipe)
-    batches = Windows(learned, recipe), Windows(kept, recipe)
+    training, validation = split(series, recipe)
+    batches = Windows(training, recipe), Windows(validation, recipe)
     description = _description(series, recipe, begin)
     _refuse_another(folder, description)
     models = _fresh(begin, recipe.seed, batches[0]) if isinstance(begin, Shape) else _loaded(begin)
@@ -98,7 +98,7 @@ def train(
     return Trained(folder=folder, finished=state is not None, curve=tuple(curve), parameters=count)
 
 
-def _fresh(shape: Shape, seed: int, learned: Windows) -> _Models:
+def _fresh(shape: Shape, seed: int, training: Windows) -> _Models:
     """Random weights, distributed as in the published code, with a readable code where there is room for one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -114,8 +114,10 @@ def _fresh(shape: Shape, seed: int, learned: Windows) -> _Models:
             elif isinstance(module, RMSNorm):
                 nn.init.ones_(module.weight)
         if can_begin(tokenizer):
-            some = [learned.batch("beginning", index).values.reshape(-1, 6) for index in range(_BEGINNING_BATCHES)]
-            begin_tokenizer(tokenizer, np.concatenate(some))
+            beginnings = [
+                training.batch("beginning", index).values.reshape(-1, 6) for index in range(_BEGINNING_BATCHES)
+            ]
+            begin_tokenizer(tokenizer, np.concatenate(beginnings))
             begin_network(network, torch.Generator().manual_seed(seed))
     return _Models(tokenizer=tokenizer, network=network, shape=shape)
 
@@ -169,7 +171,7 @@ def _refuse_another(folder: Path, description: Mapping[str, Any]) -> None:
 
 
 def _tokenizer_stage(
-    tokenizer: Tokenizer, quantiser: Quantiser, recipe: Recipe, learned: Windows, kept: Windows
+    tokenizer: Tokenizer, quantiser: Quantiser, recipe: Recipe, training: Windows, validation: Windows
 ) -> Stage:
     device = tokenizer.head.weight.device
     tokenizer.requires_grad_(requires_grad=True)
@@ -183,12 +185,16 @@ def _tokenizer_stage(
         return tokenizer_loss(tokenizer, values, quantiser, price_weight=recipe.price_weight, order=order)
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        found = loss_of(learned.batch("tokenizer", step), step)
-        return found.total, {"coarse": found.coarse.item(), "full": found.full.item(), "code": found.code.item()}
+        step_loss = loss_of(training.batch("tokenizer", step), step)
+        return step_loss.total, {
+            "coarse": step_loss.coarse.item(),
+            "full": step_loss.full.item(),
+            "code": step_loss.code.item(),
+        }
 
     def validate() -> dict[str, float]:
         losses = []
-        for index, batch in enumerate(kept.fixed("tokenizer", _VALIDATION_BATCHES)):
+        for index, batch in enumerate(validation.fixed("tokenizer", _VALIDATION_BATCHES)):
             batch_loss = loss_of(batch, index)
             losses.append((batch_loss.total.item(), batch_loss.coarse.item(), batch_loss.full.item()))
         return _averages(("score", "coarse", "full"), losses)
@@ -214,7 +220,9 @@ def _order(recipe: Recipe, batch: Batch, seed: int, device: torch.device) -> Ord
     )
 
 
-def _network_stage(network: Network, tokenizer: Tokenizer, recipe: Recipe, learned: Windows, kept: Windows) -> Stage:
+def _network_stage(
+    network: Network, tokenizer: Tokenizer, recipe: Recipe, training: Windows, validation: Windows
+) -> Stage:
     device = network.head.proj_s1.weight.device
     network.requires_grad_(requires_grad=True)
 
@@ -223,7 +231,7 @@ def _network_stage(network: Network, tokenizer: Tokenizer, recipe: Recipe, learn
         draws = torch.Generator(device).manual_seed(recipe.seed + step) if recipe.sampled_s1 else None
         batch_loss = network_loss(
             network,
-            *_tokens(tokenizer, batch := learned.batch("network", step), device),
+            *_tokens(tokenizer, batch := training.batch("network", step), device),
             context=batch.context,
             context_share=recipe.context_share * max(0.0, 1 - progress / _IN_CONTEXT_UNTIL),
             draws=draws,
@@ -232,7 +240,7 @@ def _network_stage(network: Network, tokenizer: Tokenizer, recipe: Recipe, learn
 
     def validate() -> dict[str, float]:
         losses = []
-        for batch in kept.fixed("network", _VALIDATION_BATCHES):
+        for batch in validation.fixed("network", _VALIDATION_BATCHES):
             batch_loss = network_loss(network, *_tokens(tokenizer, batch, device), context=batch.context)
             losses.append((batch_loss.total.item(), batch_loss.s1.item(), batch_loss.s2.item()))
         return _averages(("score", "s1", "s2"), losses)

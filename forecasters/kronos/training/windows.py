@@ -134,9 +134,9 @@ class Windows:
 
 def window(bars: Floats, context: int, clip: float) -> tuple[Floats, Standardised]:
     """[W, 6] complete bars -> [W, 6] standardised by the first `context` of them, within +-clip; and by what."""
-    known = standardise(bars[:context], clip)
-    scaled = bars[context:]
-    if known.factor != 1.0:
-        scaled = scaled * np.array([known.factor] * 4 + [1.0, known.factor], dtype=np.float32)
-    behind = np.clip((scaled - known.mean) / known.spread, -clip, clip).astype(np.float32)
-    return np.concatenate([known.values, behind]), known
+    head = standardise(bars[:context], clip)
+    tail = bars[context:]
+    if head.factor != 1.0:
+        tail = tail * np.array([head.factor] * 4 + [1.0, head.factor], dtype=np.float32)
+    behind = np.clip((tail - head.mean) / head.spread, -clip, clip).astype(np.float32)
+    return np.concatenate([head.values, behind]), head

@@ -81,15 +81,15 @@ def _asked(model: Toto1 | Toto2, series: Any, mask: Any, groups: list[int], requ
 def _many(model: Toto1 | Toto2, request: Request) -> Request:
     random = np.random.default_rng(0)
     total, early = request["forecasts"], 0.0
-    started = time.perf_counter()
+    start = time.perf_counter()
     for number in range(total):
         steps, variates = int(random.integers(2, request["bars"] + 1)), int(random.integers(1, request["most"] + 1))
         series = random.standard_normal((variates, steps)).cumsum(axis=1).astype(np.float32)
-        asked = {"horizon": int(random.integers(1, request["horizon"] + 1)), "samples": request["samples"]}
-        _asked(model, series, np.ones_like(series, dtype=np.bool_), [0] * variates, asked)
+        question = {"horizon": int(random.integers(1, request["horizon"] + 1)), "samples": request["samples"]}
+        _asked(model, series, np.ones_like(series, dtype=np.bool_), [0] * variates, question)
         if number == int(total * _SETTLED):
             early = memory()["now_mb"]
-    return {"early_mb": early, "took": time.perf_counter() - started, "counters": _counters()}
+    return {"early_mb": early, "took": time.perf_counter() - start, "counters": _counters()}
 
 
 def _counters() -> dict[str, int]:

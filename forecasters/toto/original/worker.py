@@ -106,14 +106,14 @@ class _Second:
         self, series: torch.Tensor, mask: torch.Tensor, groups: torch.Tensor, request: Request
     ) -> torch.Tensor:
         short = -series.shape[1] % self._model.config.patch_size  # it takes whole patches only
-        series, mask = (torch.nn.functional.pad(each, (short, 0)) for each in (series, mask))
+        series, mask = (torch.nn.functional.pad(tensor, (short, 0)) for tensor in (series, mask))
         inputs = {"target": series[None], "target_mask": mask[None], "series_ids": groups[None]}
         limits = {"scaler_fallback_min_obs": 8, "quantile_real_cap_k": 1e4} if request.get("limits") else {}
         options = {"decode_block_size": request.get("block"), "has_missing_values": True} | limits
 
         def once() -> torch.Tensor:
-            found: torch.Tensor = self._model.forecast(dict(inputs), request["horizon"], **options)
-            return found[:, 0]
+            quantiles: torch.Tensor = self._model.forecast(dict(inputs), request["horizon"], **options)
+            return quantiles[:, 0]
 
         if self._compile:
             once()  # its cached properties can't be traced the first time

@@ -114,15 +114,15 @@ class Layer(nn.Module):
         query = _turned(query, tables, tables.fading) * self.width**-0.5  # [S, V, h, w]
         keys = _with(keys, _turned(key, tables, tables.key_fading), step)  # [S, V, h, M, w]
         values = _with(values, value, step)  # [S, V, h, M, w]
-        shared = query.permute(1, 2, 0, 3)  # [V, h, S, w]
-        of_context = (shared @ prefix.keys.transpose(2, 3)).masked_fill(~prefix.valid, -torch.inf)  # [V, h, S, N]
+        queries = query.permute(1, 2, 0, 3)  # [V, h, S, w]
+        of_context = (queries @ prefix.keys.transpose(2, 3)).masked_fill(~prefix.valid, -torch.inf)  # [V, h, S, N]
         is_written = torch.arange(keys.shape[3], device=step.device) <= step
         of_own = (keys @ query[..., None])[..., 0].masked_fill(~is_written, -torch.inf)  # [S, V, h, M]
         odds = torch.cat((of_context.permute(2, 0, 1, 3), of_own), dim=-1).softmax(-1)  # [S, V, h, N + M]
         to_context, to_own = torch.split(odds, [prefix.valid.shape[0], keys.shape[3]], dim=-1)
-        attended = (to_context.permute(1, 2, 0, 3) @ prefix.values).permute(2, 0, 1, 3)  # [S, V, h, w]
-        attended = attended + (to_own[..., None, :] @ values)[..., 0, :]  # [S, V, h, w]
-        return self._completed(state, attended.flatten(2))
+        attention = (to_context.permute(1, 2, 0, 3) @ prefix.values).permute(2, 0, 1, 3)  # [S, V, h, w]
+        attention = attention + (to_own[..., None, :] @ values)[..., 0, :]  # [S, V, h, w]
+        return self._completed(state, attention.flatten(2))
 
     def _projected(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[A, B, D] -> queries, keys and values [A, B, h, w]."""
@@ -130,11 +130,11 @@ class Layer(nn.Module):
         query, key, value = unflattened(flat, -1, (3, self.heads, self.width)).unbind(2)
         return query, key, value
 
-    def _completed(self, state: Tensor, attended: Tensor) -> Tensor:
-        state = state + self.out(attended)
+    def _completed(self, state: Tensor, attention: Tensor) -> Tensor:
+        state = state + self.out(attention)
         gate, straight = self.wide(self.norm2(state)).chunk(2, dim=-1)
-        completed: Tensor = state + self.narrow(F.silu(gate) * straight)
-        return completed
+        result: Tensor = state + self.narrow(F.silu(gate) * straight)
+        return result
 
 
 def _with(cache: Tensor, state: Tensor, step: Tensor) -> Tensor:

@@ -47,19 +47,19 @@ class Mixture:
         before  [V, N, K] degrees of freedom of the steps before the patch that the original draws with it
         """
         samples, _, steps, components = self.df.shape
-        skipped = 0 if before is None else before.shape[1]
-        shape = (samples, variates, skipped + steps, components)
+        skip_count = 0 if before is None else before.shape[1]
+        shape = (samples, variates, skip_count + steps, components)
         own = self.df[:, :variates]  # [S, V, P, K]
-        waits = own.new_empty(shape).exponential_(generator=generator)[:, :, skipped:].clone()
-        normal = own.new_empty(shape).normal_(generator=generator)[:, :, skipped:].clone()
+        waits = own.new_empty(shape).exponential_(generator=generator)[:, :, skip_count:].clone()
+        normal = own.new_empty(shape).normal_(generator=generator)[:, :, skip_count:].clone()
         df = own if before is None else torch.cat((before.expand(samples, *before.shape), own), dim=2)
-        gamma = torch._standard_gamma(0.5 * df.contiguous(), generator=generator)[:, :, skipped:]  # [S, V, P, K]
+        gamma = torch._standard_gamma(0.5 * df.contiguous(), generator=generator)[:, :, skip_count:]  # [S, V, P, K]
         component = (self.odds[:, :variates] / waits).argmax(-1, keepdim=True)  # [S, V, P, 1]
         squares = (2 * gamma.gather(-1, component)).clamp_min(torch.finfo(gamma.dtype).tiny)
         df, loc, scale = (part[:, :variates].gather(-1, component) for part in (self.df, self.loc, self.scale))
-        found = loc + scale * (normal.gather(-1, component) * torch.rsqrt(squares / df))  # [S, V, P, 1]
-        others = self.df.shape[1] - variates
-        return self._in_units(F.pad(found[..., 0], (0, 0, 0, others)))
+        draws = loc + scale * (normal.gather(-1, component) * torch.rsqrt(squares / df))  # [S, V, P, 1]
+        padding = self.df.shape[1] - variates
+        return self._in_units(F.pad(draws[..., 0], (0, 0, 0, padding)))
 
     def drawn_together(self, generator: torch.Generator) -> Tensor:
         """[..., V, P] one draw of each step, with the same luck for all V.

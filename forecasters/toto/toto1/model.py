@@ -110,7 +110,7 @@ class Toto1(Toto):
 
     def _batch(self, read: ContextState, groups: Tensor, ahead: int, samples: int, choose: Choice) -> Tensor:
         step = read.step
-        carried, told = step.carried.expanded(samples), [step.raw.sum()]
+        carried, sums = step.carried.expanded(samples), [step.raw.sum()]
         patches = [choose(mixture_of(step.raw, step.centre, step.scale).expanded(samples), read)]
         room = self._buckets.of_ahead(ahead) - 1
         variates, context = step.raw.shape[0], read.valid.shape[0]
@@ -121,9 +121,9 @@ class Toto1(Toto):
             place = torch.tensor([index], device=self._device)
             step = decode(patches[-1], carried, read, caches, groups, place)
             carried = step.carried
-            told.append(step.raw.sum())  # now: a graph's next run may write to the same place
+            sums.append(step.raw.sum())  # now: a graph's next run may write to the same place
             patches.append(choose(mixture_of(step.raw, step.centre, step.scale), None))
-        if not bool(torch.isfinite(torch.stack(told)).all()):  # each would be 0 from here on, which is a forecast
+        if not bool(torch.isfinite(torch.stack(sums)).all()):  # each would be 0 from here on, which is a forecast
             raise ForecastError("the model's output is not finite")
         return torch.cat(patches, dim=-1)
 

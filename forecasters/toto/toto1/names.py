@@ -29,14 +29,14 @@ def tensor_shapes(config: Toto1Config) -> dict[str, tuple[int, ...]]:
 
 def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Fused names replaced, and the rotary tables, which are no weights, left out."""
-    found = {}
+    weights = {}
     for name, tensor in tensors.items():
         if ".rotary_emb." in name:
             continue
         for fused, plain in _FUSED.items():
             name = name.replace(fused, plain)
-        found[name] = tensor
-    return found
+        weights[name] = tensor
+    return weights
 
 
 def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:

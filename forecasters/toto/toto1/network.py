@@ -98,14 +98,16 @@ class Network(nn.Module):
         state: Tensor = self.embed((patch - centre[..., None]) / scale[..., None])  # [S, V, D]
         position = read.patches + index
         tables = self.positions(position, position[0])
-        cached = 0
+        cache_place = 0
         for layer, over_variates in zip(self._typed_layers(), self.config.over_variates, strict=True):
             if over_variates:
                 state = layer.over_variates(state, groups)
             else:
-                prefix = Prefix(read.keys[cached], read.values[cached], read.valid)
-                state = layer.next_in_time(state, tables, prefix, caches.keys[cached], caches.values[cached], index)
-                cached += 1
+                prefix = Prefix(read.keys[cache_place], read.values[cache_place], read.valid)
+                state = layer.next_in_time(
+                    state, tables, prefix, caches.keys[cache_place], caches.values[cache_place], index
+                )
+                cache_place += 1
         raw: Tensor = self.head(state)  # [S, V, P, 4 K]
         return Step(raw, centre, scale, carried)
 

@@ -114,10 +114,10 @@ class Attention(nn.Module):
         count = query.shape[2]
         if query.device.type == "cpu" and not torch.compiler.is_compiling():  # which rounds in its own way
             query, mask = _in_whole_lines(query, 0.0), _in_whole_lines(mask, True)
-        attended = F.scaled_dot_product_attention(
+        attention = F.scaled_dot_product_attention(
             query, known.keys, known.values, attn_mask=mask, scale=self.scale, enable_gqa=self.heads != self.key_heads
         )[:, :, :count]
-        result: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        result: Tensor = self.out(attention.transpose(1, 2).flatten(2))
         return result
 
     def known(self, state: Tensor, tables: Turns | None) -> KeysValues:
@@ -159,16 +159,16 @@ class Layer(nn.Module):
         return self._completed(state, self.attention(normed, self.attention.known(normed, None), mask, None))
 
     def over_time(
-        self, state: Tensor, mask: Tensor, tables: Tables, kept: Tensor | None = None
+        self, state: Tensor, mask: Tensor, tables: Tables, places: Tensor | None = None
     ) -> tuple[Tensor, KeysValues]:
-        """[G, M, D] -> the same, or [G, K, D] of the tokens `kept` [K], which alone are asked for then; and what the
-        M tokens leave for others to look at. mask [G, 1, M or K, M].
+        """[G, M, D] -> the same, or [G, K, D] of the tokens at `places` [K], which alone are asked for then; and what
+        the M tokens leave for others to look at. mask [G, 1, M or K, M].
         """
         normed: Tensor = self.norm1(state)
         pair = self.attention.known(normed, tables.keys)
         turns = tables.queries
-        if kept is not None:
-            state, normed, turns = state.index_select(1, kept), normed.index_select(1, kept), turns.of(kept)
+        if places is not None:
+            state, normed, turns = state.index_select(1, places), normed.index_select(1, places), turns.of(places)
         return self._completed(state, self.attention(normed, pair, mask, turns)), pair
 
     def next_in_time(self, state: Tensor, mask: Tensor, tables: Tables, cache: KeysValues, slots: Tensor) -> Tensor:

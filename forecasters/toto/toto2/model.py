@@ -140,24 +140,24 @@ class Toto2(Toto):
 
     def _blocks(self, inputs: Inputs, block: int) -> Iterator[Tensor]:
         """[Q, V, block] each: the medians of one are what the next goes on from. The last may be longer than asked."""
-        padded = self._padded(inputs, block)
-        variates, context = len(padded.groups), self._buckets.of_context(inputs.patches)
+        bucket = self._padded(inputs, block)
+        variates, context = len(bucket.groups), self._buckets.of_context(inputs.patches)
         room = -(-self._buckets.of_ahead(inputs.ahead) // block) * block
-        read = self.graphs.of(self.network.read, (variates, padded.patches, block, padded.together))(
-            padded.series,
-            padded.seen,
-            padded.groups,
+        read = self.graphs.of(self.network.read, (variates, bucket.patches, block, bucket.together))(
+            bucket.series,
+            bucket.seen,
+            bucket.groups,
             torch.tensor(inputs.patches, device=self._device),
             torch.tensor(inputs.patches + block, device=self._device),
             block,
             self._limits.fewest_observed,
             self._limits.reach,
-            padded.together,
+            bucket.together,
         )
         yield read.quantiles
         caches = self._filled(read, context, room)
-        decode = self.graphs.of(self.network.decode, (variates, context, room, block, padded.together))
-        ids, quantiles, carried = self._block_groups(inputs, padded, block), read.quantiles, read.carried
+        decode = self.graphs.of(self.network.decode, (variates, context, room, block, bucket.together))
+        ids, quantiles, carried = self._block_groups(inputs, bucket, block), read.quantiles, read.carried
         for start in range(0, inputs.ahead - block, block):
             medians = quantiles.sort(dim=0).values[self.levels.index(_MEDIAN)].contiguous()
             patches = min(block, inputs.ahead - start - block)  # fewer in the last: later ones would move the positions
@@ -170,7 +170,7 @@ class Toto2(Toto):
                 torch.arange(context + start, context + start + 2 * block, device=self._device),
                 torch.tensor(inputs.patches + start, device=self._device),
                 torch.tensor(inputs.patches + start + block + patches, device=self._device),
-                padded.together,
+                bucket.together,
             )
             yield quantiles
 
@@ -186,18 +186,18 @@ class Toto2(Toto):
             self._kept[key] = made
         return _begun(self._kept[key], read, context)
 
-    def _block_groups(self, inputs: Inputs, padded: BucketInputs, block: int) -> Tensor:
+    def _block_groups(self, inputs: Inputs, bucket: BucketInputs, block: int) -> Tensor:
         """[V, 2 block]: who sees whom in two blocks.
 
         As in the original, these are the groups of the context's first patches, those without any observation
         included, whatever patches the two blocks are.
         """
-        ids = padded.groups[:, None].repeat(1, 2 * block)
-        observed = F.pad(inputs.mask, (0, 0, 0, len(ids) - len(inputs.mask)), value=True)
-        unseen = ~unflattened(observed, 1, (-1, self.patch)).any(-1)  # [V, N]
+        ids = bucket.groups[:, None].repeat(1, 2 * block)
+        is_observed = F.pad(inputs.mask, (0, 0, 0, len(ids) - len(inputs.mask)), value=True)
+        unseen = ~unflattened(is_observed, 1, (-1, self.patch)).any(-1)  # [V, N]
         unseen[:, -1] = False
-        some = min(2 * block, inputs.patches)
-        ids[:, :some] = ids[:, :some].masked_fill(unseen[:, :some], UNSEEN)
+        patch_count = min(2 * block, inputs.patches)
+        ids[:, :patch_count] = ids[:, :patch_count].masked_fill(unseen[:, :patch_count], UNSEEN)
         return ids
 
     def _padded(self, inputs: Inputs, ahead: int) -> BucketInputs:

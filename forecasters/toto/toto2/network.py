@@ -137,21 +137,21 @@ class Network(nn.Module):
         past = self._tokens(medians, torch.ones_like(medians, dtype=torch.bool), centre, scale)  # [V, K, D]
         ahead = torch.zeros_like(medians)[:, : len(slots) * self.patch - medians.shape[1]]
         unseen = torch.zeros_like(ahead, dtype=torch.bool)
-        some = len(slots) - centre.shape[1]
-        future = self._tokens(ahead, unseen, centre[:, :some], scale[:, :some])  # [V, J, D]
+        new_count = len(slots) - centre.shape[1]
+        future = self._tokens(ahead, unseen, centre[:, :new_count], scale[:, :new_count])  # [V, J, D]
         state = torch.cat((past, future), dim=1)  # [V, K + J, D]
         tables = self.positions(position + torch.arange(state.shape[1], device=state.device), total)
         order = torch.arange(caches.valid.shape[1], device=state.device)
         over_time = (caches.valid[:, None] & (order <= slots[:, None]))[:, None]  # [V, 1, 2 K, M]
         over_variates = _same_group(ids[:, : len(slots)], together)
-        cached = 0
+        cache_place = 0
         for layer, variates in zip(self._typed_layers(), self.over_variates, strict=True):
             if variates:
                 state = _back(layer.over_variates(_across(state, together), over_variates), state)
             else:
-                cache = KeysValues(caches.keys[cached], caches.values[cached])
+                cache = KeysValues(caches.keys[cache_place], caches.values[cache_place])
                 state = layer.next_in_time(state, over_time, tables, cache, slots)
-                cached += 1
+                cache_place += 1
         normed = self.norm(state)[:, centre.shape[1] - 1 : -1]
         centre, scale = centre[:, -1:], scale[:, -1:]
         return self._quantiles(normed, centre, scale, read.low, read.high), carried
@@ -175,17 +175,17 @@ class Network(nn.Module):
         return torch.minimum(torch.maximum(quantiles, low[:, :, None]), high[:, :, None]).flatten(2)
 
     def _tokens(self, series: Tensor, seen: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
-        values, observed = unflattened(series, 1, (-1, self.patch)), unflattened(seen, 1, (-1, self.patch))  # [V, N, P]
+        values, mask = unflattened(series, 1, (-1, self.patch)), unflattened(seen, 1, (-1, self.patch))  # [V, N, P]
         relative = (values - centre[:, :, None]) / scale[:, :, None]  # [V, N, P]
-        shrunk = torch.where(observed, relative, torch.zeros_like(relative)).asinh()
-        tokens: Tensor = self.embed(torch.cat((shrunk, (~observed).to(shrunk.dtype)), dim=-1))  # [V, N, D]
+        shrunk = torch.where(mask, relative, torch.zeros_like(relative)).asinh()
+        tokens: Tensor = self.embed(torch.cat((shrunk, (~mask).to(shrunk.dtype)), dim=-1))  # [V, N, D]
         return tokens
 
     def _groups(self, seen: Tensor, groups: Tensor, context: Tensor) -> Tensor:
         """[V, N]: the variate's group; unseen patches of the context are one of their own."""
-        observed = unflattened(seen, 1, (-1, self.patch)).any(-1)  # [V, N]
-        future = torch.arange(observed.shape[1], device=seen.device) >= context
-        return torch.where(observed | future, groups[:, None], torch.full_like(groups, UNSEEN)[:, None])
+        has_values = unflattened(seen, 1, (-1, self.patch)).any(-1)  # [V, N]
+        future = torch.arange(has_values.shape[1], device=seen.device) >= context
+        return torch.where(has_values | future, groups[:, None], torch.full_like(groups, UNSEEN)[:, None])
 
     def _through(
         self, state: Tensor, groups: Tensor, places: Tensor, total: Tensor, together: int

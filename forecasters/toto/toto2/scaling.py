@@ -46,10 +46,10 @@ def causal_scale(values: Tensor, seen: Tensor, patch: int, fewest: int) -> tuple
     if fewest < 1:
         return centre, scale, carried
     early = (count <= fewest) & seen
-    some = early.sum(-1, keepdim=True).clamp_min(1)  # [V, 1]
-    early_centre = (values * early).sum(-1, keepdim=True) / some
+    early_count = early.sum(-1, keepdim=True).clamp_min(1)  # [V, 1]
+    early_centre = (values * early).sum(-1, keepdim=True) / early_count
     early_squares = (((values - early_centre) * early) ** 2).sum(-1, keepdim=True)
-    early_scale = (early_squares / (some - 1).clamp_min(1)).sqrt().clamp_min(_SMALLEST)
+    early_scale = (early_squares / (early_count - 1).clamp_min(1)).sqrt().clamp_min(_SMALLEST)
     short = count[:, last] < fewest  # [V, N]
     return torch.where(short, early_centre, centre), torch.where(short, early_scale, scale), carried
 

@@ -88,10 +88,10 @@ def later_contexts(
     wholes: dict[Symbol, tuple[Columns, Bars]] = {}
 
     def whole(symbol: Symbol, columns: Columns) -> Bars:
-        known = wholes.get(symbol)
-        if known is None or known[0] is not columns:
-            known = wholes[symbol] = (columns, whole_of(symbol, timeframe, columns))
-        return known[1]
+        entry = wholes.get(symbol)
+        if entry is None or entry[0] is not columns:
+            entry = wholes[symbol] = (columns, whole_of(symbol, timeframe, columns))
+        return entry[1]
 
     def later(now: Context) -> Iterable[Context]:
         symbol = Symbol(now.series)
@@ -100,16 +100,18 @@ def later_contexts(
             return ()
         last_us = to_micros(to_datetime(now.times[-1]))
         reach_us = last_us + _micros(timeframe.duration) * (count + 1)
-        columns, closed = series.closed(timeframe, end_us=reach_us if end is None else min(reach_us, to_micros(end)))
+        columns, closed_count = series.closed(
+            timeframe, end_us=reach_us if end is None else min(reach_us, to_micros(end))
+        )
         bars = whole(symbol, columns)
         first = int(np.searchsorted(bars.times, now.times[-1], side="right"))
-        made = []
-        for place in range(first, closed):
+        contexts = []
+        for place in range(first, closed_count):
             close = to_datetime(bars.times[place]) + timeframe.duration
             spans = _sessions(market, symbol, close, calendar_ahead(timeframe, horizon))
             ahead = starts_ahead(symbol, now.times, timeframe, horizon, close, spans)
-            made.append(context_of(bars.piece(place + 1 - context, place + 1), now.series, ahead))
-        return made
+            contexts.append(context_of(bars.piece(place + 1 - context, place + 1), now.series, ahead))
+        return contexts
 
     return later
 

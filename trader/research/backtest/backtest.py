@@ -88,11 +88,11 @@ def run_backtest(
     setup = _setup(request)
     sampler = ForecastSampler()
     walker = _walker(request, setup, forecaster, say)
-    with _elsewhere(request, another) as bound:
-        started = time.perf_counter()
+    with _elsewhere(request, another) as optimistic_run:
+        start = time.perf_counter()
         recording = _run(setup, forecaster, "pessimistic", progress, on_plan=sampler, walker=walker)
-        seconds = time.perf_counter() - started
-        optimistic = bound.result() if bound is not None else None
+        seconds = time.perf_counter() - start
+        optimistic = optimistic_run.result() if optimistic_run is not None else None
     if request.bounds and optimistic is None:
         optimistic = _optimistic(request, setup, forecaster, progress)
     finer = _finer(request, setup, recording, forecaster, progress) if request.finer else None
@@ -206,8 +206,8 @@ def _elsewhere(request: Request, another: Callable[[], Forecaster] | None) -> It
     with children.pool(1) as pool:
         try:
             with _deaf_to_interrupts():
-                started = pool.submit(_optimistic_alone, request, another)
-            yield started
+                future = pool.submit(_optimistic_alone, request, another)
+            yield future
         except BaseException:
             for process in active_children():
                 if process not in before:
@@ -293,10 +293,10 @@ def _bars_until(
     series = market.series(symbol)
     if series is None:
         return None
-    columns, closed = series.closed(timeframe, end_us=to_micros(end))
-    _, known = series.closed(timeframe, end_us=to_micros(start))
+    columns, end_count = series.closed(timeframe, end_us=to_micros(end))
+    _, start_count = series.closed(timeframe, end_us=to_micros(start))
     times, values = table_of(columns)
-    part = slice(max(0, known - before), closed)
+    part = slice(max(0, start_count - before), end_count)
     return Bars(symbol=symbol, timeframe=timeframe, times=times[part], values=values[part])
 
 

@@ -231,7 +231,7 @@ class VenueBroker:
         return {symbol: instrument_of(symbol, wire.asset(listed[symbol])) for symbol in symbols if symbol in listed}
 
     def sessions(self, start: datetime, end: datetime) -> Sequence[Session]:
-        return tuple(Session(open=opened, close=closed) for opened, closed in self._venue.market.sessions(start, end))
+        return tuple(Session(open=opens, close=closes) for opens, closes in self._venue.market.sessions(start, end))
 
 
 class VenueData:
@@ -246,16 +246,16 @@ class VenueData:
     def bars(
         self, symbols: Sequence[Symbol], timeframe: Timeframe, *, end: datetime, count: int
     ) -> Mapping[Symbol, Bars]:
-        found = {}
+        bars = {}
         end_us = to_micros(min(end, self._venue.now))
         for symbol in symbols:
             series = self._venue.market.series(symbol)
             if series is None:
                 continue
-            columns, closed = series.closed(timeframe, end_us=end_us)
-            if closed:
-                found[symbol] = self._whole(symbol, timeframe, columns).piece(max(0, closed - count), closed)
-        return found
+            columns, stop = series.closed(timeframe, end_us=end_us)
+            if stop:
+                bars[symbol] = self._whole(symbol, timeframe, columns).piece(max(0, stop - count), stop)
+        return bars
 
     def quotes(self, symbols: Sequence[Symbol]) -> Mapping[Symbol, Quote]:
         found: dict[Symbol, Quote] = {}

@@ -240,25 +240,27 @@ class MemoryJournal:
         return [each for each in self._postings.values() if each.posting.day >= since]
 
     def unclaimed(self, after: datetime) -> Sequence[Correction]:
-        told = {each.correction_id for each in self._postings.values()}
+        claimed_ids = {entry.correction_id for entry in self._postings.values()}
         claimable = (TRANSFER, "cash")
-        return [c for c in self.corrections if c.at >= after and c.kind in claimable and c.id not in told]
+        return [c for c in self.corrections if c.at >= after and c.kind in claimable and c.id not in claimed_ids]
 
     def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
-        before = self.corrections[correction_id - 1]
-        (kind, first), *others = reasons.items()
-        self._moved -= before.cash if before.kind == TRANSFER else ZERO
-        left = before.cash
-        for other, postings in others:
-            cash = sum((each.cash for each in postings), ZERO)
-            self._reason(len(self.corrections) + 1, before, other, cash, postings)
-            left -= cash
-        self._reason(correction_id, before, kind, left, first)
+        correction = self.corrections[correction_id - 1]
+        (kind, first), *more_reasons = reasons.items()
+        self._moved -= correction.cash if correction.kind == TRANSFER else ZERO
+        remainder = correction.cash
+        for more_kind, postings in more_reasons:
+            cash = sum((posting.cash for posting in postings), ZERO)
+            self._reason(len(self.corrections) + 1, correction, more_kind, cash, postings)
+            remainder -= cash
+        self._reason(correction_id, correction, kind, remainder, first)
 
     def _reason(self, number: int, of: Correction, kind: str, cash: Decimal, postings: Sequence[Posting]) -> None:
-        told = "; ".join(each.told for each in postings)
-        self.corrections[number - 1 : number] = [replace(of, id=number, kind=kind, cash=cash, detail=told)]
-        self._postings.update({each.id: BookedPosting(posting=each, correction_id=number) for each in postings})
+        detail = "; ".join(posting.told for posting in postings)
+        self.corrections[number - 1 : number] = [replace(of, id=number, kind=kind, cash=cash, detail=detail)]
+        self._postings.update(
+            {posting.id: BookedPosting(posting=posting, correction_id=number) for posting in postings}
+        )
         self._moved += cash if kind == TRANSFER else ZERO
 
     def settle_fees(
@@ -272,7 +274,9 @@ class MemoryJournal:
                 self.fills[place] = fill
         for name in freed:
             self._postings.pop(name, None)
-        self._postings.update({each.id: BookedPosting(posting=each, fill=fill) for fill, each in joined.items()})
+        self._postings.update(
+            {posting.id: BookedPosting(posting=posting, fill=fill) for fill, posting in joined.items()}
+        )
 
     def moved(self) -> Decimal:
         return self._moved

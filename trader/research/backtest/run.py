@@ -61,8 +61,8 @@ def backtested(
             ahead=wish.ahead or source.ahead,
         )
         another = None if one_process else source.another
-        done = run_backtest(request, source.forecaster, another=another, progress=progress, say=say)
+        backtest = run_backtest(request, source.forecaster, another=another, progress=progress, say=say)
     if wish.out is not None:
-        save(wish.out, done.result, done.kept)
+        save(wish.out, backtest.result, backtest.kept)
         say(f"written to {wish.out}")
-    return done
+    return backtest

@@ -126,8 +126,8 @@ def compare(
     market = opened(setup.market)
     tolls = (Toll(), Toll()) if unfinished is None else unfinished.earlier
     results = [
-        _result(rival, done, market, toll.on(_since(first, rival.report())), toll)
-        for rival, done, first, toll in zip((reference, candidate), (run, again), before, tolls, strict=True)
+        _result(rival, rival_run, market, toll.on(_since(first, rival.report())), toll)
+        for rival, rival_run, first, toll in zip((reference, candidate), (run, again), before, tolls, strict=True)
     ]
     alike = _alike(reference, candidate, tolerance)
     teaching = compare_raw_outputs(
@@ -303,9 +303,9 @@ def _middle(forecast: Forecast) -> int:
 
 def _alike(reference: Rival, candidate: Rival, tolerance: Tolerance) -> Likeness:
     """Over every question that both answered, judged together; how many are missing is judged elsewhere."""
-    both = [question for question in reference.answers if question in candidate.answers]
-    found = _tagged(candidate, both)
-    return likeness(found, _tagged(reference, both), tolerance)
+    questions = [question for question in reference.answers if question in candidate.answers]
+    candidate_answers = _tagged(candidate, questions)
+    return likeness(candidate_answers, _tagged(reference, questions), tolerance)
 
 
 def _alike_in_words(alike: Likeness) -> str:

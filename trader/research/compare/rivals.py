@@ -98,12 +98,12 @@ class Rival:
         return self.last.forecasts
 
     def _asked(self, contexts: Sequence[Context]) -> QuestionResult:
-        started = time.perf_counter()
+        start = time.perf_counter()
         try:
-            found = self.forecaster.forecast(contexts)
+            forecasts = self.forecaster.forecast(contexts)
         except ForecastError as error:
             return QuestionResult(forecasts={}, seconds=0.0, failure=error.reason or type(error).__name__)
-        return QuestionResult(forecasts=found, seconds=time.perf_counter() - started)
+        return QuestionResult(forecasts=forecasts, seconds=time.perf_counter() - start)
 
     def fail(self, reason: str) -> None:
         """Something that a sound forecaster would not have done."""

@@ -75,7 +75,9 @@ def compared(wish: Wish, settings_of: SettingsOf, *, progress: Progress = lambda
     if why := unwritable(folder):  # now, and not after hours of comparing
         raise ConfigurationError(f"the evidence can't be kept in {folder}: {why}; {RIGHT}")
     with ExitStack() as stack:
-        first, second = (open_rival(spec, each, stack, say) for spec, each in zip(specs, settings, strict=True))
+        first, second = (
+            open_rival(spec, rival_settings, stack, say) for spec, rival_settings in zip(specs, settings, strict=True)
+        )
         parts = (setup.market, setup.cycles, _tolerance(settings[0]))
         unfinished = unfinished_of(settings, (first, second), parts, list(setup.market.data.values()))
         with going_on(unfinished, wish.cycles, say):
@@ -109,12 +111,12 @@ def going_on(unfinished: Unfinished, cycles: int, say: Say) -> Iterator[None]:
 def _prune(unfinished: Unfinished, say: Say) -> None:
     """What can't be removed is no reason not to compare."""
     try:
-        removed, size = unfinished.prune()
+        count, size = unfinished.prune()
     except OSError as error:
         say(f"old unfinished comparisons could not be removed: {error}")
         return
-    if removed:
-        what = "1 unfinished comparison" if removed == 1 else f"{removed} unfinished comparisons"
+    if count:
+        what = "1 unfinished comparison" if count == 1 else f"{count} unfinished comparisons"
         say(f"removed {what} ({size / 1e6:.1f} MB) that nobody went on with for {KEPT_DAYS} days")
 
 

@@ -45,30 +45,30 @@ class Teaching:
 
 
 def compare_raw_outputs(
-    reference: Rival, candidate: Rival, questions: Sequence[Sequence[Context]], allowed: float
+    reference: Rival, candidate: Rival, questions: Sequence[Sequence[Context]], limit: float
 ) -> Teaching:
     """Both asked for their raw outputs in some of the questions, each in its own process."""
     contexts = _tagged(questions)
-    both: list[Forced] = []
+    forced_outputs: list[Forced] = []
     for rival in (reference, candidate):
         try:
-            both.append(rival.teacher_forced(contexts) if contexts else {})
+            forced_outputs.append(rival.teacher_forced(contexts) if contexts else {})
         except ForecastError as error:
-            return _none(allowed, f"{rival.name} shows no raw outputs: {error.reason}")
-    of_reference, of_candidate = both
+            return _none(limit, f"{rival.name} shows no raw outputs: {error.reason}")
+    of_reference, of_candidate = forced_outputs
     if of_reference.keys() != of_candidate.keys():
         lacking = candidate if of_reference.keys() - of_candidate.keys() else reference
         return _none(
-            allowed,
+            limit,
             f"{lacking.name} shows no raw outputs of {len(of_reference.keys() ^ of_candidate.keys())} contexts",
         )
     try:
         outputs = output_distances([of_candidate[symbol] for symbol in of_reference], list(of_reference.values()))
     except ForecastError as error:
-        return _none(allowed, f"the raw outputs are of different networks: {error.reason}")
-    off = [f"{name} by {distance.worst:.2g}" for name, distance in outputs.items() if not distance.worst <= allowed]
-    unlike = f"given the same past, the networks differ in {', '.join(off)}; {allowed:g} is allowed" if off else ""
-    return Teaching(contexts=len(of_reference), outputs=MappingProxyType(outputs), allowed=allowed, unlike=unlike)
+        return _none(limit, f"the raw outputs are of different networks: {error.reason}")
+    off = [f"{name} by {distance.worst:.2g}" for name, distance in outputs.items() if not distance.worst <= limit]
+    unlike = f"given the same past, the networks differ in {', '.join(off)}; {limit:g} is allowed" if off else ""
+    return Teaching(contexts=len(of_reference), outputs=MappingProxyType(outputs), allowed=limit, unlike=unlike)
 
 
 def _none(allowed: float, failure: str) -> Teaching:

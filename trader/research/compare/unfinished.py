@@ -128,15 +128,15 @@ class Unfinished:
 
     def prune(self) -> tuple[int, int]:
         """Remove the others that nobody has gone on with for KEPT_DAYS. Returns how many, and their bytes."""
-        removed, size = 0, 0
+        count, size = 0, 0
         for folder in self.folder.parent.glob("*/"):
             files = [each.stat() for each in folder.glob("*.cycle")]
             newest = max((each.st_mtime for each in files), default=folder.stat().st_mtime)
             if folder == self.folder or newest > time.time() - KEPT_DAYS * 86_400:
                 continue
             shutil.rmtree(folder)
-            removed, size = removed + 1, size + sum(each.st_size for each in files)
-        return removed, size
+            count, size = count + 1, size + sum(each.st_size for each in files)
+        return count, size
 
     def forget(self) -> None:
         """It is finished: the evidence has all that matters."""

@@ -134,12 +134,12 @@ def decide(evidence: Evidence, rule: Compare) -> Verdict:
         _speed(evidence, rule),
     )
     outcome, decisive = _outcome({finding.answer for finding in findings})
-    named = [reason for finding in findings if finding.answer is decisive for reason in finding.reasons]
-    warned = [reason for finding in findings if finding.answer is Answer.WARNING for reason in finding.reasons]
+    decisive_reasons = [reason for finding in findings if finding.answer is decisive for reason in finding.reasons]
+    warnings = [reason for finding in findings if finding.answer is Answer.WARNING for reason in finding.reasons]
     return Verdict(
         outcome=outcome,
-        reasons=tuple(_for(evidence) if outcome is Outcome.COMPILED else named),
-        warnings=() if decisive is Answer.INVALID else tuple(warned),
+        reasons=tuple(_for(evidence) if outcome is Outcome.COMPILED else decisive_reasons),
+        warnings=() if decisive is Answer.INVALID else tuple(warnings),
         findings=findings,
     )
 
@@ -178,12 +178,12 @@ def _arm_problems(arm: ArmEvidence) -> Iterator[str]:
 
 def _sample(evidence: Evidence, rule: Compare) -> Finding:
     arms = (evidence.reference, evidence.candidate)
-    asked = min(arm.asked for arm in arms)
+    forecast_count = min(arm.asked for arm in arms)
     trades = [arm.trades for arm in arms if arm.trades is not None]
-    measured = f"{asked} forecasts" + (f", {min(trades)} round trips" if trades else "")
+    figures = f"{forecast_count} forecasts" + (f", {min(trades)} round trips" if trades else "")
     problems = [problem for arm in arms for problem in _too_few(arm, evidence.questions, rule)]
     least = f"{rule.least_forecasts} and {rule.least_trades}"
-    return _finding("enough of them", measured, least, problems, Answer.INVALID)
+    return _finding("enough of them", figures, least, problems, Answer.INVALID)
 
 
 def _too_few(arm: ArmEvidence, questions: int, rule: Compare) -> Iterator[str]:
@@ -259,20 +259,20 @@ def _returns(evidence: Evidence, rule: Compare) -> Finding:
     if change is None:
         reason = "no backtest was run: nothing is known of the returns"
         return _finding(name, "?", bound, [reason], Answer.WARNING)
-    measured = _moved(change)
+    figure = _moved(change)
     if abs(change) > rule.returns_fail:
         reason = f"the backtest's return changes by {change:+.1%}, at most {rule.returns_fail:.0%} is allowed"
-        return _finding(name, measured, bound, [reason], Answer.AGAINST)
+        return _finding(name, figure, bound, [reason], Answer.AGAINST)
     moves = abs(change) > rule.returns_pass
-    warned = [f"the backtest's return changes by {change:+.1%}"] if moves else []
-    return _finding(name, measured, bound, warned, Answer.WARNING)
+    warnings = [f"the backtest's return changes by {change:+.1%}"] if moves else []
+    return _finding(name, figure, bound, warnings, Answer.WARNING)
 
 
 def _compiler(evidence: Evidence, rule: Compare) -> Finding:
-    name, asked = "recompiles, breaks, skips", f"{rule.recompiles}, 0, 0"
+    name, limits = "recompiles, breaks, skips", f"{rule.recompiles}, 0, 0"
     report = evidence.candidate.report
     if report is None:  # which is no evidence, and said elsewhere
-        return Finding(name=name, measured="?", asked=asked, answer=Answer.INVALID)
+        return Finding(name=name, measured="?", asked=limits, answer=Answer.INVALID)
     against = []
     if report.recompiles > rule.recompiles:
         against.append(f"{report.recompiles} graphs were made after the warm-up, {rule.recompiles} are allowed")
@@ -280,8 +280,8 @@ def _compiler(evidence: Evidence, rule: Compare) -> Finding:
         against.append(f"its graph is broken in {report.graph_breaks} places")
     if report.cudagraph_skips:
         against.append(f"CUDA graphs were skipped {report.cudagraph_skips} times")
-    measured = f"{report.recompiles}, {report.graph_breaks}, {report.cudagraph_skips}"
-    return _finding(name, measured, asked, against, Answer.AGAINST)
+    figures = f"{report.recompiles}, {report.graph_breaks}, {report.cudagraph_skips}"
+    return _finding(name, figures, limits, against, Answer.AGAINST)
 
 
 # ---- is it faster? ----
@@ -293,16 +293,16 @@ def _speed(evidence: Evidence, rule: Compare) -> Finding:
     if not _finite(middle, low, high):
         missing = "a figure is missing or not finite: the speed-up"
         return _finding(name, "?", bound, [missing], Answer.INVALID)
-    measured, spread = f"{middle:.2f} ({low:.2f} to {high:.2f})", _speed_told(evidence)
+    figures, spread = f"{middle:.2f} ({low:.2f} to {high:.2f})", _speed_told(evidence)
     if high <= rule.speed_up:
         reason = f"{spread}, more than {rule.speed_up:g} is asked"
-        return _finding(name, measured, bound, [reason], Answer.AGAINST)
+        return _finding(name, figures, bound, [reason], Answer.AGAINST)
     if low <= rule.speed_up:
         reason = (
             f"{spread}: it is unclear whether that is more than {rule.speed_up:g}. {_what_would_tell(evidence, rule)}"
         )
-        return _finding(name, measured, bound, [reason], Answer.UNCLEAR)
-    return Finding(name=name, measured=measured, asked=bound, answer=Answer.FOR)
+        return _finding(name, figures, bound, [reason], Answer.UNCLEAR)
+    return Finding(name=name, measured=figures, asked=bound, answer=Answer.FOR)
 
 
 def _what_would_tell(evidence: Evidence, rule: Compare) -> str:
@@ -317,11 +317,11 @@ def _what_would_tell(evidence: Evidence, rule: Compare) -> str:
 # ---- in words ----
 
 
-def _finding(name: str, measured: str, asked: str, reasons: Iterable[str], otherwise: Answer) -> Finding:
+def _finding(name: str, figures: str, limits: str, reasons: Iterable[str], otherwise: Answer) -> Finding:
     """It holds where there is no reason why not."""
     against = tuple(reasons)
     answer = otherwise if against else Answer.FOR
-    return Finding(name=name, measured=measured, asked=asked, answer=answer, reasons=against)
+    return Finding(name=name, measured=figures, asked=limits, answer=answer, reasons=against)
 
 
 def _for(evidence: Evidence) -> Iterator[str]:

@@ -93,28 +93,28 @@ class Downloader:
         """
         is_stored = not anew and store.path(wanted.symbol, wanted.timeframe) is not None
         have = store.columns(wanted.symbol, wanted.timeframe) if is_stored else None
-        spans, resumed = _missing_spans(wanted, have)
+        spans, resumed_at = _missing_spans(wanted, have)
         before = 0 if have is None else len(have)
-        collected = _BarsSoFar(store=store, wanted=wanted, columns=have)
+        bars_so_far = _BarsSoFar(store=store, wanted=wanted, columns=have)
         params = {"timeframe": str(wanted.timeframe)} | self._of_class(wanted.symbol, adjusted=True)
         try:
-            collected.holds = anew
+            bars_so_far.holds = anew
             for place, (start, end) in enumerate(spans):
                 backwards = place + 1 < len(spans)
                 for rows in self._pages("bars", wanted.symbol, params, start, end, backwards=backwards):
-                    collected.add(rows)
-                    so_far = start + (end - collected.first) if backwards else collected.reached
+                    bars_so_far.add(rows)
+                    so_far = start + (end - bars_so_far.first) if backwards else bars_so_far.reached
                     _tell(listener, f"{wanted.symbol} {wanted.timeframe}", wanted, so_far)
-            collected.holds = False
+            bars_so_far.holds = False
         finally:
-            collected.save()
-        columns = collected.columns
+            bars_so_far.save()
+        columns = bars_so_far.columns
         return Downloaded(
             symbol=wanted.symbol,
             what=f"{wanted.timeframe} bars",
             rows=(0 if columns is None else len(columns)) - before,
-            resumed_at=resumed,
-            bad=tuple(collected.bad),
+            resumed_at=resumed_at,
+            bad=tuple(bars_so_far.bad),
         )
 
     def quotes(
@@ -125,23 +125,23 @@ class Downloader:
         `wanted.timeframe` is not used.
         """
         have = None if anew else store.rows(wanted.symbol)
-        collected = _QuotesSoFar(store=store, symbol=wanted.symbol, rows=have, holds=anew)
+        quotes_so_far = _QuotesSoFar(store=store, symbol=wanted.symbol, rows=have, holds=anew)
         what, params = f"{wanted.symbol} quotes", self._of_class(wanted.symbol)
         first, last = (None, None) if have is None else _ends_of(have)
         try:
             if first is not None and wanted.start < first:
                 end = first - _INSTANT
                 for rows in self._pages("quotes", wanted.symbol, params, wanted.start, end, backwards=True):
-                    if oldest := collected.before(_quote_rows(rows)):
+                    if oldest := quotes_so_far.before(_quote_rows(rows)):
                         _tell(listener, what, wanted, wanted.start + (first - oldest))
             start = wanted.start if last is None else max(wanted.start, last + _INSTANT)
             for rows in self._pages("quotes", wanted.symbol, params, start, wanted.end):
-                if newest := collected.after(_quote_rows(rows)):
+                if newest := quotes_so_far.after(_quote_rows(rows)):
                     _tell(listener, what, wanted, newest)
-            collected.holds = False
+            quotes_so_far.holds = False
         finally:
-            collected.save()
-        return Downloaded(symbol=wanted.symbol, what="quotes", rows=collected.count, resumed_at=last)
+            quotes_so_far.save()
+        return Downloaded(symbol=wanted.symbol, what="quotes", rows=quotes_so_far.count, resumed_at=last)
 
     def _of_class(self, symbol: Symbol, *, adjusted: bool = False) -> dict[str, str]:
         if symbol.asset_class is AssetClass.CRYPTO:
@@ -206,9 +206,9 @@ class _BarsSoFar:
 
     def add(self, rows: Sequence[Any]) -> None:
         judged = judge_rows(_raw(rows), self.wanted.symbol, self.wanted.timeframe, self.wanted.end)
-        found = judged.columns
+        columns = judged.columns
         self.bad += judged.bad
-        self.columns = found if not self.columns else merged(self.columns, found)
+        self.columns = columns if not self.columns else merged(self.columns, columns)
         self.unsaved += len(rows)
         if self.unsaved >= max(_SAVE_EVERY, len(self.columns) // 2):
             self.save()

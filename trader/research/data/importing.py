@@ -148,9 +148,9 @@ def _faults(raw: RawBars, symbol: Symbol, timeframe: Timeframe, now_us: int) -> 
 
 
 def _misplaced(raw: RawBars) -> Iterator[tuple[Mask, str]]:
-    same, other = _duplicates(raw)
-    yield other, "the same time as an earlier row, with other figures"
-    yield same, "a repeated row"
+    repeats, conflicts = _duplicates(raw)
+    yield conflicts, "the same time as an earlier row, with other figures"
+    yield repeats, "a repeated row"
     yield _earlier(raw.times), _UNORDERED
 
 

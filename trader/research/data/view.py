@@ -62,9 +62,9 @@ class DownloadWish:
 
 def import_file(settings: Settings, wish: ImportWish, as_json: bool) -> int:
     """Exit code 1 where bad rows kept it from being written. Raises ConfigurationError."""
-    symbol, wanted = _symbol(wish.symbol), None if wish.timeframe is None else _timeframe(wish.timeframe)
+    symbol, timeframe = _symbol(wish.symbol), None if wish.timeframe is None else _timeframe(wish.timeframe)
     raw = read_raw(wish.file, names=_pairs(wish.columns), zone=_zone(wish.zone), time_format=wish.time_format)
-    judged = judge(raw, symbol, wanted)
+    judged = judge(raw, symbol, timeframe)
     store = store_of(settings)
     findings = _noticed(store, symbol, judged) if len(judged.columns) > 1 else ()
     entry = None
@@ -82,12 +82,12 @@ def import_file(settings: Settings, wish: ImportWish, as_json: bool) -> int:
 
 def _noticed(store: BarStore, symbol: Symbol, judged: Judged) -> tuple[Finding, ...]:
     bars = bars_of(symbol, judged.timeframe, judged.columns)
-    found = list(examine(bars).findings)
+    findings = list(examine(bars).findings)
     for entry in store.entries():
         if entry.symbol == symbol:
-            other = scale_against(bars, store.series(symbol, entry.timeframe))
-            found += [] if other is None else [other]
-    return tuple(found)
+            scale_finding = scale_against(bars, store.series(symbol, entry.timeframe))
+            findings += [] if scale_finding is None else [scale_finding]
+    return tuple(findings)
 
 
 def _say_import(
@@ -211,12 +211,12 @@ def show_list(settings: Settings, as_json: bool) -> None:
     """Raises ConfigurationError where a file is none of ours."""
     store, quotes = store_of(settings), quotes_of(settings)
     rows = [(entry, _health(store, entry)) for entry in store.entries()]
-    recorded = quotes.entries()
+    quote_files = quotes.entries()
     if as_json:
-        listed = [_entry_plain(entry) | _health_plain(health) for entry, health in rows]
-        print(json.dumps({"bars": listed, "quotes": [{"symbol": str(s), "path": str(p)} for s, p in recorded]}))
+        bar_entries = [_entry_plain(entry) | _health_plain(health) for entry, health in rows]
+        print(json.dumps({"bars": bar_entries, "quotes": [{"symbol": str(s), "path": str(p)} for s, p in quote_files]}))
         return
-    if not rows and not recorded:
+    if not rows and not quote_files:
         print(f"nothing is stored in {store.root}: `trader data import FILE --symbol SYM` or `trader data download`")
     for entry, health in rows:
         print(_span(entry))
@@ -226,7 +226,7 @@ def show_list(settings: Settings, as_json: bool) -> None:
         gaps = f"{health.missing} missing in {health.gaps} gaps, the longest {health.longest_gap}"
         print(f"  {gaps if health.missing else 'no gaps'}; from {entry.source}; {entry.content_hash[:12]}")
         _say_findings(health.findings, "  ")
-    for symbol, path in recorded:
+    for symbol, path in quote_files:
         print(f"{symbol} quotes: {path}")
 
 

@@ -121,11 +121,11 @@ def evaluate(
     load      the settings with a backend as FORECASTER
     listener  told of each batch, with the arm's name
     """
-    chosen = origins or {bars.symbol: held_out(bars, plan.window, plan.origins) for bars in series}
-    truths = {bars.symbol: truth_of(bars, chosen[bars.symbol], plan.window) for bars in series}
+    origins_by_symbol = origins or {bars.symbol: held_out(bars, plan.window, plan.origins) for bars in series}
+    truths = {bars.symbol: truth_of(bars, origins_by_symbol[bars.symbol], plan.window) for bars in series}
     if not any(truth.origins for truth in truths.values()):
-        needed = plan.window.context + plan.window.horizon
-        raise ConfigurationError(f"no series has {needed} bars in a row (CONTEXT and HORIZON): give longer ones")
+        least_bars = plan.window.context + plan.window.horizon
+        raise ConfigurationError(f"no series has {least_bars} bars in a row (CONTEXT and HORIZON): give longer ones")
     arms = [_random_walk(plan, truths)]
     for name in dict.fromkeys(plan.backends):
         tell = None if listener is None else partial(listener, name)
@@ -168,15 +168,15 @@ def _backend(
         with open_arm(name, load, store, say) as arm:
             series = [truth.bars for truth in truths.values()]
             origins = {symbol: truth.origins for symbol, truth in truths.items()}
-            answered = sweep(arm.forecaster, series, origins, plan.window, batch=plan.batch, listener=listener)
-            with closing(answered):
-                collected = _collected(name, truths, answered)
+            answers = sweep(arm.forecaster, series, origins, plan.window, batch=plan.batch, listener=listener)
+            with closing(answers):
+                collection = _collected(name, truths, answers)
             timing = _timing(arm, plan, truths) if plan.timing else None
             return ArmResult(
                 name=name,
                 about=asdict(arm.key),
-                answers=collected.answers,
-                absent=collected.absent,
+                answers=collection.answers,
+                absent=collection.absent,
                 timing=timing,
                 computed=arm.forecaster.computed,
                 stored=arm.forecaster.hits,
@@ -226,18 +226,22 @@ def _figures(arms: Sequence[ArmResult], truths: Mapping[Symbol, Truth]) -> Itera
 def _against(figures: Sequence[Figures], truths: Mapping[Symbol, Truth]) -> Iterator[Against]:
     by_place = {(arm_figures.arm, arm_figures.symbol): arm_figures for arm_figures in figures}
     names = list(dict.fromkeys(arm_figures.arm for arm_figures in figures))
-    others = [other for other in (BASELINE, RANDOM_WALK) if other in names]
+    yardsticks = [yardstick for yardstick in (BASELINE, RANDOM_WALK) if yardstick in names]
     for arm in names:
-        for other in others:
-            if arm in (other, RANDOM_WALK):
+        for yardstick in yardsticks:
+            if arm in (yardstick, RANDOM_WALK):
                 continue
-            both = [symbol for symbol in truths if (arm, symbol) in by_place and (other, symbol) in by_place]
-            for symbol in both:
-                ours, theirs = by_place[arm, symbol], by_place[other, symbol]
+            shared_symbols = [
+                symbol for symbol in truths if (arm, symbol) in by_place and (yardstick, symbol) in by_place
+            ]
+            for symbol in shared_symbols:
+                ours, theirs = by_place[arm, symbol], by_place[yardstick, symbol]
                 gap = difference(ours, theirs, truths[symbol].overlap)
-                yield Against(arm=arm, other=other, symbol=symbol, difference=gap)
-            if len(both) > 1:
-                ours_all, theirs_all = ([by_place[name, symbol] for symbol in both] for name in (arm, other))
-                overlap = max(truths[symbol].overlap for symbol in both)
+                yield Against(arm=arm, other=yardstick, symbol=symbol, difference=gap)
+            if len(shared_symbols) > 1:
+                ours_all, theirs_all = (
+                    [by_place[name, symbol] for symbol in shared_symbols] for name in (arm, yardstick)
+                )
+                overlap = max(truths[symbol].overlap for symbol in shared_symbols)
                 gap = pooled_difference(ours_all, theirs_all, overlap)
-                yield Against(arm=arm, other=other, symbol=None, difference=gap)
+                yield Against(arm=arm, other=yardstick, symbol=None, difference=gap)

@@ -32,17 +32,17 @@ class RandomWalk:
         """Nothing to load."""
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
-        found: dict[str, Forecast] = {}
+        forecasts: dict[str, Forecast] = {}
         for context in contexts:
-            started = time.perf_counter()
+            start = time.perf_counter()
             horizon = len(context.future_times)
             if len(context) < _FEWEST + horizon:
                 continue
             try:
-                found[context.symbol] = self._value(context, self._quantiles(context, horizon), started)
+                forecasts[context.symbol] = self._value(context, self._quantiles(context, horizon), start)
             except InvalidForecast:
                 continue
-        return found
+        return forecasts
 
     def close(self) -> None:
         """Nothing to release."""

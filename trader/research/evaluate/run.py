@@ -111,11 +111,11 @@ def series_of(loaded: Loaded, wish: Wish) -> list[Bars]:
     """Files where they are given, else what is stored."""
     files = dict(_file(text) for text in wish.files)
     if files:
-        wanted = list(files) if wish.symbols is None else [Symbol(text) for text in loaded.settings.trading.symbols]
-        missing = [str(symbol) for symbol in wanted if symbol not in files]
+        symbols = list(files) if wish.symbols is None else [Symbol(text) for text in loaded.settings.trading.symbols]
+        missing = [str(symbol) for symbol in symbols if symbol not in files]
         if missing:
             raise ConfigurationError(f"--data has no file for {', '.join(missing)}: add --data {missing[0]}=FILE")
-        return [bars_of_file(symbol, files[symbol]) for symbol in wanted]
+        return [bars_of_file(symbol, files[symbol]) for symbol in symbols]
     store, trading = store_of(loaded.settings), loaded.settings.trading
     return [store.series(Symbol(text), Timeframe.parse(trading.timeframe)) for text in trading.symbols]
 

@@ -127,9 +127,9 @@ def covered(actual: Floats, low: Floats, high: Floats, *, together: int = 1) -> 
 
 def direction_hits(last: Floats, forecast: Floats, actual: Floats, *, together: int = 1) -> Share:
     """Up or down from the last close. Where either side says neither, there is nothing to be right about."""
-    said, came = np.sign(forecast - last), np.sign(actual - last)
-    judged = (said != 0) & (came != 0)
-    return Share(hits=int((said == came)[judged].sum()), count=int(judged.sum()), together=together)
+    forecast_sign, actual_sign = np.sign(forecast - last), np.sign(actual - last)
+    mask = (forecast_sign != 0) & (actual_sign != 0)
+    return Share(hits=int((forecast_sign == actual_sign)[mask].sum()), count=int(mask.sum()), together=together)
 
 
 def wilson(hits: float, count: float, z: float = Z95) -> Interval:

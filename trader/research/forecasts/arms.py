@@ -115,15 +115,15 @@ def timed(arm: Arm, contexts: Sequence[Context]) -> Timing:
 
 
 def _single_latencies(worker: Worker, contexts: Sequence[Context]) -> list[float]:
-    found: list[float] = []
+    latencies: list[float] = []
     until = time.perf_counter() + _TIMING_S
     for context in contexts[:_SINGLES]:
-        started = time.perf_counter()
+        start = time.perf_counter()
         worker.forecast([context])
-        found.append(time.perf_counter() - started)
+        latencies.append(time.perf_counter() - start)
         if time.perf_counter() > until:
             break
-    return found
+    return latencies
 
 
 def _tagged(context: Context, number: int) -> Context:

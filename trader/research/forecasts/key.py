@@ -84,20 +84,20 @@ def key_of(name: str, options: Mapping[str, object], *, paths: bool = True) -> F
 
     Raises ForecastError where it can't run here.
     """
-    described = inquiry.describe(name, options)
-    given = described.options
-    compiled = given.get("compile") is True
-    checkpoint = described.checkpoint
+    description = inquiry.describe(name, options)
+    values = description.options
+    is_compiled = values.get("compile") is True
+    checkpoint = description.checkpoint
     return ForecastKey(
-        backend=described.backend,
-        model=checkpoint.label if checkpoint else str(given.get("model_id", described.backend)),
+        backend=description.backend,
+        model=checkpoint.label if checkpoint else str(values.get("model_id", description.backend)),
         weights=hash_of_files(checkpoint.files) if checkpoint else "",
-        dtype=str(given.get("dtype", "")),
-        device=device_kind(str(given.get("device", "cpu"))),
-        compile_mode=f"{given.get('compile_mode')} by {given.get('compile_backend')}" if compiled else EAGER,
-        sampling=json.dumps({k: v for k, v in given.items() if k not in _APART}, sort_keys=True),
-        seed=str(given.get("seed", "")),
-        code=hash_of_files(source_files(described.backend, described.module)),
+        dtype=str(values.get("dtype", "")),
+        device=device_kind(str(values.get("device", "cpu"))),
+        compile_mode=f"{values.get('compile_mode')} by {values.get('compile_backend')}" if is_compiled else EAGER,
+        sampling=json.dumps({k: v for k, v in values.items() if k not in _APART}, sort_keys=True),
+        seed=str(values.get("seed", "")),
+        code=hash_of_files(source_files(description.backend, description.module)),
         libraries=", ".join(f"{package} {_version(package)}" for package in NUMERIC_PACKAGES),
         paths=paths,
     )
@@ -109,15 +109,15 @@ def source_files(backend: str, module: str) -> list[Path]:
     Of our own, all that is not another backend's: what a family shares with the rest may be anywhere in there.
     """
     top = module.partition(".")[0]
-    found = importlib.util.find_spec(module if top == module else top)
-    if found is None:
+    spec = importlib.util.find_spec(module if top == module else top)
+    if spec is None:
         raise ForecastError(f"the code of backend {backend!r} ({module}) can't be found: install it again")
-    folders = [Path(place) for place in found.submodule_search_locations or ()]
-    files = [file for folder in folders for file in folder.rglob("*.py")] or [Path(found.origin or "")]
+    folders = [Path(place) for place in spec.submodule_search_locations or ()]
+    files = [file for folder in folders for file in folder.rglob("*.py")] or [Path(spec.origin or "")]
     if top != "forecasters":
         return sorted(files)
-    others = set(registry.names()) - {backend}
-    return sorted(file for file in files if not _is_of(file.relative_to(folders[0]), others))
+    other_backends = set(registry.names()) - {backend}
+    return sorted(file for file in files if not _is_of(file.relative_to(folders[0]), other_backends))
 
 
 def _is_of(file: Path, names: Iterable[str]) -> bool:

@@ -206,32 +206,32 @@ class StoredForecaster:
 
     def _computed(self, missing: Mapping[Question, Context]) -> dict[Question, StoredAnswer]:
         if self.warm_up_s is None:
-            started = time.perf_counter()
+            start = time.perf_counter()
             self._inner.warm_up()
-            self.warm_up_s = time.perf_counter() - started
+            self.warm_up_s = time.perf_counter() - start
         # only a batch with a symbol twice needs tags
         plain = len({context.series for context in missing.values()}) == len(missing)
         tags = [c.series if plain else f"{c.series}{TAG}{n}" for n, c in enumerate(missing.values())]
-        tagged = [replace(context, symbol=tag) for tag, context in zip(tags, missing.values(), strict=True)]
-        answer, reasons = self._inner_answer(tagged)
+        tagged_contexts = [replace(context, symbol=tag) for tag, context in zip(tags, missing.values(), strict=True)]
+        answer, reasons = self._inner_answer(tagged_contexts)
         answers = {
             question: self._checked(answer.get(tag), question, reasons.get(tag, "the backend gave none"))
             for question, tag in zip(missing, tags, strict=True)
         }
-        for question, one in answers.items():
-            self.shelf.put(question, one)
+        for question, stored_answer in answers.items():
+            self.shelf.put(question, stored_answer)
         self.computed += len(answers)
         return answers
 
-    def _inner_answer(self, asked: Sequence[Context]) -> tuple[Mapping[str, Forecast], Mapping[str, str]]:
+    def _inner_answer(self, contexts: Sequence[Context]) -> tuple[Mapping[str, Forecast], Mapping[str, str]]:
         """With the reasons that `inner` gives for what is absent. Raises ForecastError."""
         try:
-            answer = self._inner.forecast(asked)
+            answer = self._inner.forecast(contexts)
         except ForecastError:
-            refused: Mapping[str, str] = getattr(self._inner, "refusals", {})
-            if not all(context.symbol in refused for context in asked):
+            refusals: Mapping[str, str] = getattr(self._inner, "refusals", {})
+            if not all(context.symbol in refusals for context in contexts):
                 raise
-            return {}, refused  # it did answer: that there are no valid ones
+            return {}, refusals  # it did answer: that there are no valid ones
         return answer, getattr(self._inner, "refusals", {})
 
     def _checked(self, forecast: Forecast | None, question: Question, reason: str) -> StoredAnswer:

@@ -63,8 +63,8 @@ def percent(value: float | None, *, signed: bool = True, digits: int | None = No
         return DASH
     size = abs(value) * 100
     places = digits if digits is not None else 0 if size >= 100 else 1 if size >= 10 else 2
-    shown = f"{value * 100:{'+' if signed else ''}.{places}f}%"
-    return _minus(shown if shown.strip("+-0.%") else shown.lstrip("+-"))
+    text = f"{value * 100:{'+' if signed else ''}.{places}f}%"
+    return _minus(text if text.strip("+-0.%") else text.lstrip("+-"))
 
 
 def money(value: Decimal | float | None, *, signed: bool = False, digits: int = 0) -> str:

@@ -24,33 +24,42 @@ MOST_PICTURES = 8
 _BEFORE, _AFTER, _WIDEST = 24, 10, 96  # bars around a trade, and in all
 
 
-def equity(times: Times, wealth: Floats, held: Floats | None) -> Raw:
+def equity(times: Times, wealth: Floats, hold_wealth: Floats | None) -> Raw:
     """Returns since the start, and the drawdown below on the same axis of time."""
     xs, own = charts.seconds(times), wealth / wealth[0] - 1
-    other = None if held is None else held / held[0] - 1
+    hold_returns = None if hold_wealth is None else hold_wealth / hold_wealth[0] - 1
     x_axis = Axis(low=float(xs[0]), high=float(xs[-1]))
     y_axis = axis_of(
-        [float(own.min()), float(own.max()), *([] if other is None else [other.min(), other.max()])], include=(0.0,)
+        [
+            float(own.min()),
+            float(own.max()),
+            *([] if hold_returns is None else [hold_returns.min(), hold_returns.max()]),
+        ],
+        include=(0.0,),
     )
     shapes = [charts.level(0.0, y_axis, "zero")]
-    if other is not None:
-        shapes.append(charts.line(xs, other, x_axis, y_axis, "hold"))
+    if hold_returns is not None:
+        shapes.append(charts.line(xs, hold_returns, x_axis, y_axis, "hold"))
     shapes.append(charts.line(xs, own, x_axis, y_axis, "own"))
     label = f"Return of the run: {percent(float(own[-1]))}"
-    entries = [("own", "this run")] + ([("hold", "buy and hold")] if other is not None else []) + [("zero", "flat")]
+    entries = (
+        [("own", "this run")] + ([("hold", "buy and hold")] if hold_returns is not None else []) + [("zero", "flat")]
+    )
     upper = charts.plot(
         shapes, label=label, x_ticks=(), y_ticks=charts.placed_values(y_axis, percent=True), height="tall bare"
     )
-    return Raw(legend(*entries) + upper + _drawdown(times, xs, wealth, held, x_axis))
+    return Raw(legend(*entries) + upper + _drawdown(times, xs, wealth, hold_wealth, x_axis))
 
 
-def _drawdown(times: Times, xs: Floats, wealth: Floats, held: Floats | None, x_axis: Axis) -> str:
+def _drawdown(times: Times, xs: Floats, wealth: Floats, hold_wealth: Floats | None, x_axis: Axis) -> str:
     fall = wealth / np.maximum.accumulate(wealth) - 1
-    others = None if held is None else held / np.maximum.accumulate(held) - 1
-    y_axis = Axis(low=min(float(fall.min()), 0.0 if others is None else float(others.min()), -0.001) * 1.06, high=0.0)
+    hold_fall = None if hold_wealth is None else hold_wealth / np.maximum.accumulate(hold_wealth) - 1
+    y_axis = Axis(
+        low=min(float(fall.min()), 0.0 if hold_fall is None else float(hold_fall.min()), -0.001) * 1.06, high=0.0
+    )
     shapes = [charts.area(xs, np.zeros_like(fall), fall, x_axis, y_axis, "under")]
-    if others is not None:
-        shapes.append(charts.line(xs, others, x_axis, y_axis, "hold thin"))
+    if hold_fall is not None:
+        shapes.append(charts.line(xs, hold_fall, x_axis, y_axis, "hold thin"))
     shapes.append(charts.line(xs, fall, x_axis, y_axis, "loss thin"))
     return charts.plot(
         shapes,
@@ -142,9 +151,9 @@ def _fan_of(fans: Sequence[Fan], trade: Trade) -> Fan | None:
 
 def _picture(run: Run, trade: Trade, bars: Bars) -> Raw:
     fan, interval = _fan_of(run.fans.get(trade.symbol, ()), trade), run.history.interval
-    entered, exited = _place(bars, trade.opened_at), _place(bars, trade.closed_at)
-    last = min(exited + _AFTER, len(bars) - 1)
-    first = max(entered - _BEFORE, last - _WIDEST, 0)
+    entry_place, exit_place = _place(bars, trade.opened_at), _place(bars, trade.closed_at)
+    last = min(exit_place + _AFTER, len(bars) - 1)
+    first = max(entry_place - _BEFORE, last - _WIDEST, 0)
     prices = bars.values[first : last + 1, : CLOSE + 1]
     x_axis = Axis(low=0.0, high=float(len(prices)))
     entry, leave = float(trade.entry_price), float(trade.exit_price)
@@ -157,7 +166,7 @@ def _picture(run: Run, trade: Trade, bars: Bars) -> Raw:
     else:
         shapes.append(charts.candles(prices, x_axis, y_axis))
     shapes += _resting(run.exits.get(trade.symbol, ()), trade, bars, first, x_axis, y_axis)
-    start, end = max(entered - first, 0) + 0.5, exited - first + 0.5
+    start, end = max(entry_place - first, 0) + 0.5, exit_place - first + 0.5
     kind = "gained" if trade.pnl > 0 else "lost"
     ends = f"{x_axis.x(start):.1f} {y_axis.y(entry):.1f}L{x_axis.x(end):.1f} {y_axis.y(leave):.1f}"
     shapes.append(f'<path class="trip {kind}" d="M{ends}"/>')
@@ -202,15 +211,15 @@ def _captioned(
 def _marks(trade: Trade, start: float, end: float, x_axis: Axis, y_axis: Axis) -> list[Mark]:
     """A buy points up from below its price, a sale down from above."""
     buys = trade.entry_order_side is OrderSide.BUY
-    found = []
-    for at, value, bought, what in (
+    marks = []
+    for at, value, is_buy, what in (
         (start, float(trade.entry_price), buys, "entry"),
         (end, float(trade.exit_price), not buys, "exit"),
     ):
-        kind, sign = ("buy", "▲") if bought else ("sell", "▼")
+        kind, sign = ("buy", "▲") if is_buy else ("sell", "▼")
         title = f"{what} at {price(value)}"
-        found.append(Mark(x=x_axis.share(at), y=y_axis.share(value), text=sign, kind=kind, title=title))
-    return found
+        marks.append(Mark(x=x_axis.share(at), y=y_axis.share(value), text=sign, kind=kind, title=title))
+    return marks
 
 
 def _place(bars: Bars, moment: datetime) -> int:

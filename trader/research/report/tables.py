@@ -22,13 +22,13 @@ _DEEPEST = 0.10  # a month of this much has the full colour
 def tiles(figures: Figures) -> Raw:
     """The figures that one asks for first."""
     account, hold = figures.account, figures.buy_and_hold
-    won = percent(figures.won / figures.trades, signed=False, digits=0) if figures.trades else DASH
+    gained_share = percent(figures.won / figures.trades, signed=False, digits=0) if figures.trades else DASH
     fees_share = float(figures.fees / figures.first_equity)
-    found = (
+    entries = (
         ("Return", coloured(percent(account.total_return), account.total_return), _versus(hold)),
         ("Sharpe ratio", number(account.sharpe), _between(account)),
         ("Deepest fall", percent(account.max_drawdown, signed=False), _fall(hold)),
-        ("Round trips", f"{figures.trades:,}", f"{won} of them gained" if figures.trades else "none"),
+        ("Round trips", f"{figures.trades:,}", f"{gained_share} of them gained" if figures.trades else "none"),
         ("Fees", money(figures.fees), f"{percent(fees_share, signed=False)} of the first equity"),
         ("Turnover", f"{figures.turnover:,.1f}×", f"{figures.fills:,} fills of {figures.orders:,} orders"),
         ("Mean exposure", percent(figures.exposure), "of equity"),
@@ -36,7 +36,7 @@ def tiles(figures: Figures) -> Raw:
     )
     return el(
         "dl",
-        *(el("div", el("dt", name), el("dd", value), el("dd", more, kind="more")) for name, value, more in found),
+        *(el("div", el("dt", name), el("dd", value), el("dd", more, kind="more")) for name, value, more in entries),
         kind="tiles",
     )
 
@@ -95,11 +95,11 @@ def symbols(figures: Figures) -> Raw:
     rows = []
     for each in figures.symbols:
         share = None if each.profit is None else float(each.profit / figures.first_equity)
-        won = percent(each.won / each.trades, signed=False, digits=0) if each.trades else DASH
+        gained_share = percent(each.won / each.trades, signed=False, digits=0) if each.trades else DASH
         rows.append(
             [
                 each.symbol, coloured(money(each.profit, signed=True), each.profit), coloured(percent(share), share),
-                percent(each.buy_and_hold), f"{each.trades:,}", won,
+                percent(each.buy_and_hold), f"{each.trades:,}", gained_share,
                 percent(each.in_market, signed=False, digits=0), f"{each.buys:,}", f"{each.sells:,}",
             ]
         )  # fmt: skip

@@ -254,14 +254,14 @@ def _least(plan: Plan, speed: Speed, size: str, series: int, horizon: int, sampl
 
 
 def _side(plan: Plan, size: str, side: str, worker: Worker, first_s: float, checkpoint: Path) -> Side:
-    again_s = grown = speed = counters = None
+    again_s = growth_mb = speed = counters = None
     if side == COMPILED:
         with _ours(plan, size, checkpoint, compiled=True) as twin:
             again_s = _asked(twin, plan, size, 1)
     if plan.forecasts and side in (EAGER, COMPILED):
-        asked = {"do": "many", "forecasts": plan.forecasts, "bars": plan.context, "horizon": max(plan.horizons)}
-        answer = worker.ask(asked | {"most": max(plan.series), "samples": min(plan.samples)})
-        grown, counters = answer["now_mb"] - answer["early_mb"], answer["counters"]
+        request = {"do": "many", "forecasts": plan.forecasts, "bars": plan.context, "horizon": max(plan.horizons)}
+        answer = worker.ask(request | {"most": max(plan.series), "samples": min(plan.samples)})
+        growth_mb, counters = answer["now_mb"] - answer["early_mb"], answer["counters"]
         speed = plan.forecasts / answer["took"]
     peak_mb, held_mb = worker.memory()
     return Side(
@@ -272,7 +272,7 @@ def _side(plan: Plan, size: str, side: str, worker: Worker, first_s: float, chec
         held_mb=held_mb,
         first_s=first_s,
         again_s=again_s,
-        grown_mb=grown,
+        grown_mb=growth_mb,
         forecasts_per_s=speed,
         counters=counters,
     )

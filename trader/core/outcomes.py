@@ -159,11 +159,11 @@ def _less(prices: Floats, cost: float) -> Floats:
 def _first(happens: NDArray[np.bool_], *, skip: int) -> Integers:
     """[S, H, N] -> [S, N]: the first step from `skip` on; H where there is none."""
     steps = happens.shape[1]
-    later = happens[:, skip:]
-    if later.shape[1] == 0:
+    rest = happens[:, skip:]
+    if rest.shape[1] == 0:
         return np.full((happens.shape[0], happens.shape[2]), steps, dtype=np.intp)
-    found: Integers = np.where(later.any(axis=1), later.argmax(axis=1) + skip, steps)
-    return found
+    firsts: Integers = np.where(rest.any(axis=1), rest.argmax(axis=1) + skip, steps)
+    return firsts
 
 
 @lru_cache(maxsize=16)

@@ -65,8 +65,8 @@ class FoldedTokenizer(nn.Module):
                     block.project(context, arithmetic), self._rotary(before)
                 )
             rows = arithmetic.follow(block, rows, rotary, prefix_keys, prefix_values)
-        restored: Tensor = self.original.head(rows)
-        return restored
+        result: Tensor = self.original.head(rows)
+        return result
 
     def _embedded(self, s1: Tensor, s2: Tensor) -> Tensor:
         rows: Tensor = self.original.post_quant_embed(self.original.codes(s1, s2))

@@ -187,8 +187,10 @@ def _cached(repository: Repository) -> Path | None:
     """The folder of a snapshot that is on this machine with both files."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = [try_to_load_from_cache(repository.name, name, revision=repository.revision) for name in (CONFIG, WEIGHTS)]
-    paths = [Path(path) for path in found if isinstance(path, str)]
+    entries = [
+        try_to_load_from_cache(repository.name, name, revision=repository.revision) for name in (CONFIG, WEIGHTS)
+    ]
+    paths = [Path(path) for path in entries if isinstance(path, str)]
     if why := next((why for path in paths if (why := distrust(path))), ""):
         raise CheckpointError(f"the hub's cache is not read: {why}")
     return paths[0].parent if len(paths) == 2 else None

@@ -131,8 +131,8 @@ class Native(Arithmetic):
         own_keys, own_values = (part.permute(2, 0, 1, 3).float().contiguous()[None] for part in (keys, values))
         flat = queries.reshape(1, samples * count, heads, width).float()
         lengths, before = (torch.tensor([number], device="cpu") for number in (prefix_keys.shape[-1], 0))
-        found = attend(flat, prefix_keys[None], prefix_values[None], lengths, own_keys, own_values, before)
-        return found.view(queries.shape).to(queries.dtype)
+        result = attend(flat, prefix_keys[None], prefix_values[None], lengths, own_keys, own_values, before)
+        return result.view(queries.shape).to(queries.dtype)
 
     def _weights(self, network: FoldedNetwork) -> tuple[list[Tensor], list[int]] | None:
         """Of the blocks, and of what follows them; None where one product does not suit our kernels."""

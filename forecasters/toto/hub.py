@@ -108,13 +108,13 @@ def _cached(name: str, revision: str) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        found = Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=True))
-        weight_files(found)
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=True))
+        weight_files(folder)
     except (LocalEntryNotFoundError, OSError, ValueError, CheckpointError):
         return None
-    if why := _untrusted(found):
+    if why := _untrusted(folder):
         raise CheckpointError(f"in the hub's cache, {why}")
-    return found if (found / CONFIG_FILE).is_file() else None
+    return folder if (folder / CONFIG_FILE).is_file() else None
 
 
 def _downloaded(name: str, revision: str) -> Path:

@@ -156,17 +156,17 @@ def _refuse_another(folder: Path, description: Mapping[str, Any]) -> None:
     if not file.is_file():
         return
     there = json.loads(file.read_text(encoding="utf-8"))
-    other = [
+    differences = [
         f"{name} {old!r}, not {new!r}"
         for part in ("recipe", "bars")
         for name, new in description[part].items()
         if (old := there.get(part, {}).get(name)) != new
     ]
     if there.get("begin") != description["begin"]:
-        other.append("other weights to begin from")
-    if other:
+        differences.append("other weights to begin from")
+    if differences:
         raise TrainingError(
-            f"{folder} holds a training with {'; '.join(other[:3])}: go on with those, or write to another folder"
+            f"{folder} holds a training with {'; '.join(differences[:3])}: go on with those, or write to another folder"
         )
 
 

@@ -192,8 +192,8 @@ def _too_few(arm: ArmEvidence, questions: int, rule: Compare) -> Iterator[str]:
         ("made {} round trips in its backtest", arm.trades, rule.least_trades),
     ):
         if count is not None and count < least:
-            needed = cycles_for_rows(count, least, questions)
-            instead = "another span or strategy" if needed is None else f"about {needed} cycles"
+            cycles = cycles_for_rows(count, least, questions)
+            instead = "another span or strategy" if cycles is None else f"about {cycles} cycles"
             yield f"{arm.name} {what.format(count)}; at least {least} decide anything: {instead} would do"
     if arm.total_return is not None and not math.isfinite(arm.total_return):
         yield f"{arm.name}'s backtest has no finite return"

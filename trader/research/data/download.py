@@ -309,8 +309,8 @@ def _moments(texts: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _rows_of(body: Any, what: str, symbol: Symbol) -> list[Any]:
-    found = body.get(what) if isinstance(body, Mapping) else None
-    rows = found.get(str(symbol)) if isinstance(found, Mapping) else None
+    by_symbol = body.get(what) if isinstance(body, Mapping) else None
+    rows = by_symbol.get(str(symbol)) if isinstance(by_symbol, Mapping) else None
     if rows is not None and not isinstance(rows, list):
         raise VenueUnreachable(f"{symbol}: the venue's {what} are not a list: {str(rows)[:80]}")
     return rows or []

@@ -48,8 +48,8 @@ class Calendar:
             return future_times(after, bars.timeframe, horizon)
         opens, closes = self._around(bars, horizon)
         daily = bars.timeframe.unit == "Day"
-        found = daily_starts(bars.times, [to_datetime(o) for o in opens]) if daily else _intraday(bars, opens, closes)
-        ahead: Times = found[found > bars.times[-1]][:horizon]
+        spans = daily_starts(bars.times, [to_datetime(o) for o in opens]) if daily else _intraday(bars, opens, closes)
+        ahead: Times = spans[spans > bars.times[-1]][:horizon]
         return ahead
 
     def _around(self, bars: Bars, horizon: int) -> tuple[Times, Times]:

@@ -271,12 +271,12 @@ def unpacked(part: bytes) -> list[tuple[Question, Forecast]]:
         rows = zip(*(table.column(name).to_pylist() for name in _INDEX), strict=True)
         questions = [Question(series=s, origin=o.astimezone(UTC), horizon=h, data=d) for s, o, h, d in rows]
         whole = _Part(table)
-        found = [(question, whole.kept(question, row).forecast) for row, question in enumerate(questions)]
+        answers = [(question, whole.kept(question, row).forecast) for row, question in enumerate(questions)]
     except (OSError, KeyError, TypeError, AssertionError, pa.ArrowException, ForecastError) as error:
         raise ValueError(f"no forecasts: {error}") from error
-    if any(forecast is None for _, forecast in found):
+    if any(forecast is None for _, forecast in answers):
         raise ValueError("a question without its forecast")
-    return [(question, forecast) for question, forecast in found if forecast is not None]
+    return [(question, forecast) for question, forecast in answers if forecast is not None]
 
 
 def _name_of(questions: Sequence[Question]) -> str:

@@ -253,8 +253,8 @@ def _fan_shape(fan: Fan, bars: Bars, first: int, last: int, interval: timedelta)
     if origin < first or not here.any():
         return None
     xs = np.concatenate([[origin + 1.0], places[here] + 1.0]) - first
-    started = np.full((len(fan.levels), 1), bars.values[origin, CLOSE])
-    return xs, np.concatenate([started, fan.closes[:, here]], axis=1)
+    origin_closes = np.full((len(fan.levels), 1), bars.values[origin, CLOSE])
+    return xs, np.concatenate([origin_closes, fan.closes[:, here]], axis=1)
 
 
 def _fan_shapes(levels: Floats, xs: Floats, closes: Floats, x_axis: Axis, y_axis: Axis) -> list[str]:

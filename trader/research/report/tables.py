@@ -68,12 +68,12 @@ def monthly_returns(times: NDArray[np.datetime64], equity: Floats) -> dict[tuple
     month = (times - np.timedelta64(1, "us")).astype("datetime64[M]")  # a bar that closes at midnight is of the old day
     month[0] = times[0].astype("datetime64[M]")
     last = np.flatnonzero(np.append(month[1:] != month[:-1], True))
-    before, found = float(equity[0]), dict[tuple[int, int], float]()
+    before, returns = float(equity[0]), dict[tuple[int, int], float]()
     for place in last:
         count = int(month[place].astype(np.int64))
-        found[1970 + count // 12, count % 12 + 1] = float(equity[place]) / before - 1
+        returns[1970 + count // 12, count % 12 + 1] = float(equity[place]) / before - 1
         before = float(equity[place])
-    return found
+    return returns
 
 
 def costs(figures: Figures) -> Raw:

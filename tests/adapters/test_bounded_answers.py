@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-import time
 import zlib
 
 import pytest
@@ -13,7 +12,7 @@ import requests
 
 from tests.adapters.wire import Answer, Asked, raw, reply, trickle, wire
 from tests.costs import cost_of
-from tests.waiting import GENEROUS_S
+from tests.waiting import GENEROUS_S, let_pass
 from trader.adapters.alpaca.clients import AlpacaClients, AlpacaEndpoints, build_clients
 from trader.adapters.alpaca.direct import DirectSession
 from trader.audit.venue import VenueReader
@@ -104,7 +103,7 @@ def drip(connection: socket.socket, asked: Asked) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
     while True:  # until the other side has hung up
         connection.sendall(b"x")
-        time.sleep(0.02)
+        let_pass(0.02)
 
 
 def test_a_head_that_trickles_ends_at_the_deadline() -> None:

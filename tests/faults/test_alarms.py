@@ -112,6 +112,7 @@ TROUBLES: dict[int, Trouble] = {
     ),
     80: Trouble(
         bought=(), then=lambda one: buy(one, ETH), mended=person_s_order_goes,
+        environment={"ADOPT": "adopt"},  # that order is there from the start
         alarms=(
             Alarm(kind="unprotected", says="beside an order that is not ours"),
             Alarm(kind="unwatched", own_s=UNWATCHED_S, says="no exit at rest"),

@@ -22,7 +22,7 @@ Scenes = Callable[..., Scene]
 @contextmanager
 def small_disk(at: Path, size: str = "4m") -> Iterator[None]:
     at.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(at)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(at)]
     made = subprocess.run(command, capture_output=True, check=False)
     if made.returncode:
         pytest.skip("a full disk needs the right to mount one")

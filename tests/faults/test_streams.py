@@ -21,7 +21,7 @@ def test_row_15_fills_while_the_stream_is_down_are_found_over_rest_soon(scene: S
 
 
 def test_row_16_a_mute_stream_is_noticed_entries_are_blocked_and_another_connection_is_made(scene: Scenes) -> None:
-    one = paper(scene)
+    one = paper(scene, ADOPT="adopt")  # a person's order rests in ETH/USD from the start
     with running(one):
         one.faults(stream("mute"))
         buy(one)

@@ -69,6 +69,7 @@ def test_a_type_that_nobody_knows_is_told_as_it_is(exchange: Running) -> None:
 
 
 def test_it_moves_at_its_time_and_may_be_listed_later(exchange: Running) -> None:
+    exchange.trading.cancel_orders()  # of the tests before: none is to fill while time is let pass
     now = datetime.fromisoformat(exchange.get("/sim/clock").json()["now"])
     rule = post("CSD", net_amount=7, late_s=3600)
     rule["on"] = {"from": (now + timedelta(hours=1)).isoformat()}

@@ -60,6 +60,22 @@ def test_an_entry_that_may_fill_while_nothing_can_be_seen_is_an_alarm(tmp_path: 
     assert told(bench)[-1][0] == "info"
 
 
+def test_the_alarm_of_an_entry_goes_on_where_it_filled_unseen_and_has_no_exit_yet() -> None:
+    """An all-clear at the first report would be followed by a minute in which it lies bare and nobody is told."""
+    now, alerts = [0.0], list[tuple[str, str]]()
+    unwatched = Unwatched(lambda: now[0], lambda kind, severity, text: alerts.append((severity, text)))
+    unwatched.unseen(lambda: [BTC])
+    now[0] = 300.0
+    unwatched.look()
+    unwatched.reported([BTC])
+    unwatched.in_order(BTC, NO_PRICE, NO_COVER)
+    unwatched.look()
+    assert [severity for severity, _ in alerts] == ["error"]
+    unwatched.in_order(BTC, NO_EXIT)
+    unwatched.look()
+    assert [severity for severity, _ in alerts] == ["error", "info"]
+
+
 def test_no_price_is_an_alarm_though_the_stop_rests(tmp_path: Path) -> None:
     bench, broker = held(tmp_path)
     quotes = with_quotes(bench)

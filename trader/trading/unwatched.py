@@ -46,12 +46,13 @@ class Unwatched:
         for key in [key for key in good if key[0] not in symbols]:
             del good[key]
         for symbol in symbols:
+            unseen_since = good.get((symbol, NO_REPORT), now)  # earlier than now: it may have been held all the time
             good[symbol, NO_REPORT] = now
-            good.setdefault((symbol, NO_PRICE), now)
+            good.setdefault((symbol, NO_PRICE), unseen_since)
             if symbol in priced and gap > _LOOKS * self.after_s:
                 good[symbol, NO_PRICE] = now  # in between nobody looked for one: its absence counts from this look
-            good.setdefault((symbol, NO_EXIT), now)
-            good.setdefault((symbol, NO_COVER), now)
+            good.setdefault((symbol, NO_EXIT), unseen_since)
+            good.setdefault((symbol, NO_COVER), unseen_since)
 
     def unseen(self, entries_out: Callable[[], Iterable[Symbol]]) -> None:
         """No report can be had: an entry that is out may fill meanwhile, and nobody would see it."""

@@ -214,6 +214,13 @@ WATCH = (
         *UNWATCHED,
     ),
     guard(
+        "unwatched: what filled unseen may be bare since then",
+        "Unwatched.reported",
+        "good.setdefault((symbol, NO_EXIT), unseen_since)",
+        "good.setdefault((symbol, NO_EXIT), now)",
+        *UNWATCHED,
+    ),
+    guard(
         "unwatched: no exit",
         "Cover.look",
         "exits or not is_held(position, instrument)",

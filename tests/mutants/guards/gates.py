@@ -134,7 +134,7 @@ IN_REDACTION = (
     Mutant(
         "said: what the venue repeats",
         "trader/adapters/alpaca/answers.py",
-        "_first_line",
+        "first_line",
         "clean(text)",
         "text",
         CANARIES,

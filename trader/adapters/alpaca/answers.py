@@ -47,12 +47,12 @@ class Failure:
         try:
             body = read_json(text)
         except Unreadable:
-            return cls(status=status, code=0, message=_first_line(text), is_json=not text)
+            return cls(status=status, code=0, message=first_line(text), is_json=not text)
         if not isinstance(body, dict):
-            return cls(status=status, code=0, message=_first_line(text), is_json=True)
+            return cls(status=status, code=0, message=first_line(text), is_json=True)
         code, message = body.get("code"), str(body.get("message") or text)
         known = code if isinstance(code, int) and not isinstance(code, bool) else 0
-        return cls(status=status, code=known, message=_first_line(message), is_json=True)
+        return cls(status=status, code=known, message=first_line(message), is_json=True)
 
     @property
     def meaning(self) -> Meaning:
@@ -141,5 +141,6 @@ class Keys:
         return f"the venue refuses the keys ({self._told}): asked again for {left:.0f} s more, then the daemon ends"
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """For a log line or an error."""
     return clean(text).strip().partition("\n")[0][:200]  # cut afterwards: a part of a key is a key

@@ -20,8 +20,7 @@ from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
 from urllib3.exceptions import NewConnectionError
 
-from settings.redaction import clean
-from trader.adapters.alpaca.answers import Failure, Keys, Meaning, retry_after_s
+from trader.adapters.alpaca.answers import Failure, Keys, Meaning, first_line, retry_after_s
 from trader.adapters.alpaca.direct import NotConnected, session_for
 from trader.errors import KeysDoubted, Rejected, Transient, Unknown
 from trader.trading.ports import Clock
@@ -301,8 +300,4 @@ def _describe(error: requests.RequestException) -> str:
     """Its kind and first line. Never the request: its headers carry the keys. If it names a cause, only that: the cause
     stands behind a long URL and would be cut off."""
     told, _, cause = str(error).partition("(Caused by ")
-    return f"{type(error).__name__} {_first_line(cause.removesuffix(')') or told)}".strip()
-
-
-def _first_line(text: str) -> str:
-    return clean(text).strip().partition("\n")[0][:200]  # cut afterwards: a part of a key is a key
+    return f"{type(error).__name__} {first_line(cause.removesuffix(')') or told)}".strip()

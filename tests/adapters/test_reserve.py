@@ -44,6 +44,22 @@ def test_what_was_added_is_read_again_by_another_process(tmp_path: Path) -> None
     assert Reserve(tmp_path, "paper", "another account", 1).kept() == ()
 
 
+def test_the_name_of_a_new_file_is_on_the_disk_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def witnessed(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", witnessed)
+    kept = Reserve(tmp_path, "paper", ACCOUNT, 0)
+    kept.add("c1", samples.intent("a"), NOW)
+    assert synced == [tmp_path, kept.path]
+    kept.add("c1", samples.intent("b"), NOW)
+    assert synced == [tmp_path, kept.path, kept.path]
+
+
 @pytest.mark.parametrize("cut", [1, 20, 200])
 def test_a_line_that_a_crash_cut_off_is_left_out_and_the_next_one_is_whole(tmp_path: Path, cut: int) -> None:
     kept = reserve_in(tmp_path)

@@ -37,7 +37,7 @@ class Latch:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.path)
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def read(self) -> Mapping[str, str]:
         """What is latched, with its reason. Nothing is opened while the file stays the same one."""
@@ -70,8 +70,8 @@ def _content(path: Path) -> Mapping[str, str]:
     return latched
 
 
-def _sync_folder(folder: Path) -> None:
-    """The new name, too, outlives a power cut."""
+def sync_folder(folder: Path) -> None:
+    """A new name in it, too, outlives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -17,6 +17,7 @@ from typing import Any
 from trader.adapters.ballast import MIB, Ballast
 from trader.adapters.glance_reserve import checked, lines_of
 from trader.adapters.journal.codec import from_plain, to_plain
+from trader.adapters.latch import sync_folder
 from trader.core.ids import account_tag
 from trader.core.types import OrderIntent
 from trader.trading.ports import Reserved
@@ -95,8 +96,11 @@ class Reserve:
         self._put(cut_off + checked(text), len(before), durable=durable)
 
     def _put(self, content: bytes, start: int, *, durable: bool) -> None:
+        is_new = not self.path.exists()
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
+            if is_new:
+                sync_folder(self.path.parent)
             while content:
                 written = os.pwrite(descriptor, content, start)
                 content, start = content[written:], start + written

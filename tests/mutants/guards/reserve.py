@@ -62,6 +62,8 @@ ADAPTERS = (
            'b"" if not before or before.endswith(b"\\n") else b"\\n"', 'b""', FILE),
     Mutant("reserve: on a full disk by the ballast", "trader/adapters", "Reserve.add",
            "self.ballast.give_back()", "pass", FILE),
+    Mutant("reserve: its name outlives a power cut", "trader/adapters", "Reserve._put",
+           "sync_folder(self.path.parent)", "pass", FILE),
     Mutant("ballast: room for others is left", "trader/adapters", "Ballast.make", "if self.lacking():", "if False:",
            FILE),
 )  # fmt: skip

@@ -13,7 +13,8 @@ from trader.core.types import ZERO, Portfolio
 from trader.core.values import altered, quick
 
 _ROUNDED = Decimal("0.000001")  # account currency
-_CASH_ROOM, _CASH_SHARE = Decimal(1), Decimal("0.0001")  # account currency, of equity: cents, interest
+CASH_ROUNDING = Decimal(1)  # account currency: regulatory fees, cents
+CASH_SHARE = Decimal("0.0001")  # of equity: interest
 _MARK_SHARE = Decimal("0.02")  # of what is held
 AGREEING = 3  # readings in a row above the peak before it moves
 
@@ -62,7 +63,7 @@ def misses(portfolio: Portfolio, cash: Decimal) -> Decimal:
     own_equity = cash + sum(notionals, ZERO)
     if not (venue_equity.is_finite() and own_equity.is_finite()):
         return ZERO
-    room = _CASH_ROOM + _CASH_SHARE * abs(venue_equity) + _MARK_SHARE * sum([abs(n) for n in notionals], ZERO)
+    room = CASH_ROUNDING + CASH_SHARE * abs(venue_equity) + _MARK_SHARE * sum([abs(n) for n in notionals], ZERO)
     return max(abs(venue_equity - own_equity) - room, ZERO)
 
 

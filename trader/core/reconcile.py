@@ -12,15 +12,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from trader.core.equity import denies
+from trader.core.equity import CASH_ROUNDING, CASH_SHARE, denies
 from trader.core.portfolio import is_ours
 from trader.core.postings import CENT, SPLITS, Posting, explaining
 from trader.core.types import ZERO, Execution, Order, OrderSide, Portfolio, Symbol
 from trader.core.unbooked import FEE_SHARE, NEGLIGIBLE, NOTHING, Filled, Span, fee_room, unbooked
 from trader.core.values import maker, quick
-
-CASH_ROUNDING = Decimal(1)  # account currency: regulatory fees, cents
-CASH_SHARE = Decimal("0.0001")  # of equity: interest
 
 
 @quick

@@ -19,8 +19,6 @@ from trader.adapters.journal.store import upsert
 from trader.core.postings import Posting
 from trader.core.types import ZERO, Execution, Symbol
 
-_CLAIMABLE = (rows.TRANSFER, "cash")
-
 
 class Postings(Control):
     # ---- reading ----
@@ -34,7 +32,8 @@ class Postings(Control):
     def unclaimed(self, after: datetime) -> list[Correction]:
         """Money that was booked since then without an activity that says why; oldest first."""
         table, told = schema.corrections, sa.select(schema.postings.c.correction_id)
-        query = sa.select(table).where(table.c.at >= stamp(after), table.c.kind.in_(_CLAIMABLE)).order_by(table.c.id)
+        claimable = table.c.kind.in_(rows.CLAIMABLE)
+        query = sa.select(table).where(table.c.at >= stamp(after), claimable).order_by(table.c.id)
         claimed = told.where(schema.postings.c.correction_id.is_not(None))
         return [rows.correction_from(row) for row in self._all(query.where(table.c.id.not_in(claimed)))]
 
@@ -61,15 +60,10 @@ class Postings(Control):
         posting: Posting | None = None,
     ) -> None:
         """Moves the believed books by what no execution explains, and keeps why."""
-        table = schema.corrections
-        row = {
-            "kind": kind, "symbol": None if symbol is None else symbol.text, "qty": str(qty), "cash": str(cash),
-            "detail": clean(detail), "at": stamp(at),
-        }  # fmt: skip
         changes = {rows.CASH: cash} | ({} if symbol is None else {symbol.text: qty})
         changes |= {rows.MOVED: cash} if kind == rows.TRANSFER else {}
         with self._write() as connection:
-            number = connection.execute(sa.insert(table).returning(table.c.id), row).scalar_one()
+            number = _put_correction(connection, kind, at, cash, detail, symbol=symbol, qty=qty)
             if posting is not None:
                 _put(connection, [_posting_row(posting, correction_id=number)])
             move_books(connection, [changes])
@@ -86,11 +80,7 @@ class Postings(Control):
             left = before.cash
             for other, postings in others:
                 cash = sum((each.cash for each in postings), ZERO)
-                row = {
-                    "kind": other, "symbol": None, "qty": "0", "cash": str(cash), "detail": _told(postings),
-                    "at": stamp(before.at),
-                }  # fmt: skip
-                number = connection.execute(sa.insert(table).returning(table.c.id), row).scalar_one()
+                number = _put_correction(connection, other, before.at, cash, _told(postings))
                 _put(connection, [_posting_row(each, correction_id=number) for each in postings])
                 moved, left = moved + (cash if other == rows.TRANSFER else ZERO), left - cash
             values = {"kind": kind, "cash": str(left), "detail": _told(first)}
@@ -133,6 +123,26 @@ def _keep_fees(
     ]
     if kept:
         connection.execute(sa.insert(schema.fee_changes), kept)
+
+
+def _put_correction(
+    connection: sa.Connection,
+    kind: str,
+    at: datetime,
+    cash: Decimal,
+    detail: str,
+    *,
+    symbol: Symbol | None = None,
+    qty: Decimal = ZERO,
+) -> int:
+    """Its id."""
+    table = schema.corrections
+    row = {
+        "kind": kind, "symbol": None if symbol is None else symbol.text, "qty": str(qty), "cash": str(cash),
+        "detail": clean(detail), "at": stamp(at),
+    }  # fmt: skip
+    number: int = connection.execute(sa.insert(table).returning(table.c.id), row).scalar_one()
+    return number
 
 
 def _told(postings: Sequence[Posting]) -> str:

@@ -30,6 +30,7 @@ Row = Mapping[Any, Any]
 CASH = "cash:USD"
 MOVED = "moved:USD"  # what of the cash came in from outside, less what went out
 TRANSFER = "transfer"  # the kind of such a correction
+CLAIMABLE = (TRANSFER, "cash")  # kinds of corrections whose reason may be told later
 _EXACT = Context(prec=60)  # sums must not depend on their order
 
 

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from trader.adapters.journal.records import Alert, BookedPosting, Correction, CycleRecord, EquityPoint, IntentRecord
-from trader.adapters.journal.rows import CASH, TRANSFER, book_changes, total
+from trader.adapters.journal.rows import CASH, CLAIMABLE, TRANSFER, book_changes, total
 from trader.core.decision import DecisionInputs, Levels, Plan
 from trader.core.equity import Counted
 from trader.core.postings import Posting
@@ -241,8 +241,7 @@ class MemoryJournal:
 
     def unclaimed(self, after: datetime) -> Sequence[Correction]:
         claimed_ids = {entry.correction_id for entry in self._postings.values()}
-        claimable = (TRANSFER, "cash")
-        return [c for c in self.corrections if c.at >= after and c.kind in claimable and c.id not in claimed_ids]
+        return [c for c in self.corrections if c.at >= after and c.kind in CLAIMABLE and c.id not in claimed_ids]
 
     def claim(self, correction_id: int, reasons: Mapping[str, Sequence[Posting]]) -> None:
         correction = self.corrections[correction_id - 1]

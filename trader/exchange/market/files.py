@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.core.types import Timeframe
-from trader.exchange.market.tables import OutOfProportion, read_csv, read_parquet
+from trader.exchange.market.tables import TableError, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,23 +148,10 @@ def timeframe_of(path: Path, spacing_us: int) -> Timeframe:
 
 
 def _read(path: Path) -> pa.Table:
-    import pyarrow as pa
-
-    kind = path.suffix.lower()
-    if kind not in (".parquet", ".pq", ".csv", ".txt"):
-        raise MarketError(f"{path}: unknown kind of file {kind or '(no ending)'!r}; use .parquet or .csv")
     try:
-        table = read_csv(path) if kind in (".csv", ".txt") else read_parquet(path)
-    except FileNotFoundError:
-        raise MarketError(f"{path}: no such file") from None
-    except OutOfProportion as problem:
-        raise MarketError(f"{path}: {problem}") from problem
-    except (OSError, pa.ArrowException) as problem:
-        reason = str(problem).splitlines()[0]
-        raise MarketError(f"{path}: can't be read as {kind.removeprefix('.')}: {reason}") from problem
-    if table.num_rows == 0:
-        raise MarketError(f"{path}: has no rows")
-    return table
+        return read_table(path)
+    except TableError as problem:
+        raise MarketError(str(problem)) from problem
 
 
 def _column(path: Path, table: pa.Table, what: str, names: Iterable[str]) -> pa.ChunkedArray:

@@ -19,8 +19,33 @@ _LONGEST_HEAD = 64 << 10
 _FOOTER_ENTRIES = 100_000
 
 
+class TableError(ValueError):
+    """The file is no table of rows. One line, which begins with the file's name."""
+
+
 class OutOfProportion(ValueError):
     """The file would take far more memory than its size lets expect. One line, without the file's name."""
+
+
+def read_table(path: Path, *, as_texts: bool = False) -> pa.Table:
+    """By the name's ending; at least one row. `as_texts`: a CSV's cells as they stand in it. Raises TableError."""
+    import pyarrow as pa
+
+    kind = path.suffix.lower()
+    if kind not in (".parquet", ".pq", ".csv", ".txt"):
+        raise TableError(f"{path}: unknown kind of file {kind or '(no ending)'!r}; use .parquet or .csv")
+    try:
+        table = read_csv(path, as_texts=as_texts) if kind in (".csv", ".txt") else read_parquet(path)
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such file") from None
+    except OutOfProportion as problem:
+        raise TableError(f"{path}: {problem}") from problem
+    except (OSError, pa.ArrowException) as problem:
+        reason = str(problem).splitlines()[0]
+        raise TableError(f"{path}: can't be read as {kind.removeprefix('.')}: {reason}") from problem
+    if table.num_rows == 0:
+        raise TableError(f"{path}: has no rows")
+    return table
 
 
 def read_parquet(path: Path) -> pa.Table:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.errors import ConfigurationError
-from trader.exchange.market.tables import OutOfProportion, read_csv, read_parquet
+from trader.exchange.market.tables import TableError, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,24 +102,11 @@ def _simple(name: str) -> str:
 
 
 def _read(path: Path) -> pa.Table:
-    import pyarrow as pa
-
-    kind = path.suffix.lower()
-    if kind not in (".parquet", ".pq", ".csv", ".txt"):
-        raise ConfigurationError(f"{path}: unknown kind of file {kind or '(no ending)'!r}; use .parquet or .csv")
     try:
         # a CSV as texts: a cell that is no number must be shown, not end the reading
-        table = read_parquet(path) if kind in (".parquet", ".pq") else read_csv(path, as_texts=True)
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path}: no such file") from None
-    except OutOfProportion as problem:
-        raise ConfigurationError(f"{path}: {problem}") from problem
-    except (OSError, pa.ArrowException) as problem:
-        reason = str(problem).splitlines()[0]
-        raise ConfigurationError(f"{path}: can't be read as {kind.removeprefix('.')}: {reason}") from problem
-    if table.num_rows == 0:
-        raise ConfigurationError(f"{path}: has no rows")
-    return table
+        return read_table(path, as_texts=True)
+    except TableError as problem:
+        raise ConfigurationError(str(problem)) from problem
 
 
 def _floats(column: pa.ChunkedArray) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +9,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.adapters.databases import NoServer, postgres_server
+from tests.adapters.databases import postgres_or_skip
 from trader.adapters.journal import Journal
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    with contextlib.ExitStack() as stack:
-        try:
-            url = stack.enter_context(postgres_server()).url
-        except NoServer as why:
-            pytest.skip(f"PostgreSQL: {why}")
-        yield url
+    with postgres_or_skip() as server:
+        yield server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 
 class NoServer(Exception):
     """Why there is no PostgreSQL to test on."""
@@ -51,6 +53,17 @@ def postgres_server() -> Iterator[Server]:
             yield from _served(Path(folder))
         return
     raise NoServer("psycopg is not installed (the postgres extra)")
+
+
+@contextlib.contextmanager
+def postgres_or_skip() -> Iterator[Server]:
+    """Skips the test where none can be started here."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(postgres_server())
+        except NoServer as why:
+            pytest.skip(f"PostgreSQL: {why}")
+        yield server
 
 
 def _served(folder: Path) -> Iterator[Server]:

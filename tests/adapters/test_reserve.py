@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import subprocess
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.adapters import samples
+from tests.adapters.disks import fill, small_disk
 from tests.adapters.samples import NOW
 from trader.adapters import ballast, reserve
 from trader.adapters.ballast import MIB, Ballast
@@ -97,26 +95,6 @@ def test_a_clearing_that_was_cut_off_leaves_whole_lines_or_none(tmp_path: Path) 
 
 
 # ---- room ----
-
-
-@contextlib.contextmanager
-def small_disk(at: Path, mib: int) -> Iterator[Path]:
-    at.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(at)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a full disk needs the right to mount one")
-    try:
-        yield at
-    finally:
-        subprocess.run(["umount", "-l", str(at)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    filler = folder / "filler"
-    with open(filler, "ab", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(b"x" * 4096):
-            pass
-    return filler
 
 
 def test_on_a_full_disk_exits_are_recorded_and_its_room_comes_back_when_there_is_some(tmp_path: Path) -> None:

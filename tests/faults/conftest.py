@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import HERE, ROOT, Scene, Zygote, open_scene
+from tests.faults.harness import HERE, ROOT, Scene, Zygote, scenes
 from tests.waiting import GENEROUS_S, eventually
 
 
@@ -67,12 +67,5 @@ def preloaded(name: str, factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def scene(zygote: Zygote, worker: Path) -> Iterator[Callable[..., Scene]]:
     """`scene(...)` is an exchange with a folder for its daemons; ended with the test."""
-    opened: list[Scene] = []
-
-    def make(**options: object) -> Scene:
-        opened.append(open_scene(zygote, worker, **options))  # type: ignore[arg-type]
-        return opened[-1]
-
-    yield make
-    for each in opened:
-        each.close()
+    with scenes(zygote, worker) as make:
+        yield make

@@ -127,6 +127,12 @@ class Program:
     def send(self, number: int) -> None:
         os.kill(self.pid, number)
 
+    def end(self) -> None:
+        """By SIGTERM, in good order."""
+        self.send(signal.SIGTERM)
+        assert self.wait() == 0, self.said()[-4000:]
+        assert "Traceback" not in self.said(), self.said()[-4000:]
+
     def kill(self) -> None:
         """Leaves nothing of its process group."""
         if self.poll() is None:
@@ -173,6 +179,13 @@ class Scene:
         program.wait()
         return program.said()
 
+    def status(self, **environment: str) -> dict[str, Any]:
+        """As `trader status --json` tells it."""
+        asked = self.trader("status", "--json", **environment)
+        assert asked.wait() == 0, asked.said()
+        found: dict[str, Any] = json.loads(asked.output.read_text())
+        return found
+
     def start(self, cycles: int | None = None, *failpoints: str, **environment: str) -> Program:
         """The daemon, not waited for."""
         arguments = ["run", "--plain"]
@@ -194,9 +207,7 @@ class Scene:
         """The daemon until `what` holds: where the market does not wait, how far some cycles get is the machine's."""
         program = self.start()
         self.until(what)
-        program.send(signal.SIGTERM)
-        assert program.wait() == 0, program.said()[-4000:]
-        assert "Traceback" not in program.said(), program.said()[-4000:]
+        program.end()
         return program
 
     # ---- the venue ----
@@ -363,3 +374,19 @@ def open_scene(
         "ALPACA_TRADE_STREAM_URL": ready["trade_stream_url"],
     }
     return Scene(zygote, folder, base | environment, program, ready["trading_url"])
+
+
+@contextmanager
+def scenes(zygote: Zygote, worker: Path) -> Iterator[Callable[..., Scene]]:
+    """Opens one with each call; all of them are ended afterwards."""
+    opened: list[Scene] = []
+
+    def make(**options: Any) -> Scene:
+        opened.append(open_scene(zygote, worker, **options))
+        return opened[-1]
+
+    try:
+        yield make
+    finally:
+        for each in opened:
+            each.close()

@@ -3,7 +3,6 @@ the venue after the daemon's start, so that no bar has to be waited for; its exi
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,9 +51,7 @@ def running(one: Scene, resting: Mapping[str, str] | None = RESTS) -> Iterator[P
     one.until(lambda: one.ledger()["stream_listeners"] == 1)
     one.until(lambda: daemon.poll() is not None or "ready" in daemon.said() or "agree" in daemon.said())
     yield daemon
-    daemon.send(signal.SIGTERM)
-    assert daemon.wait() == 0, daemon.said()
-    assert "Traceback" not in daemon.said(), daemon.said()
+    daemon.end()
 
 
 def buy(one: Scene, symbol: str = "BTC/USD") -> None:

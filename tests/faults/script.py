@@ -1,7 +1,11 @@
-"""Rules for the exchange's fault script, as the tests write them, and how they begin."""
+"""What the tests of the rows share: rules for the exchange's fault script, how they begin, and what is looked at."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -42,6 +46,26 @@ def held(one: Scene, cycles: int = 2) -> dict[str, str]:
     found: dict[str, str] = one.ledger()["holdings"]
     assert found
     return found
+
+
+def flat(one: Scene) -> bool:
+    """But for what fees leave of a coin."""
+    return not [qty for qty in one.ledger()["holdings"].values() if float(qty) > 0.0001]
+
+
+def resume(one: Scene) -> None:
+    """What a halt has left behind is taken away by a person."""
+    with one.journal() as journal:
+        journal.set_flag("halted", "", datetime.now(UTC))
+
+
+@contextmanager
+def locked_journal(one: Scene) -> Iterator[None]:
+    """It can be read, and nobody else can write it."""
+    with closing(sqlite3.connect(one.database, isolation_level=None, timeout=20)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        yield
+        blocker.execute("ROLLBACK")
 
 
 def sells(one: Scene) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.harness import Scene, Zygote, open_scene
+from tests.faults.harness import Scene, Zygote, scenes
 from tests.faults.paper import SOON_S, buy, is_protected, paper, running
 from tests.faults.receiver import Receiver, receiving
 from tests.faults.script import OUTAGE, at
@@ -137,20 +137,10 @@ def board(request: pytest.FixtureRequest, zygote: Zygote, worker: Path) -> Itera
 
 
 def _played(zygote: Zygote, worker: Path, trouble: Trouble, is_quick: bool) -> list[Told]:
-    opened: list[Scene] = []
-
-    def scene(**options: Any) -> Scene:
-        opened.append(open_scene(zygote, worker, **options))
-        return opened[-1]
-
-    try:
-        with receiving() as receiver:
-            pace = QUICK if is_quick else AS_THEY_COME
-            one = paper(scene, in_step=True, ALERT_WEBHOOK_URL=receiver.url, **pace, **trouble.environment)
-            return _measured(one, trouble, receiver)
-    finally:
-        for each in opened:
-            each.close()
+    with scenes(zygote, worker) as scene, receiving() as receiver:
+        pace = QUICK if is_quick else AS_THEY_COME
+        one = paper(scene, in_step=True, ALERT_WEBHOOK_URL=receiver.url, **pace, **trouble.environment)
+        return _measured(one, trouble, receiver)
 
 
 def _measured(one: Scene, trouble: Trouble, receiver: Receiver) -> list[Told]:

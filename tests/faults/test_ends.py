@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import sqlite3
@@ -87,13 +86,6 @@ def beats(heard: socket.socket) -> bool:
         return False
 
 
-def status_of(one: Scene, **environment: str) -> dict[str, object]:
-    asked = one.trader("status", "--json", **environment)
-    assert asked.wait() == 0, asked.said()
-    found: dict[str, object] = json.loads(asked.output.read_text())
-    return found
-
-
 def test_row_84_a_frozen_process_sends_no_heartbeat_and_status_says_since_when(
     scene: Scenes, heard: socket.socket, shifted_clock: Path
 ) -> None:
@@ -103,7 +95,7 @@ def test_row_84_a_frozen_process_sends_no_heartbeat_and_status_says_since_when(
         buy(one)
         one.until(lambda: is_protected(one))
         eventually(lambda: beats(heard), "a heartbeat")
-        assert "silent_since" not in status_of(one)
+        assert "silent_since" not in one.status()
         daemon.send(signal.SIGSTOP)
         let_pass(0.5)
         while beats(heard):
@@ -111,7 +103,7 @@ def test_row_84_a_frozen_process_sends_no_heartbeat_and_status_says_since_when(
         let_pass(1.5)
         assert not beats(heard)
         (one.folder / "shift").write_text("300")  # five minutes later
-        frozen = status_of(one, LD_PRELOAD=str(shifted_clock), CLOCK_SHIFT=str(one.folder / "shift"))
+        frozen = one.status(LD_PRELOAD=str(shifted_clock), CLOCK_SHIFT=str(one.folder / "shift"))
         assert frozen["running"]
         assert frozen["silent_since"] == frozen["market_time"]
         assert is_protected(one)
@@ -125,7 +117,7 @@ def test_row_84_of_a_process_that_was_killed_status_says_so(scene: Scenes) -> No
     daemon = one.start()
     one.until(lambda: one.ledger()["holdings"] and sells(one))
     daemon.kill()
-    found = status_of(one)
+    found = one.status()
     assert (found["running"], found["phase"]) == (False, "ended without stopping")
     one.leave_the_market()
     one.assert_universal()

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.faults.harness import Scene
-from tests.faults.script import at, held, more, quotes, sells, sold_at_the_market
+from tests.faults.script import at, held, more, quotes, resume, sells, sold_at_the_market
 from tests.faults.universal import caps_hold, nothing_unmanaged
 
 Scenes = Callable[..., Scene]
-
-
-def resume(one: Scene) -> None:
-    with one.journal() as journal:
-        journal.set_flag("halted", "", datetime.now(UTC))
 
 
 def test_row_63_one_tenfold_equity_ends_nothing(scene: Scenes) -> None:

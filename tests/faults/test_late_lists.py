@@ -5,27 +5,19 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.faults.harness import Scene
-from tests.faults.script import at, held, sells
+from tests.faults.script import at, held, resume, sells
 from tests.faults.universal import LIVE, nothing_unmanaged, positions_agree
 
 Scenes = Callable[..., Scene]
 
 # a bar of two seconds: what lags by two minutes of the market does so for four of them
 SLOW: dict[str, Any] = {"speed": "30", "exchange": ["--timeframe", "1Min"], "TIMEFRAME": "1Min"}
-
-
-def status_of(one: Scene) -> dict[str, Any]:
-    asked = one.trader("status", "--json")
-    assert asked.wait() == 0, asked.said()
-    found: dict[str, Any] = json.loads(asked.output.read_text())
-    return found
 
 
 def shown(one: Scene) -> list[str]:
@@ -85,7 +77,7 @@ def test_row_79_what_was_held_before_the_first_start_is_left_alone_shown_and_cou
     assert ours == {"ETH/USD"}, "nothing is sold of it, and nothing entered beside it"
     assert one.ledger()["holdings"]["BTC/USD"] == before
     assert "adopt: " in one.alerts()
-    assert status_of(one)["unadopted"] == ["BTC/USD"]
+    assert one.status()["unadopted"] == ["BTC/USD"]
     adopted = one.trader("adopt", "BTC/USD", "--stop", "40000")
     assert adopted.wait() == 0, adopted.said()
     one.run(1)
@@ -102,7 +94,7 @@ def test_row_79_counts_as_exposure(scene: Scenes) -> None:
     one.advance(0.5)
     one.run(3)
     assert not one.ours()
-    assert "gross" in json.dumps(status_of(one)["reasons"])
+    assert "gross" in json.dumps(one.status()["reasons"])
 
 
 POSITION = {"symbol": "WHAT IS THIS?", "qty": "none", "asset_class": "art"}
@@ -128,7 +120,7 @@ def test_row_83_what_nobody_can_read_is_shown_and_fails_nothing_else(
     one = scene(seed=2, symbols="BTC/USD,ETH/USD", rules=[at(endpoint, {"inject": entry})])
     one.run(4)
     assert "BTC/USD" in {each["symbol"] for each in one.ledger()["executions"]}
-    assert len(status_of(one)["opaque"]) == 1
+    assert len(one.status()["opaque"]) == 1
     assert "unreadable: " in one.alerts()
     if entry is NOTIONAL:
         assert {order["symbol"] for order in one.ours().values()} == {"BTC/USD"}
@@ -196,7 +188,6 @@ def test_row_51_one_of_two_that_is_left_out_for_hours_keeps_its_exit(scene: Scen
     nothing_unmanaged(one.ledger())
     assert "books: no entries" in one.alerts()
     one.faults()
-    with one.journal() as journal:
-        journal.set_flag("halted", "", datetime.now(UTC))
+    resume(one)
     one.run(2)
     one.assert_universal()

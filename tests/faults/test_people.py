@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from tests.faults.harness import Scene
 from tests.faults.paper import buy, is_protected, paper, running
-from tests.faults.script import OUTAGE, held
+from tests.faults.script import OUTAGE, flat, held, locked_journal
 from tests.faults.universal import LIVE
 
 Scenes = Callable[..., Scene]
@@ -61,9 +60,8 @@ def test_row_39_a_kill_during_an_outage_is_latched_across_restarts_and_done_when
     one.faults()
     entries = len(one.entries())
     one.run(2)
-    ledger = one.ledger()
-    assert not [qty for qty in ledger["holdings"].values() if float(qty) > 0.0001]
-    assert not [order for order in ledger["orders"].values() if order["status"] in LIVE]
+    assert flat(one)
+    assert not [order for order in one.ledger()["orders"].values() if order["status"] in LIVE]
     assert len(one.entries()) == entries
     assert one.flag("killed") == "enough"
     one.assert_universal()
@@ -78,13 +76,9 @@ def test_row_39_a_kill_command_survives_the_death_of_the_daemon_that_obeys_it(sc
     one.advance(0.1)  # a sale at the very moment of a decision would be booked as before it
     one.run(1, "amid_command", expect=-signal.SIGKILL)
     one.run(1)
-    assert not [qty for qty in one.ledger()["holdings"].values() if float(qty) > 0.0001]
+    assert flat(one)
     assert one.flag("killed") == "enough"
     one.assert_universal()
-
-
-def flat(one: Scene) -> bool:
-    return not [qty for qty in one.ledger()["holdings"].values() if float(qty) > 0.0001]
 
 
 def test_row_75_a_kill_with_the_venue_away_says_so_and_is_done_when_it_is_back(scene: Scenes) -> None:
@@ -119,15 +113,12 @@ def test_row_76_a_kill_with_the_journal_locked_is_latched_and_obeyed(scene: Scen
     one = scene(seed=2, speed="3600")
     daemon = one.start()
     one.until(lambda: one.ledger()["holdings"])
-    blocker = sqlite3.connect(one.database, isolation_level=None, timeout=20)
-    blocker.execute("BEGIN IMMEDIATE")
-    killed = one.trader("kill", "--reason", "enough")
-    assert killed.wait() == 75, killed.said()
-    assert "killed is latched in" in killed.said()
-    assert (one.folder / "latch-sim.json").exists()
-    entries = len(one.entries())
-    blocker.execute("ROLLBACK")
-    blocker.close()
+    with locked_journal(one):
+        killed = one.trader("kill", "--reason", "enough")
+        assert killed.wait() == 75, killed.said()
+        assert "killed is latched in" in killed.said()
+        assert (one.folder / "latch-sim.json").exists()
+        entries = len(one.entries())
     one.until(lambda: flat(one))
     one.until(lambda: one.flag("killed").startswith("enough"))
     daemon.send(signal.SIGTERM)

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
-from tests.adapters.databases import NoServer, Server, postgres_server
+from tests.adapters.databases import postgres_or_skip
+from tests.adapters.disks import fill, small_disk
 from tests.faults.harness import Program, Scene
+from tests.faults.script import flat, locked_journal
 
 Scenes = Callable[..., Scene]
-
-
-@contextmanager
-def small_disk(at: Path, size: str = "4m") -> Iterator[None]:
-    at.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(at)]
-    made = subprocess.run(command, capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("a full disk needs the right to mount one")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(at)], check=True)
-
-
-@contextmanager
-def postgres() -> Iterator[Server]:
-    with contextlib.ExitStack() as stack:
-        try:
-            server = stack.enter_context(postgres_server())
-        except NoServer as why:
-            pytest.skip(f"PostgreSQL: {why}")
-        yield server
-
-
-def fill(folder: Path) -> Path:
-    """To the last byte, whatever is there of it already."""
-    filler = folder / "filler"
-    with open(filler, "ab", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(b"x" * 4096):
-            pass
-    return filler
 
 
 def holding(scene: Scenes, **environment: str) -> Scene:
@@ -81,16 +46,14 @@ def another_exit(one: Scene) -> None:
 
 def test_row_28_a_disk_that_is_full_at_the_start_is_74_and_one_that_fills_up_later_costs_entries(scene: Scenes) -> None:
     one = holding(scene)
-    with small_disk(one.folder / "disk"):
-        one.environment["DATABASE_URL"] = f"sqlite:///{one.folder}/disk/journal.db"
+    with small_disk(one.folder / "disk", 4) as disk:
+        one.environment["DATABASE_URL"] = f"sqlite:///{disk}/journal.db"
         daemon = held_by(one)
-        filler = fill(one.folder / "disk")
+        filler = fill(disk)
         one.until(lambda: "no entries: the journal" in daemon.said())
         entries = len(one.entries())
         another_exit(one)
-        daemon.send(signal.SIGTERM)
-        assert daemon.wait() == 0, daemon.said()
-        assert "Traceback" not in daemon.said(), daemon.said()
+        daemon.end()
         assert len(one.entries()) == entries
         assert "space" in one.run(2, expect=74).said()
         assert len(one.entries()) == entries
@@ -106,9 +69,7 @@ def test_row_28_a_file_that_may_not_grow_costs_entries_and_the_stop_is_left(scen
     size = one.database.stat().st_size
     program = one.trader("run", "--plain", "--cycles", "300", limits={"RLIMIT_FSIZE": size + 40_000}, RESERVE_MB="0")
     one.until(lambda: "no entries: the journal" in program.said() or program.poll() is not None)
-    program.send(signal.SIGTERM)
-    assert program.wait() == 0, program.said()[-2000:]
-    assert "Traceback" not in program.said()
+    program.end()
     assert len(one.entries()) < entries + 20
     one.run(2)
     one.assert_universal(external=True)
@@ -116,8 +77,7 @@ def test_row_28_a_file_that_may_not_grow_costs_entries_and_the_stop_is_left(scen
 
 def test_row_73_on_a_full_disk_entries_halt_and_exits_go_on_until_there_is_room_again(scene: Scenes) -> None:
     one = holding(scene)
-    with small_disk(one.folder / "disk", "24m"):
-        disk = one.folder / "disk"
+    with small_disk(one.folder / "disk", 24) as disk:
         one.environment |= {"STATE_DIR": str(disk), "DATABASE_URL": f"sqlite:///{disk}/journal.db", "RESERVE_MB": "4"}
         daemon = held_by(one)
         filler = fill(disk)
@@ -133,9 +93,7 @@ def test_row_73_on_a_full_disk_entries_halt_and_exits_go_on_until_there_is_room_
         filler.unlink()
         one.until(lambda: "journal: over: the" in daemon.said())
         one.until(lambda: len(one.entries()) > entries)
-        daemon.send(signal.SIGTERM)
-        assert daemon.wait() == 0, daemon.said()
-        assert "Traceback" not in daemon.said(), daemon.said()
+        daemon.end()
         one.leave_the_market()
         one.assert_universal(external=True)
 
@@ -143,18 +101,13 @@ def test_row_73_on_a_full_disk_entries_halt_and_exits_go_on_until_there_is_room_
 def test_row_74_with_a_journal_that_can_only_be_read_exits_go_on(scene: Scenes) -> None:
     one = holding(scene)
     daemon = held_by(one)
-    blocker = sqlite3.connect(one.database, isolation_level=None, timeout=20)
-    blocker.execute("BEGIN IMMEDIATE")
-    one.until(lambda: "exits go on, recorded in the reserve" in daemon.said())
-    entries = len(one.entries())
-    another_exit(one)
-    assert len(one.entries()) == entries
-    blocker.execute("ROLLBACK")
-    blocker.close()
+    with locked_journal(one):
+        one.until(lambda: "exits go on, recorded in the reserve" in daemon.said())
+        entries = len(one.entries())
+        another_exit(one)
+        assert len(one.entries()) == entries
     one.until(lambda: "journal: over: the" in daemon.said())
-    daemon.send(signal.SIGTERM)
-    assert daemon.wait() == 0, daemon.said()
-    assert "Traceback" not in daemon.said(), daemon.said()
+    daemon.end()
     one.leave_the_market()
     one.assert_universal(external=True)
 
@@ -162,27 +115,22 @@ def test_row_74_with_a_journal_that_can_only_be_read_exits_go_on(scene: Scenes) 
 def test_row_74_what_a_person_does_while_the_journal_can_only_be_read_is_seen_and_written_down(scene: Scenes) -> None:
     one = holding(scene)
     daemon = held_by(one)
-    blocker = sqlite3.connect(one.database, isolation_level=None, timeout=20)
-    blocker.execute("BEGIN IMMEDIATE")
-    one.until(lambda: "exits go on, recorded in the reserve" in daemon.said())
-    for each in stops_of_it(one):
-        one.cancel_by_hand({"id": each})
-    assert one.order(qty="0.03").status_code == 200
-    one.until(lambda: sum(float(o["qty"]) for o in one.resting_exits() if o["symbol"] == "BTC/USD") > 0.079)
-    one.trader("kill", "--reason", "enough", "--no-wait").wait()
-    one.until(lambda: not [qty for qty in one.ledger()["holdings"].values() if float(qty) > 0.0001])
-    blocker.execute("ROLLBACK")
-    blocker.close()
+    with locked_journal(one):
+        one.until(lambda: "exits go on, recorded in the reserve" in daemon.said())
+        for each in stops_of_it(one):
+            one.cancel_by_hand({"id": each})
+        assert one.order(qty="0.03").status_code == 200
+        one.until(lambda: sum(float(o["qty"]) for o in one.resting_exits() if o["symbol"] == "BTC/USD") > 0.079)
+        one.trader("kill", "--reason", "enough", "--no-wait").wait()
+        one.until(lambda: flat(one))
     one.until(lambda: one.flag("killed").startswith("enough"))
-    daemon.send(signal.SIGTERM)
-    assert daemon.wait() == 0, daemon.said()
-    assert "Traceback" not in daemon.said(), daemon.said()
+    daemon.end()
     one.assert_universal(external=True)
 
 
 @pytest.mark.parametrize("ends", ["by itself", "killed while the server is away"])
 def test_row_74_with_the_database_server_away_exits_go_on_and_are_in_the_journal_once(scene: Scenes, ends: str) -> None:
-    with postgres() as server:
+    with postgres_or_skip() as server:
         one = holding(scene, DATABASE_URL=server.url)
         daemon = held_by(one)
         server.stop()
@@ -236,16 +184,12 @@ def test_row_30_with_the_journal_locked_nothing_is_sent(scene: Scenes) -> None:
     known = set(one.ours())
     daemon = one.start()
     one.until(lambda: "agree" in daemon.said())
-    blocker = sqlite3.connect(one.database, isolation_level=None, timeout=20)
-    blocker.execute("BEGIN IMMEDIATE")
-    with one.journal() as journal:
+    with locked_journal(one), one.journal() as journal:
         journaled = {record.intent.client_order_id for record in journal.intents()}
         start = one.ledger()["now"]
         one.until(lambda: _hours_since(one, start) > 5.5)
         sent = set(one.ours())
         assert sent <= journaled | known, sent - journaled
-    blocker.execute("ROLLBACK")
-    blocker.close()
     cycles = _cycle_count(one)
     one.until(lambda: _cycle_count(one) > cycles + 1)
     daemon.send(signal.SIGTERM)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -145,9 +144,7 @@ def test_row_88_a_gate_that_closes_is_told_with_its_room_and_when_it_opens(scene
     one.run(4)
     assert len(one.entries()) == 1
     assert "gate: day_orders: nothing is entered" in one.alerts()
-    status = one.trader("status", "--json")
-    assert status.wait() == 0
-    assert json.loads(status.output.read_text())["gates"]["day_orders"] == "0.00"
+    assert one.status()["gates"]["day_orders"] == "0.00"
     one.run(4)  # over midnight, and another one goes
     assert len(one.entries()) == 2
     one.assert_universal()

@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
+from tests.receiver import Receiver, receiving
 from tests.waiting import GENEROUS_S
 from trader.adapters.notify import AlertSink, Delivery
 from trader.errors import ConfigurationError
 
 AT = datetime(2026, 3, 1, 14, 0, 5, tzinfo=UTC)
-
-
-class Receiver:
-    """A webhook. `answers` are the status codes to give, in turn; after them 200."""
-
-    def __init__(self, answers: list[int]) -> None:
-        self.received: list[dict[str, Any]] = []
-        self.followed = 0  # GETs, as a redirect of a POST is followed
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = answers.pop(0) if answers else 200
-                if status == 200:
-                    receiver.received.append(json.loads(body))
-                self.send_response(status)
-                if 300 <= status < 400:
-                    self.send_header("Location", f"{receiver.url}/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def do_GET(self) -> None:
-                receiver.followed += 1
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Silent: the test looks at `received`."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook/s3cret-token"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +29,8 @@ def answers() -> list[int]:
 
 @pytest.fixture
 def receiver(answers: list[int]) -> Iterator[Receiver]:
-    it = Receiver(answers)
-    yield it
-    it.close()
+    with receiving(answers) as found:
+        yield found
 
 
 @pytest.fixture
@@ -95,7 +52,7 @@ def test_an_alert_arrives_with_what_a_person_needs_to_read(receiver: Receiver) -
     sink.post("halt", "error", "equity fell 8,879 USD unexplained", AT)
 
     assert sink.flush(GENEROUS_S)
-    assert receiver.received == [
+    assert [post.body for post in receiver.posts] == [
         {
             "text": "[trader@paper] ERROR halt: equity fell 8,879 USD unexplained",
             "severity": "error",
@@ -114,7 +71,7 @@ def test_a_passing_failure_of_the_receiver_is_tried_again(receiver: Receiver, an
     sink.post("order", "warning", "one", AT)
 
     assert sink.flush(GENEROUS_S)
-    assert [message["kind"] for message in receiver.received] == ["order"]
+    assert [post.kind for post in receiver.posts] == ["order"]
     assert sink.delivery == Delivery(delivered=1, failed=0, dropped=0)
     sink.close()
 
@@ -129,7 +86,7 @@ def test_a_redirect_is_no_delivery_and_is_not_followed(receiver: Receiver, answe
     assert sink.flush(GENEROUS_S)
     sink.close()
     assert sink.delivery == Delivery(delivered=0, failed=1, dropped=0)
-    assert (receiver.received, receiver.followed) == ([], 0)
+    assert (receiver.posts, receiver.followed) == ([], 0)
     assert told == [f"the alert webhook answered {status}"]
 
 
@@ -142,7 +99,7 @@ def test_what_was_lost_is_told_with_the_next_alert_that_arrives(receiver: Receiv
     sink.post("second", "warning", "arrives", AT)
 
     assert sink.flush(GENEROUS_S)
-    assert [(message["kind"], message["lost_before"]) for message in receiver.received] == [("second", 1)]
+    assert [(post.kind, post.body["lost_before"]) for post in receiver.posts] == [("second", 1)]
     assert sink.delivery.lost == 1
     sink.close()
     assert reasons == ["the alert webhook answered 500"]
@@ -165,7 +122,7 @@ def test_the_newest_alerts_are_the_ones_that_are_kept(receiver: Receiver, answer
         sink.post("storm", "warning", str(number), AT)
 
     assert sink.flush(GENEROUS_S)
-    details = [message["text"].rpartition(" ")[2] for message in receiver.received]
+    details = [post.text.rpartition(" ")[2] for post in receiver.posts]
     assert details[-3:] == ["5", "6", "7"]
     assert len(details) + sink.delivery.dropped == 8
     sink.close()

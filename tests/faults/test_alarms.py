@@ -17,8 +17,8 @@ import pytest
 
 from tests.faults.harness import Scene, Zygote, scenes
 from tests.faults.paper import SOON_S, buy, is_protected, paper, running
-from tests.faults.receiver import Receiver, receiving
 from tests.faults.script import OUTAGE, at
+from tests.receiver import Receiver, receiving
 from tests.waiting import GENEROUS_S
 
 BTC, ETH = "BTC/USD", "ETH/USD"

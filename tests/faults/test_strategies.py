@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import Scene
-from tests.faults.receiver import receiving
 from tests.faults.script import at, more
+from tests.receiver import receiving
 from tests.waiting import GENEROUS_S
 
 Scenes = Callable[..., Scene]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from tests.waiting import eventually
 
@@ -17,16 +18,29 @@ from tests.waiting import eventually
 class Post:
     """One alert. `at`: seconds of time.monotonic, when it had come whole."""
 
-    kind: str
-    severity: str
-    text: str
+    body: dict[str, Any]
     at: float
+
+    @property
+    def kind(self) -> str:
+        return str(self.body["kind"])
+
+    @property
+    def severity(self) -> str:
+        return str(self.body["severity"])
+
+    @property
+    def text(self) -> str:
+        return str(self.body["text"])
 
 
 @dataclass
 class Receiver:
+    """`posts`: those that were answered with 200; `followed`: GETs, as a redirect of a POST is followed."""
+
     url: str = ""
     posts: list[Post] = field(default_factory=list)
+    followed: int = 0
 
     def find(self, kind: str, severity: str, *, after: float = 0.0, says: str = "") -> Post | None:
         fit = (each for each in list(self.posts) if (each.kind, each.severity) == (kind, severity))
@@ -45,14 +59,26 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    found = Receiver()
+def receiving(answers: list[int] | None = None) -> Iterator[Receiver]:
+    """`answers`: the status codes to give, in turn; after them 200."""
+    found, codes = Receiver(), [] if answers is None else answers
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            found.posts.append(Post(body["kind"], body["severity"], body["text"], time.monotonic()))
-            self.send_response(200)
+            status = codes.pop(0) if codes else 200
+            if status == 200:
+                found.posts.append(Post(body, time.monotonic()))
+            self._answer(status)
+
+        def do_GET(self) -> None:
+            found.followed += 1
+            self._answer(200)
+
+        def _answer(self, status: int) -> None:
+            self.send_response(status)
+            if 300 <= status < 400:
+                self.send_header("Location", f"{found.url}/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
 

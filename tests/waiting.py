@@ -1,4 +1,5 @@
-"""Waiting in a test: until something is so, or for time itself. Nothing else in tests/ sleeps."""
+"""Waiting in a test: until something is so, or for time itself. Nothing else in tests/ sleeps, but what plays
+somebody slow."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import pytest
 
 import trader
 from tests.faults.harness import Scene
+from tests.faults.script import resume
 from tests.faults.universal import LIVE
 from trader.core.types import Symbol
 
@@ -75,8 +76,7 @@ def test_row_01_an_unexplained_difference_halts_also_where_the_daemon_dies_while
         journal.correction("test", datetime.now(UTC), symbol=Symbol("BTC/USD"), qty=Decimal("0.05"))
     one.run(3, expect=70)
     assert "no execution explains it" in one.flag("halted")
-    with one.journal() as journal:
-        journal.set_flag("halted", "", datetime.now(UTC))  # a person has looked, and takes the venue's word for it
+    resume(one)  # a person has looked, and takes the venue's word for it
     one.run(3, "amid_corrections", expect=-signal.SIGKILL)
     one.run(2)
     with one.journal() as journal:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from tests.faults.harness import Scene
-from tests.faults.script import gets, posts
+from tests.faults.script import gets, posts, resume
 
 Scenes = Callable[..., Scene]
 
@@ -104,8 +103,7 @@ def test_row_33_a_moment_without_positions_neither_sells_nor_buys(scene: Scenes)
     assert one.ledger()["holdings"] == held
     assert len(one.entries()) == entries
     one.faults()
-    with one.journal() as journal:
-        journal.set_flag("halted", "", datetime.now(UTC))
+    resume(one)
     one.run(1)
     one.faults(gets("^/v2/positions$", {"empty_positions": True}, after_n=3, nth=[1, 2, 3, 4, 5, 6, 7, 8]))
     one.run(2)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 
 from tests.chaos.journal import ChaosJournal
+from tests.faults.universal import double_entries
 from trader.core.ids import parse_client_order_id
 from trader.core.invariants import violations
 from trader.core.orders import IntentState
@@ -125,13 +126,7 @@ def one_order_an_intent(ledger: MemoryLedger, journal: ChaosJournal) -> None:
             demand(name in ours, f"{name} is {state} in the journal, and not at the venue")
         if state is IntentState.REJECTED and name in ours:
             demand(ours[name].status is OrderStatus.REJECTED, f"{name} was given up, and is at the venue")
-    _one_entry_a_cycle(ours)
-
-
-def _one_entry_a_cycle(names: Iterable[str]) -> None:
-    parsed = [found for name in names if (found := parse_client_order_id(name))]
-    entries = Counter((each.cycle_id, each.symbol) for each in parsed if each.purpose is Purpose.ENTRY)
-    double = [f"{cycle} {symbol}" for (cycle, symbol), count in entries.items() if count > 1]
+    double = double_entries(ours)
     demand(not double, f"several entries in one cycle: {double}")
 
 

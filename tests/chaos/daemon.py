@@ -13,7 +13,6 @@ from pathlib import Path
 
 from forecasters.base import ForecastError
 from forecasters.types import Context, Forecast
-from settings.schema import Settings
 from tests.chaos.active import Active
 from tests.chaos.checks import MAX_GROSS, MAX_SYMBOL
 from tests.chaos.clock import ChaosClock
@@ -41,12 +40,16 @@ MANAGES_EVERY_S = 15.0  # while a forecast is waited for
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-@cache
-def _settings(
+def rules_for(scenario: Scenario) -> Rules:
+    return _rules(scenario.symbols, scenario.timeframe, scenario.exit_rests, scenario.hold, scenario.gates)
+
+
+@cache  # a scenario has many starts, and each would look for installed strategies on the disk
+def _rules(
     symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: str, gates: tuple[tuple[str, str], ...]
-) -> Settings:
+) -> Rules:
     limits = {"max_refusals": "0", "max_day_notional": "0", "max_day_orders": "0", **dict(gates)}
-    return settings_for(
+    settings = settings_for(
         {},
         Path("/nowhere"),
         symbols=",".join(symbols),
@@ -61,17 +64,7 @@ def _settings(
         risk__max_drawdown="0.9",
         **{f"risk__{name}": limit for name, limit in limits.items()},
     )
-
-
-def rules_for(scenario: Scenario) -> Rules:
-    return _rules(scenario.symbols, scenario.timeframe, scenario.exit_rests, scenario.hold, scenario.gates)
-
-
-@cache  # a scenario has many starts, and each would look for installed strategies on the disk
-def _rules(
-    symbols: tuple[str, ...], timeframe: str, exit_rests: str, hold: str, gates: tuple[tuple[str, str], ...]
-) -> Rules:
-    return rules_of(_settings(symbols, timeframe, exit_rests, hold, gates))
+    return rules_of(settings)
 
 
 def wired(

@@ -27,11 +27,8 @@ class People:
         self._venue, self._journal = venue, journal
         self._resting: dict[Trouble, str] = {}
         self.meddled: set[Symbol] = set()  # with what is held of these
-        events = [
-            (start + timedelta(hours=hours), number, what)
-            for number, (hours, what) in enumerate(self._script(scenario))
-        ]
-        self.script = [(at, what) for at, _, what in sorted(events, key=lambda event: event[:2])]
+        events = [(start + timedelta(hours=hours), what) for hours, what in self._script(scenario)]
+        self.script = sorted(events, key=lambda event: event[0])
 
     def _script(self, scenario: Scenario) -> Iterator[tuple[float, Callable[[], None]]]:
         for each in scenario.troubles:

@@ -6,7 +6,7 @@ Each function asserts one thing. `ledger` is the exchange's GET /sim/ledger.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -65,10 +65,15 @@ def one_order_an_intent(ledger: Mapping[str, Any], journal: Journal) -> None:
 
 
 def one_entry_a_cycle(ledger: Mapping[str, Any]) -> None:
-    parsed = [found for name in ledger["orders"] if (found := parse_client_order_id(name))]
-    entries = Counter((each.cycle_id, each.symbol) for each in parsed if each.purpose is Purpose.ENTRY)
-    double = {key: count for key, count in entries.items() if count > 1}
+    double = double_entries(ledger["orders"])
     assert not double, f"several entries in one cycle: {double}"
+
+
+def double_entries(names: Iterable[str]) -> list[str]:
+    """Cycle and symbol of each that these client order ids have more than once."""
+    parsed = [found for name in names if (found := parse_client_order_id(name))]
+    entries = Counter((each.cycle_id, each.symbol) for each in parsed if each.purpose is Purpose.ENTRY)
+    return [f"{cycle} {symbol}" for (cycle, symbol), count in entries.items() if count > 1]
 
 
 def caps_hold(ledger: Mapping[str, Any]) -> None:

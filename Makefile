@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install models postgres research everything run test mutants faults chaos parity lint bench soak wheel pythons combinations audit lock clean
+.PHONY: help install models postgres research everything run test mutants faults chaos explore parity lint bench soak wheel pythons combinations audit lock clean
 
 # One more than the two cores that this is measured on: a test that waits for a daemon leaves its core to another.
 JOBS ?= 3
@@ -67,6 +67,9 @@ mutants: $(EVERYTHING)  ## the guards taken away one at a time: a test must turn
 
 faults: $(EVERYTHING)  ## what may go wrong, row by row, on the daemon as a process: a table (ARGS="--row 41")
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults -n $(JOBS) $(ARGS)
+
+explore: $(EVERYTHING)  ## the property tests on examples that nobody has drawn before
+	$(BIN)/python -m pytest -q -m "hypothesis and not slow and not parity" --hypothesis-profile=explore -n $(JOBS) $(ARGS)
 
 parity: $(EVERYTHING)  ## the models at their published sizes, and the long loops of forecasts
 	$(BIN)/python -m pytest -q -m parity --timeout=3600 $(ARGS)

@@ -9,6 +9,12 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time, so that a red suite is red for what was changed; `make explore` draws new ones.
+settings.register_profile("suite", derandomize=True)
+settings.register_profile("explore", derandomize=False, print_blob=True)
+settings.load_profile("suite")
 
 ROOT = Path(__file__).parents[1]
 # Tests in these run whole programs, some of them with torch: 20 s on a quiet machine, minutes on one that is not.

@@ -96,6 +96,17 @@ def test_without_an_entry_the_fee_is_our_estimate_again() -> None:
     assert with_fee(charged, None).fee_estimated
 
 
+def test_a_fee_that_two_fills_could_have_goes_where_the_other_fee_is_explained_too() -> None:
+    """2.00 is 0.25% of 800 and 0.20% of 1,000, the earlier fill; 2.50 is of the larger one alone."""
+    fills = [fill("larger", "10", side=OrderSide.SELL), fill("smaller", "8", side=OrderSide.SELL)]
+    for fees in (
+        [in_dollars("a", "2.00"), in_dollars("b", "2.50")],
+        [in_dollars("b", "2.00"), in_dollars("a", "2.50")],
+    ):
+        cash = {fill: -fee.cash for fill, fee in joined(fills, fees).items()}
+        assert cash == {"larger": D("2.50"), "smaller": D("2.00")}
+
+
 AMOUNTS = st.lists(
     st.tuples(st.decimals("5", "9000", places=2), st.sampled_from([15, 25]), st.booleans()), min_size=1, max_size=12
 )

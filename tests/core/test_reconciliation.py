@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,16 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.make import ACCOUNT, BTC, ETH, NOW, SPY, account, execution, order, portfolio, position
+from trader.core.fills import cash_of, new_executions, units_of
 from trader.core.ids import client_order_id, cycle_id
 from trader.core.reconcile import (
     Believed,
     CorrectionKind,
     Reconciliation,
     Reported,
-    cash_of,
-    new_executions,
     reconcile,
-    units_of,
 )
 from trader.core.types import Execution, OrderSide, Position, Purpose, Symbol
 from trader.core.unbooked import NOTHING, Filled
@@ -173,6 +172,15 @@ def test_money_beside_units_that_nothing_explains_is_no_transfer() -> None:
     assert reconcile(believed(), reported(cash="60000")).booking().transferred == -40_000
 
 
+def test_small_money_beside_units_that_nothing_explains_waits_for_them_unsaid() -> None:
+    """It may be a withdrawal that the price of a sale, told later, makes up for."""
+    missing = reported(position(qty="2"), cash="99998.45")
+    result = reconcile(believed({BTC: D(15)}), missing)
+    assert (result.cash, kinds(result)) == (START, [])
+    assert "cash" not in result.doubt
+    assert reconcile(believed({BTC: D(2)}), missing).cash == D("99998.45")
+
+
 def test_money_is_not_judged_where_the_account_could_not_be_read() -> None:
     assert reconcile(believed(), reported(cash="60000", has_cash=False)).doubt == ""
 
@@ -182,6 +190,27 @@ def test_a_difference_the_size_of_a_fee_is_a_fee_for_coins_only() -> None:
     assert kinds(result) == [CorrectionKind.FEE]
     assert result.corrections[0].qty == D("-0.0025")
     assert reconcile(believed({SPY: D(1000)}), reported(position(SPY, "999"))).doubt
+
+
+def test_fees_explain_more_units_than_the_books_have_by_no_more_than_was_booked_as_fees() -> None:
+    """A buy and a sale by hand, neither told of yet, leave a few units that are the size of a fee of all the rest."""
+    bought = execution(qty="100", fee=D("0.25"), fee_currency="BTC")
+    for found, explained in (("100", True), ("100.1", False)):
+        result = reconcile(believed(), reported(position(qty=found), executions=(bought,), cash="90000"))
+        assert (kinds(result) == [CorrectionKind.FEE], result.lacks_units) == (explained, not explained)
+    posted = believed({BTC: D("99.75")}, estimates={"BTC": D("0.25")})
+    assert kinds(reconcile(posted, reported(position(qty="100")))) == [CorrectionKind.FEE]
+    assert reconcile(believed({BTC: D("99.75")}), reported(position(qty="100"))).lacks_units
+
+
+def test_units_that_were_in_doubt_are_not_explained_by_their_likeness_to_a_fee() -> None:
+    """Sales that are not told of yet leave of a purchase, not told of either, what a fee of all the rest might be."""
+    holding = believed({BTC: D(192)}, estimates={"BTC": D("0.48")})
+    less, cheaper = reported(position(qty="191")), reported(position(qty="192.2"))
+    assert kinds(reconcile(holding, less)) == [CorrectionKind.FEE]
+    doubting = replace(holding, doubted=frozenset({BTC}))
+    assert reconcile(doubting, less).lacks_units
+    assert kinds(reconcile(doubting, cheaper)) == [CorrectionKind.FEE]
 
 
 def test_fills_that_the_positions_do_not_show_yet_are_booked_and_waited_for() -> None:

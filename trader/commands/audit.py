@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from trader.adapters.journal import Correction, Journal
 from trader.adapters.journal.records import FeeChange
-from trader.core.reconcile import cash_of, units_of
+from trader.core.fills import cash_of, units_of
 from trader.core.types import ZERO, Execution, Portfolio, Symbol
 from trader.trading.bookkeeping import DOUBTED
 

@@ -75,17 +75,24 @@ def joined(fills: Sequence[Execution], postings: Sequence[Posting]) -> dict[str,
     charges = [_charged(fill) for fill in coins.values()]
     pairs = sorted(pair for fee in fees.values() for charge in charges if (pair := _pair(fee, charge)) is not None)
     owners: dict[str, str] = {}  # the posting of each fill
-    posting_ids = set[str]()
-    for pair in pairs:
-        if pair.fill not in owners and pair.posting not in posting_ids:
-            owners[pair.fill] = pair.posting
-            posting_ids.add(pair.posting)
+    exact = [pair for pair in pairs if not pair.inexact]
+    # exactly first: an amount that two fills could have been charged goes where the other one is explained as well
+    for choice in (exact, pairs):
+        _assign(choice, owners)
+    return {fill: fees[posting] for fill, posting in owners.items()}
+
+
+def _assign(pairs: Sequence[_Pair], owners: dict[str, str]) -> None:
+    """As many of these postings as can be, the better pairs first. `owners` is added to."""
+    posting_ids = set(owners.values())
     choices: dict[str, list[str]] = {}
     for pair in pairs:
         choices.setdefault(pair.posting, []).append(pair.fill)
+        if pair.fill not in owners and pair.posting not in posting_ids:
+            owners[pair.fill] = pair.posting
+            posting_ids.add(pair.posting)
     for posting in sorted(choices.keys() - posting_ids):
         _make_room(posting, choices, owners)
-    return {fill: fees[posting] for fill, posting in owners.items()}
 
 
 def _make_room(posting: str, choices: Mapping[str, Sequence[str]], owners: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from trader.core.equity import CASH_ROUNDING, CASH_SHARE, denies
+from trader.core.fills import cash_of, new_executions, units_of
 from trader.core.portfolio import is_ours
 from trader.core.postings import CENT, SPLITS, Posting, explaining
 from trader.core.types import ZERO, Execution, Order, OrderSide, Portfolio, Symbol
@@ -32,6 +33,7 @@ class Believed:
     filled         units of the booked executions, by order id (those of live intents suffice)
     estimates      what was lately booked as fees by our own schedule, by the currency or coin of each: the venue may
                    take, and post, another amount, later
+    doubted        symbols whose units nothing explained in the last report: no mere likeness to a fee explains them now
     """
 
     positions: Mapping[Symbol, Decimal] | None
@@ -40,6 +42,7 @@ class Believed:
     cash: Decimal | None = None
     filled: Mapping[str, Decimal] = field(default_factory=dict)
     estimates: Mapping[str, Decimal] = field(default_factory=dict)
+    doubted: frozenset[Symbol] = frozenset()
 
 
 @quick
@@ -74,6 +77,7 @@ class CorrectionKind(StrEnum):
     UNEXPLAINED = "unexplained"  # with a halt
 
 
+_MOST_ABOVE = Decimal("0.2")  # our schedule's dearest rate is 0.25%, and FEE_SHARE 0.3%
 _WAITING = (CorrectionKind.UNEXPLAINED, CorrectionKind.CONTRADICTED)  # never booked by itself
 _UNCLEAR = (*_WAITING, CorrectionKind.DEPOSIT)
 
@@ -205,7 +209,9 @@ def reconcile(believed: Believed, reported: Reported, *, accepted: str = "") -> 
     key = "; ".join(f"{c.symbol or 'cash'} {c.qty or c.cash.to_integral_value():f}" for c in doubts)
     if key and key == accepted:
         doubts, key = [], ""
-    bookings = [c for c in (*units, *money) if c not in doubts]
+    # small beside missing units may be a withdrawal that the price of a sale makes up for: it waits, unsaid
+    left_open = [*doubts, *([c for c in money if c.kind is CorrectionKind.CASH] if open_units else [])]
+    bookings = [c for c in (*units, *money) if c not in left_open]
     return _new_reconciliation(
         positions=_after(believed.positions, executions, bookings),
         cash=_cash_after(believed.cash, reported.portfolio.account.currency, executions, bookings),
@@ -245,26 +251,6 @@ def _cash_after(
     return cash_before + proceeds + sum([c.cash for c in bookings], ZERO)
 
 
-def new_executions(known: frozenset[str], executions: Sequence[Execution]) -> tuple[Execution, ...]:
-    """Each execution id once, those in `known` not at all; oldest first."""
-    if not executions:
-        return ()
-    unique = {execution.id: execution for execution in reversed(executions) if execution.id not in known}
-    return tuple(sorted(unique.values(), key=lambda execution: (execution.at, execution.id)))
-
-
-def units_of(execution: Execution) -> Decimal:
-    """By how much it changes the position: signed, net of a fee taken in the coin."""
-    fee = execution.fee if execution.fee_currency == execution.symbol.base else ZERO
-    return execution.side.sign * execution.qty - fee
-
-
-def cash_of(execution: Execution, currency: str) -> Decimal:
-    """By how much it changes the cash, net of a fee taken in `currency`."""
-    fee = execution.fee if execution.fee_currency == currency else ZERO
-    return -execution.side.sign * execution.qty * execution.price - fee
-
-
 # ---- orders ----
 
 
@@ -273,7 +259,7 @@ def _orders(
 ) -> tuple[tuple[Order, ...], tuple[Correction, ...], tuple[str, ...]]:
     account, orders = reported.portfolio.account.id, reported.portfolio.orders
     own_orders = [order for order in orders if is_ours(order, account)]
-    external = () if len(own_orders) == len(orders) else tuple(order for order in orders if order not in own_orders)
+    external = tuple(order for order in orders if order not in own_orders)
     surprises = [
         Correction(
             kind=CorrectionKind.OUR_ORDER,
@@ -284,19 +270,15 @@ def _orders(
         if order.client_order_id not in believed.live
     ]
     foreign = {order.id for order in external}
-    fills = (
-        []
-        if not external
-        else [
-            Correction(
-                kind=CorrectionKind.EXTERNAL_FILL,
-                symbol=execution.symbol,
-                detail=f"{execution.side} {execution.qty} at {execution.price}, of an order that is not ours",
-            )
-            for execution in executions
-            if execution.order_id in foreign
-        ]
-    )
+    fills = [
+        Correction(
+            kind=CorrectionKind.EXTERNAL_FILL,
+            symbol=execution.symbol,
+            detail=f"{execution.side} {execution.qty} at {execution.price}, of an order that is not ours",
+        )
+        for execution in executions
+        if execution.order_id in foreign
+    ]
     lost_ids = believed.live - {order.client_order_id for order in orders} - reported.looked_up.keys()
     return external, (*surprises, *fills), tuple(sorted(lost_ids))
 
@@ -326,7 +308,8 @@ def _positions(
         if abs(difference) <= NEGLIGIBLE:
             continue
         purchases = sum((execution.qty for execution in fills if execution.side is OrderSide.BUY), ZERO)
-        room = fee_room(symbol, abs(old_units) + purchases) + believed.estimates.get(symbol.base, ZERO)
+        estimated = believed.estimates.get(symbol.base, ZERO)
+        room = fee_room(symbol, abs(old_units) + purchases) + estimated
         if span is not None and _reaches(span, difference, max(NEGLIGIBLE, room + fee_room(symbol, span.high))):
             continue
         # the levels of a position that was split are in the old units: that is for a person to look at
@@ -335,7 +318,11 @@ def _positions(
         if why:
             corrections += [_posted(posting, qty=posting.qty) for posting in why]
             continue
-        kind = CorrectionKind.FEE if abs(difference) <= room else CorrectionKind.UNEXPLAINED
+        # fees give nothing: there is more than we think by no more than what was booked as fees
+        fees = sum((each.side.sign * each.qty - units_of(each) for each in fills), estimated)
+        most = _MOST_ABOVE * fees if symbol in believed.doubted else room
+        is_fee = -most <= difference <= min(room, fees)
+        kind = CorrectionKind.FEE if is_fee else CorrectionKind.UNEXPLAINED
         detail = f"{symbol}: {venue_units} at the venue, {book_units} by the books"
         if kind is CorrectionKind.UNEXPLAINED:
             detail += "; no execution explains it"

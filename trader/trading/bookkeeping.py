@@ -11,9 +11,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from trader.core.equity import Worth, counted, misses, worth_of
+from trader.core.fills import cash_of
 from trader.core.orders import IntentState, is_over, is_stop
 from trader.core.portfolio import changed, moved
-from trader.core.reconcile import Believed, Reconciliation, Reported, cash_of, reconcile
+from trader.core.reconcile import Believed, Reconciliation, Reported, reconcile
 from trader.core.types import ZERO, Execution, Order, Portfolio, Symbol
 from trader.core.unbooked import awaited_cash, to_protect, unbooked
 from trader.core.values import maker
@@ -189,6 +190,7 @@ class Bookkeeper:
             execution_ids=memory.execution_ids,
             filled=memory.filled,
             estimates=self.history.estimates(),
+            doubted=self.differences.symbols,
         )
 
     def _ask(self, live: Mapping[str, KnownIntent], portfolio: Portfolio) -> tuple[Reported, Reconciliation]:

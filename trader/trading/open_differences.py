@@ -12,6 +12,7 @@ import json
 from datetime import datetime, timedelta
 
 from trader.core.reconcile import Reconciliation
+from trader.core.types import Symbol
 from trader.trading.ports import Journal
 
 LAG = timedelta(seconds=60)  # the venue's lists are out of step with each other for so long, on any day
@@ -33,6 +34,12 @@ class OpenDifferences:
         if text:
             self.key, since_text, self.answers, self.asked = json.loads(text)
             self.since = datetime.fromisoformat(since_text)
+
+    @property
+    def symbols(self) -> frozenset[Symbol]:
+        """Those whose units differ."""
+        names = {part.partition(" ")[0] for part in self.key.split("; ") if part}
+        return frozenset(Symbol(name) for name in names if name != "cash")
 
     def accepted(self, halted: str) -> str:
         """What a person has taken the venue's word for: they were asked, and have lifted the halt since."""

@@ -14,9 +14,10 @@ FLAPS = ("tests/trading/test_journal_flaps.py",)
 FIGURES = ("tests/trading/test_figures_alone.py",)
 
 OF_FEES = (
-    Mutant("fees: one fill each", FEES, "joined", "pair.fill not in owners and", "", JOINED),
-    Mutant("fees: room is made", FEES, "joined", "_make_room(posting, choices, owners)", "pass", JOINED),
-    Mutant("fees: of one fill alone", FEES, "joined", "and pair.posting not in posting_ids", "", JOINED),
+    Mutant("fees: one fill each", FEES, "_assign", "pair.fill not in owners and", "", JOINED),
+    Mutant("fees: room is made", FEES, "_assign", "_make_room(posting, choices, owners)", "pass", JOINED),
+    Mutant("fees: of one fill alone", FEES, "_assign", "and pair.posting not in posting_ids", "", JOINED),
+    Mutant("fees: exactly first", FEES, "joined", "(exact, pairs)", "(pairs,)", JOINED),
     Mutant("fees: by name", FEES, "_pair", "if fee.execution_id != fill.id:", "if False:", JOINED),
     Mutant("fees: a stock's is no coin's", FEES, "_pair", 'off > room and fee.kind == "FEE"', "False", JOINED),
     Mutant("fees: by order", FEES, "_may_be", "fee.order_id and fee.order_id != fill.order_id", "False", JOINED),

@@ -10,6 +10,7 @@ ENTRIES = ("tests/core/test_plan_entries.py",)
 UNFIT = ("tests/core/test_unfit_forecasts.py",)
 FITNESS = ("tests/core/test_quote_fitness.py",)
 BAR_FITNESS = ("tests/core/test_bar_fitness.py",)
+FILLS = "trader/core/fills.py"
 RECONCILIATION = ("tests/core/test_reconciliation.py",)
 EXITS = ("tests/core/test_protect_exits.py",)
 EXIT_RULES = ("tests/core/test_exit_rules.py",)
@@ -138,18 +139,20 @@ IN_BARS = (
 )
 
 
-def books(name: str, function: str, old: str, new: str) -> Mutant:
-    return Mutant(f"books: {name}", BOOKS, function, old, new, RECONCILIATION)
+def books(name: str, function: str, old: str, new: str, where: str = BOOKS) -> Mutant:
+    return Mutant(f"books: {name}", where, function, old, new, RECONCILIATION)
 
 
 IN_BOOKS = (
-    books("a fill that is booked already", "new_executions", "if execution.id not in known", ""),
+    books("a fill that is booked already", "new_executions", "if execution.id not in known", "", where=FILLS),
     books(
         "a fill that is told twice",
         "new_executions",
         "tuple(sorted(unique.values(), key=lambda execution: (execution.at, execution.id)))",
         "tuple(sorted([e for e in executions if e.id not in known], key=lambda e: (e.at, e.id)))",
+        where=FILLS,
     ),
+    books("likeness to a fee ends no doubt", "_positions", "if symbol in believed.doubted", "if False"),
     books(
         "what nothing explains is not booked",
         "reconcile",
@@ -167,6 +170,8 @@ IN_BOOKS = (
         "[] if spans or cash is None else",
         "[] if cash is None else",
     ),
+    books("small money waits where units are in doubt", "reconcile", "if open_units else []", "if False else []"),
+    books("fees give nothing", "_positions", "<= min(room, fees)", "<= room"),
     books("an account that could not be read", "reconcile", "if reported.has_cash else None", ""),
     books(
         "what an order filled explains a position", "_positions", "span is not None and _reaches", "False and _reaches"

@@ -41,7 +41,12 @@ BOOKS = (
         "",
         "tests/trading/test_open_differences.py",
     ),
-    guard("books: an order that the list leaves out", "with_hidden", " if hidden_orders else portfolio", ""),
+    guard(
+        "books: an order that the list leaves out",
+        "with_hidden",
+        "(*portfolio.orders, *hidden_orders)",
+        "portfolio.orders",
+    ),
     guard(
         "books: a fill that is not booked yet keeps its order",
         "IntentStates.settle",

@@ -16,7 +16,7 @@ from tests.adapters import samples
 from tests.adapters.samples import BTC, NOW
 from tests.waiting import let_pass
 from trader.adapters.journal import DiskFull, Journal, backup, check, schema, upgrade
-from trader.adapters.journal.store import make_engine
+from trader.adapters.journal.store import BUSY_AGAIN_MS, BUSY_MS, make_engine
 from trader.errors import DatabaseAway, DatabaseUnusable, Transient
 
 ROOT = Path(__file__).parents[2]
@@ -201,9 +201,18 @@ def test_a_database_locked_by_another_process_is_transient_and_writes_nothing(
             with pytest.raises(Transient, match="locked"):
                 journal.add_intents("c1", [samples.intent("a")], NOW)
             assert journal.intents() == []
+            assert patience_ms(journal) == BUSY_AGAIN_MS, "exits go on meanwhile, and come after each wait"
             other.execute("ROLLBACK")
         journal.add_intents("c1", [samples.intent("a")], NOW)
         assert len(journal.intents()) == 1
+        assert patience_ms(journal) == BUSY_MS
+
+
+def patience_ms(journal: Journal) -> int:
+    """How long its next commit waits for another process's."""
+    driver = journal._writer.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return int(driver.execute("PRAGMA busy_timeout").fetchone()[0])
 
 
 def test_a_start_on_a_locked_database_is_one_to_be_tried_again(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +14,13 @@ from tests.adapters.disks import fill, small_disk
 from tests.faults.harness import Program, Scene
 from tests.faults.script import flat, locked_journal
 
+ETHER_ONLY = str(Path(__file__).with_name("ether_only.py"))
 Scenes = Callable[..., Scene]
 
 
 def holding(scene: Scenes, **environment: str) -> Scene:
     """To be traded is ether; what is held of bitcoin has a stop that the market does not reach."""
-    settings = {"EXITS__FALLBACK_STOP_BPS": "3000", **environment}
+    settings = {"EXITS__FALLBACK_STOP_BPS": "3000", "STRATEGY": ETHER_ONLY, **environment}
     return scene(seed=2, speed="3600", symbols="BTC/USD,ETH/USD", **settings)
 
 

@@ -10,6 +10,14 @@ FLAPS = ("tests/trading/test_journal_flaps.py",)
 FILE = ("tests/adapters/test_reserve.py",)
 
 TRADING = (
+    Mutant(
+        "reserve: a locked journal is not waited for again",
+        "trader/adapters/journal/store.py",
+        "Store._write",
+        "self._wait_for(BUSY_AGAIN_MS)",
+        "pass",
+        ("tests/adapters/test_journal_damage.py",),
+    ),
     guard("reserve: exits go on", "Manager._run_without_journal", "self.without.begin(error)", "False", *WITHOUT),
     guard(
         "reserve: recorded before it is sent",

@@ -22,6 +22,7 @@ from settings.extras import to_install
 from trader.errors import DatabaseAway, DatabaseUnusable, DatabaseUnwritable, TraderError
 
 BUSY_MS = 5_000  # how long a commit waits for another process's
+BUSY_AGAIN_MS = 250  # and the next one, where that was in vain: exits go on without the journal, and come after it
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -54,6 +55,7 @@ class Store:
         self._engine = engine
         self._lock = threading.RLock()
         self._durable = True  # how the writer commits now
+        self._patience_ms = BUSY_MS
         with told(engine.url):
             self._writer = engine.connect().execution_options(**_WRITER)
 
@@ -72,8 +74,23 @@ class Store:
         """
         with self._lock, told(self._engine.url):
             self._sync(durable)
-            with self._writer.begin():
+            try:
+                transaction = self._writer.begin()
+            except DBAPIError:
+                self._wait_for(BUSY_AGAIN_MS)
+                raise
+            self._wait_for(BUSY_MS)
+            with transaction:
                 yield self._writer
+
+    def _wait_for(self, patience_ms: int) -> None:
+        """SQLite only: how long the next transaction waits for another process's."""
+        if patience_ms == self._patience_ms or self._engine.dialect.name != "sqlite":
+            return
+        driver = self._writer.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.execute(f"PRAGMA busy_timeout={patience_ms}").close()
+        self._patience_ms = patience_ms
 
     def _sync(self, durable: bool) -> None:
         """SQLite only: elsewhere every commit waits for the disk."""
@@ -151,7 +168,7 @@ def _translated(url: sa.URL, error: BaseException | None) -> TraderError:
     if any(sign in lower for sign in _FULL):
         return DiskFull(f"{what}. Free some space on that disk")
     if any(sign in lower for sign in _LOCKED):
-        return DatabaseAway(f"{what} (another process writes for more than {BUSY_MS / 1000:g} s). Try again")
+        return DatabaseAway(f"{what} (another process writes, and has not ended in {BUSY_MS / 1000:g} s). Try again")
     if any(sign in lower for sign in _LOST):
         return DatabaseAway(f"{what}. Is its server there? Try again when it is")
     if "malformed" in lower or "not a database" in lower or "corrupt" in lower:

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from tests.trading.bench import CONTEXT, Bench, bench_on, level_bars, restarted
+from tests.trading.test_without_journal import Ailing, away, with_reserve
 from trader.core.types import OrderSide, Symbol
+from trader.errors import DatabaseAway
 
 SPY = Symbol("SPY")
 PRICES = ["open", "high", "low", "close"]
@@ -43,6 +45,10 @@ def _split(bench: Bench, ratio: Decimal) -> Decimal:
     bench.venue.books = replace(books, holdings={**books.holdings, SPY: split})
     bench.desk.pause(1.0)
     return split.qty
+
+
+def _stops(bench: Bench) -> set[tuple[Decimal, Decimal]]:
+    return {(each.qty, each.stop_price) for each in bench.open_orders(SPY) if each.stop_price is not None}
 
 
 def _through_the_day(bench: Bench, morning: pd.Timestamp) -> None:
@@ -97,3 +103,34 @@ def test_units_that_came_in_at_the_same_price_leave_the_stop_where_it_is(tmp_pat
     bench.manage()
     assert bench.desk.known.levels()[SPY].stop == 97
     assert not bench.alerts("split")
+
+
+def test_a_split_while_the_journal_takes_nothing_scales_the_levels_once_and_is_booked_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    ratio, journal = Decimal(2), Ailing()
+    bars, morning = _bars(ratio)
+    bench = bench_on({"SPY": bars}, tmp_path, journal=journal, exits__stocks_overnight=True, exits__exit_rests="stop")
+    with_reserve(bench, tmp_path)
+    bench.enter(SPY)
+    bench.go(morning.to_pydatetime().replace(hour=9))
+    bench.manage()
+    with away(journal, DatabaseAway("connection refused"), True):
+        bench.manage()
+        qty = _split(bench, ratio)
+        for _ in range(3):
+            bench.manage()
+            bench.desk.pause(1.0)
+        assert _stops(bench) == {(qty, Decimal("48.50"))}
+        bench.go(morning.to_pydatetime() + timedelta(minutes=45))
+        bench.manage()
+        assert bench.held(SPY) == qty, "the stop in the old units would have sold it"
+    bench.manage()
+    bench.manage()
+    assert bench.desk.known.levels()[SPY].stop == Decimal("48.50")
+    assert journal.believed().positions == {SPY: qty}
+    assert _stops(bench) == {(qty, Decimal("48.50"))}
+    assert bench.alerts("split")
+    assert bench.desk.flags()["halted"]
+    _through_the_day(bench, morning)
+    assert bench.held(SPY) == qty

@@ -28,20 +28,20 @@ from trader.trading.intent_states import IntentStates
 from trader.trading.journal_cache import Known
 from trader.trading.last_resort import adopt_unrecorded
 from trader.trading.listener import Listener
-from trader.trading.memory import Memory, booked_lately, remember_stop
+from trader.trading.memory import LIST_LAG, Memory, booked_lately, remember_stop
 from trader.trading.open_differences import LAG, OpenDifferences
 from trader.trading.orders_seen import filled_lately, look_up, with_hidden
 from trader.trading.owed import Owed
 from trader.trading.parts import Parts
 from trader.trading.ports import Broker, Clock, Journal, KnownIntent, Opaque
-from trader.trading.split_handling import restated
+from trader.trading.split_handling import Splits
 from trader.trading.status import Board
 
 _new_portfolio = maker(Portfolio)
 _new_reported = maker(Reported)
 ASK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits before a report that differs is asked for again
+_LIST_LAG_S = LIST_LAG.total_seconds()
 DOUBTED = "the books are in doubt"
-LIST_LAG_S = 180.0  # so long after a fill the list of positions may not show it yet
 
 
 class Bookkeeper:
@@ -58,6 +58,7 @@ class Bookkeeper:
         self.differences = OpenDifferences(journal)
         self.history = History(broker, journal, clock, known, memory, self.parts)
         self.owed = Owed(clock, desk.alert)
+        self.splits = Splits(memory, known, broker, clock, desk)
         self.doubt = ""  # why the books are not to be entered on
         self.opaque: tuple[Opaque, ...] = ()
         self.awaited_cash: Decimal | None = Decimal(0)  # of fills that are not booked yet; None where it can't be told
@@ -68,6 +69,7 @@ class Bookkeeper:
     def sync(self) -> Portfolio:
         """As it is to be protected. Raises Transient where positions or open orders can't be read."""
         portfolio = self._read()
+        self.splits.recorded()
         view = self._reconciled(portfolio) if self._is_news(portfolio) else self._noted(portfolio)
         failpoints.reach("after_settle")
         self.doubt = self._doubt()
@@ -86,7 +88,7 @@ class Bookkeeper:
         reported = _new_reported(
             portfolio=portfolio, executions=executions, looked_up=answers, filled=filled, has_cash=self._has_cash
         )
-        traded = reconcile(self._believed(live), reported)
+        traded = self.splits.unrecorded(reported, reconcile(self._believed(live), reported))
         self._await(reported, traded)
         view = self._view(reported, traded)
         self.states.settle([each for each in live.values() if each.intent.purpose.reduces], reported)
@@ -277,7 +279,7 @@ class Bookkeeper:
                 self.desk.alert("books", "info", f"explained after all: {differences.text}")
             differences.over()
             return None
-        split = self._split(reported, result)
+        split = self.splits.booking(reported, result)
         if split is not None:
             return split
         differences.heard(result, now)
@@ -297,19 +299,6 @@ class Bookkeeper:
             differences.ask()
             self.desk.alert("halt", "error", question)
         return None
-
-    def _split(self, reported: Reported, result: Reconciliation) -> Reconciliation | None:
-        restatements = restated(self.memory, self.known, self.broker, reported, result, self.clock.now())
-        if not restatements:
-            return None
-        symbols = {levels.symbol for levels, _ in restatements}
-        booking = result.booking(symbols)
-        self.desk.halt("; ".join(c.detail for c in booking.corrections if c.symbol in symbols))
-        for levels, text in restatements:
-            self.known.save_levels([levels])
-            self.desk.restated[levels.symbol] = levels.set_at
-            self.desk.alert("split", "error", text)
-        return booking
 
     # ---- booking ----
 
@@ -380,14 +369,14 @@ class Bookkeeper:
     def _just_freed(self) -> set[Symbol]:
         """Where the list of positions may still count units as held by an order of ours that has ended."""
         now = self.clock.monotonic() if self.memory.freed else 0.0
-        self.memory.freed = {symbol: at for symbol, at in self.memory.freed.items() if now - at < LIST_LAG_S}
+        self.memory.freed = {symbol: at for symbol, at in self.memory.freed.items() if now - at < _LIST_LAG_S}
         return set(self.memory.freed)
 
     def _view(self, reported: Reported, unrecorded: Reconciliation | None = None) -> Portfolio:
         """What is to be protected, whatever could be booked. `unrecorded`: what has been traded and can't be."""
         now, fresh = self.clock.monotonic(), unrecorded.executions if unrecorded is not None else ()
         spans = unbooked(reported.filled, self.memory.filled, fresh)
-        last_prices = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < LIST_LAG_S}
+        last_prices = {symbol: price for symbol, (at, price) in self._fills.items() if now - at < _LIST_LAG_S}
         last_prices |= {fill.symbol: fill.price for fill in reported.filled if fill.price and fill.symbol in spans}
         freed_symbols = self._just_freed()
         freed_symbols -= {item.symbol for item in self.opaque if item.symbol is not None}  # it may be what holds it

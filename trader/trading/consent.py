@@ -9,16 +9,16 @@ An order by hand that is placed later is shown and told of; what it fills gets e
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from trader.core.decision import Levels
 from trader.core.ids import purpose_of
 from trader.core.types import EntrySide, Order, OrderSide, Portfolio, Symbol
 from trader.trading.journal_cache import Known
+from trader.trading.memory import LIST_LAG
 from trader.trading.ports import Journal
 
-LIST_LAG = timedelta(minutes=3)  # so long after a fill the list of positions may not show it
 FOUND = "found"  # in the journal's meta: symbols that are left alone
 
 
@@ -82,7 +82,7 @@ class Consent:
         for symbol in sorted(withheld - self._told):
             position = portfolio.position(symbol)
             if position is not None:
-                text = f"{position.qty} {symbol} was held before the first start: it is left alone"
+                text = f"{position.qty} {symbol} was held or ordered by hand before the first start: it is left alone"
                 self._alert(
                     "adopt", "warning", f"{text}, without an exit, and nothing is entered there; `trader adopt`"
                 )

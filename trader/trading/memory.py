@@ -16,6 +16,7 @@ from trader.trading.ports import Journal, KnownIntent
 
 FLAGS = ("paused", "halted", "killed", "flatten")
 OVERLAP = timedelta(minutes=2)  # executions this far before the last one are asked for again: clocks differ
+LIST_LAG = timedelta(minutes=3)  # so long after a fill the list of positions may not show it
 
 
 @dataclass(slots=True)

@@ -14,13 +14,52 @@ from trader.core.reconcile import Correction, Reconciliation, Reported
 from trader.core.splits import are_forgotten, forgotten, like_a_split, scaled, split_ratio
 from trader.core.types import Instrument, Order, Portfolio, Position, Quote, Symbol
 from trader.trading.journal_cache import Known
+from trader.trading.listener import Listener
 from trader.trading.memory import Memory
-from trader.trading.ports import Broker
+from trader.trading.ports import Broker, Clock
 
 Found = tuple[Levels, str]  # the levels in the new units, and what to say
 
 
-def restated(
+class Splits:
+    """With the desk's lock held. `desk`: told of halts and alerts."""
+
+    def __init__(self, memory: Memory, known: Known, broker: Broker, clock: Clock, desk: Listener) -> None:
+        self._memory, self._known, self._broker, self._clock, self._desk = memory, known, broker, clock, desk
+        self._unrecorded = set[Symbol]()  # in new units, which the books have not
+
+    def booking(self, reported: Reported, result: Reconciliation) -> Reconciliation | None:
+        """Booked at once, with a halt. None where nothing was split."""
+        symbols = self._restate(reported, result)
+        if not symbols:
+            return None
+        booking = result.booking(symbols)
+        self._desk.halt("; ".join(c.detail for c in booking.corrections if c.symbol in symbols))
+        return booking
+
+    def unrecorded(self, reported: Reported, traded: Reconciliation) -> Reconciliation:
+        """The same while the journal takes nothing: what is protected is in the new units, from old levels that are
+        scaled once. `booking` does the rest when it is back, from the levels that it has."""
+        known_splits = [each for each in traded.unexplained if each.symbol in self._unrecorded]
+        rest = tuple(each for each in traded.unexplained if each not in known_splits)
+        self._unrecorded |= self._restate(reported, replace(traded, unexplained=rest))
+        return traded.booking(self._unrecorded) if self._unrecorded else traded
+
+    def recorded(self) -> None:
+        """The journal takes records again."""
+        self._unrecorded.clear()
+
+    def _restate(self, reported: Reported, result: Reconciliation) -> set[Symbol]:
+        now = self._clock.now()
+        restatements = _restatements(self._memory, self._known, self._broker, reported, result, now)
+        for levels, text in restatements:
+            self._known.save_levels([levels])
+            self._desk.restated[levels.symbol] = levels.set_at
+            self._desk.alert("split", "error", text)
+        return {levels.symbol for levels, _ in restatements}
+
+
+def _restatements(
     memory: Memory, known: Known, broker: Broker, reported: Reported, result: Reconciliation, now: datetime
 ) -> list[Found]:
     """Of every position of ours whose units no execution explains, and a split could. Raises Transient."""

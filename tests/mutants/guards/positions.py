@@ -12,6 +12,7 @@ EXIT_TROUBLE = ("tests/trading/test_exit_trouble.py",)
 LEAVING = ("tests/trading/test_leaving_slowly.py",)
 UNWATCHED = ("tests/trading/test_unwatched.py",)
 
+SPLIT = "tests/trading/test_splits.py"
 BOOKS = (
     guard(
         "books: a difference holds entries back",
@@ -23,7 +24,9 @@ BOOKS = (
     guard("books: money that stays away halts", "Bookkeeper._open", "self.desk.halt(result.doubt)", "pass"),
     guard("books: a person is asked about units", "Bookkeeper._open", "if question:", "if False:", *VANISHED),
     guard("books: units are never booked by themselves", "Bookkeeper._open", "result.lacks_units or", "", *VANISHED),
-    guard("books: a split halts", "Bookkeeper._split", "self.desk.halt", "str", "tests/trading/test_splits.py"),
+    guard("books: a split halts", "Splits.booking", "self._desk.halt", "str", SPLIT),
+    guard("books: a split while nothing is recorded", "Splits.unrecorded", "self._restate(", "set() and (", SPLIT),
+    guard("books: a split scales once", "Splits.unrecorded", "if each not in known_splits", "", SPLIT),
     guard("books: a first halt is not hidden", "Desk.halt", 'if not self._memory.flags["halted"]:', "if True:"),
     guard("books: accepted once a person was asked", "OpenDifferences.accepted", "self.asked and", "", *VANISHED),
     guard("books: accepted once the halt is lifted", "OpenDifferences.accepted", "and not halted", "", *VANISHED),

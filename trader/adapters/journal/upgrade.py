@@ -105,7 +105,7 @@ def backup(url: str, path: Path) -> None:
         raise DatabaseUnusable(f"no backup at {path}: {error}") from error
 
 
-def _migrate(engine: sa.Engine) -> None:
+def _migrate(engine: sa.Engine, to: str = "head") -> None:
     from alembic import command  # slow to import, and only needed here
     from alembic.config import Config
 
@@ -113,7 +113,7 @@ def _migrate(engine: sa.Engine) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with told(engine.url), engine.connect() as connection:
         config.attributes["connection"] = connection.execution_options(trader_writer=True)
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def _revision(engine: sa.Engine) -> str | None:

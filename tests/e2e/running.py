@@ -1,17 +1,19 @@
-"""The daemon and its commands as a person starts them: subprocesses, in a folder of their own."""
+"""The daemon and its commands as a person starts them, in a folder of their own. Only the imports are saved."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.forking import Forked, shared_zygote
 from tests.waiting import GENEROUS_S, eventually
 
 COMMAND = (sys.executable, "-m", "trader")
@@ -38,16 +40,20 @@ def environment(state: Path, **more: str) -> dict[str, str]:
 def ask(state: Path, *arguments: str, timeout: float = 300, **more: str) -> Answer:
     """One command, to its end. Run in the state folder, where no .env lies."""
     state.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(state, **more), cwd=state, capture_output=True, text=True, timeout=timeout, check=False,
-    )  # fmt: skip
-    return Answer(code=done.returncode, out=done.stdout, err=done.stderr)
+    with tempfile.TemporaryDirectory() as scratch:
+        out, err = Path(scratch) / "out", Path(scratch) / "err"
+        zygote = shared_zygote()
+        process = Forked(zygote, zygote.start(arguments, environment(state, **more), state, out, err))
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+        return Answer(code=code, out=out.read_text(), err=err.read_text())
 
 
 @dataclass(slots=True)
 class Daemon:
-    process: subprocess.Popen[str]
+    process: Forked
     state: Path
     log: Path
 
@@ -74,11 +80,9 @@ def daemon(state: Path, *arguments: str, **more: str) -> Iterator[Daemon]:
     """Running in the background until the block ends; its log lines in a file."""
     state.mkdir(parents=True, exist_ok=True)
     log = state / "out.log"
-    with log.open("a") as out:
-        process = subprocess.Popen(
-            [*COMMAND, "run", "--plain", *arguments],
-            env=environment(state, **more), cwd=state, stdout=out, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+    zygote = shared_zygote()
+    command = ("run", "--plain", *arguments)
+    process = Forked(zygote, zygote.start(command, environment(state, **more), state, log, log))
     try:
         yield Daemon(process, state, log)
     finally:
@@ -90,20 +94,20 @@ def daemon(state: Path, *arguments: str, **more: str) -> Iterator[Daemon]:
 @contextmanager
 def exchange(state: Path, *arguments: str) -> Iterator[dict[str, str]]:
     """A simulated exchange of its own; the settings that lead to it."""
-    process = subprocess.Popen(
-        [*COMMAND, "exchange", "--port", "0", "--with-parent", *arguments],
-        env=environment(state), stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
+    zygote = shared_zygote()
+    folder = Path(tempfile.mkdtemp(prefix="exchange-"))
+    out, command = folder / "out", ("exchange", "--port", "0", "--with-parent", *arguments)
+    process = Forked(zygote, zygote.start(command, environment(state), folder, out, folder / "err"))
     try:
-        urls = json.loads(process.stdout.readline())
+        until(lambda: process.poll() is not None or ("\n" in out.read_text()), "an exchange")
+        urls = json.loads(out.read_text().partition("\n")[0])
         names = ("trading_url", "data_url", "trade_stream_url")
         keys = {"ALPACA_API_KEY_ID": "PKTEST", "ALPACA_API_SECRET_KEY": "secret-of-the-test"}
         yield {f"ALPACA_{name.upper()}": urls[name] for name in names} | keys
     finally:
         process.terminate()
-        process.wait(GENEROUS_S)
-        process.stdout.close()
+        process.wait()
+        shutil.rmtree(folder)
 
 
 def until(done: Callable[[], bool], what: str, within: float = GENEROUS_S) -> None:

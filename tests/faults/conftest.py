@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import HERE, ROOT, Scene, Zygote, scenes
+from tests.faults.harness import HERE, ROOT, Scene, scenes
+from tests.forking import Zygote
 from tests.waiting import GENEROUS_S, eventually
 
 

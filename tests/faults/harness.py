@@ -10,10 +10,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +32,7 @@ from tests.faults.universal import (
     positions_agree,
     purpose_of_id,
 )
+from tests.forking import Zygote
 from tests.waiting import GENEROUS_S, eventually
 from trader.adapters.journal import Journal
 from trader.core.ids import parse_client_order_id
@@ -44,65 +42,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 START = "2024-03-05T12:00:00Z"
 ACCEPT_S = "1"  # market seconds from a POST to the order's arrival, as in every simulated run
-
-
-class Zygote:
-    """See zygote.py."""
-
-    def __init__(self) -> None:
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.zygote"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=environment,
-        )
-        self._turn = threading.Lock()
-        assert self._answer() == {"ready": True}
-
-    def start(
-        self,
-        arguments: Sequence[str],
-        environment: Mapping[str, str],
-        output: Path,
-        limits: Mapping[str, int] | None = None,
-    ) -> Program:
-        request = {
-            "arguments": list(arguments),
-            "environment": dict(environment),
-            "output": str(output),
-            "errors": str(output.with_suffix(".err")),
-            "folder": str(output.parent),
-            "limits": dict(limits or {}),
-        }
-        return Program(self, self._ask({"start": request})["pid"], output)
-
-    def poll(self, pid: int) -> int | None:
-        code: int | None = self._ask({"poll": pid})["code"]
-        return code
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(GENEROUS_S)
-        self._process.stdout.close()
-
-    def _ask(self, request: object) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        with self._turn:  # several scenes may be played at once
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line, "the zygote has ended"
-        found: dict[str, Any] = json.loads(line)
-        return found
 
 
 @dataclass
@@ -146,6 +85,18 @@ class Program:
         return self.output.read_text() + self.output.with_suffix(".err").read_text()
 
 
+def started(
+    zygote: Zygote,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    output: Path,
+    limits: Mapping[str, int] | None = None,
+) -> Program:
+    """In the folder of its output."""
+    errors = output.with_suffix(".err")
+    return Program(zygote, zygote.start(arguments, environment, output.parent, output, errors, limits), output)
+
+
 @dataclass
 class Scene:
     """An exchange that runs, a state folder, and daemons one after another."""
@@ -167,9 +118,7 @@ class Scene:
     def trader(self, *arguments: str, limits: Mapping[str, int] | None = None, **environment: str) -> Program:
         """`trader ARGUMENTS`, started."""
         output = self.folder / f"out-{len(self.programs)}.txt"
-        output.touch()
-        output.with_suffix(".err").touch()
-        program = self.zygote.start(arguments, {**self.environment, **environment}, output, limits)
+        program = started(self.zygote, arguments, {**self.environment, **environment}, output, limits)
         self.programs.append(program)
         return program
 
@@ -362,9 +311,7 @@ def open_scene(
         script.write_text(json.dumps({"seed": 1, "rules": list(rules)}))
         arguments += ["--faults", str(script)]
     output = folder / "exchange.txt"
-    output.touch()
-    output.with_suffix(".err").touch()
-    program = zygote.start(arguments, base, output)
+    program = started(zygote, arguments, base, output)
     eventually(lambda: "\n" in output.read_text() or program.poll() is not None, program.said, every_s=0.005)
     assert program.code is None, program.said()
     ready = json.loads(output.read_text().partition("\n")[0])

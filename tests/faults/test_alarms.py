@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.harness import Scene, Zygote, scenes
+from tests.faults.harness import Scene, scenes
 from tests.faults.paper import SOON_S, buy, is_protected, paper, running
 from tests.faults.script import OUTAGE, at
+from tests.forking import Zygote
 from tests.receiver import Receiver, receiving
 from tests.waiting import GENEROUS_S
 

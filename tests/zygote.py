@@ -49,6 +49,8 @@ def _import_everything() -> None:
 
 
 def _start(options: dict[str, Any]) -> int:
+    for name in (options["output"], options["errors"]):
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT, 0o644))
     pid = os.fork()
     if pid == 0:
         _become(options)

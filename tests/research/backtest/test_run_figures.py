@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.research.backtest.material import HOUR, START
-from trader.adapters.journal.records import EquityPoint
 from trader.core.market import Bars, to_datetime64
 from trader.core.performance import sharpe
 from trader.core.types import Execution, OrderSide, Symbol, Timeframe
@@ -19,11 +18,10 @@ from trader.research.backtest.figures import (
     RunHistory,
     curve_of,
     figures_of,
-    holdings,
-    sampled,
     sharpe_interval,
     sharpe_of,
 )
+from trader.research.backtest.worth import Worth
 
 BTC = Symbol("BTC/USD")
 
@@ -42,9 +40,10 @@ def fill(hours: float, side: OrderSide, qty: str, price: str, fee: str, currency
 
 
 def happened(equities: list[int], fills: list[Execution], closes: list[float]) -> RunHistory:
-    points = [EquityPoint(at=START + n * HOUR, equity=Decimal(e), cash=Decimal(e) / 2) for n, e in enumerate(equities)]
+    equity = np.array(equities, dtype=float)
+    worth = Worth.of(equity, equity / 2)
     return RunHistory(
-        symbols=(BTC,), start=START, end=START + (len(equities) - 1) * HOUR, interval=HOUR, points=points, fills=fills,
+        symbols=(BTC,), start=START, end=START + (len(equities) - 1) * HOUR, interval=HOUR, worth=worth, fills=fills,
         orders=2, bars={BTC: bars(closes)},
     )  # fmt: skip
 
@@ -71,22 +70,17 @@ def test_a_round_trip_by_hand() -> None:
 
 def test_nothing_is_judged_without_an_equity() -> None:
     empty = RunHistory(
-        symbols=(BTC,), start=START, end=START + HOUR, interval=HOUR, points=[], fills=[], orders=0, bars={}
+        symbols=(BTC,),
+        start=START,
+        end=START + HOUR,
+        interval=HOUR,
+        worth=Worth.of(np.zeros(2), np.zeros(2)),
+        fills=[],
+        orders=0,
+        bars={},
     )
     with pytest.raises(ValueError, match="no equity"):
         figures_of(empty)
-
-
-def test_equity_is_the_last_one_known() -> None:
-    points = [EquityPoint(at=START + n * HOUR, equity=Decimal(n), cash=Decimal(n)) for n in (0, 3)]
-    times = np.array([to_datetime64(START + n * HOUR) for n in range(5)])
-    assert sampled(points, times)[0].tolist() == [0, 0, 0, 3, 3]
-
-
-def test_what_a_fee_took_in_the_coin_is_not_held() -> None:
-    fills = [fill(0.5, OrderSide.BUY, "1", "100", "0.01", "BTC"), fill(2.5, OrderSide.SELL, "0.99", "90", "0", "USD")]
-    times = np.array([to_datetime64(START + n * HOUR) for n in range(5)])
-    assert holdings(fills, times).tolist() == [0, 0.99, 0.99, 0, 0]
 
 
 @given(st.lists(st.floats(-0.05, 0.05), min_size=40, max_size=200), st.integers(0, 9))

@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import numpy as np
 
-from trader.adapters.journal.records import EquityPoint
 from trader.adapters.journal.trades import round_trips
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Execution, OrderSide, Symbol, Timeframe
 from trader.research.backtest.figures import RunHistory, figures_of
+from trader.research.backtest.worth import Worth
 from trader.research.report.run import Fan, Run
 
 BTC, SPY = Symbol("BTC/USD"), Symbol("SPY")
@@ -52,20 +52,14 @@ FILLS = (
 def history(fills: tuple[Execution, ...] = FILLS, count: int = 400) -> RunHistory:
     rng = np.random.default_rng(9)
     wealth = 10_000 * np.exp(np.cumsum(rng.normal(0, 0.0008, count + 1)))
-    points = [
-        EquityPoint(
-            at=START + timedelta(hours=hour),
-            equity=D(f"{value:.2f}"),
-            cash=D(f"{value * (0.9 if 20 < hour < 27 else 1.0):.2f}"),
-        )
-        for hour, value in enumerate(wealth)
-    ]
+    held = np.array([20 < hour < 27 for hour in range(count + 1)])
+    worth = Worth.of(np.round(wealth, 2), np.round(np.where(held, 0.9, 1.0) * wealth, 2))
     return RunHistory(
         symbols=(BTC, SPY),
         start=START,
         end=START + timedelta(hours=count),
         interval=timedelta(hours=1),
-        points=points,
+        worth=worth,
         fills=fills,
         orders=len(fills),
         bars={BTC: bars_of(BTC, 1, count), SPY: bars_of(SPY, 2, count)},

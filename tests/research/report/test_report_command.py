@@ -45,7 +45,7 @@ def test_a_folder_gives_back_the_run_that_was_saved(folder: Path) -> None:
     assert [(t.symbol, t.opened_at, t.closed_at) for t in run.trades] == [
         (t.symbol, t.opened_at, t.closed_at) for t in round_trips(run.history.fills)
     ]
-    assert float(run.history.points[-1].equity) == pytest.approx(float(run.figures.last_equity))
+    assert run.history.worth.equity[-1] == pytest.approx(float(run.figures.last_equity))
     assert set(run.fans) == set(run.history.bars) == set(run.history.symbols)
     for fans in run.fans.values():
         for fan in fans:

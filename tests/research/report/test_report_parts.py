@@ -91,7 +91,7 @@ def test_months_multiply_to_the_whole() -> None:
     times = np.arange(
         START.replace(tzinfo=None), START.replace(tzinfo=None) + timedelta(hours=2001), timedelta(hours=1)
     )
-    equity = np.array([float(point.equity) for point in events.points])
+    equity = events.worth.equity
     by_month = monthly_returns(times.astype("datetime64[us]"), equity)
     assert list(by_month) == [(2024, 1), (2024, 2), (2024, 3), (2024, 4)]
     assert np.prod([1 + value for value in by_month.values()]) == pytest.approx(equity[-1] / equity[0])

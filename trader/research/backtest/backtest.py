@@ -27,12 +27,13 @@ from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
 from trader.exchange.market.files import to_micros
 from trader.exchange.market.market import Market, MarketOptions
-from trader.research.backtest.figures import Figures, RunHistory, figures_of
+from trader.research.backtest.figures import Figures, RunHistory, figures_of, grid_of
 from trader.research.backtest.inprocess import table_of
 from trader.research.backtest.result import BacktestResult, DataFile, FinerRun, Pace
 from trader.research.backtest.run_folder import ForecastSampler, RunRecord
 from trader.research.backtest.simulate import BeforeCycle, OnPlan, Recording, Setup, market_options, opened, simulate
 from trader.research.backtest.walkforward import Walk, Walker, check
+from trader.research.backtest.worth import Change, worth_at
 from trader.trading.cycle import Trader
 
 AHEAD = 128  # bars: of both symbols together twice that, which is where a batch stops paying
@@ -269,20 +270,23 @@ def _finer(request: Request, setup: Setup, headline: Recording, forecaster: Fore
 
 
 def run_history_of(run: Recording) -> RunHistory:
-    market = run.venue.market
+    market, interval, fills = run.venue.market, run.rules.timeframe.duration, run.journal.fills
+    bars = {
+        symbol: bars
+        for symbol in run.rules.symbols
+        if (bars := _bars_until(market, symbol, run.rules.timeframe, run.start, run.end, 1)) is not None
+    }
+    changes = [Change(at=each.at, symbol=each.symbol, qty=each.qty, cash=each.cash) for each in run.journal.corrections]
+    times = grid_of(run.start, run.end, interval)
     return RunHistory(
         symbols=run.rules.symbols,
         start=run.start,
         end=run.end,
-        interval=run.rules.timeframe.duration,
-        points=run.journal.points,
-        fills=run.journal.fills,
+        interval=interval,
+        worth=worth_at(times, fills, changes, bars, interval),
+        fills=fills,
         orders=len(run.journal.orders),
-        bars={
-            symbol: bars
-            for symbol in run.rules.symbols
-            if (bars := _bars_until(market, symbol, run.rules.timeframe, run.start, run.end, 1)) is not None
-        },
+        bars=bars,
     )
 
 

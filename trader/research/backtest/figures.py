@@ -1,6 +1,6 @@
 """How a run went, in figures: net of fees and spreads, against holding the same symbols and against doing nothing.
 
-Returns are those from bar to bar of the account's equity, an hour without any change among them. Ratios are plain
+Returns are those from bar to bar of the account's worth at the bars' closes, transfers left out. Ratios are plain
 (0.01 is one percent); None is unknown.
 """
 
@@ -15,20 +15,19 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.adapters.journal.records import EquityPoint, Trade
+from trader.adapters.journal.records import Trade
 from trader.adapters.journal.trades import round_trips
 from trader.core.market import CLOSE, Bars, to_datetime64
 from trader.core.performance import SymbolResult, symbol_result
 from trader.core.types import Execution, Symbol
 from trader.research import intervals
+from trader.research.backtest.worth import Floats, Worth, holdings
 from trader.research.intervals import Interval, usual_block
 
 YEAR = timedelta(days=365.25)
 RESAMPLES = 1000
 FEWEST_RETURNS = 30
 _DAY = timedelta(days=1)
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +83,7 @@ class Figures:
 class RunHistory:
     """What a run left: of a backtest, or of a daemon's journal.
 
-    points   equity as the venue reported it whenever it changed, oldest first
+    worth    at each time of `grid_of`
     fills    oldest first
     bars     of the time of the run, where they are known
     """
@@ -93,27 +92,26 @@ class RunHistory:
     start: datetime
     end: datetime
     interval: timedelta
-    points: Sequence[EquityPoint]
+    worth: Worth
     fills: Sequence[Execution]
     orders: int
     bars: Mapping[Symbol, Bars]
 
 
 def figures_of(run: RunHistory) -> Figures:
-    """ValueError where there is not one equity point."""
-    if not run.points:
+    """ValueError where nothing was ever worth anything."""
+    times, worth = grid_of(run.start, run.end, run.interval), run.worth
+    if not len(worth.equity) or worth.equity[0] <= 0:
         raise ValueError("no equity was ever reported: there is nothing to judge")
-    times = grid_of(run)
-    equity, cash = sampled(run.points, times)
     trades = round_trips(run.fills)
     per_symbol = tuple(_symbol_figures(run, symbol, times, trades) for symbol in run.symbols)
     held_wealth = hold_curve(run, times)
-    first = run.points[0].equity
+    first = _money(worth.equity[0])
     turnover = sum((e.qty * e.price for e in run.fills), Decimal(0))
     return Figures(
         first_equity=first,
-        last_equity=run.points[-1].equity,
-        account=curve_of(equity, run.interval),
+        last_equity=_money(worth.equity[-1]),
+        account=curve_of(worth.growth, run.interval),
         buy_and_hold=None if held_wealth is None else curve_of(held_wealth, run.interval),
         orders=run.orders,
         fills=len(run.fills),
@@ -121,7 +119,7 @@ def figures_of(run: RunHistory) -> Figures:
         won=sum(trade.pnl > 0 for trade in trades),
         fees=sum((figures.fees for figures in per_symbol), Decimal(0)),
         turnover=float(turnover / first),
-        exposure=float(((equity - cash) / equity).mean()),
+        exposure=float(((worth.equity - worth.cash) / worth.equity).mean()),
         symbols=per_symbol,
     )
 
@@ -129,19 +127,10 @@ def figures_of(run: RunHistory) -> Figures:
 # ---- curves ----
 
 
-def grid_of(run: RunHistory) -> NDArray[np.datetime64]:
-    """[N] the bar closes of the run, its start first."""
-    step = np.timedelta64(run.interval // timedelta(microseconds=1), "us")
-    return np.arange(to_datetime64(run.start), to_datetime64(run.end) + step, step)
-
-
-def sampled(points: Sequence[EquityPoint], times: NDArray[np.datetime64]) -> tuple[Floats, Floats]:
-    """(equity, cash) [N], each the last one known then."""
-    at = np.array([to_datetime64(point.at) for point in points])
-    place = np.maximum(np.searchsorted(at, times, side="right") - 1, 0)
-    equity = np.array([float(point.equity) for point in points])
-    cash = np.array([float(point.cash) for point in points])
-    return equity[place], cash[place]
+def grid_of(start: datetime, end: datetime, interval: timedelta) -> NDArray[np.datetime64]:
+    """[N] the bar closes of a run, its start first."""
+    step = np.timedelta64(interval // timedelta(microseconds=1), "us")
+    return np.arange(to_datetime64(start), to_datetime64(end) + step, step)
 
 
 def hold_curve(run: RunHistory, times: NDArray[np.datetime64]) -> Floats | None:
@@ -205,7 +194,7 @@ def _symbol_figures(
         profit=result.profit,
         trades=len(own),
         won=sum(trade.pnl > 0 for trade in own),
-        in_market=_in_market(fills, times),
+        in_market=_in_market(symbol, fills, times),
         buy_and_hold=None if within is None or len(within) < 2 else float(within[-1] / within[0] - 1),
     )
 
@@ -219,32 +208,14 @@ def _within(bars: Bars, run: RunHistory) -> Floats:
     return bars.values[first:last, CLOSE]
 
 
-def holdings(fills: Sequence[Execution], times: NDArray[np.datetime64]) -> Floats:
-    """[N] units of one symbol held at each time, fees taken in the coin off."""
-    if not fills:
-        return np.zeros(len(times))
-    at = np.array([to_datetime64(fill.at) for fill in fills])
-    changes = [
-        fill.side.sign * fill.qty - (fill.fee if fill.fee_currency == fill.symbol.base else Decimal(0))
-        for fill in fills
-    ]
-    after = np.insert(np.array([float(units) for units in _running(changes)]), 0, 0.0)
-    units_held: Floats = after[np.searchsorted(at, times, side="right")]
-    return units_held
+def _money(amount: np.float64) -> Decimal:
+    """To a hundredth of a cent, which is what a double keeps of any account."""
+    return Decimal(repr(round(float(amount), 4)))
 
 
-def _running(changes: Sequence[Decimal]) -> list[Decimal]:
-    """Sums so far, exact: a position that was closed is zero, not a rounding error."""
-    sums, total = [], Decimal(0)
-    for change in changes:
-        total += change
-        sums.append(total)
-    return sums
-
-
-def _in_market(fills: Sequence[Execution], times: NDArray[np.datetime64]) -> float | None:
+def _in_market(symbol: Symbol, fills: Sequence[Execution], times: NDArray[np.datetime64]) -> float | None:
     if not len(times):
         return None
-    held = np.abs(holdings(fills, times))
+    held = np.abs(holdings(times, symbol, fills))
     largest = held.max(initial=0.0)
     return float((held > largest * 1e-3).mean()) if largest > 0 else 0.0  # what a fee rounds to is dust

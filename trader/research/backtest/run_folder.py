@@ -32,8 +32,9 @@ from trader.core.ids import purpose_of
 from trader.core.market import COLUMNS, Bars, to_datetime
 from trader.core.types import Execution, Order, Purpose, Symbol
 from trader.errors import ConfigurationError
-from trader.research.backtest.figures import RunHistory, grid_of, holdings, sampled
+from trader.research.backtest.figures import RunHistory, grid_of
 from trader.research.backtest.result import BacktestResult
+from trader.research.backtest.worth import holdings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -240,16 +241,15 @@ def _forecast(seen: RecordedForecast) -> Iterator[Row]:
 def _equity(run: RunHistory) -> pa.Table:
     import pyarrow as pa
 
-    times = grid_of(run)
-    equity, cash = sampled(run.points, times)
+    times, worth = grid_of(run.start, run.end, run.interval), run.worth
     columns: dict[str, Any] = {
         "at": pa.array(times).cast(pa.timestamp("us", "UTC")),
-        "equity": equity,
-        "cash": cash,
-        "exposure": equity - cash,
+        "equity": worth.equity,
+        "cash": worth.cash,
+        "exposure": worth.equity - worth.cash,
     }
     for symbol in run.symbols:
-        columns[f"qty {symbol}"] = holdings([fill for fill in run.fills if fill.symbol == symbol], times)
+        columns[f"qty {symbol}"] = holdings(times, symbol, run.fills)
     return pa.table(columns)
 
 

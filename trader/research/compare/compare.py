@@ -24,7 +24,7 @@ from trader.core.types import Symbol, Timeframe
 from trader.exchange.market.files import to_micros
 from trader.exchange.market.market import Market
 from trader.research.backtest.backtest import problems_of, run_history_of
-from trader.research.backtest.figures import YEAR, Figures, figures_of, grid_of, sampled, sharpe_of
+from trader.research.backtest.figures import YEAR, Figures, figures_of, sharpe_of
 from trader.research.backtest.inprocess import table_of
 from trader.research.backtest.simulate import Recording, Setup, opened, simulate
 from trader.research.compare.rivals import InTurns, Recorded, Rival
@@ -347,10 +347,9 @@ def _returns(reference: Recording, candidate: Recording) -> tuple[Floats, Floats
     """([N], [N]) from bar to bar; None where there are none."""
     if not reference.journal.points or not candidate.journal.points:
         return None
-    times = grid_of(run_history_of(reference))
-    if len(times) < 3:
+    first, second = (run_history_of(run).worth.growth for run in (reference, candidate))
+    if len(first) < 3:
         return None
-    first, second = (sampled(run.journal.points, times)[0] for run in (reference, candidate))
     return first[1:] / first[:-1] - 1, second[1:] / second[:-1] - 1
 
 

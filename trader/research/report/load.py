@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from forecasters.types import CLOSE, Forecast
 from trader.adapters.journal import Journal
-from trader.adapters.journal.records import EquityPoint, Trade
+from trader.adapters.journal.records import Trade
+from trader.adapters.journal.rows import TRANSFER
 from trader.adapters.journal.trades import round_trips
 from trader.core.ids import purpose_of
 from trader.core.market import AMOUNT, COLUMNS, VOLUME, Bars, to_datetime64
@@ -22,12 +22,14 @@ from trader.core.names import shown_strategy
 from trader.core.protect import stop_of
 from trader.core.types import Execution, Order, OrderSide, Symbol, Timeframe
 from trader.errors import ConfigurationError
-from trader.research.backtest.figures import Figures, RunHistory, figures_of
+from trader.research.backtest.figures import Figures, RunHistory, figures_of, grid_of
 from trader.research.backtest.result import BacktestResult
 from trader.research.backtest.run_folder import load_result, load_table
+from trader.research.backtest.worth import Change, Worth, worth_at
 from trader.research.report.run import Fan, Resting, Run
 
 Row = Mapping[str, Any]
+OPENING = ("opening", "adopted")  # kinds of corrections
 MOST_CYCLES = 20_000  # of a journal: the newest
 
 
@@ -50,10 +52,7 @@ def _run(folder: Path, result: BacktestResult) -> Run:
         start=result.start,
         end=result.end,
         interval=timeframe.duration,
-        points=[
-            EquityPoint(at=row["at"], equity=_exact(row["equity"]), cash=_exact(row["cash"]))
-            for row in _rows(folder, "equity")
-        ],
+        worth=_worth(folder),
         fills=[_execution(row) for row in _rows(folder, "executions")],
         orders=result.figures.orders,
         bars=_bars(folder, timeframe),
@@ -70,6 +69,13 @@ def _run(folder: Path, result: BacktestResult) -> Run:
         warnings=_warnings(result),
         beside=_beside(result),
     )
+
+
+def _worth(folder: Path) -> Worth:
+    table = load_table(folder, "equity")
+    if table is None:
+        raise ValueError("there is no equity.parquet")
+    return Worth.of(table.column("equity").to_numpy(), table.column("cash").to_numpy())
 
 
 def _rows(folder: Path, name: str) -> Sequence[Row]:
@@ -230,13 +236,15 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
     start = points[0].at
     end = max(points[-1].at, _moment(status.get("market_time"), start))
     fills, orders = journal.executions(), journal.orders(limit=1_000_000)
+    changes = _changes(journal, timeframe.floor(start))
+    times = grid_of(timeframe.floor(start), end, timeframe.duration)
     symbols = tuple(sorted({*bars, *(fill.symbol for fill in fills)}))
     history = RunHistory(
         symbols=symbols,
         start=timeframe.floor(start),
         end=end,
         interval=timeframe.duration,
-        points=[replace(points[0], at=timeframe.floor(start)), *points[1:]],
+        worth=worth_at(times, fills, changes, bars, timeframe.duration),
         fills=fills,
         orders=len(orders),
         bars=bars,
@@ -260,6 +268,20 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
         notes=["From the daemon's journal, which keeps the close of each bar and not its high and low."],
         closes_only=True,
     )
+
+
+def _changes(journal: Journal, first: datetime) -> list[Change]:
+    """What the books were opened with counts from the start."""
+    return [
+        Change(
+            at=first if each.kind in OPENING else each.at,
+            symbol=each.symbol,
+            qty=each.qty,
+            cash=each.cash,
+            is_transfer=each.kind == TRANSFER,
+        )
+        for each in journal.corrections(limit=None)
+    ]
 
 
 def _row(order: Order) -> Row:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from trader.research.backtest.figures import Figures, RunHistory, grid_of, hold_curve, sampled
+from trader.research.backtest.figures import Figures, RunHistory, grid_of, hold_curve
 from trader.research.report import run_charts as report_charts
 from trader.research.report import tables as report_tables
 from trader.research.report.html import el, number, percent, raw, section
@@ -24,16 +24,16 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 def render(run: Run) -> str:
     """The whole file."""
-    figures, trades, times = run.figures, run.trades, grid_of(run.history)
-    equity, cash = sampled(run.history.points, times)
-    held = hold_curve(run.history, times)
+    history, figures, trades = run.history, run.figures, run.trades
+    times, worth = grid_of(history.start, history.end, history.interval), history.worth
+    held = hold_curve(history, times)
     body = [
         _head(run, figures),
         report_tables.tiles(figures),
         section(
             "equity",
             "Equity",
-            report_charts.equity(times, equity, held),
+            report_charts.equity(times, worth.growth, held),
             note="Return since the start, after fees and spreads. The strip below is the fall from the highest "
             "equity so far.",
         ),
@@ -43,17 +43,17 @@ def render(run: Run) -> str:
             report_tables.against(figures, run.beside),
             note=_BOUNDS if run.beside else "",
         ),
-        section("months", "Month by month", report_tables.months(times, equity)),
+        section("months", "Month by month", report_tables.months(times, worth.growth)),
         section(
             "exposure",
             "Exposure",
-            report_charts.exposure(times, (equity - cash) / equity),
+            report_charts.exposure(times, (worth.equity - worth.cash) / worth.equity),
             note="What was held over equity, at each bar's close; below zero is short.",
         ),
         section(
             "costs",
             "Costs",
-            report_charts.costs(times, run.history.fills, equity[0]),
+            report_charts.costs(times, history.fills, worth.equity[0]),
             report_tables.costs(figures),
             note="What the venue charged. Spreads and slipped stops are no fee: they are in the prices, and so in the "
             "profit before fees.",

@@ -87,9 +87,14 @@ class Compile(Group):
     )
     compile_check_every: Forecasts = Field(
         default=50,
-        description="After how many forecasts a compiled model is compared again with the same weights uncompiled, one "
-        "symbol in turn. It is also compared before it serves, at its first forecast, and once a day with all"
-        " symbols, timed. 0: only before it serves.",
+        description="After how many forecasts a compiled model is compared again with the same weights uncompiled, "
+        "some symbols in turn. It is also compared before it serves, at its first forecast, and once a day with all "
+        "symbols, timed, then with what the networks say given the same past, too. 0: only before it serves.",
+    )
+    compile_check_within: Annotated[int, Field(ge=1, le=1_000_000), Unit("forecasts")] = Field(
+        default=200,
+        description="Within how many forecasts each symbol is compared at least once, however many there are: so many "
+        "are compared each time as that takes.",
     )
     compile_tolerance: Annotated[float, Field(gt=0, lt=1), Unit("share of the forecast's width")] = Field(
         default=0.002,

@@ -22,7 +22,6 @@ to compile on this machine is on record, day by day, whatever was measured befor
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +34,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from forecasters.base import Forecaster, ForecastError, InvalidContext, Notice, Severity, notices_of
 from forecasters.compiled.compile_report import CompileReport, CompileTally, Reporting
 from forecasters.compiled.faults import free_device_memory, in_words
-from forecasters.compiled.forced import Forced, teacher_forced_of
+from forecasters.compiled.forced import COARSER, Forced, output_distances, teacher_forced_of
 from forecasters.compiled.likeness import Likeness, Tolerance, likeness
 from forecasters.compiled.marker import Marker
 from forecasters.compiled.pace import Pace
+from forecasters.compiled.rounds import Rounds
 from forecasters.compiled.stages import GuardState, Owed, Stage, Standing
 from forecasters.compiled.toolchain import CacheFolder
 from forecasters.deadline import OutOfTime, cut_short
@@ -57,6 +57,8 @@ class GuardOptions(BaseModel):
     """How closely a compiled model is watched.
 
     every            forecasts between two comparisons with eager; 0: only before it serves
+    within           forecasts until each symbol was compared, however many there are, whatever `every` says
+    outputs          of what the network says of a step given the same past: see forecasters.compiled.forced
     difference       of a price, as a share of the forecast's width there, that is still the same price
     agreement        least share of the sampled steps with an equal past that must come out the same
     retry_s          after it has failed, so long before it is tried again
@@ -69,6 +71,8 @@ class GuardOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     every: int = Field(default=50, ge=0)
+    within: int = Field(default=200, ge=1)
+    outputs: float = Field(default=1e-3, gt=0, le=1)
     difference: float = Field(default=2e-3, gt=0, lt=1)
     agreement: float = Field(default=0.995, gt=0, le=1)
     retry_s: float = Field(default=3600.0, gt=0)
@@ -79,8 +83,13 @@ class GuardOptions(BaseModel):
 
     def tolerance(self, dtype: str) -> Tolerance:
         """bfloat16 rounds a thousand times more coarsely: ten times as many steps may turn out otherwise."""
-        allowed = (1 - self.agreement) * (1 if dtype == "float32" else 10)
-        return Tolerance(difference=self.difference, agreement=max(0.0, 1 - allowed))
+        is_exact = dtype == "float32"
+        allowed = (1 - self.agreement) * (1 if is_exact else 10)
+        return Tolerance(
+            difference=self.difference,
+            agreement=max(0.0, 1 - allowed),
+            outputs=min(self.outputs * (1 if is_exact else COARSER), 1.0),
+        )
 
 
 class Guarded:
@@ -115,7 +124,8 @@ class Guarded:
         self._last: Likeness | None = None
         self._pace, self._series = Pace(), 1  # at once, as last asked for
         self._whole_at = clock()
-        self._turns = itertools.count()
+        self._rounds = Rounds(options.every, options.within)
+        self._rounds_out = dtype == "float32"  # where a path that turns is rare enough to be suspicious
         self._notices: list[Notice] = []
 
     def warm_up(self) -> None:
@@ -224,7 +234,9 @@ class Guarded:
                     contexts = self._trial()
                     forecasts = compiled.forecast(contexts)
                 say_progress(f"compiled: {self._tally.report().summary}")
-                problem = self._made() or self._alike(forecasts, contexts)
+                problem = (
+                    self._made() or self._alike(forecasts, contexts) or self._networks(contexts, alone=not forecasts)
+                )
         except OutOfTime:
             problem = "a forecast was wanted, and it was not yet compiled again"
         except Exception as error:  # noqa: BLE001 - a compiler raises anything, and eager serves all the same
@@ -262,18 +274,15 @@ class Guarded:
         return problem
 
     def _canary(self, forecasts: Mapping[str, Forecast], contexts: Sequence[Context]) -> str:
-        """The first forecast and one a day whole, others by one symbol in turn, and always what was left out."""
-        sample = [context for context in contexts if context.symbol not in forecasts]
+        """The first forecast and one a day whole, others by some symbols in turn, and always what was left out."""
         every, compiled_s = self._options.every, None
+        due = set(self._rounds.due([context.symbol for context in contexts if context.symbol in forecasts]))
         if every and (self._standing.forecasts == 0 or self._clock() - self._whole_at >= DAY_S):
-            sample, compiled_s, self._whole_at = list(contexts), self._pace.compiled_s, self._clock()
-        elif every and self._standing.forecasts % every == 0 and forecasts:
-            present = [context for context in contexts if context.symbol in forecasts]
-            sample.append(present[next(self._turns) % len(present)])
+            due, compiled_s, self._whole_at = set(forecasts), self._pace.compiled_s, self._clock()
+        sample = [context for context in contexts if context.symbol in due or context.symbol not in forecasts]
         if not sample:
             return ""
-        symbols = {context.symbol for context in sample}
-        chosen = {symbol: forecast for symbol, forecast in forecasts.items() if symbol in symbols}
+        chosen = {symbol: forecast for symbol, forecast in forecasts.items() if symbol in due}
         if not self._pace.allows_eager(len(sample)):
             self._standing.owe(Owed(forecasts=chosen, contexts=sample, compiled_s=compiled_s))
             return ""
@@ -302,15 +311,39 @@ class Guarded:
             _log.warning("the eager model failed", exc_info=True)
             return f"eager, which it is held against, failed: {in_words(error)}"
         eager_s = time.monotonic() - started
+        if not forecasts and not eager:
+            return ""  # neither has one: nothing was compared, and nothing is wrong
         result = likeness(forecasts, eager, self._tolerance)
         self._last, self._checked = result, self._checked + 1
-        if result.problem:
-            return f"it differs from eager: {result.problem}"
+        again_and_again = self._rounds.looked(eager.keys(), result.turned if self._rounds_out else ())
+        if result.problem or again_and_again:
+            return f"it differs from eager: {result.problem or again_and_again}"
         if compiled_s is not None:
+            problem = self._networks(contexts)
+            if problem:
+                return problem
             self._pace.compared(compiled_s, eager_s)
             if self._pace.comparisons > 1:  # the first is of a start, which says enough
                 self._say("info", f"as eager: {result.summary}; {self._pace.summary}")
         return ""
+
+    def _networks(self, contexts: Sequence[Context], *, alone: bool = False) -> str:
+        """What the two networks say given the same past. It sees what no sampled path of one forecast shows.
+
+        alone   no forecast was compared: something must be
+        """
+        if self._standing.compiled is None:
+            return ""
+        forced = [teacher_forced_of(each, contexts) for each in (self._standing.compiled, self._eager)]
+        ours, theirs = forced
+        if ours.keys() != theirs.keys():
+            return f"one network shows its outputs of {len(ours)} contexts, the other of {len(theirs)}"
+        if alone and not theirs:
+            return "neither it nor eager gave a forecast in the trial: nothing was compared"
+        distances = output_distances([ours[symbol] for symbol in theirs], list(theirs.values()))
+        allowed = self._tolerance.outputs
+        off = [f"{name} by {distance.worst:.2g}" for name, distance in distances.items() if distance.worst > allowed]
+        return f"given the same past, the networks differ in {', '.join(off)}; {allowed:g} is allowed" if off else ""
 
     # ---- the eager one ----
 

@@ -16,6 +16,7 @@ import pytest
 from tests.examples.installed import ROOT, Installed, install
 
 EXAMPLES = ROOT / "docs" / "examples"
+SMALLER = {"backend_lightgbm": {"OPTIONS__LIGHTGBM__TREES": "3"}}
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = {"backend_lightgbm": "lightgbm", "strategy_breakout": "matplotlib"}
 # a walk is many starts of the program, and on a busy machine each takes its time
@@ -47,7 +48,7 @@ def test_every_command_of_its_readme_runs(program: Installed, example: Path) -> 
     assert any(command.startswith("pip install") for command in walk)
     assert any(command.startswith(("trader backtest", "trader evaluate")) for command in walk)
     for command in walk:
-        done = program.run(command, example, OPTIONS__LIGHTGBM__TREES="3")
+        done = program.run(command, example, **SMALLER.get(example.name, {}))
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 

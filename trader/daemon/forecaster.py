@@ -40,6 +40,7 @@ def guard_options(settings: Settings) -> dict[str, object]:
     compile = settings.compile
     return {
         "every": compile.compile_check_every,
+        "within": compile.compile_check_within,
         "difference": compile.compile_tolerance,
         "agreement": compile.compile_agreement,
         "retry_s": compile.compile_retry_s,

@@ -203,12 +203,13 @@ def test_assets_tell_increments_and_unknown_ones_are_404(exchange: Running) -> N
     assert missing.value.code == 40410000
 
 
-def test_clock_and_calendar_follow_new_york(exchange: Running) -> None:
-    clock = exchange.trading.get_clock()
+def test_clock_and_calendar_follow_new_york() -> None:
+    with running(["--symbol", "AAPL", "--timeframe", "15Min", "--start", "2024-02-01T15:00:00Z"]) as fresh:
+        clock = fresh.trading.get_clock()
+        days = fresh.trading.get_calendar(GetCalendarRequest(start=date(2024, 2, 16), end=date(2024, 2, 20)))
     assert clock.is_open is True
     assert clock.next_close.astimezone(UTC) == datetime(2024, 2, 1, 21, tzinfo=UTC)
     assert clock.next_open.astimezone(UTC) == datetime(2024, 2, 2, 14, 30, tzinfo=UTC)
-    days = exchange.trading.get_calendar(GetCalendarRequest(start=date(2024, 2, 16), end=date(2024, 2, 20)))
     assert [d.date for d in days] == [date(2024, 2, 16), date(2024, 2, 20)]  # a weekend, then Presidents' Day
     assert (days[0].open.hour, days[0].open.minute, days[0].close.hour) == (9, 30, 16)
 

@@ -108,9 +108,9 @@ def idle(twin: Compiled) -> None:
 
 
 WRONG = [
-    pytest.param(scaled(1.01), "sampled steps are the same", id="off by 1%"),
-    pytest.param(scaled(1.1), "sampled steps are the same", id="off by 10%"),
-    pytest.param(wider(1.01), "sampled steps are the same", id="moves off by 1%"),
+    pytest.param(scaled(1.01), "paths are not the same", id="off by 1%"),
+    pytest.param(scaled(1.1), "paths are not the same", id="off by 10%"),
+    pytest.param(wider(1.01), "paths are not the same", id="moves off by 1%"),
     pytest.param(of_nan, "NaN", id="NaN"),
     pytest.param(raising(RuntimeError("CUDA error: misaligned address")), "RuntimeError: CUDA error", id="exception"),
     pytest.param(raising(MemoryError()), "out of memory", id="out of memory"),
@@ -203,16 +203,17 @@ def test_what_is_still_missing_an_hour_later_is_not_said_again() -> None:
     assert bench.guard.state().retry_in_s == 600
 
 
-def test_every_so_many_forecasts_one_symbol_in_turn_is_compared() -> None:
+def test_one_symbol_in_turn_is_compared_once_in_so_many_forecasts() -> None:
     bench = Bench(every=3)
     bench.guard.warm_up()
     counts = []
-    for _ in range(7):
+    for _ in range(12):
         before = bench.eager.asked
         bench.modes()
         counts.append(bench.eager.asked - before)
-    assert counts == [2, 0, 0, 1, 0, 0, 1]  # the first forecast whole
-    assert bench.guard.state().checked == 4
+    assert counts[0] == 2, "the first forecast whole"
+    assert [sum(counts[place : place + 3]) for place in (3, 6, 9)] == [1, 1, 1]
+    assert len({counts[place : place + 3].index(1) for place in (3, 6, 9)}) > 1, "not always at the same place"
 
 
 def test_a_fault_of_one_symbol_is_found_when_its_turn_comes() -> None:
@@ -329,7 +330,7 @@ def test_where_eager_has_no_memory_beside_the_compiled_one_that_one_gives_way(fo
         return whole(contexts)
 
     bench.eager.forecast = only_alone  # type: ignore[method-assign]
-    assert bench.modes() == {FALLBACK}
+    assert {FALLBACK} in [bench.modes() for _ in range(3)]
     assert_told(bench, "eager, which it is held against, failed: out of memory: CUDA out of memory")
 
 

@@ -83,7 +83,7 @@ def test_many_turns_are_a_difference() -> None:
     wanted = walks()
     found = wanted.copy()
     found[:10, 12:] *= 1.02
-    assert "sampled steps are the same" in compared(found, wanted)
+    assert "at step 13 10 of 30 paths are not the same" in compared(found, wanted)
 
 
 def test_a_path_left_out_in_one_of_them_moves_the_others_places_and_changes_nothing_else() -> None:
@@ -92,7 +92,7 @@ def test_a_path_left_out_in_one_of_them_moves_the_others_places_and_changes_noth
     assert compared(wanted, np.delete(wanted, [2, 20], axis=0)) == ""
 
 
-def test_several_symbols_are_judged_together_and_a_missing_one_is_a_difference() -> None:
+def test_several_symbols_are_compared_and_a_missing_one_is_a_difference() -> None:
     wanted = {name: forecast(walks(seed=seed)) for seed, name in enumerate(("A", "B"))}
     assert likeness(dict(wanted), wanted, STRICT).steps == 2 * SAMPLES * HORIZON
     assert "no forecast of B" in likeness({"A": wanted["A"]}, wanted, STRICT).problem
@@ -105,8 +105,60 @@ def test_another_shape_is_a_difference() -> None:
     assert "differ in shape" in likeness({"A": unsampled}, {"A": wanted}, STRICT).problem
 
 
-def test_nothing_on_either_side_is_no_difference() -> None:
-    assert likeness({}, {}, STRICT).problem == ""
+def test_nothing_on_either_side_is_no_agreement() -> None:
+    assert "nothing was compared" in likeness({}, {}, STRICT).problem
+
+
+@pytest.mark.parametrize("count", [2, 10, 60])
+def test_one_symbol_that_is_wrong_among_many_is_wrong(count: int) -> None:
+    wanted = {f"S{n}": forecast(walks(seed=n)) for n in range(count)}
+    for tolerance in (STRICT, Tolerance(agreement=0.95)):
+        assert "S1: " in likeness({**wanted, "S1": forecast(walks(seed=1) * 1.1)}, wanted, tolerance).problem
+    together = likeness({**wanted, "S1": forecast(walks(seed=1) * 1.1)}, wanted, STRICT, group=lambda key: "all")
+    assert "S1: at step 1 30 of 30 paths" in together.problem
+
+
+@pytest.mark.parametrize("step", [0, 3, HORIZON - 1])
+@pytest.mark.parametrize("channel", range(4))
+@pytest.mark.parametrize("agreement", [0.995, 0.95])
+def test_one_step_or_channel_that_is_wrong_is_wrong(step: int, channel: int, agreement: float) -> None:
+    wanted = walks()
+    found = wanted.copy()
+    found[:, step, channel] *= 1.01
+    told = likeness({"A": forecast(found)}, {"A": forecast(wanted)}, Tolerance(agreement=agreement))
+    assert told.problem.startswith(f"A: at step {step + 1} ")
+    assert "30 of 30 paths turned" in told.worst
+
+
+def test_a_path_that_turned_counts_as_another_at_every_later_step() -> None:
+    """All of them by the middle, two or three at each step: 87% of the steps with the same past are the same."""
+    wanted = walks()
+    found = wanted.copy()
+    for path in range(SAMPLES):
+        found[path, path % 12 :] *= 1.02
+    loose = Tolerance(agreement=0.93)
+    problem = likeness({"A": forecast(found)}, {"A": forecast(wanted)}, loose).problem
+    assert "by step 12 30 of 30 paths are not the same" in problem
+
+
+def test_a_few_turns_here_and_there_are_more_than_rounding_makes() -> None:
+    """No step by itself has too many."""
+    wanted = walks()
+    found = wanted.copy()
+    for path in range(4):
+        found[path, 20 + path :] *= 1.005
+    assert "710 of 714 sampled steps are the same" in compared(found, wanted)
+
+
+def test_quantiles_of_samples_are_bounded_in_their_own_sampling_error() -> None:
+    """Few paths turned, and far: what is read of them is another forecast."""
+    wanted = walks(samples=200)
+    found = wanted.copy()
+    found[:24, -1] *= 1.5
+    loose = Tolerance(agreement=0.95)
+    assert "sampling error" in likeness({"A": forecast(found)}, {"A": forecast(wanted)}, loose).problem
+    found[:24, -1] = wanted[:24, -1] * 1.01
+    assert likeness({"A": forecast(found)}, {"A": forecast(wanted)}, loose).problem == ""
 
 
 @pytest.mark.parametrize(("found", "wanted"), [(1, 30), (30, 1)])

@@ -9,6 +9,9 @@ VALUES = "tests/forecasters/test_forecast_values.py"
 FORECASTS = (f"{VALUES}::test_guard_30_a_forecast_that_is_no_distribution_of_bars_is_refused",)
 CONTEXTS = (f"{VALUES}::test_a_context_that_is_no_series_of_closed_bars_is_refused",)
 GUARD = ("tests/forecasters/compiled/test_guard.py",)
+ROUNDS = ("tests/forecasters/compiled/test_rounds.py",)
+SPOILED = ("tests/forecasters/compiled/test_spoiled.py",)
+NETWORKS = ("tests/forecasters/compiled/test_networks.py",)
 LIKENESS = ("tests/forecasters/compiled/test_likeness.py",)
 ANSWERS = (
     "tests/forecasters/worker/test_worker_faults.py::test_an_answer_to_another_question_is_refused_and_the_other_symbols_stand",
@@ -150,17 +153,19 @@ IN_COMPILED = (
     compiled(
         "compared before it serves", "Guarded._try", "self._made() or self._alike(forecasts, contexts)", "self._made()"
     ),
+    compiled("compared now and then", "Guarded._canary", "context.symbol in due or", ""),
+    compiled("a symbol that it left out", "Guarded._canary", "or context.symbol not in forecasts", ""),
+    compiled("looks in turn, the oldest first", "Rounds.due", "self._looked.get(symbol, -1)", "symbol", ROUNDS),
+    compiled("looks enough for all symbols", "Rounds.due", "math.ceil(len(symbols) / self._blocks)", "1", ROUNDS),
+    compiled("looks at no fixed place", "Rounds.due", "int(number * _GOLDEN % 1 * self._length)", "0", ROUNDS),
+    compiled("looks again at what was suspicious", "Rounds.due", "return suspects", "return []", ROUNDS),
+    compiled("turns again and again", "Guarded._alike", "or again_and_again:", ":", SPOILED),
     compiled(
-        "compared now and then", "Guarded._canary", "every and self._standing.forecasts % every == 0 and forecasts"
+        "networks before it serves", "Guarded._try", "self._networks(contexts, alone=not forecasts)", '""', NETWORKS
     ),
-    compiled(
-        "a symbol that it left out",
-        "Guarded._canary",
-        "[context for context in contexts if context.symbol not in forecasts]",
-        "list[Context]()",
-    ),
+    compiled("networks once a day", "Guarded._alike", "self._networks(contexts)", '""', NETWORKS),
     compiled("all that is owed is compared", "Guarded.upkeep", "self._standing.owed is not None"),
-    compiled("a difference is a failure", "Guarded._alike", "if result.problem:", "if False:"),
+    compiled("a difference is a failure", "Guarded._alike", "if result.problem or again_and_again:", "if False:"),
     compiled(
         "eager that fails is no comparison",
         "Guarded._alike",
@@ -179,7 +184,11 @@ IN_COMPILED = (
         "False",
         LIKENESS,
     ),
-    compiled("alike: steps that differ", "_problem", "same < tolerance.agreement * steps", "False", LIKENESS),
-    compiled("alike: quantiles that differ", "_problem", "difference > tolerance.difference", "False", LIKENESS),
+    compiled("alike: steps that differ", "_of_groups", "same[name] < tolerance.agreement * count", "False", LIKENESS),
+    compiled("alike: a step by itself", "_problem", "new > most_new", "False", LIKENESS),
+    compiled("alike: paths that are others by then", "_problem", "others > most:", "False:", LIKENESS),
+    compiled("alike: quantiles of samples", "_problem", "one.sampling > tolerance.sampling", "False", LIKENESS),
+    compiled("alike: quantiles that differ", "_problem", "one.difference > tolerance.difference", "False", LIKENESS),
+    compiled("alike: nothing to compare", "likeness", "if not compiled and not eager:", "if False:", LIKENESS),
 )
 MUTANTS = (*IN_FORECASTS, *IN_WIRE, *IN_CLIENT, *IN_COMPILED)

@@ -98,7 +98,8 @@ def test_a_run_that_is_always_long_moves_with_holding_in_the_same_bar(tmp_path: 
     file = written(bars_of("BTC/USD", 400), tmp_path / "btc.parquet")
     settings = settings_for(
         {"BTC/USD": file}, tmp_path / "state", strategy=str(strategy), exits__max_age_s=2_592_000,
-        risk__max_symbol="1", risk__max_gross="1", risk__max_level_distance="1", risk__max_drawdown="0.9", risk__max_daily_loss="0.9",
+        risk__max_symbol="1", risk__max_gross="1", risk__max_level_distance="1", risk__max_drawdown="0.9",
+        risk__max_daily_loss="0.9",
     )  # fmt: skip
     recording, _ = run(settings)
     history = run_history_of(recording)

@@ -302,10 +302,11 @@ def _middle(forecast: Forecast) -> int:
 
 
 def _alike(reference: Rival, candidate: Rival, tolerance: Tolerance) -> Likeness:
-    """Over every question that both answered, judged together; how many are missing is judged elsewhere."""
+    """Every question that both answered by itself, and the sampled steps of each series together; how many are missing
+    is judged elsewhere."""
     questions = [question for question in reference.answers if question in candidate.answers]
     candidate_answers = _tagged(candidate, questions)
-    return likeness(candidate_answers, _tagged(reference, questions), tolerance)
+    return likeness(candidate_answers, _tagged(reference, questions), tolerance, lambda key: key.partition(TAG)[0])
 
 
 def _alike_in_words(alike: Likeness) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from forecasters.compiled.forced import COARSER
 from forecasters.compiled.guard import GuardOptions
 from forecasters.compiled.likeness import Tolerance
 from settings.load import Loaded
@@ -24,7 +25,6 @@ from trader.research.compare.rival_workers import RivalSpec, open_rival
 from trader.research.compare.unfinished import KEPT_DAYS, Unfinished, unfinished_of
 from trader.research.data.store import write_atomically
 
-COARSER = 50  # bfloat16's rounding moves kronos-nano's logits by up to 1.7% of their spread: 1% off can't be told there
 MARGIN = 2  # bars between the last forecast's horizon and the end of the data
 _EVIDENCE = "compare"  # the folder in STATE_DIR
 

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install models postgres research everything run test mutants faults chaos explore parity lint bench soak wheel pythons combinations audit lock clean
+.PHONY: help install models postgres research everything run test mutants faults chaos explore parity lint bench soak wheel pythons combinations audit sbom lock clean
 
 # One more than the two cores that this is measured on: a test that waits for a daemon leaves its core to another.
 JOBS ?= 3
@@ -100,6 +100,9 @@ combinations: $(EVERYTHING)  ## the whole suite where it must not matter: busy, 
 
 audit: $(HAS)base $(HAS)audit  ## known holes in what the lock names, by pip-audit; needs a network
 	$(BIN)/python .ci/audit.py $(ARGS)
+
+sbom: $(HAS)base $(HAS)sbom  ## what .venv is made of (CycloneDX) and its licences, into dist/; fails on one not allowed
+	$(BIN)/python .ci/sbom.py $(ARGS)
 
 lock: $(HAS)base $(HAS)lock  ## constraints.txt anew from pyproject.toml (ARGS=--upgrade)
 	$(BIN)/python .ci/lock.py $(ARGS)

@@ -25,7 +25,7 @@ HEADER = """\
 # The lock: every version that the Makefile installs, for Python 3.11 and later, with the hashes of its files.
 # `make lock` renews it from pyproject.toml and keeps what it can; `make lock ARGS=--upgrade` takes the newest of all,
 # ARGS='--upgrade-package NAME' of one. Then `make test lint audit`. Above each package stands what needs it: the base,
-# an extra of pyproject.toml, one of its groups (setup, audit, lock), torch, or cuda (what torch with CUDA needs).
+# an extra of pyproject.toml, one of its groups (setup, audit, sbom, lock), torch, or cuda (what torch with CUDA needs).
 """
 
 # PyTorch's builds without CUDA lie in an index of its own, so the package index does not know their hashes. Those for

@@ -73,7 +73,7 @@ strategies            core, forecasters/types
 
 # the simulated Alpaca
 exchange/__main__     exchange/command
-exchange/command      exchange/run, exchange/engine, core, settings
+exchange/command      exchange/run, exchange/engine, core, settings, settings/trust
 exchange/run          exchange/api, exchange/venue, exchange/ledger, exchange/market, exchange/engine, core, settings
 exchange/api          exchange/venue, exchange/ledger, exchange/market, exchange/engine, core
 exchange/venue        exchange/ledger, exchange/market, exchange/engine, core

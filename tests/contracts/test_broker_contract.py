@@ -255,7 +255,7 @@ def test_reads_go_through_passing_trouble(desk: Desk) -> None:
 
 
 def test_guard_16_wrong_keys_are_refused_at_the_start() -> None:
-    with running(["--key", "right", "--secret", "secret"]) as venue:
+    with running(keys=("right", "secret")) as venue:
         endpoints = AlpacaEndpoints(
             key="wrong", secret="secret", trading_url=venue.url, data_url=venue.url, trade_stream_url=""
         )

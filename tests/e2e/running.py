@@ -92,12 +92,12 @@ def daemon(state: Path, *arguments: str, **more: str) -> Iterator[Daemon]:
 
 
 @contextmanager
-def exchange(state: Path, *arguments: str) -> Iterator[dict[str, str]]:
-    """A simulated exchange of its own; the settings that lead to it."""
+def exchange(state: Path, *arguments: str, **more: str) -> Iterator[dict[str, str]]:
+    """A simulated exchange of its own, with `more` in its environment; the settings that lead to it."""
     zygote = shared_zygote()
     folder = Path(tempfile.mkdtemp(prefix="exchange-"))
     out, command = folder / "out", ("exchange", "--port", "0", "--with-parent", *arguments)
-    process = Forked(zygote, zygote.start(command, environment(state), folder, out, folder / "err"))
+    process = Forked(zygote, zygote.start(command, environment(state, **more), folder, out, folder / "err"))
     try:
         until(lambda: process.poll() is not None or ("\n" in out.read_text()), "an exchange")
         urls = json.loads(out.read_text().partition("\n")[0])

@@ -192,7 +192,7 @@ def test_an_unreachable_venue_is_69(tmp_path: Path) -> None:
 
 
 def test_refused_keys_are_77_and_never_shown(tmp_path: Path) -> None:
-    with exchange(tmp_path, "--key", "PKOTHER", "--secret", "other") as venue:
+    with exchange(tmp_path, EXCHANGE_KEY="PKOTHER", EXCHANGE_SECRET="other") as venue:
         answer = ask(tmp_path, "run", "--plain", "--mode", "paper", LOG_LEVEL="ERROR", **(venue | PAPER))
         refused(answer, 77)
         checked = ask(tmp_path, "check", "--mode", "paper", **(venue | PAPER))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.running import environment
+from trader.folders import put
 
 TRADER = str(Path(sys.executable).with_name("trader"))
 
@@ -42,6 +43,14 @@ def test_journal_ledger_logs_and_reports_are_its_owners_alone(
     assert open_to_others(tmp_path, mask) == []
     if mask == 0o027:
         assert stat.S_IMODE((tmp_path / "state/journal-sim.db").stat().st_mode) & 0o040  # which was the purpose
+
+
+def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
+    """Of another user's, tests/security/test_second_user_looks.py tells."""
+    (tmp_path / "there").write_text("a longer text of before")
+    (tmp_path / "link").symlink_to("there")
+    put(tmp_path / "link", "new")
+    assert ((tmp_path / "there").read_text(), (tmp_path / "link").is_symlink()) == ("new", True)
 
 
 @pytest.mark.parametrize("umask", ["0", "000", "002", "07", "99", "x"])

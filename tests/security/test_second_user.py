@@ -82,6 +82,20 @@ def test_a_compile_cache_of_another_user_is_not_used(public: Path, monkeypatch: 
     assert used.path == public / "ours/trader/compiled"
 
 
+def test_our_own_compile_cache_is_not_used_where_others_put_code_into_it(
+    public: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(public / "ours"))
+    (public / "shared").mkdir()
+    (public / "shared").chmod(0o777)
+    by_stranger(f"mkdir -p {public}/shared/inductor; echo code > {public}/shared/inductor/planted.py")
+    used = use_cache_folder(str(public / "shared"))
+    assert f"right: chmod go-w {public}/shared" in used.problem
+    assert used.path == public / "ours/trader/compiled"
+
+
 @pytest.mark.parametrize("hub", [kronos, toto])
 def test_a_checkpoint_of_another_user_is_not_read(hub: object, public: Path) -> None:
     files = "config.json model.safetensors network/config.json network/model.safetensors"

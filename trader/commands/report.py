@@ -29,6 +29,7 @@ def command(run: Path | None, out: Path | None, mode: str | None) -> None:
     candles with the forecast that led to them.
     """
     from trader.errors import ConfigurationError
+    from trader.folders import put
     from trader.research.report.report import render
 
     found, beside = _folder(run) if run is not None else _journal(mode)
@@ -36,7 +37,7 @@ def command(run: Path | None, out: Path | None, mode: str | None) -> None:
     page = render(found)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page, encoding="utf-8")
+        put(target, page)
     except OSError as error:
         raise ConfigurationError(f"--out {target}: {error.strerror or error}") from error
     click.echo(f"{target} ({len(page.encode()) / 1024:.0f} KiB)")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
+from settings.trust import distrust
 from trader.core.types import Symbol, Timeframe
 
 if TYPE_CHECKING:
     from trader.exchange.engine.events import MatchingRules
 
 CONFIGURATION_EXIT = 78
+_MOST_OF_A_SECRET = 4096
 
 
 class _OptionError(ValueError):
@@ -45,8 +50,14 @@ class _OptionError(ValueError):
     type=click.Path(path_type=Path),
     help="The SQLite file of the ledger (default: in memory).",
 )
-@click.option("--key", default=None, envvar="EXCHANGE_KEY", help="Accept this key id only.")
-@click.option("--secret", default=None, envvar="EXCHANGE_SECRET", help="Accept this secret only.")
+@click.option("--key", default=None, envvar="EXCHANGE_KEY", help="Accept this key id only, with its secret.")
+@click.option(
+    "--secret-file",
+    default=None,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Accept the secret on this file's first line only (default: EXCHANGE_SECRET, from the environment).",
+)
 @click.option("--spread-bps", default="20", show_default=True, help="The modelled spread of coins, whole width.")
 @click.option("--stock-spread-bps", default="2", show_default=True, help="The modelled spread of stocks, whole width.")
 @click.option(
@@ -99,7 +110,7 @@ def exchange_command(
     faults: Path | None,
     ledger: Path | None,
     key: str | None,
-    secret: str | None,
+    secret_file: Path | None,
     spread_bps: str,
     stock_spread_bps: str,
     volume_share: str,
@@ -119,6 +130,7 @@ def exchange_command(
     from trader.exchange.run import ExchangeError, ExchangeOptions, serve  # heavy: not for --help
 
     try:
+        secret = _secret(key, secret_file)
         options = ExchangeOptions(
             port=port,
             data=_files("--data", data),
@@ -151,6 +163,33 @@ def exchange_command(
 def _complain(problem: Exception) -> int:
     click.echo(f"trader exchange: {' '.join(str(problem).split())}", err=True)
     return CONFIGURATION_EXIT
+
+
+def _secret(key: str | None, file: Path | None) -> str | None:
+    """Never an argument: those are everybody's to read, in `ps`. A key id alone, which is, would keep nobody out."""
+    found = os.environ.get("EXCHANGE_SECRET") or None if file is None else _first_line(file)
+    if key is not None and found is None:
+        raise _OptionError("--key: its secret is missing; right: --secret-file FILE, or EXCHANGE_SECRET")
+    return found
+
+
+def _first_line(file: Path) -> str:
+    why = distrust(file)
+    try:
+        with file.open(encoding="utf-8") as source:
+            mode = os.fstat(source.fileno()).st_mode
+            line = source.readline(_MOST_OF_A_SECRET).strip()
+    except OSError as problem:
+        raise _OptionError(f"--secret-file {file}: {problem.strerror}") from problem
+    except ValueError as problem:
+        raise _OptionError(f"--secret-file {file}: it is no text") from problem
+    if not why and mode & stat.S_IROTH:
+        why = f"every user can read it; right: chmod o-r {quote(str(file))}"
+    if not why and not line:
+        why = "its first line is empty; right: the secret, and nothing else"
+    if why:
+        raise _OptionError(f"--secret-file {file}: {why}")
+    return line
 
 
 def _rules(

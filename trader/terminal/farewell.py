@@ -13,6 +13,7 @@ from rich.text import Text
 
 from settings.load import Loaded
 from settings.schema import shown_url
+from trader.folders import put
 from trader.printable import console as printable_console
 from trader.terminal.view import render
 from trader.terminal.view_parts import gain_text, money, units_text
@@ -62,4 +63,4 @@ def save_picture(board: Board, path: Path) -> None:
     width, height = PICTURE_SIZE
     console = printable_console(StringIO(), record=True, width=width, height=height, force_terminal=True)
     console.print(render(board, width, height))
-    path.write_text(console.export_svg(title="trader run"), encoding="utf-8")
+    put(path, console.export_svg(title="trader run"))

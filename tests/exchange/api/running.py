@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -74,15 +75,24 @@ class Running:
 
 
 @contextmanager
-def running(arguments: Sequence[str] = (), *, ledger: Path | None = None, speed: str = "max") -> Iterator[Running]:
-    """Started on a free port, ended with SIGTERM."""
+def running(
+    arguments: Sequence[str] = (),
+    *,
+    ledger: Path | None = None,
+    speed: str = "max",
+    keys: Sequence[str] = (),
+) -> Iterator[Running]:
+    """Started on a free port, ended with SIGTERM. `keys` are the only ones that it takes."""
+    named = dict(zip(("EXCHANGE_KEY", "EXCHANGE_SECRET"), keys, strict=False))
     command = [sys.executable, "-m", "trader.exchange", "--port", "0", "--speed", speed, "--context", "60"]
     command += [
         *(("--ledger", str(ledger)) if ledger else ()),
         *(() if "--accept-s" in arguments else UNKIND),
         *arguments,
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env={**os.environ, **named}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     line = process.stdout.readline()

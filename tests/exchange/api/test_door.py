@@ -155,5 +155,5 @@ def test_where_keys_are_asked_for_they_are_for_sim_too(locked: Running, method: 
 
 @pytest.fixture(scope="module")
 def locked() -> Iterator[Running]:
-    with running(["--symbol", "BTC/USD", "--key", "right", "--secret", "pair"]) as found:
+    with running(["--symbol", "BTC/USD"], keys=("right", "pair")) as found:
         yield found

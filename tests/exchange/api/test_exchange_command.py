@@ -23,6 +23,7 @@ from trader.exchange.command import exchange_command
 from trader.exchange.run import ExchangeOptions
 
 COMMAND = [sys.executable, "-m", "trader.exchange", "--port", "0"]
+ENDS = ("--port", "0", "--speed", "warp")  # wrong as well, so that nothing is served where the first is taken
 
 
 def test_ready_line_names_everything_a_client_needs(tmp_path: Path) -> None:
@@ -33,6 +34,47 @@ def test_ready_line_names_everything_a_client_needs(tmp_path: Path) -> None:
         }  # fmt: skip
         assert exchange.ready["symbols"] == ["BTC/USD", "ETH/USD"]
         assert exchange.ready["ledger"] == str(tmp_path / "exchange.db")
+
+
+def test_the_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("pair\n# what it is for\n")
+    (tmp_path / "secret").chmod(0o600)
+    with running(["--key", "right", "--secret-file", str(tmp_path / "secret")]) as exchange:
+        answers = []
+        for secret in ("pair", "wrong"):
+            exchange.session.headers.update({"APCA-API-KEY-ID": "right", "APCA-API-SECRET-KEY": secret})
+            answers.append(exchange.get("/v2/account").status_code)
+    assert answers == [200, 403]
+
+
+@pytest.mark.parametrize(
+    ("written", "mode", "said"),
+    [
+        (b"pair\n", 0o622, "can be written by every user; right: chmod go-w"),
+        (b"pair\n", 0o604, "every user can read it; right: chmod o-r"),
+        (b"\npair\n", 0o600, "its first line is empty"),
+        (b"\xff\xfe", 0o600, "it is no text"),
+        (None, 0, "No such file"),
+    ],
+)
+def test_a_file_that_keeps_no_secret_is_refused(written: bytes | None, mode: int, said: str, tmp_path: Path) -> None:
+    if written is not None:
+        (tmp_path / "secret").write_bytes(written)
+        (tmp_path / "secret").chmod(mode)
+    done = CliRunner().invoke(exchange_command, [*ENDS, "--secret-file", str(tmp_path / "secret")])
+    assert (done.exit_code, done.stderr.count("\n")) == (78, 1)
+    assert said in done.stderr
+    assert "pair" not in done.stderr
+
+
+def test_no_option_takes_a_secret_and_a_key_id_alone_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EXCHANGE_SECRET", raising=False)
+    alone = CliRunner().invoke(exchange_command, [*ENDS, "--key", "right"])
+    assert (alone.exit_code, alone.stderr.count("\n")) == (78, 1)
+    assert "right: --secret-file FILE, or EXCHANGE_SECRET" in alone.stderr
+    typed = CliRunner().invoke(exchange_command, [*ENDS, "--key", "right", "--secret", "pair"])
+    assert typed.exit_code == 2
+    assert "--secret-file" in typed.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

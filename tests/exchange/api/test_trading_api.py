@@ -275,7 +275,7 @@ def test_bad_order_is_refused_with_code_and_message(exchange: Running, fields: d
 
 
 def test_keys_are_asked_for() -> None:
-    with running(["--key", "right", "--secret", "pair"]) as locked:
+    with running(keys=("right", "pair")) as locked:
         assert locked.get("/v2/account").status_code == 403
         assert locked.session.get(locked.url + "/v2/account", headers={"APCA-API-KEY-ID": ""}).status_code == 401
         good = TradingClient("right", "pair", url_override=locked.url)

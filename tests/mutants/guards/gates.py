@@ -180,4 +180,80 @@ IN_BACKENDS = (
         BACKENDS,
     ),
 )
-MUTANTS = (*IN_CHILDREN, *IN_TRUST, *IN_KEYS, *IN_REDACTION, *IN_BACKENDS)
+LOOKS = "tests/security/test_second_user_looks.py"
+
+
+def looks(name: str, where: str, function: str, old: str, new: str, test: str) -> Mutant:
+    return Mutant(f"another user: {name}", where, function, old, new, (f"{LOOKS}::{test}",))
+
+
+LINKS, EXCHANGE = "test_what_root_writes_follows_no_link_of_his", "trader/exchange/command.py"
+OF_SECRET = ("tests/exchange/api/test_exchange_command.py",)
+IN_ANOTHER = (
+    looks(
+        "reads the state",
+        "trader/cli.py",
+        "cli",
+        "children.set_umask(int(umask, 8))",
+        "children.set_umask(0)",
+        "test_he_reads_nothing_of_state_journal_and_ledger",
+    ),
+    looks(
+        "reads a secret among the arguments",
+        "trader/daemon/exchange_process.py",
+        "ExchangeChild.__enter__",
+        '"--port", "0",',
+        '"--port", "0", "--ledger", str(self.keys),',
+        "test_he_reads_no_environment_no_memory_and_no_secret_among_the_arguments",
+    ),
+    looks(
+        "uses the daemon's exchange",
+        "trader/exchange/api/server.py",
+        "Keys.admits",
+        "_same(self.secret, secret)",
+        "True",
+        "test_the_daemons_exchange_takes_nothing_from_him",
+    ),
+    looks(
+        "asks the worker",
+        "forecasters/worker/child.py",
+        "_listening",
+        "os.umask(0o777 & ~mode)",
+        "os.umask(0)",
+        "test_he_connects_to_no_worker",
+    ),
+    looks("leads a report", "trader/folders.py", "put", "flags | os.O_NOFOLLOW", "flags", LINKS),
+    looks(
+        "leads a backup",
+        "trader/adapters/journal/upgrade.py",
+        "backup",
+        "unfinished.replace(path)",
+        "path.write_bytes(unfinished.read_bytes())",
+        LINKS,
+    ),
+    looks(
+        "makes the folder of compiled code first",
+        "forecasters/compiled/toolchain.py",
+        "_first_writable",
+        'Path(tempfile.mkdtemp(prefix="trader-compiled-"))',
+        'Path(tempfile.gettempdir()) / "trader-compiled"',
+        "test_without_a_home_what_is_compiled_goes_to_no_folder_that_he_made_first",
+    ),
+    Mutant("secret: a file of others", EXCHANGE, "_first_line", "distrust(file)", "''", OF_SECRET),
+    Mutant("secret: all may read it", EXCHANGE, "_first_line", "mode & stat.S_IROTH", "False", OF_SECRET),
+    Mutant("secret: a key id alone", EXCHANGE, "_secret", "found is None", "False", OF_SECRET),
+)
+SBOM = ("tests/packaging/test_sbom.py",)
+IN_LICENCES = (
+    Mutant("licence: any", ".ci/sbom.py", "_allowed", "licence in ALLOWED or", "True or", SBOM),
+    Mutant(
+        "licence: one of several",
+        ".ci/sbom.py",
+        "_allowed",
+        "ALLOWED.issuperset(all_of)",
+        "set(all_of) & ALLOWED",
+        SBOM,
+    ),
+    Mutant("licence: none", ".ci/sbom.py", "refused", "not each", "False", SBOM),
+)
+MUTANTS = (*IN_CHILDREN, *IN_TRUST, *IN_KEYS, *IN_REDACTION, *IN_BACKENDS, *IN_ANOTHER, *IN_LICENCES)

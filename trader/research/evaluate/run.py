@@ -17,6 +17,7 @@ from settings.load import Loaded
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
 from trader.errors import ConfigurationError
+from trader.folders import put
 from trader.printable import console as printable_console
 from trader.research.data.store import bars_of_file, store_of
 from trader.research.data.windows import Window
@@ -199,6 +200,9 @@ def said_on_stop() -> Iterator[None]:
 def _write_report(evaluation: Evaluation, path: Path, *, say_where: bool) -> None:
     from trader.research.evaluate.html import page
 
-    path.write_text(page(evaluation), encoding="utf-8")
+    try:
+        put(path, page(evaluation))
+    except OSError as error:
+        raise ConfigurationError(f"--report {path}: {error.strerror or error}") from error
     if say_where:
         print(f"report: {path}")

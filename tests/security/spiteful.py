@@ -147,10 +147,17 @@ def requires() -> Sequence[str]:
     return [f"the keys: {became(FILES['read the keys'])}"] if "asked" in PLACES else []
 
 
+def fetches(_options: Options) -> bool:
+    """It would have a network."""
+    return True
+
+
 class Spiteful:
     name = "spiteful"
 
     def warm_up(self) -> None:
+        if "raises" in PLACES:
+            place("private").read_text()
         for name, attempt in {**ALLOWED, **CALLS, **SIGNALS, **FILES}.items():
             print("ATTEMPT", json.dumps([name, became(attempt)]), flush=True)
         for name, number in NUMBERS.items():

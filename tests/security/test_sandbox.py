@@ -13,6 +13,7 @@ from typing import Literal
 
 import pytest
 
+from forecasters.base import ForecastError
 from forecasters.registry import GROUP
 from forecasters.worker import inquiry
 from forecasters.worker.client import Worker, WorkerSettings
@@ -20,6 +21,7 @@ from forecasters.worker.sandbox import kernel, seccomp
 from forecasters.worker.sandbox.policy import DEFAULT, Sandbox, started
 from settings import children
 from settings.load import load
+from tests.e2e.running import ask
 from tests.packages import install
 from tests.security import spiteful
 from tests.waiting import eventually
@@ -278,3 +280,23 @@ def test_the_settings_say_what_is_kept_and_what_is_hidden(tmp_path: Path) -> Non
     assert set(sandbox.writable) == {tmp_path / "compiled", tmp_path / "compiled/inductor"}
     off = load(environ={**environ, "WORKER_SANDBOX": "off", "WORKER_NETWORK": "on"}, folder=tmp_path).settings
     assert (sandbox_of(off).on, sandbox_of(off).network) == (False, "on")
+
+
+def test_people_are_told_how_backends_are_kept_in(tmp_path: Path) -> None:
+    menu = ask(tmp_path, "backends")
+    assert "backends run in a sandbox" in menu.out
+    off = ask(tmp_path, "check", "--json", WORKER_SANDBOX="off")
+    (finding,) = [each for each in off.data if each["name"] == "sandbox"]
+    assert finding["ok"] is None
+    assert "WORKER_SANDBOX=off" in finding["detail"]
+
+
+@needs_landlock
+def test_one_that_is_refused_something_is_told_where_to_look(house: House) -> None:
+    house.tell(raises="yes")
+    try:
+        worker = Worker(WorkerSettings(backend="spiteful", sandbox=house.sandbox), on_log=lambda line: None)
+        with closing(worker), pytest.raises(ForecastError, match=r"Permission denied.*see WORKER_SANDBOX"):
+            worker.warm_up()
+    finally:
+        house.tell()

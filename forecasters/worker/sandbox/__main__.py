@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from forecasters.worker.sandbox import kernel, landlock, places, seccomp
-from forecasters.worker.sandbox.policy import DEFAULT, VARIABLE, Policy, Sandbox, is_whole, read, sentence, started
+from forecasters.worker.sandbox.policy import (
+    DEFAULT,
+    INSIDE,
+    VARIABLE,
+    Policy,
+    Sandbox,
+    is_whole,
+    read,
+    sentence,
+    started,
+)
 from settings import children
 from settings.trust import umask
 
@@ -27,7 +37,8 @@ def main(command: Sequence[str]) -> NoReturn:
     children.set_umask(umask())
     policy = read(os.environ.pop(VARIABLE))
     network = policy.network or (bool(policy.fetched) and _has_to_fetch(policy))
-    told = {"TMPDIR": os.environ["TMPDIR"], "HF_TOKEN_PATH": os.devnull}  # the hub's token is none of its business
+    told = {VARIABLE: INSIDE, "TMPDIR": os.environ["TMPDIR"]}
+    told["HF_TOKEN_PATH"] = os.devnull  # the hub's token is none of its business
     if policy.offline and not network:
         told["HF_HUB_OFFLINE"] = "1"  # its library would try, and try again
     for problem in enter(policy, network=network):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,8 @@ from forecasters.worker.sandbox import kernel
 from forecasters.worker.sandbox.landlock import ABI_OF_NETWORK, ABI_OF_SIGNALS
 from settings import children
 
-VARIABLE = "TRADER_SANDBOX"  # the policy, for the launcher
+VARIABLE = "TRADER_SANDBOX"  # the policy for the launcher, and for what it becomes that it is in
+INSIDE = "inside"
 _OURS = ("kronos", "toto")  # have weights on the hub; no other package can take these names
 
 Network = Literal["auto", "off", "on"]
@@ -101,6 +103,17 @@ def sentence(sandbox: Sandbox) -> str:
     if not gaps:
         return f"backends run in a sandbox: Landlock (ABI {kernel.landlock_abi()}) and seccomp"
     return f"backends run in a sandbox with gaps, for this machine lacks something: {'; '.join(gaps)}"
+
+
+def advice(error: BaseException) -> str:
+    """For an error that may come of the sandbox, and only in one: what it may be, and how to change that."""
+    refusals = (errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT)
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.errno in refusals):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None or os.environ.get(VARIABLE) != INSIDE:
+        return ""
+    return "; its sandbox may have refused that: see WORKER_SANDBOX, and WORKER_NETWORK"
 
 
 def is_whole(sandbox: Sandbox) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import socket
 from collections.abc import Iterator, Mapping
@@ -108,7 +109,7 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         made = House(tmp_path_factory.mktemp("h"), stack)
-        patch.setenv("PYTHONPATH", str(made.site))
+        patch.setenv("PYTHONPATH", str(made.site), prepend=os.pathsep)
         patch.setenv("HOME", str(made.home))
         for name in ("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "COMPILED_MODELS_DIR"):
             patch.delenv(name, raising=False)
@@ -206,6 +207,7 @@ except OSError as error:
         ("kronos", {}, "auto", False),
         ("baseline", {}, "auto", False),
         ("spiteful", {"model_id": "Datadog/Toto-2.0-4m"}, "auto", False),
+        ("spiteful", {}, "auto", False),  # which says that it has to fetch something
         ("spiteful", {}, "on", True),
     ],
 )

@@ -11,9 +11,11 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -93,10 +95,11 @@ def _asked(question: Mapping[str, Any], within_s: float, sandbox: Sandbox) -> An
         fetches=question["do"] == "describe",
     )
     try:
+        folder = tempfile.mkdtemp(prefix="asked-", dir=children.temporary_folder())  # ours has others' sockets in it
         process = children.start(
             command,
             given=json.dumps(question).encode(),
-            more=more,
+            more={"TMPDIR": folder, **more},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             own_group=True,
@@ -111,6 +114,7 @@ def _asked(question: Mapping[str, Any], within_s: float, sandbox: Sandbox) -> An
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+        shutil.rmtree(folder, ignore_errors=True)
     if said is None:
         raise RegistryError(f"{what} did not say within {within_s:g} s, and in {MOST_BYTES} bytes, what it lacks")
     return _believed(said, what)

@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import math
+import shutil
 import socket
 import sys
 import tempfile
@@ -90,7 +91,7 @@ class Session:
         self._on_notice = on_notice
         self._on_log = on_log
         self._process: WorkerProcess | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._connections: list[socket.socket] = []
         self._numbers = itertools.count(1)
         self._pinging = threading.Lock()
@@ -103,10 +104,8 @@ class Session:
             self._connections = [_connected(path, deadline, is_wanted), _connected(path, deadline, is_wanted)]
             return
         # What it writes in passing goes there too, and is gone with it.
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="worker-", dir=children.temporary_folder(), ignore_cleanup_errors=True
-        )
-        path = Path(self._folder.name) / "worker.sock"
+        self._folder = Path(tempfile.mkdtemp(prefix="worker-", dir=children.temporary_folder()))
+        path = self._folder / "worker.sock"
         self._process = process = WorkerProcess(
             backend=self._settings.backend,
             options=self._settings.options,
@@ -176,7 +175,7 @@ class Session:
             self._process.stop(STOP_S)
         self._hang_up()
         if self._folder is not None:
-            self._folder.cleanup()
+            shutil.rmtree(self._folder, ignore_errors=True)  # follows no link that a backend left
 
     def _hang_up(self) -> None:
         for connection in self._connections:

@@ -21,6 +21,7 @@ from forecasters.base import Forecaster, ForecastError
 from forecasters.checks import Checks, Finding
 from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast
 from forecasters.worker.client import Worker, WorkerSettings
+from forecasters.worker.sandbox.policy import DEFAULT, Sandbox
 
 _HOUR = np.timedelta64(3600, "s")
 _START = np.datetime64("2024-03-04T00:00:00", "us")
@@ -34,6 +35,7 @@ class Subject:
 
     bars, horizon  of the contexts that it is asked with
     deadline_s     of a forecast in a process of its own
+    sandbox        of that process
     """
 
     name: str
@@ -42,6 +44,7 @@ class Subject:
     bars: int = 200
     horizon: int = 3
     deadline_s: float = 60.0
+    sandbox: Sandbox = DEFAULT
 
     def batch(self) -> list[Context]:
         return [made_context(s, seed, close, bars=self.bars, horizon=self.horizon) for s, seed, close in _SERIES]
@@ -58,14 +61,26 @@ CHECKS: Mapping[str, Check] = _check.by_name
 
 
 def check_backend(
-    name: str, options: Mapping[str, object], *, bars: int = 200, horizon: int = 3, deadline_s: float = 60.0
+    name: str,
+    options: Mapping[str, object],
+    *,
+    bars: int = 200,
+    horizon: int = 3,
+    deadline_s: float = 60.0,
+    sandbox: Sandbox = DEFAULT,
 ) -> Iterator[Finding]:
     """One finding a check, as it is made. Raises ForecastError where the backend can't be built or warmed up at all."""
     forecaster = registry.build(name, options)
     try:
         forecaster.warm_up()
         subject = Subject(
-            name=name, options=options, forecaster=forecaster, bars=bars, horizon=horizon, deadline_s=deadline_s
+            name=name,
+            options=options,
+            forecaster=forecaster,
+            bars=bars,
+            horizon=horizon,
+            deadline_s=deadline_s,
+            sandbox=sandbox,
         )
         yield from _check.findings(subject)
     finally:
@@ -233,7 +248,13 @@ def _in_a_process(subject: Subject) -> str:
 
 
 def _of_a_worker(subject: Subject, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
-    settings = WorkerSettings(backend=subject.name, options=subject.options, deadline_s=subject.deadline_s, threads=1)
+    settings = WorkerSettings(
+        backend=subject.name,
+        options=subject.options,
+        deadline_s=subject.deadline_s,
+        threads=1,
+        sandbox=subject.sandbox,
+    )
     worker = Worker(settings, on_log=lambda line: None)
     try:
         worker.warm_up()

@@ -152,6 +152,15 @@ def lacking(name: str, options: Mapping[str, object]) -> tuple[str, ...]:
     return _missing(entry, module, _validated(entry.name, module.Options, {**options, **resolved.fixed}))
 
 
+def fetches(name: str, options: Mapping[str, object]) -> bool:
+    """Whether the weights of a backend with these options have to be fetched from the network. RegistryError."""
+    resolved = resolve(name)
+    entry = _entries()[resolved.backend]
+    module = _loaded(entry)
+    asked = getattr(module, "fetches", None)
+    return asked is not None and bool(asked(_validated(entry.name, module.Options, {**options, **resolved.fixed})))
+
+
 def check_given(options_by_name: Mapping[str, Mapping[str, object]], chosen: str | None = None) -> None:
     """Options of any backends, by name with `_` for `-`, the chosen one's and others'. RegistryError where a backend
     does not exist, or does not take what is given. One that can't be loaded is not judged: it may not be used at all.

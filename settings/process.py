@@ -36,3 +36,13 @@ class Worker(Group):
     memory_mb: Annotated[int, Field(ge=0, le=4_194_304), Unit("MiB")] = Field(
         default=0, description="Address space a spawned worker may use; 0 is no limit. A GPU needs it at 0."
     )
+    sandbox: Literal["auto", "off"] = Field(
+        default="auto",
+        description="auto: a spawned worker reads what its code needs, writes its caches and has no network, as far as "
+        "this kernel can see to it (Landlock, seccomp). off: it can do all that the user can.",
+    )
+    network: Literal["auto", "off", "on"] = Field(
+        default="auto",
+        description="In the sandbox. auto: only for Kronos or Toto, and only in a start that has to download their "
+        "weights. on: for any backend, always; it may then connect to services of this machine, too.",
+    )

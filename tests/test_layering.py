@@ -102,7 +102,8 @@ forecasters/kronos    forecasters/compiled, forecasters/options, forecasters/pro
 forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/checks,
                       forecasters/base, forecasters/types, forecasters/errors
 forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
-                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children
+                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children,
+                      settings/trust
 forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
 forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
                       forecasters/types, forecasters/errors, settings/trust

@@ -105,6 +105,13 @@ def lacks(options: Options) -> Sequence[str]:
     return [] if checkpoint is None else [checkpoint]
 
 
+def fetches(options: Options) -> bool:
+    """Whether its weights have to be fetched from the hub."""
+    from forecasters.toto.hub import absent
+
+    return absent(options.model_id)
+
+
 def checkpoint(options: Options) -> Checkpoint:
     """Found or downloaded. Raises ForecastError."""
     from forecasters.toto.hub import locate

@@ -153,7 +153,20 @@ def lacking(model_id: str) -> str | None:
         return error.reason
     if not absent or not constants.HF_HUB_OFFLINE:
         return None
-    return f"{absent[0].name} is not in the hub's cache, and HF_HUB_OFFLINE is set; {_ADVICE}"
+    return f"{absent[0].name} is not in the hub's cache, and HF_HUB_OFFLINE is set, or WORKER_NETWORK=off; {_ADVICE}"
+
+
+def absent(model_id: str) -> bool:
+    """Whether it is one of the hub's and not on this machine, and may be fetched."""
+    from huggingface_hub import constants
+
+    if model_id in SHIPPED or is_folder(model_id) or constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        published = _published(model_id)
+        return any(_cached(repository) is None for repository in (published.network, published.tokenizer))
+    except CheckpointError:
+        return False  # to be told by who wants it
 
 
 def is_folder(model_id: str) -> bool:

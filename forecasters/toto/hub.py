@@ -58,7 +58,19 @@ def lacking(model_id: str) -> str | None:
             return None
     except CheckpointError as error:
         return error.reason
-    return f"{model_id} is not in the hub's cache, and HF_HUB_OFFLINE is set: {_ADVICE}"
+    return f"{model_id} is not in the hub's cache, and HF_HUB_OFFLINE is set, or WORKER_NETWORK=off: {_ADVICE}"
+
+
+def absent(model_id: str) -> bool:
+    """Whether it is one of the hub's and not on this machine, and may be fetched."""
+    from huggingface_hub import constants
+
+    if is_folder(model_id) or constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        return _cached(*_named(model_id)) is None
+    except CheckpointError:
+        return False  # to be told by who wants it
 
 
 def unpinned(model_id: str) -> str:

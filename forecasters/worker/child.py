@@ -36,6 +36,7 @@ from forecasters.progress import Progress, listening
 from forecasters.types import Context
 from forecasters.worker import wire
 from forecasters.worker.process import THREAD_VARIABLES
+from forecasters.worker.sandbox.policy import advice
 from forecasters.worker.wire import Frame, Header, WireError
 from settings import children
 
@@ -152,7 +153,8 @@ class Server:
         except Exception as error:  # noqa: BLE001 - whatever a backend raises costs one forecast, not the process
             _log.exception("the backend failed")
             broken = breaks_the_device(error)  # this process can use it no more, another one may
-            reply = _error(in_words(error) if broken else f"the backend raised {error!r}"[:2000], ends=broken)
+            said = in_words(error) if broken else f"the backend raised {error!r}"[:1900] + advice(error)
+            reply = _error(said, ends=broken)
         reply = Frame({**reply.header, **self._notices()}, reply.arrays)
         self._busy_since = None
         self._counters.forecasts += job.kind == "forecast"

@@ -2,7 +2,7 @@
 
 `python -m forecasters.worker.inquiry` is that process: a question on its standard input, one answer, then it ends. Only
 the backend that a question is about is imported there; the menu alone asks all of them. Like the worker it is started
-without keys, and what comes back is bounded in size and time and checked before it is believed.
+without keys and in a sandbox, and what comes back is bounded in size and time and checked before it is believed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +26,7 @@ from forecasters import registry
 from forecasters.base import ForecastError
 from forecasters.options import Checkpoint
 from forecasters.registry import BackendInfo, Described, RegistryError
+from forecasters.worker.sandbox.policy import DEFAULT, Sandbox, started
 from settings import children
 
 ANSWER_S = 60.0
@@ -39,7 +42,10 @@ class WrongOptions(RegistryError):
 
 
 def lacking(
-    name: str, options: Mapping[str, object] | None, given: Mapping[str, Mapping[str, object]]
+    name: str,
+    options: Mapping[str, object] | None,
+    given: Mapping[str, Mapping[str, object]],
+    sandbox: Sandbox = DEFAULT,
 ) -> tuple[str, ...]:
     """What is missing here for the backend behind a name with these options; with None only `given` is looked at.
 
@@ -50,18 +56,19 @@ def lacking(
         registry.check_names(given)
     except RegistryError as error:
         raise WrongOptions(error.reason) from error
-    answer = _asked({"do": "lacking", "name": name, "options": _plain(options), "given": _plain(given)}, ANSWER_S)
+    question = {"do": "lacking", "name": name, "options": _plain(options), "given": _plain(given)}
+    answer = _asked(question, ANSWER_S, sandbox)
     return _texts(answer, "missing")
 
 
-def menu() -> list[BackendInfo]:
+def menu(sandbox: Sandbox = DEFAULT) -> list[BackendInfo]:
     """Every backend with what it lacks here. Raises RegistryError."""
-    return [_info(each) for each in _list(_asked({"do": "menu"}, ANSWER_S), "menu")]
+    return [_info(each) for each in _list(_asked({"do": "menu"}, ANSWER_S, sandbox), "menu")]
 
 
-def describe(name: str, options: Mapping[str, object]) -> Described:
+def describe(name: str, options: Mapping[str, object], sandbox: Sandbox = DEFAULT) -> Described:
     """As registry.describe. Raises ForecastError, RegistryError."""
-    answer = _asked({"do": "describe", "name": name, "options": _plain(options)}, DOWNLOAD_S)
+    answer = _asked({"do": "describe", "name": name, "options": _plain(options)}, DOWNLOAD_S, sandbox)
     checkpoint, backend_options = answer.get("checkpoint"), answer.get("options")
     if not isinstance(backend_options, dict) or not (checkpoint is None or isinstance(checkpoint, dict)):
         raise RegistryError("what the backend says of itself is no description")
@@ -77,13 +84,22 @@ def describe(name: str, options: Mapping[str, object]) -> Described:
 # ---- the asking side ----
 
 
-def _asked(question: Mapping[str, object], within_s: float) -> Answer:
+def _asked(question: Mapping[str, Any], within_s: float, sandbox: Sandbox) -> Answer:
     """Raises WrongOptions, RegistryError, ForecastError."""
     what = str(question.get("name") or "the backends")
+    command, more = started(
+        children.python("forecasters.worker.inquiry"),
+        sandbox,
+        backend=str(question.get("name") or ""),
+        options=question.get("options") or {},
+        fetches=question["do"] == "describe",
+    )
     try:
+        folder = tempfile.mkdtemp(prefix="asked-", dir=children.temporary_folder())  # ours has others' sockets in it
         process = children.start(
-            children.python("forecasters.worker.inquiry"),
+            command,
             given=json.dumps(question).encode(),
+            more={"TMPDIR": folder, **more},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             own_group=True,
@@ -98,6 +114,7 @@ def _asked(question: Mapping[str, object], within_s: float) -> Answer:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+        shutil.rmtree(folder, ignore_errors=True)
     if said is None:
         raise RegistryError(f"{what} did not say within {within_s:g} s, and in {MOST_BYTES} bytes, what it lacks")
     return _believed(said, what)
@@ -199,7 +216,16 @@ def _describe(question: Answer) -> Answer:
     }
 
 
-_ANSWERS: Mapping[str, Callable[[Answer], Answer]] = {"lacking": _lacking, "menu": _menu, "describe": _describe}
+def _fetches(question: Answer) -> Answer:
+    return {"fetches": registry.fetches(question["name"], question["options"])}
+
+
+_ANSWERS: Mapping[str, Callable[[Answer], Answer]] = {
+    "lacking": _lacking,
+    "menu": _menu,
+    "describe": _describe,
+    "fetches": _fetches,
+}
 
 
 def main(_arguments: Sequence[str] = ()) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from forecasters.base import ForecastError
+from forecasters.worker.sandbox.policy import Sandbox, started
 from settings import children
 
 _log = logging.getLogger(__name__)
@@ -38,19 +39,25 @@ class WorkerProcess:
         threads: int | None,
         memory_limit_bytes: int | None,
         python: str,
+        sandbox: Sandbox,
         on_log: Callable[[str], None] | None,
         on_exit: Callable[[], None],
     ) -> None:
-        """Raises ForecastError where it can't be started. `on_exit` is called from a thread, once."""
+        """Raises ForecastError where it can't be started. `on_exit` is called from a thread, once.
+
+        The folder of the socket is the child's temporary one.
+        """
         command = children.python("forecasters.worker", "--socket", str(socket_path), interpreter=python)
         command += ["--backend", backend, "--options-file", "-", "--parent", str(os.getpid())]
         command += ["--threads", str(threads)] if threads else []
         command += ["--memory-limit", str(memory_limit_bytes)] if memory_limit_bytes else []
+        more = {"TMPDIR": str(socket_path.parent)} | (dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else {})
+        command, policy = started(command, sandbox, backend=backend, options=options, fetches=True)
         try:
             self._process = children.start(
                 command,
                 given=json.dumps(dict(options)).encode(),  # they may hold a secret
-                more=dict.fromkeys(THREAD_VARIABLES, str(threads)) if threads else None,
+                more=more | policy,
                 stdout=subprocess.PIPE if on_log else 2,  # the parent's standard output is not ours to write on
                 stderr=subprocess.STDOUT if on_log else None,
                 own_group=True,

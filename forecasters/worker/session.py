@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import math
+import shutil
 import socket
 import sys
 import tempfile
@@ -21,7 +22,9 @@ from forecasters.compiled.compile_report import CompileReport
 from forecasters.progress import Listener, Progress
 from forecasters.worker import wire
 from forecasters.worker.process import WorkerProcess
+from forecasters.worker.sandbox.policy import DEFAULT, Sandbox
 from forecasters.worker.wire import Frame, Header, Most, WireError
+from settings import children
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ class WorkerSettings:
     threads: int | None = None
     memory_limit_bytes: int | None = None  # address space; leave it out for CUDA
     python: str = sys.executable
+    sandbox: Sandbox = DEFAULT  # of a child; a service has its unit's
 
     def __post_init__(self) -> None:
         json.dumps(dict(self.options))  # TypeError now, to whoever wrote them, rather than later in a thread
@@ -87,6 +91,7 @@ class Session:
         self._on_notice = on_notice
         self._on_log = on_log
         self._process: WorkerProcess | None = None
+        self._folder: Path | None = None
         self._connections: list[socket.socket] = []
         self._numbers = itertools.count(1)
         self._pinging = threading.Lock()
@@ -98,23 +103,25 @@ class Session:
         if path is not None:
             self._connections = [_connected(path, deadline, is_wanted), _connected(path, deadline, is_wanted)]
             return
-        with tempfile.TemporaryDirectory(prefix="forecaster-") as folder:  # once connected, the path is not needed
-            path = Path(folder) / "worker.sock"
-            self._process = process = WorkerProcess(
-                backend=self._settings.backend,
-                options=self._settings.options,
-                socket_path=path,
-                threads=self._settings.threads,
-                memory_limit_bytes=self._settings.memory_limit_bytes,
-                python=self._settings.python,
-                on_log=self._on_log,
-                on_exit=on_exit,
-            )
-            alive = lambda: is_wanted() and not process.has_ended  # noqa: E731
-            try:
-                self._connections = [_connected(path, deadline, alive), _connected(path, deadline, alive)]
-            except WireError as error:
-                raise ForecastError(f"start: {self.exit_reason() or error.reason}") from error
+        # What it writes in passing goes there too, and is gone with it.
+        self._folder = Path(tempfile.mkdtemp(prefix="worker-", dir=children.temporary_folder()))
+        path = self._folder / "worker.sock"
+        self._process = process = WorkerProcess(
+            backend=self._settings.backend,
+            options=self._settings.options,
+            socket_path=path,
+            threads=self._settings.threads,
+            memory_limit_bytes=self._settings.memory_limit_bytes,
+            python=self._settings.python,
+            sandbox=self._settings.sandbox,
+            on_log=self._on_log,
+            on_exit=on_exit,
+        )
+        alive = lambda: is_wanted() and not process.has_ended  # noqa: E731
+        try:
+            self._connections = [_connected(path, deadline, alive), _connected(path, deadline, alive)]
+        except WireError as error:
+            raise ForecastError(f"start: {self.exit_reason() or error.reason}") from error
 
     def ask(
         self,
@@ -167,6 +174,8 @@ class Session:
         if self._process is not None:
             self._process.stop(STOP_S)
         self._hang_up()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)  # follows no link that a backend left
 
     def _hang_up(self) -> None:
         for connection in self._connections:

@@ -11,6 +11,7 @@ import pytest
 from forecasters import registry
 from forecasters.registry import GROUP, RegistryError
 from forecasters.worker import inquiry
+from forecasters.worker.sandbox.policy import Sandbox
 from settings.load import load
 from tests.packages import install
 from trader.daemon.forecaster import check_backend
@@ -46,6 +47,9 @@ KEYS = {
     "ALPACA_API_SECRET_KEY": "canary-of-the-test",
     "DATABASE_URL": "sqlite:////tmp/x.db",
 }
+# The spy writes where it lies, which no sandbox would let it: test_sandbox.py has what one lets be done.
+OPEN = Sandbox(on=False)
+ENVIRON = {"HOME": "/h", "WORKER_SANDBOX": "off"}
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def seen(site: Path, name: str = "spy") -> list[tuple[str, int, dict[str, str]]]
 def refusal(site: Path, forecaster: str) -> str:
     with pytest.raises(ConfigurationError) as caught:
         check_backend(
-            load(environ={"HOME": "/h", "FORECASTER": forecaster, "TRADING_MODE": "paper"}, folder=site).settings
+            load(environ={**ENVIRON, "FORECASTER": forecaster, "TRADING_MODE": "paper"}, folder=site).settings
         )
     return str(caught.value)
 
@@ -90,7 +94,7 @@ def test_no_other_installed_package_is_imported_anywhere(site: Path, forecaster:
     planted(site)
     planted(site, "other")
     try:
-        check_backend(load(environ={"HOME": "/h", "FORECASTER": forecaster}, folder=site).settings)
+        check_backend(load(environ={**ENVIRON, "FORECASTER": forecaster}, folder=site).settings)
     except ConfigurationError:
         assert "spy" in forecaster or "kronos" in forecaster
     assert seen(site, "other") == []
@@ -106,7 +110,7 @@ def test_an_alias_that_does_not_begin_with_its_backends_name_is_none(site: Path)
 
 def test_the_menu_is_asked_elsewhere_too(site: Path) -> None:
     planted(site)
-    (info,) = [each for each in inquiry.menu() if each.name == "spy"]
+    (info,) = [each for each in inquiry.menu(OPEN) if each.name == "spy"]
     assert (info.missing, info.aliases) == (("a licence [2J of its own",), ("spy-fast",))
     assert os.getpid() not in {process for _, process, _ in seen(site)}
 
@@ -116,7 +120,7 @@ def test_what_decides_a_forecast_is_asked_elsewhere_too(site: Path) -> None:
     assert found == registry.describe("baseline", {"samples": 64})
     planted(site)
     with pytest.raises(RegistryError, match="a licence"):
-        inquiry.describe("spy", {})
+        inquiry.describe("spy", {}, OPEN)
     assert os.getpid() not in {process for _, process, _ in seen(site)}
 
 

@@ -19,7 +19,7 @@ def command(mode: str | None, name: str, as_json: bool) -> int:
     from forecasters.base import ForecastError
     from forecasters.contract import check_backend
     from trader.commands.contract_table import show
-    from trader.daemon.forecaster import backend_options
+    from trader.daemon.forecaster import backend_options, sandbox_of
     from trader.daemon.forecaster import check_backend as check_it_can_run
     from trader.errors import ConfigurationError
 
@@ -32,6 +32,7 @@ def command(mode: str | None, name: str, as_json: bool) -> int:
         bars=trading.context,
         horizon=trading.horizon,
         deadline_s=trading.forecast_deadline_s,
+        sandbox=sandbox_of(settings),
     )
     log = logging.getLogger("forecasters")
     before = log.level

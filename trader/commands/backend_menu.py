@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from trader.commands.options import loaded_settings, say
+
+if TYPE_CHECKING:
+    from forecasters.worker.sandbox.policy import Sandbox
 
 ALERTS_READ = 500
 
 
 def show(mode: str | None, as_json: bool) -> None:
     from forecasters.worker.inquiry import menu
+    from forecasters.worker.sandbox.policy import sentence
 
-    backends, last_words = menu(), last_said(mode)
+    sandbox = _sandbox(mode)
+    backends, last_words = menu(sandbox), last_said(mode)
     rows = [
         {
             "name": backend.name,
@@ -28,7 +34,20 @@ def show(mode: str | None, as_json: bool) -> None:
         }
         for backend in backends
     ]
-    click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(_paragraph(row) for row in rows))
+    lines = [*(_paragraph(row) for row in rows), sentence(sandbox)]
+    click.echo(json.dumps(rows, indent=2) if as_json else "\n".join(lines))
+
+
+def _sandbox(mode: str | None) -> Sandbox:
+    """The settings', and the strictest where they are wrong: the menu is there all the same."""
+    from forecasters.worker.sandbox.policy import DEFAULT
+    from trader.daemon.forecaster import sandbox_of
+    from trader.errors import TraderError
+
+    try:
+        return sandbox_of(loaded_settings(mode).settings)
+    except TraderError:
+        return DEFAULT
 
 
 def warm_up(mode: str | None, forecaster: str | None) -> int:

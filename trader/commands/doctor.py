@@ -42,6 +42,7 @@ def examine(loaded: Loaded) -> list[Finding]:
         *_reserve(settings),
         *_database(settings),
         *_backend(settings),
+        _sandbox(settings),
         *_venue(settings),
     ]
 
@@ -134,6 +135,16 @@ def _backend(settings: Settings) -> Iterator[Finding]:
         yield Finding(name="forecaster", ok=False, detail=str(error))
         return
     yield Finding(name="forecaster", ok=not missing, detail=f"{name}: " + ("; ".join(missing) or "can run here"))
+
+
+def _sandbox(settings: Settings) -> Finding:
+    from forecasters.worker.sandbox.policy import is_whole, sentence
+    from trader.daemon.forecaster import sandbox_of
+
+    if settings.worker.socket:
+        return Finding(name="sandbox", ok=True, detail="the worker is a unit of its own: systemd keeps it in")
+    sandbox = sandbox_of(settings)
+    return Finding(name="sandbox", ok=True if is_whole(sandbox) else None, detail=sentence(sandbox))
 
 
 def _found(settings: Settings, broker: AlpacaBroker) -> Iterator[Finding]:

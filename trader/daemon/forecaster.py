@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from trader.errors import ConfigurationError
 if TYPE_CHECKING:
     from forecasters.progress import Progress
     from forecasters.worker.client import Worker
+    from forecasters.worker.sandbox.policy import Sandbox
 
 
 def backend_options(settings: Settings) -> dict[str, object]:
@@ -51,6 +53,21 @@ def guard_options(settings: Settings) -> dict[str, object]:
     }
 
 
+def sandbox_of(settings: Settings) -> Sandbox:
+    """What keeps a backend's code in. It may keep its compiled models, and see nothing of the state."""
+    from forecasters.worker.sandbox.policy import Sandbox
+
+    compile, hidden = settings.compile, [settings.store.state_dir]
+    if journal := re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", settings.database_url):
+        hidden += [Path(f"{journal[1]}{ending}") for ending in ("", "-wal", "-shm", "-journal")]
+    return Sandbox(
+        on=settings.worker.sandbox != "off",
+        network=settings.worker.network,
+        hidden=tuple(hidden),
+        writable=(compile.compiled_models_dir, compile.torchinductor_cache_dir),
+    )
+
+
 def check_options(settings: Settings) -> None:
     """Every `OPTIONS__NAME__FIELD`: the names of all, the fields of the chosen backend and of ours. Raises
     ConfigurationError on a misspelt one."""
@@ -79,7 +96,7 @@ def _asked(settings: Settings, options: dict[str, object] | None) -> tuple[str, 
     if settings.worker.socket or (options is None and not settings.backend_options):
         return ()
     try:
-        return inquiry.lacking(name, options, settings.backend_options)
+        return inquiry.lacking(name, options, settings.backend_options, sandbox_of(settings))
     except inquiry.WrongOptions as error:
         raise ConfigurationError(f"OPTIONS__...: {error}") from error
     except RegistryError as error:
@@ -109,6 +126,7 @@ def open_backend(settings: Settings, say: Callable[[str], None]) -> Worker:
             socket_path=Path(worker.socket) if worker.socket else None,
             deadline_s=trading.forecast_deadline_s,
             memory_limit_bytes=worker.memory_mb * 2**20 or None,
+            sandbox=sandbox_of(settings),
         ),
         on_log=lambda line: logger.info("worker: {}", line),
         on_progress=lambda progress: say(_progress_line(progress)) if progress.text else None,  # else only a heartbeat

@@ -19,6 +19,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install the ext
 from forecasters.base import ForecastError
 from forecasters.compiled.guard import FALLBACK
 from forecasters.worker.client import Worker, WorkerSettings
+from forecasters.worker.sandbox.policy import Sandbox
 from tests.forecasters.support import context, install_oddities
 from tests.waiting import GENEROUS_S, eventually, let_pass
 
@@ -26,9 +27,13 @@ Make = Callable[..., Worker]
 ROOT = Path(__file__).parents[3]
 DAEMON = """
 import json, sys
+from pathlib import Path
 from forecasters.worker.client import Worker, WorkerSettings
+from forecasters.worker.sandbox.policy import Sandbox
 from tests.forecasters.support import context
-worker = Worker(WorkerSettings(backend="guarded", options=json.loads(sys.argv[1]), threads=1))
+options = json.loads(sys.argv[1])
+sandbox = Sandbox(writable=(Path(options["folder"]).parent,))
+worker = Worker(WorkerSettings(backend="guarded", options=options, threads=1, sandbox=sandbox))
 worker.warm_up()
 print(worker.ping(60).pid, flush=True)
 worker.forecast([context()])
@@ -57,6 +62,7 @@ def make(oddities: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             warm_up_deadline_s=warm_up_deadline_s,
             backoff_first_s=0.05,
             threads=1,
+            sandbox=Sandbox(writable=(tmp_path,)),  # the marker's place and the cache's
         )
         made.append(Worker(settings))
         return made[-1]
@@ -191,7 +197,11 @@ def test_one_that_ended_with_its_parent_or_was_told_to_is_not_suspected(
 def test_a_gpu_that_is_out_of_order_costs_one_forecast_and_the_process(make: Make, tmp_path: Path) -> None:
     worker = Worker(
         WorkerSettings(
-            backend="breaks_gpu", options={"marker": str(tmp_path / "gpu")}, deadline_s=GENEROUS_S, threads=1
+            backend="breaks_gpu",
+            options={"marker": str(tmp_path / "gpu")},
+            deadline_s=GENEROUS_S,
+            threads=1,
+            sandbox=Sandbox(writable=(tmp_path,)),
         )
     )
     try:

@@ -18,6 +18,8 @@ import pytest
 from forecasters.base import ForecastError
 from forecasters.progress import Progress
 from forecasters.worker.client import Worker, WorkerSettings, WorkerState
+from forecasters.worker.sandbox.policy import Sandbox
+from settings import children
 from tests.forecasters.support import context, install_oddities
 from tests.waiting import GENEROUS_S, eventually
 
@@ -34,10 +36,11 @@ def make(oddities: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """Makes workers, with a marker file so that a backend misbehaves in its first life only."""
     monkeypatch.setenv("PYTHONPATH", str(oddities))
     made: list[Worker] = []
+    sandbox = Sandbox(writable=(tmp_path,))  # the marker's place
 
     def maker(backend: str, *, on_log: Callable[[str], None] | None = None, **changes: object) -> Worker:
         options = {"marker": str(tmp_path / "once"), **dict(changes.pop("options", {}))}  # type: ignore[call-overload]
-        settings = {"deadline_s": GENEROUS_S, "backoff_first_s": 0.05, **changes}
+        settings = {"deadline_s": GENEROUS_S, "backoff_first_s": 0.05, "sandbox": sandbox, **changes}
         worker = Worker(WorkerSettings(backend=backend, options=options, **settings), on_log=on_log)  # type: ignore[arg-type]
         made.append(worker)
         return worker
@@ -144,6 +147,7 @@ def test_where_the_machine_has_no_room_for_a_start_it_is_tried_again_until_it_ha
     worker = make("steady", warm_up_deadline_s=20.0)
     with monkeypatch.context() as full:
         full.setattr(tempfile, "tempdir", str(tmp_path / "gone"))  # nor can a folder be made on a full disk
+        full.setattr(children, "_temporary", None)  # which it would have to be
         with pytest.raises(ForecastError, match=r"start: .*gone"):
             worker.warm_up()
     eventually(lambda: worker.state is WorkerState.READY)

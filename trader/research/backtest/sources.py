@@ -14,7 +14,7 @@ from forecasters.registry import build
 from settings.load import Loaded
 from settings.schema import Settings
 from trader.core.types import Symbol, Timeframe
-from trader.daemon.forecaster import backend_options, check_backend, open_backend
+from trader.daemon.forecaster import backend_options, check_backend, open_backend, sandbox_of
 from trader.daemon.simulation import replayed, with_trading
 from trader.errors import ConfigurationError
 from trader.research.backtest.backtest import AHEAD
@@ -108,7 +108,7 @@ def _kept(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> F
 
     name = settings.trading.backend
     try:
-        shelf = forecasts_of(settings).shelf(key_of(name, backend_options(settings)))
+        shelf = forecasts_of(settings).shelf(key_of(name, backend_options(settings), sandbox=sandbox_of(settings)))
     except ForecastError as error:
         raise ConfigurationError(f"{name}: {error}") from error
     worker = open_backend(with_trading(settings, forecast_deadline_s=BATCH_DEADLINE_S), say)

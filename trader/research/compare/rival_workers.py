@@ -14,7 +14,7 @@ from forecasters.compiled.compile_report import CompileReport
 from forecasters.worker.client import Worker
 from settings.names import canonical, nearest, table
 from settings.schema import Settings
-from trader.daemon.forecaster import backend_options, check_backend, open_backend
+from trader.daemon.forecaster import backend_options, check_backend, open_backend, sandbox_of
 from trader.daemon.simulation import with_trading
 from trader.errors import ConfigurationError
 from trader.research.compare.rivals import Rival
@@ -74,7 +74,7 @@ def open_rival(spec: RivalSpec, settings: Settings, stack: ExitStack, say: Calla
     settings = with_trading(settings, forecast_deadline_s=BATCH_DEADLINE_S)
     check_backend(settings)
     try:
-        key = key_of(settings.trading.backend, backend_options(settings)).digest
+        key = key_of(settings.trading.backend, backend_options(settings), sandbox=sandbox_of(settings)).digest
     except ForecastError as error:
         raise ConfigurationError(f"{spec.text}: {error}") from error
     logger.disable(open_backend.__module__)  # what the worker logs of each forecast is the daemon's affair

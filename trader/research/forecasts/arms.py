@@ -17,7 +17,7 @@ from forecasters.types import TAG, Context
 from forecasters.worker.client import Worker, WorkerSettings
 from settings import children
 from settings.load import Loaded
-from trader.daemon.forecaster import backend_options
+from trader.daemon.forecaster import backend_options, sandbox_of
 from trader.research.forecasts.key import ForecastKey, key_of
 from trader.research.forecasts.store import ForecastStore, StoredForecaster
 
@@ -71,13 +71,14 @@ def open_arm(
     settings = load(name).settings
     chosen = {**backend_options(settings), **(options or {})}
     chosen = {**chosen, **resolve(name).fixed}
-    key = key_of(name, chosen)
+    key = key_of(name, chosen, sandbox=sandbox_of(settings))
     worker = Worker(
         WorkerSettings(
             backend=name,
             options=chosen,
             deadline_s=LONGEST_BATCH_S,
             memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
+            sandbox=sandbox_of(settings),
         ),
         on_log=say,
         on_progress=lambda progress: say(progress.text),

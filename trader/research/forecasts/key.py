@@ -20,6 +20,7 @@ from forecasters import registry
 from forecasters.base import ForecastError
 from forecasters.types import Context
 from forecasters.worker import inquiry
+from forecasters.worker.sandbox.policy import DEFAULT, Sandbox
 from settings import children
 
 EAGER = "eager"
@@ -79,12 +80,12 @@ def question_of(context: Context) -> Question:
     )
 
 
-def key_of(name: str, options: Mapping[str, object], *, paths: bool = True) -> ForecastKey:
+def key_of(name: str, options: Mapping[str, object], *, paths: bool = True, sandbox: Sandbox = DEFAULT) -> ForecastKey:
     """Of a backend or alias with these options, without running it; its checkpoint may be downloaded.
 
     Raises ForecastError where it can't run here.
     """
-    description = inquiry.describe(name, options)
+    description = inquiry.describe(name, options, sandbox)
     values = description.options
     is_compiled = values.get("compile") is True
     checkpoint = description.checkpoint

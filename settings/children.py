@@ -25,6 +25,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from settings.own_memory import close_memory
+
 Sink = int | IO[Any] | None
 
 PRIVATE = 0o077
@@ -152,17 +154,18 @@ def become(command: Sequence[str], *, given: bytes | None = None, more: Mapping[
 
 @contextmanager
 def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes for functions of ours. They start as `python -c`, from our own environment; it is put back after."""
-    before = os.environ.get("PYTHONSAFEPATH")
+    """Processes for functions of ours. They start as `python -c`, from our own environment: meanwhile it is what any
+    child gets, and it is put back after. Their memory is closed as ours is."""
+    before, allowed = dict(os.environ), environment()
+    for name in before.keys() - allowed.keys():
+        del os.environ[name]
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=close_memory) as executor:
             yield executor
     finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = before
+        os.environ.pop("PYTHONSAFEPATH", None)
+        os.environ.update(before)
 
 
 def temporary_folder() -> Path:

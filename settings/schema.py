@@ -5,7 +5,9 @@ The single settings are in `groups.py` and `models.py`; `load.py` reads them. No
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import socket
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 from urllib.parse import unquote, urlsplit
@@ -27,7 +29,6 @@ STRATEGIES = ("maxdiff", "edge", "flat")
 LIVE_HOST = "api.alpaca.markets"
 PAPER_HOST = "paper-api.alpaca.markets"
 DATA_URL = "https://data.alpaca.markets"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NUMBER = re.compile(r"[-+]?\d{0,18}(\.\d{0,18})?([eE][-+]?\d{1,3})?")
 _TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+=:.~-]{16,}", re.ASCII)  # nobody writes such a word himself
 _REAL_KEY = re.compile(r"[PAC]K[A-Z0-9]{14,}")
@@ -146,7 +147,23 @@ def shown_free(name: str, value: str) -> str:
 def is_alpacas(url: str) -> bool:
     """Whether it is a host of the venue's own."""
     host = (urlsplit(url).hostname or "").lower()
-    return host == "alpaca.markets" or host.endswith(".alpaca.markets")
+    return "%" not in host and (host == "alpaca.markets" or host.endswith(".alpaca.markets"))
+
+
+def is_here(host: str) -> bool:
+    """Whether it leads to this machine, however it is spelt: 127.1, localhost., ::ffff:127.0.0.1, 0.0.0.0."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(name))  # 127.1 and 2130706433, as the resolver takes them
+        except (OSError, ValueError):
+            return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped.is_loopback or mapped.is_unspecified
 
 
 def looks_real(key: str) -> bool:
@@ -236,11 +253,11 @@ def _url_rules(settings: Settings) -> Iterator[Problem]:
             yield (name, "TRADING_MODE"), f"is {host} in {mode} mode; right: {right_host}, or leave it empty"
         if mode == "sim" and is_alpacas(getattr(settings.venue, field)):
             yield (name, "TRADING_MODE"), "is the real venue in sim mode; right: TRADING_MODE=paper, or leave it empty"
-        elif mode == "sim" and host not in _LOOPBACK:
+        elif mode == "sim" and not is_here(host):
             yield (name, "TRADING_MODE"), "is another machine; right: this one's own exchange, http://127.0.0.1:PORT"
-        if mode != "sim" and parts.scheme in ("http", "ws") and host not in _LOOPBACK:
+        if mode != "sim" and parts.scheme in ("http", "ws") and not is_here(host):
             yield (name,), f"would send the keys in the clear; right: {parts.scheme}s://{host}"
-        if host in _LOOPBACK and (mode == "live" or (mode == "paper" and looks_real(key))):
+        if is_here(host) and (mode == "live" or (mode == "paper" and looks_real(key))):
             yield (
                 (name, "TRADING_MODE"),
                 (

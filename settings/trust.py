@@ -18,6 +18,7 @@ from pathlib import Path
 from shlex import quote
 
 ROOT = 0
+_ACCESS_LIST = "system.posix_acl_access"
 _MOST_LINKS = 40  # as the kernel
 
 
@@ -106,7 +107,7 @@ def _wrong_with(step: _Step) -> str:
         return ""  # who may replace it is a matter of its folder
     mode = found.st_mode
     everybody = bool(mode & stat.S_IWOTH)
-    group = bool(mode & stat.S_IWGRP) and not _is_own_group(found.st_gid)
+    group = bool(mode & stat.S_IWGRP) and (_has_more_users(step.path) or not _is_own_group(found.st_gid))
     passed_through = stat.S_ISDIR(mode) and mode & stat.S_ISVTX and not step.last
     if passed_through or not (everybody or group) or _is_device(mode):
         return ""
@@ -116,6 +117,14 @@ def _wrong_with(step: _Step) -> str:
 
 def _is_device(mode: int) -> bool:
     return stat.S_ISCHR(mode)  # /dev/null is everybody's to write
+
+
+def _has_more_users(path: Path) -> bool:
+    """By an access control list: what the mode shows as the group's is then the most that any of its users may do."""
+    try:
+        return bool(os.getxattr(path, _ACCESS_LIST, follow_symlinks=False))
+    except (OSError, AttributeError):  # it has none, or the system knows no such thing
+        return False
 
 
 @cache

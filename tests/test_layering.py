@@ -24,7 +24,7 @@ OURS = ("trader", "forecasters", "settings")
 # docs/architecture.md shows this table; a test compares the two.
 HOUSE = """
 # what a person touches
-__main__              cli, errors, printable, settings/redaction
+__main__              cli, errors, printable, settings/own_memory, settings/redaction
 cli                   terminal, commands, daemon/app, daemon, exchange/command, version, errors, settings/children
 terminal              daemon/app, daemon, adapters, trading, core, errors, log, printable, folders, settings,
                       settings/trust
@@ -116,7 +116,8 @@ forecasters/types     forecasters/errors
 forecasters/errors
 
 settings              settings/children, settings/redaction, settings/trust
-settings/children     settings/trust
+settings/children     settings/own_memory, settings/trust
+settings/own_memory
 settings/redaction
 settings/trust
 """

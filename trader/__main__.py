@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import resource
 import select
 import sys
 import traceback
 from types import TracebackType
 
+from settings.own_memory import close_memory
 from settings.redaction import clean
 from trader.printable import guard, printable
 
@@ -23,14 +22,13 @@ _REFUSED = {
 _UNUSABLE = 74
 _MISCONFIGURED = 78
 _STOPPED = 130  # 128 + SIGINT
-_PR_SET_DUMPABLE = 4
 _UNREAD = 141  # 128 + SIGPIPE: what a shell says of `cat` or `git log`, too, when `head` has had enough
 
 
 def main() -> int:
     _fill_standard_streams()
     guard()
-    _close_memory()
+    close_memory()
     sys.excepthook = _say_without_secrets
     null = _is_null()
     try:
@@ -79,13 +77,6 @@ def _command() -> int:
         error.show()
         return 2
     return result if isinstance(result, int) else 0
-
-
-def _close_memory() -> None:
-    """It holds keys. No other process of this user may look into it, a backend's among them, and no crash leaves it on
-    a disk. What we start is not held to the first, but leaves no core either."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _say_without_secrets(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:

@@ -34,7 +34,7 @@ needs_signals = pytest.mark.skipif(ABI < 6, reason=f"Landlock of ABI {ABI} keeps
 needs_seccomp = pytest.mark.skipif(not kernel.has_seccomp(), reason="no seccomp for this processor here")
 # The numbers that are refused whatever they are given: a filter sees no more. vhangup would do it, without the filter.
 CONDITIONAL = {"vhangup", "clone", "clone3", "socket", "socketpair", "sendto", "ioctl", "prlimit64", "setpriority"}
-CONDITIONAL |= {"sched_setscheduler", "sched_setparam", "sched_setattr", "connect"}
+CONDITIONAL |= {"sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity", "connect"}
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(platform.machine())
 CALLS = {
     name: numbers[COLUMN]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import stat
@@ -144,3 +145,19 @@ def test_who_becomes_another_program_hands_over_the_same(tmp_path: Path) -> None
 def test_a_child_that_takes_too_long_is_ended() -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         children.run(children.script("import time; time.sleep(600)"), timeout_s=0.3)
+
+
+def seen_in_a_pool() -> tuple[dict[str, str], int]:
+    """Its environment as it was started with, and whether its memory may be looked into."""
+    raw = Path("/proc/self/environ").read_bytes() if os.geteuid() == 0 else b""
+    started = dict(part.split("=", 1) for part in raw.decode().split("\0") if "=" in part)
+    return {**started, **os.environ}, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)  # PR_GET_DUMPABLE
+
+
+def test_a_pool_has_no_more_of_ours_than_any_child_and_its_memory_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALPACA_API_SECRET_KEY", CANARY)
+    with children.pool(1) as pool:
+        environment, dumpable = pool.submit(seen_in_a_pool).result()
+    assert CANARY not in environment.values()
+    assert dumpable == 0
+    assert os.environ["ALPACA_API_SECRET_KEY"] == CANARY, "ours is as it was"

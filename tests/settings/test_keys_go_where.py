@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from settings.load import SettingsError, load
+from settings.schema import is_alpacas
 from tests.security.second_user import STRANGER
 from trader.daemon.account import endpoints_of, sim_keys
 
@@ -63,6 +64,19 @@ def test_an_accounts_keys_are_not_sent_to_a_port_of_this_machine(name: str, tmp_
     )
     assert "which any user may listen on" in refusal(tmp_path, PAPER | {name: url})
     assert "which any user may listen on" in refusal(tmp_path, LIVE | {name: url})
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.2", "127.1", "2130706433", "localhost.", "a.localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"]
+)
+def test_however_it_is_spelt(host: str, tmp_path: Path) -> None:
+    wanted = "which any user may listen on"
+    assert wanted in refusal(tmp_path, LIVE | {"ALPACA_TRADING_URL": f"https://{host}:9"})
+
+
+def test_a_host_is_alpacas_by_its_name_and_not_by_what_it_is_escaped_to() -> None:
+    assert is_alpacas("https://api.alpaca.markets")
+    assert not is_alpacas("https://evil.example%2f.alpaca.markets")
 
 
 def test_made_up_keys_may_rehearse_paper_mode_on_our_own_exchange(tmp_path: Path) -> None:

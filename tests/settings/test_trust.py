@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,19 @@ def test_a_file_that_everybody_may_write_is_not(mode: int, tmp_path: Path) -> No
     path.write_text("")
     path.chmod(mode)
     assert distrust(path) == f"{path} can be written by every user; right: chmod go-w {path}"
+
+
+def test_a_file_that_a_list_lets_another_user_write_is_not(tmp_path: Path) -> None:
+    """Its mode shows the most that the list gives to anybody as the group's, and the group may be ours alone."""
+    path = tmp_path / "file"
+    path.write_text("")
+    entries = ((1, 6, 0xFFFFFFFF), (2, 6, STRANGER), (4, 0, 0xFFFFFFFF), (0x10, 6, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF))
+    try:
+        packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + packed)
+    except OSError as error:
+        pytest.skip(f"no access control lists here: {error}")
+    assert "can be written by the group" in distrust(path)
 
 
 def test_the_command_that_it_says_mends_it(tmp_path: Path) -> None:

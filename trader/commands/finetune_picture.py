@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trader.research.report.pictures import figure_class
+
 if TYPE_CHECKING:
     from forecasters.kronos.training.stage import Point
 
@@ -26,9 +28,7 @@ def draw(curve: Sequence[Point], file: Path) -> Path | None:
     stages = [stage for stage in _PANELS if any(point.stage == stage and point.step for point in curve)]
     if not stages or find_spec("matplotlib") is None:
         return None
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * len(stages), 3.8), layout="constrained")
+    figure = figure_class()(figsize=(5.5 * len(stages), 3.8), layout="constrained")
     for axes, stage in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages, strict=True):
         _panel(axes, stage, [point for point in curve if point.stage == stage])
     file.parent.mkdir(parents=True, exist_ok=True)

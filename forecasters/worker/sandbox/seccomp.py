@@ -25,7 +25,13 @@ NUMBERS: Mapping[str, tuple[int, int | None]] = MappingProxyType(
         "migrate_pages": (256, 238), "move_pages": (279, 239),
         # their limits and their share of the processor
         "prlimit64": (302, 261), "setpriority": (141, 140), "ioprio_set": (251, 30), "sched_setscheduler": (144, 119),
-        "sched_setparam": (142, 118), "sched_setattr": (314, 274),
+        "sched_setparam": (142, 118), "sched_setattr": (314, 274), "sched_setaffinity": (203, 122),
+        # whose a file is, and who may do what with it: Landlock leaves that of every file of the user
+        "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+        "chown": (92, None), "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54),
+        "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
+        "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16), "removexattrat": (466, 466),
+        "file_setattr": (469, 469),
         # memory and messages that all processes of a user share
         "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "semop": (65, 193),
         "semtimedop": (220, 192), "semctl": (66, 191), "msgget": (68, 186), "msgsnd": (69, 189), "msgrcv": (70, 188),
@@ -125,6 +131,7 @@ def _conditions(*, network: bool) -> dict[str, Code]:
         "sched_setscheduler": [*_unless_zero(0), allow],
         "sched_setparam": [*_unless_zero(0), allow],
         "sched_setattr": [*_unless_zero(0), allow],
+        "sched_setaffinity": [*_unless_zero(0), allow],
         "setpriority": [*_unless_zero(0), *_unless_zero(1), allow],  # PRIO_PROCESS is 0 as well
     }
 

@@ -41,7 +41,8 @@ def trust(name: str, old: str, new: str, function: str = "_wrong_with", tests: t
 IN_TRUST = (
     trust("another owner", "found.st_uid not in (os.geteuid(), ROOT)", "False"),
     trust("everybody may write", "bool(mode & stat.S_IWOTH)", "False"),
-    trust("a group may write", "bool(mode & stat.S_IWGRP) and not _is_own_group(found.st_gid)", "False"),
+    trust("a group may write", "bool(mode & stat.S_IWGRP) and", "False and"),
+    trust("a list may let more users write", "_has_more_users(step.path) or", ""),
     trust("a sticky folder is a place", "and not step.last", ""),
     trust("any folder of everybody is a step", "and mode & stat.S_ISVTX", ""),
     trust("a link is not followed", "left = [*(target.parts[1:]", "left = [*(target.parts[:0]", "_way"),
@@ -101,7 +102,7 @@ IN_KEYS = (
         "keys: to a port of this machine",
         "settings/schema.py",
         "_url_rules",
-        "host in _LOOPBACK and",
+        "is_here(host) and",
         "False and",
         KEYS,
     ),
@@ -109,7 +110,7 @@ IN_KEYS = (
         "keys: a simulation elsewhere",
         "settings/schema.py",
         "_url_rules",
-        'elif mode == "sim" and host not in _LOOPBACK',
+        'elif mode == "sim" and not is_here(host)',
         "elif False",
         KEYS,
     ),
@@ -150,7 +151,7 @@ IN_REDACTION = (
         "pass",
         CANARIES,
     ),
-    Mutant("memory that others may read", "trader/__main__.py", "main", "_close_memory()", "pass", CANARIES),
+    Mutant("memory that others may read", "trader/__main__.py", "main", "close_memory()", "pass", CANARIES),
     Mutant("files that others may read", "trader/cli.py", "cli", "children.set_umask(int(umask, 8))", "pass", OWN),
     Mutant("a umask that lets others write", "trader/cli.py", "cli", "or int(umask, 8) & 0o022 != 0o022", "", OWN),
 )
@@ -255,6 +256,19 @@ IN_LICENCES = (
         SBOM,
     ),
     Mutant("licence: none", ".ci/sbom.py", "refused", "not each", "False", SBOM),
+)
+CHILDREN_TESTS = ("tests/settings/test_children.py",)
+IN_POOLS = (
+    Mutant("pool: environment", "settings/children.py", "pool", "del os.environ[name]", "pass", CHILDREN_TESTS),
+    Mutant("pool: memory", "settings/children.py", "pool", ", initializer=close_memory", "", CHILDREN_TESTS),
+    Mutant(
+        "pictures: settings of the working folder",
+        "trader/research/report/pictures.py",
+        "figure_class",
+        'chdir("/")',
+        'chdir(".")',
+        ("tests/research/evaluate/test_pictures_settings.py",),
+    ),
 )
 SANDBOX, KERNELS = "tests/security/test_sandbox.py", "tests/security/test_sandbox_kernels.py"
 
@@ -374,4 +388,14 @@ IN_SANDBOX = (
         f"{KERNELS}::test_a_kernel_that_lacks_it_all_is_no_reason_not_to_start",
     ),
 )
-MUTANTS = (*IN_CHILDREN, *IN_TRUST, *IN_KEYS, *IN_REDACTION, *IN_BACKENDS, *IN_ANOTHER, *IN_LICENCES, *IN_SANDBOX)
+MUTANTS = (
+    *IN_CHILDREN,
+    *IN_TRUST,
+    *IN_KEYS,
+    *IN_REDACTION,
+    *IN_BACKENDS,
+    *IN_ANOTHER,
+    *IN_LICENCES,
+    *IN_POOLS,
+    *IN_SANDBOX,
+)

@@ -9,6 +9,7 @@ import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -121,11 +122,17 @@ def _colours(count: int) -> list[str]:
     return [COLOURS[n % len(COLOURS)] for n in range(count)]
 
 
+def figure_class() -> type[Figure]:
+    """Matplotlib takes the settings that lie in the folder where it is first imported: not in the working folder, which
+    may be another user's."""
+    with chdir("/"):
+        from matplotlib.figure import Figure
+    return Figure
+
+
 def _empty(title: str, *, width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Figure, Axes]:
     """Without pyplot: it would keep every figure, and look for a screen."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = figure_class()(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=9, loc="left")
     axes.tick_params(labelsize=8)

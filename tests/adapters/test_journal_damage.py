@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from tests.adapters import samples
 from tests.adapters.samples import BTC, NOW
+from tests.adapters.schemas import tables_of, whole_schemas
 from tests.waiting import let_pass
 from trader.adapters.journal import DiskFull, Journal, backup, check, schema, upgrade
 from trader.adapters.journal.store import BUSY_AGAIN_MS, BUSY_MS, make_engine
-from trader.adapters.journal.upgrade import REVISIONS, _migrate
 from trader.errors import DatabaseAway, DatabaseUnusable, Transient
 
 ROOT = Path(__file__).parents[2]
@@ -95,21 +95,8 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path, ackn
             assert journal.inputs(f"c{number}").cycle_id == f"c{number}"
 
 
-def ours(file: Path) -> frozenset[str]:
-    with closing(sqlite3.connect(file)) as connection:
-        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return frozenset(names - {"alembic_version", "sqlite_sequence"})
-
-
-def tables_at(revision: str, file: Path) -> frozenset[str]:
-    engine = make_engine(f"sqlite:///{file}")
-    _migrate(engine, revision)
-    engine.dispose()
-    return ours(file)
-
-
 def test_a_killed_migration_leaves_the_schema_of_one_version_whole(tmp_path: Path) -> None:
-    whole = {tables_at(revision, tmp_path / f"{revision}.db") for revision in REVISIONS} | {frozenset[str]()}
+    whole = whole_schemas(tmp_path)
     assert set(schema.metadata.tables) in whole
     for round_ in range(6):
         url = f"sqlite:///{tmp_path}/j{round_}.db"
@@ -120,7 +107,7 @@ def test_a_killed_migration_leaves_the_schema_of_one_version_whole(tmp_path: Pat
         process.kill()
         process.wait(10)
         process.stdout.close()
-        assert ours(tmp_path / f"j{round_}.db") in whole
+        assert tables_of(tmp_path / f"j{round_}.db") in whole
         assert upgrade(url) == schema.HEAD
         assert check(url) == []
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import signal
 import socket
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.schemas import tables_of, whole_schemas
 from tests.faults.harness import Scene
 from tests.faults.paper import buy, is_protected, paper, running
 from tests.faults.script import held, more, posts, sells
 from tests.faults.universal import LIVE
 from tests.waiting import GENEROUS_S, eventually, let_pass
-from trader.adapters.journal import schema
 
 Scenes = Callable[..., Scene]
 
@@ -123,16 +121,16 @@ def test_row_84_of_a_process_that_was_killed_status_says_so(scene: Scenes) -> No
     one.assert_universal()
 
 
-def test_row_03_a_kill_while_the_journal_is_made_leaves_all_of_it_or_none(scene: Scenes) -> None:
-    one = scene(seed=2)
+def test_row_03_a_kill_while_the_journal_is_made_leaves_the_schema_of_one_version_or_none(
+    scene: Scenes, tmp_path: Path
+) -> None:
+    one, whole = scene(seed=2), whole_schemas(tmp_path)
     for number in range(5):
         program = one.trader("db", "upgrade")
         let_pass(0.03 * number)  # wherever it is by then
         program.kill()
         if one.database.exists():
-            with closing(sqlite3.connect(one.database)) as connection:
-                tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            assert tables - {"alembic_version", "sqlite_sequence"} in (set(), set(schema.metadata.tables))
+            assert tables_of(one.database) in whole
         one.database.unlink(missing_ok=True)
     program = one.trader("db", "upgrade")
     let_pass(0.05)

@@ -29,6 +29,7 @@ STRATEGIES = ("maxdiff", "edge", "flat")
 LIVE_HOST = "api.alpaca.markets"
 PAPER_HOST = "paper-api.alpaca.markets"
 DATA_URL = "https://data.alpaca.markets"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # what is surely this machine, whatever resolves names
 _NUMBER = re.compile(r"[-+]?\d{0,18}(\.\d{0,18})?([eE][-+]?\d{1,3})?")
 _TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+=:.~-]{16,}", re.ASCII)  # nobody writes such a word himself
 _REAL_KEY = re.compile(r"[PAC]K[A-Z0-9]{14,}")
@@ -151,7 +152,8 @@ def is_alpacas(url: str) -> bool:
 
 
 def is_here(host: str) -> bool:
-    """Whether it leads to this machine, however it is spelt: 127.1, localhost., ::ffff:127.0.0.1, 0.0.0.0."""
+    """Whether it may lead to this machine, however it is spelt: 127.1, localhost., ::ffff:127.0.0.1, 0.0.0.0. For what
+    is refused there; what is allowed there alone is held against LOOPBACK."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -253,9 +255,9 @@ def _url_rules(settings: Settings) -> Iterator[Problem]:
             yield (name, "TRADING_MODE"), f"is {host} in {mode} mode; right: {right_host}, or leave it empty"
         if mode == "sim" and is_alpacas(getattr(settings.venue, field)):
             yield (name, "TRADING_MODE"), "is the real venue in sim mode; right: TRADING_MODE=paper, or leave it empty"
-        elif mode == "sim" and not is_here(host):
+        elif mode == "sim" and host not in LOOPBACK:
             yield (name, "TRADING_MODE"), "is another machine; right: this one's own exchange, http://127.0.0.1:PORT"
-        if mode != "sim" and parts.scheme in ("http", "ws") and not is_here(host):
+        if mode != "sim" and parts.scheme in ("http", "ws") and host not in LOOPBACK:
             yield (name,), f"would send the keys in the clear; right: {parts.scheme}s://{host}"
         if is_here(host) and (mode == "live" or (mode == "paper" and looks_real(key))):
             yield (

@@ -124,8 +124,9 @@ class Guarded:
         self._last: Likeness | None = None
         self._pace, self._series = Pace(), 1  # at once, as last asked for
         self._whole_at = clock()
+        self._shown_of: Sequence[Context] = ()  # whose outputs are to be compared when there is time
         self._rounds = Rounds(options.every, options.within)
-        self._rounds_out = dtype == "float32"  # where a path that turns is rare enough to be suspicious
+        self._is_exact = dtype == "float32"  # a path that turns is rare enough to be suspicious
         self._notices: list[Notice] = []
 
     def warm_up(self) -> None:
@@ -184,6 +185,8 @@ class Guarded:
         """
         if self._standing.owed is not None:
             self._settle(self._standing.owed)
+        if self._shown_of and self._serving() is not None:
+            self._hold_networks(self._shown_of)
         if self._standing.stage.is_idle and self._clock() >= self._standing.retry_at:
             self._try()
 
@@ -299,6 +302,19 @@ class Guarded:
         if problem:
             self._give_up(f"{problem} (found after it had answered)")
 
+    def _hold_networks(self, contexts: Sequence[Context]) -> None:
+        """The daily one, between two forecasts; put off again where the next one can't wait."""
+        try:
+            with cut_short(None, reserve_s=self._pace.reserve_s(len(contexts))):
+                problem = self._networks(contexts)
+        except OutOfTime:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever generated code raises, eager serves
+            problem = in_words(error)
+        self._shown_of = ()
+        if problem:
+            self._give_up(f"{problem} (found after it had answered)")
+
     def _alike(
         self, forecasts: Mapping[str, Forecast], contexts: Sequence[Context], compiled_s: float | None = None
     ) -> str:
@@ -315,13 +331,11 @@ class Guarded:
             return ""  # neither has one: nothing was compared, and nothing is wrong
         result = likeness(forecasts, eager, self._tolerance)
         self._last, self._checked = result, self._checked + 1
-        again_and_again = self._rounds.looked(eager.keys(), result.turned if self._rounds_out else ())
+        again_and_again = self._rounds.looked(eager.keys(), result.turned if self._is_exact else ())
         if result.problem or again_and_again:
             return f"it differs from eager: {result.problem or again_and_again}"
         if compiled_s is not None:
-            problem = self._networks(contexts)
-            if problem:
-                return problem
+            self._shown_of = contexts  # no answer waits for it: two more passes through each network
             self._pace.compared(compiled_s, eager_s)
             if self._pace.comparisons > 1:  # the first is of a start, which says enough
                 self._say("info", f"as eager: {result.summary}; {self._pace.summary}")

@@ -74,6 +74,15 @@ def test_however_it_is_spelt(host: str, tmp_path: Path) -> None:
     assert wanted in refusal(tmp_path, LIVE | {"ALPACA_TRADING_URL": f"https://{host}:9"})
 
 
+@pytest.mark.parametrize("host", ["localhost.", "a.localhost", "127.1", "0.0.0.0"])
+def test_what_only_may_be_this_machine_is_given_nothing_that_it_alone_may_have(host: str, tmp_path: Path) -> None:
+    """Some resolvers ask a server for a.localhost."""
+    url = {"ALPACA_TRADING_URL": f"http://{host}:9"}
+    assert "is another machine" in refusal(tmp_path, {"HOME": "/h", **REAL} | url)
+    made_up = PAPER | {"ALPACA_API_KEY_ID": "PKTEST", "ALPACA_API_SECRET_KEY": "s"}
+    assert "in the clear" in refusal(tmp_path, made_up | url)
+
+
 def test_a_host_is_alpacas_by_its_name_and_not_by_what_it_is_escaped_to() -> None:
     assert is_alpacas("https://api.alpaca.markets")
     assert not is_alpacas("https://evil.example%2f.alpaca.markets")

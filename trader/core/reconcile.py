@@ -259,7 +259,7 @@ def _orders(
 ) -> tuple[tuple[Order, ...], tuple[Correction, ...], tuple[str, ...]]:
     account, orders = reported.portfolio.account.id, reported.portfolio.orders
     own_orders = [order for order in orders if is_ours(order, account)]
-    external = tuple(order for order in orders if order not in own_orders)
+    external = () if len(own_orders) == len(orders) else tuple(order for order in orders if order not in own_orders)
     surprises = [
         Correction(
             kind=CorrectionKind.OUR_ORDER,

@@ -79,9 +79,14 @@ def test_one_that_comes_later_is_noticed_within_a_day() -> None:
     twin, days = OpenCompiled(), Days()
     guard = guarded(twin, OpenEager(), days)
     assert modes(guard) == {"compiled"}
+    guard.upkeep()
     twin.bias = 0.1
     assert modes(guard) == {"compiled"}
+    guard.upkeep()
+    assert modes(guard) == {"compiled"}, "once a day"
     days.now = DAY_S
+    assert modes(guard) == {"compiled"}, "the answer does not wait for it"
+    guard.upkeep()
     assert modes(guard) == {FALLBACK}
     assert "the networks differ" in told(guard)
 

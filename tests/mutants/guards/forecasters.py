@@ -163,7 +163,7 @@ IN_COMPILED = (
     compiled(
         "networks before it serves", "Guarded._try", "self._networks(contexts, alone=not forecasts)", '""', NETWORKS
     ),
-    compiled("networks once a day", "Guarded._alike", "self._networks(contexts)", '""', NETWORKS),
+    compiled("networks once a day", "Guarded._hold_networks", "self._networks(contexts)", '""', NETWORKS),
     compiled("all that is owed is compared", "Guarded.upkeep", "self._standing.owed is not None"),
     compiled("a difference is a failure", "Guarded._alike", "if result.problem or again_and_again:", "if False:"),
     compiled(

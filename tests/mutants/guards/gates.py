@@ -110,7 +110,7 @@ IN_KEYS = (
         "keys: a simulation elsewhere",
         "settings/schema.py",
         "_url_rules",
-        'elif mode == "sim" and not is_here(host)',
+        'elif mode == "sim" and host not in LOOPBACK',
         "elif False",
         KEYS,
     ),

@@ -11,14 +11,22 @@ import pytest
 
 from tests.research.backtest.material import HOUR, START, bars_of, run, settings_for, written
 from tests.research.backtest.test_run_figures import BTC, bars, fill
+from trader.adapters.journal.records import Correction
 from trader.core.market import to_datetime64
 from trader.core.types import OrderSide
 from trader.research.backtest.backtest import run_history_of
 from trader.research.backtest.figures import grid_of, hold_curve
-from trader.research.backtest.worth import Change, Worth, holdings, worth_at
+from trader.research.backtest.worth import Worth, holdings, worth_at
 
 D = Decimal
-OPENING = Change(at=START, cash=D(1000))
+
+
+def change(hours: float = 0, kind: str = "cash", *, cash: str = "0", qty: str = "0") -> Correction:
+    symbol = BTC if D(qty) else None
+    return Correction(id=0, kind=kind, symbol=symbol, qty=D(qty), cash=D(cash), detail="", at=START + hours * HOUR)
+
+
+OPENING = change(kind="opening", cash="1000")
 
 
 def hours(count: int) -> np.ndarray:
@@ -45,8 +53,8 @@ def test_before_a_bar_has_closed_the_price_of_the_fill_is_the_mark() -> None:
 def test_money_that_came_in_is_in_the_equity_and_not_in_the_growth() -> None:
     changes = [
         OPENING,
-        Change(at=START + 1.5 * HOUR, cash=D(500), is_transfer=True),
-        Change(at=START + 3 * HOUR, cash=D(30)),
+        change(1.5, "transfer", cash="500"),
+        change(3, cash="30"),
     ]
     found = worth_at(hours(5), [], changes, {}, HOUR)
     assert found.equity.tolist() == [1000, 1000, 1500, 1530, 1530]
@@ -54,7 +62,7 @@ def test_money_that_came_in_is_in_the_equity_and_not_in_the_growth() -> None:
 
 
 def test_units_that_no_fill_explains_are_held() -> None:
-    changes = [OPENING, Change(at=START, symbol=BTC, qty=D(3))]
+    changes = [OPENING, change(qty="3")]
     found = worth_at(hours(2), [], changes, {BTC: bars([100.0, 105.0])}, HOUR)
     assert found.equity.tolist() == [1300, 1315]
 

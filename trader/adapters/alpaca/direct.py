@@ -22,10 +22,10 @@ import requests
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from settings.schema import LOOPBACK
 from trader.bounded.adapter import TIMEOUT_S, DeadlineAdapter, Redirected, most_bytes, parsed
 from trader.bounded.answers import Unreadable, gathered, timely, unpacked
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _CHUNK = 1 << 16
 
 
@@ -145,7 +145,7 @@ class DirectSession:
 
 def session_for(url: str, deadline_s: float) -> DirectSession | requests.Session:
     """For the API at `url`. The loopback is never reached through a proxy."""
-    if urlsplit(url).hostname in _LOOPBACK:
+    if urlsplit(url).hostname in LOOPBACK:
         return DirectSession(url, deadline_s)
     session = requests.Session()
     found = session.merge_environment_settings(url, {}, None, None, None)

@@ -19,6 +19,7 @@ from loguru import logger
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from settings.schema import LOOPBACK
 from trader.adapters.alpaca.clients import AlpacaEndpoints
 from trader.adapters.alpaca.convert import Malformed, mapping, shown, text
 from trader.bounded.answers import Unreadable, read_json
@@ -29,7 +30,6 @@ _MOST_BYTES = 256 << 10  # of one message, unpacked; an order of three legs take
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 1.0, 30.0
 _SKEW = timedelta(seconds=2)  # between the venue's clock and ours
 _STOP_S = 7.0
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class _Refused(Exception):
@@ -123,7 +123,7 @@ class TradeUpdates:
 
     def _listen(self) -> None:
         """One connection, until it ends. Raises OSError, WebSocketException, _Refused."""
-        loopback = urlsplit(self._endpoints.trade_stream_url).hostname in _LOOPBACK
+        loopback = urlsplit(self._endpoints.trade_stream_url).hostname in LOOPBACK
         with connect(
             self._endpoints.trade_stream_url,
             open_timeout=_OPEN_S,

@@ -33,7 +33,7 @@ from trader.research.backtest.result import BacktestResult, DataFile, FinerRun, 
 from trader.research.backtest.run_folder import ForecastSampler, RunRecord
 from trader.research.backtest.simulate import BeforeCycle, OnPlan, Recording, Setup, market_options, opened, simulate
 from trader.research.backtest.walkforward import Walk, Walker, check
-from trader.research.backtest.worth import Change, worth_at
+from trader.research.backtest.worth import worth_at
 from trader.trading.cycle import Trader
 
 AHEAD = 128  # bars: of both symbols together twice that, which is where a batch stops paying
@@ -276,14 +276,13 @@ def run_history_of(run: Recording) -> RunHistory:
         for symbol in run.rules.symbols
         if (bars := _bars_until(market, symbol, run.rules.timeframe, run.start, run.end, 1)) is not None
     }
-    changes = [Change(at=each.at, symbol=each.symbol, qty=each.qty, cash=each.cash) for each in run.journal.corrections]
     times = grid_of(run.start, run.end, interval)
     return RunHistory(
         symbols=run.rules.symbols,
         start=run.start,
         end=run.end,
         interval=interval,
-        worth=worth_at(times, fills, changes, bars, interval),
+        worth=worth_at(times, fills, run.journal.corrections, bars, interval),
         fills=fills,
         orders=len(run.journal.orders),
         bars=bars,

@@ -14,26 +14,14 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.adapters.journal.records import Correction
+from trader.adapters.journal.rows import TRANSFER
 from trader.core.fills import cash_of, units_of
 from trader.core.market import CLOSE, Bars, to_datetime64
 from trader.core.types import ZERO, Execution, Symbol
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Cash or units that no fill explains: an opening balance, a deposit, a dividend, a split.
-
-    is_transfer   money that came in or went out: neither won nor lost
-    """
-
-    at: datetime
-    symbol: Symbol | None = None
-    qty: Decimal = ZERO
-    cash: Decimal = ZERO
-    is_transfer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +46,31 @@ class Worth:
 def worth_at(
     times: Times,
     fills: Sequence[Execution],
-    changes: Sequence[Change],
+    corrections: Sequence[Correction],
     bars: Mapping[Symbol, Bars],
     interval: timedelta,
     currency: str = "USD",
 ) -> Worth:
     """`times` [N], the closes of bars of `interval`. What happened at a time counts then.
+    `corrections`: cash and units that no fill explains.
 
     A symbol of which no bar has closed yet is marked with the price of its last fill.
     """
     flows = [(fill.at, cash_of(fill, currency)) for fill in fills]
-    cash = _sums(times, [*flows, *((change.at, change.cash) for change in changes)])
+    cash = _sums(times, [*flows, *((each.at, each.cash) for each in corrections)])
     equity = cash.copy()
-    for symbol in sorted({fill.symbol for fill in fills} | {change.symbol for change in changes if change.symbol}):
-        equity += holdings(times, symbol, fills, changes) * _marks(times, symbol, fills, bars.get(symbol), interval)
-    inflow = _sums(times, [(change.at, change.cash) for change in changes if change.is_transfer])
+    for symbol in sorted({fill.symbol for fill in fills} | {each.symbol for each in corrections if each.symbol}):
+        equity += holdings(times, symbol, fills, corrections) * _marks(times, symbol, fills, bars.get(symbol), interval)
+    inflow = _sums(times, [(each.at, each.cash) for each in corrections if each.kind == TRANSFER])
     return Worth.of(equity, cash, np.diff(inflow, prepend=inflow[:1]))
 
 
-def holdings(times: Times, symbol: Symbol, fills: Iterable[Execution], changes: Iterable[Change] = ()) -> Floats:
+def holdings(
+    times: Times, symbol: Symbol, fills: Iterable[Execution], corrections: Iterable[Correction] = ()
+) -> Floats:
     """[N] units of `symbol` held at each time, fees taken in the coin off."""
     moves = [(fill.at, units_of(fill)) for fill in fills if fill.symbol == symbol]
-    return _sums(times, [*moves, *((change.at, change.qty) for change in changes if change.symbol == symbol)])
+    return _sums(times, [*moves, *((each.at, each.qty) for each in corrections if each.symbol == symbol)])
 
 
 def _sums(times: Times, moves: Iterable[tuple[datetime, Decimal]]) -> Floats:

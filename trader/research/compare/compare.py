@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +134,7 @@ def compare(
         reference, candidate, pair.kept, tolerance.outputs
     )  # last: it compiles what does not serve
     speed, interval = _speed_up(reference, candidate)
+    returns = _returns(run, again)
     return Comparison(
         at=datetime.now(UTC),
         machine=f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
@@ -150,8 +151,8 @@ def compare(
         agreement=alike.agreement,
         difference=alike.difference,
         teacher_forced=teaching,
-        return_change=_return_change(run, again),
-        sharpe_change=_sharpe_change(run, again),
+        return_change=_return_change(returns),
+        sharpe_change=_sharpe_change(returns, run.rules.timeframe.duration),
         rule=rule.model_dump(),
         earlier_cycles=0 if unfinished is None else unfinished.taken,
         verdict=decide(_evidence(pair, results, alike, teaching, (speed, interval), tolerance), rule),
@@ -330,21 +331,22 @@ def _speed_up(reference: Rival, candidate: Rival) -> tuple[float, Interval]:
     return float(np.median(ratios)), median_interval(ratios)
 
 
-def _return_change(reference: Recording, candidate: Recording) -> Interval | None:
+Returns = tuple[Floats, Floats] | None  # of the reference and of the candidate
+
+
+def _return_change(returns: Returns) -> Interval | None:
     """Of the sum of the differences of the returns from bar to bar, by resampling blocks of them."""
-    returns = _returns(reference, candidate)
     return None if returns is None else sum_interval(returns[1] - returns[0], usual_block(len(returns[0])))
 
 
-def _sharpe_change(reference: Recording, candidate: Recording) -> Interval | None:
+def _sharpe_change(returns: Returns, interval: timedelta) -> Interval | None:
     """Both resampled by the same blocks, so that what moved both is in neither side's favour."""
-    returns = _returns(reference, candidate)
-    if returns is None or any(sharpe_of(each, reference.rules.timeframe.duration) is None for each in returns):
+    if returns is None or any(sharpe_of(each, interval) is None for each in returns):
         return None
-    return sharpe_change_interval(returns[0], returns[1], YEAR / reference.rules.timeframe.duration)
+    return sharpe_change_interval(returns[0], returns[1], YEAR / interval)
 
 
-def _returns(reference: Recording, candidate: Recording) -> tuple[Floats, Floats] | None:
+def _returns(reference: Recording, candidate: Recording) -> Returns:
     """([N], [N]) from bar to bar; None where there are none."""
     if not reference.journal.points or not candidate.journal.points:
         return None

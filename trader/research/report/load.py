@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,7 @@ from numpy.typing import NDArray
 
 from forecasters.types import CLOSE, Forecast
 from trader.adapters.journal import Journal
-from trader.adapters.journal.records import Trade
-from trader.adapters.journal.rows import TRANSFER
+from trader.adapters.journal.records import Correction, Trade
 from trader.adapters.journal.trades import round_trips
 from trader.core.ids import purpose_of
 from trader.core.market import AMOUNT, COLUMNS, VOLUME, Bars, to_datetime64
@@ -25,7 +25,7 @@ from trader.errors import ConfigurationError
 from trader.research.backtest.figures import Figures, RunHistory, figures_of, grid_of
 from trader.research.backtest.result import BacktestResult
 from trader.research.backtest.run_folder import load_result, load_table
-from trader.research.backtest.worth import Change, Worth, worth_at
+from trader.research.backtest.worth import Worth, worth_at
 from trader.research.report.run import Fan, Resting, Run
 
 Row = Mapping[str, Any]
@@ -236,7 +236,7 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
     start = points[0].at
     end = max(points[-1].at, _moment(status.get("market_time"), start))
     fills, orders = journal.executions(), journal.orders(limit=1_000_000)
-    changes = _changes(journal, timeframe.floor(start))
+    corrections = _corrections(journal, timeframe.floor(start))
     times = grid_of(timeframe.floor(start), end, timeframe.duration)
     symbols = tuple(sorted({*bars, *(fill.symbol for fill in fills)}))
     history = RunHistory(
@@ -244,7 +244,7 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
         start=timeframe.floor(start),
         end=end,
         interval=timeframe.duration,
-        worth=worth_at(times, fills, changes, bars, timeframe.duration),
+        worth=worth_at(times, fills, corrections, bars, timeframe.duration),
         fills=fills,
         orders=len(orders),
         bars=bars,
@@ -270,18 +270,10 @@ def run_of_journal(journal: Journal, mode: str, fallback: Timeframe) -> Run:
     )
 
 
-def _changes(journal: Journal, first: datetime) -> list[Change]:
+def _corrections(journal: Journal, first: datetime) -> list[Correction]:
     """What the books were opened with counts from the start."""
-    return [
-        Change(
-            at=first if each.kind in OPENING else each.at,
-            symbol=each.symbol,
-            qty=each.qty,
-            cash=each.cash,
-            is_transfer=each.kind == TRANSFER,
-        )
-        for each in journal.corrections(limit=None)
-    ]
+    found = journal.corrections(limit=None)
+    return [replace(each, at=first) if each.kind in OPENING else each for each in found]
 
 
 def _row(order: Order) -> Row:

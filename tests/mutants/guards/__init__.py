@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.guards import (
     activities,
     adapters,
+    compare,
     core,
     forecasters,
     gates,
@@ -27,4 +28,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *forecasters.MUTANTS,
     *security_bounds.MUTANTS,
     *gates.MUTANTS,
+    *compare.MUTANTS,
 )

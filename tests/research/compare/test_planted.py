@@ -178,7 +178,7 @@ def test_what_is_asked_twice_is_timed_once(tmp_path: Path) -> None:
 
 def drifting(start_s: float, end_s: float, seed: int) -> Callable[[], arms.Cost]:
     usual = arms.steady(1.0, seed=seed)
-    return lambda: lambda call, contexts: usual(call, contexts) * float(np.interp(call, [0, 132], [start_s, end_s]))
+    return lambda: lambda call, contexts: usual(call, contexts) * float(np.interp(call, [0, 114], [start_s, end_s]))
 
 
 @pytest.mark.parametrize(("start_s", "end_s"), [(0.05, 0.5), (0.5, 0.05)])

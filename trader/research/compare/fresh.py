@@ -20,6 +20,7 @@ from trader.research.compare.findings import Answer, Finding, finding
 from trader.research.compare.rivals import InTurns, Rival
 from trader.research.compare.speed import Speed, in_short, in_words, is_known, speed_of, unknown
 
+FRESH_QUESTIONS = 48
 _MOVED = 0.1  # of how far prices usually move from bar to bar
 _CLOSE = 3
 
@@ -49,8 +50,8 @@ def ask_afresh(
     seed = secrets.randbits(64)
     random = np.random.default_rng(seed)
     pair = InTurns(reference.anew(), candidate.anew())
-    for contexts in questions:
-        pair.forecast([_moved(context, random) for context in contexts])
+    for number in range(FRESH_QUESTIONS if questions else 0):
+        pair.forecast([_moved(context, random) for context in questions[number % len(questions)]])
     return Fresh(
         questions=pair.reference.asked,
         seed=seed,
@@ -94,8 +95,8 @@ def _speed(speed: Speed, rule: Compare) -> Finding:
     name, limits, ratio = "speed-up, asked anew", f"above 1, {rule.speed_up:g} within", speed.first_medians
     if not is_known(ratio):
         return unknown(name, limits)
-    slow = f"asked what nobody asked before, it is {in_words(ratio)}; it may answer from memory"
-    reasons = [slow] if ratio.high <= rule.speed_up or ratio.low <= 1 else []
-    return finding(
-        name, in_short(ratio), limits, reasons, Answer.AGAINST if ratio.high <= rule.speed_up else Answer.UNCLEAR
-    )
+    told = f"asked what nobody asked before, it is {in_words(ratio)}"
+    if ratio.high <= rule.speed_up:
+        return finding(name, in_short(ratio), limits, [f"{told}; it may answer from memory"], Answer.AGAINST)
+    unclear = f"{told}: too unsure to tell that it does not answer from memory. A quieter machine would tell"
+    return finding(name, in_short(ratio), limits, [unclear] if ratio.low <= 1 else [], Answer.UNCLEAR)

@@ -119,8 +119,11 @@ def _tail(ratio: Ratio) -> Finding:
     name, limits = "speed-up of the 99th percentile", "1 or more"
     if not is_known(ratio):
         return unknown(name, limits)
-    reasons = [f"its 99th percentile is longer: {in_words(ratio)}"] if ratio.middle < 1 else []
-    return finding(name, in_short(ratio), limits, reasons, Answer.AGAINST if ratio.high < 1 else Answer.UNCLEAR)
+    told = f"its 99th percentile is longer: {in_words(ratio)}"
+    if ratio.high < 1:
+        return finding(name, in_short(ratio), limits, [told], Answer.AGAINST)
+    chance = f"{told}, perhaps by chance. A quieter machine or more cycles would tell"
+    return finding(name, in_short(ratio), limits, [chance] if ratio.middle < 1 else [], Answer.UNCLEAR)
 
 
 def slowest_finding(slowest_s: float, deadline_s: float) -> Finding:

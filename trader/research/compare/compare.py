@@ -139,6 +139,8 @@ def compare(
     )  # last: it compiles what does not serve
     speed = speed_of(reference.seconds, candidate.seconds)
     returns = _returns(run, again)
+    deadline_s = setup.settings.trading.forecast_deadline_s
+    evidence = _evidence(pair, results, (agreement, tolerance), teaching, (speed, fresh, deadline_s))
     return Comparison(
         at=datetime.now(UTC),
         machine=f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
@@ -159,18 +161,7 @@ def compare(
         sharpe_change=_sharpe_change(returns, run.rules.timeframe.duration),
         rule=rule.model_dump(),
         earlier_cycles=0 if unfinished is None else unfinished.taken,
-        verdict=decide(
-            _evidence(
-                pair,
-                results,
-                (agreement, tolerance),
-                teaching,
-                speed=speed,
-                fresh=fresh,
-                deadline_s=setup.settings.trading.forecast_deadline_s,
-            ),
-            rule,
-        ),
+        verdict=decide(evidence, rule),
     )
 
 
@@ -228,12 +219,10 @@ def _evidence(
     results: Sequence[RivalResult],
     agreement: tuple[Likeness, Tolerance],
     teaching: Teaching,
-    *,
-    speed: Speed,
-    fresh: Fresh,
-    deadline_s: float,
+    timing: tuple[Speed, Fresh, float],
 ) -> Evidence:
     """What the verdict is made from."""
+    speed, fresh, deadline_s = timing
     return Evidence(
         reference=_arm(pair.reference, results[0]),
         candidate=_arm(pair.candidate, results[1]),

@@ -10,11 +10,13 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The same examples each time, so that a red suite is red for what was changed; `make explore` draws new ones.
-settings.register_profile("suite", derandomize=True)
-settings.register_profile("explore", derandomize=False, print_blob=True)
+# How long an example takes, or is drawn for, is the machine's affair.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", PATIENT, derandomize=True)
+settings.register_profile("explore", PATIENT, derandomize=False, print_blob=True)
 settings.load_profile("suite")
 
 ROOT = Path(__file__).parents[1]

@@ -13,6 +13,7 @@ from tests.mutants.guards import (
     reserve,
     risk,
     security_bounds,
+    targets,
     trading,
 )
 from tests.mutants.source import Mutant
@@ -21,6 +22,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *risk.MUTANTS,
     *core.MUTANTS,
     *trading.MUTANTS,
+    *targets.MUTANTS,
     *positions.MUTANTS,
     *activities.MUTANTS,
     *reserve.MUTANTS,

@@ -43,6 +43,11 @@ def distrust(path: Path) -> str:
     return ""
 
 
+def steps(path: Path) -> list[Path]:
+    """The places on the way there, links and where they lead among them, as far as there are any. Raises OSError."""
+    return [step.path for step in _way(path)]
+
+
 def is_roots(path: Path) -> bool:
     """Whether root alone can have written it. OSError where it can't be looked at."""
     return not distrust(path) and path.stat().st_uid == ROOT

@@ -39,9 +39,9 @@ def connected(family: int, kind: int, address: Any) -> None:
         made.connect(address)
 
 
-def sent(address: str) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
-        made.sendto(b"x", address)
+def sent(address: str, kind: int = socket.SOCK_DGRAM) -> None:
+    with socket.socket(socket.AF_UNIX, kind) as made:
+        made.sendmsg([b"x"], [], 0, address)
 
 
 def bound() -> None:
@@ -102,6 +102,7 @@ CALLS: Mapping[str, Callable[[], object]] = {
     "connect to a local service": lambda: connected(socket.AF_UNIX, socket.SOCK_STREAM, PLACES["service"]),
     "send to a local service": lambda: sent(PLACES["datagrams"]),
     "send to a local service by a pair": sent_by_pair,
+    "send to a local service by a raw socket": lambda: sent(PLACES["datagrams"], socket.SOCK_RAW),
     "type on a terminal": lambda: fcntl.ioctl(0, _TIOCSTI, struct.pack("c", b"x")),
     "see the parent's limits": lambda: resource.prlimit(PARENT, resource.RLIMIT_CORE),
     "slow the parent down": lambda: os.setpriority(os.PRIO_PROCESS, PARENT, os.getpriority(os.PRIO_PROCESS, PARENT)),

@@ -269,6 +269,33 @@ def test_state_in_a_folder_that_it_may_write_stays_out_of_reach(house: House, tm
     ]
 
 
+PLANTED = """
+import os
+os.rename({folder!r}, {folder!r} + "-before")
+os.symlink({target!r}, {folder!r})
+"""
+
+
+@needs_landlock
+@pytest.mark.parametrize("named", ["inductor", "alias/inductor", "alias"])
+def test_a_link_that_a_backend_leaves_in_its_cache_leads_the_next_one_nowhere(
+    house: House, tmp_path: Path, named: str
+) -> None:
+    """To the user's files, which it may then read and write. Said as it lies there, or by another way there."""
+    compiled, folder = tmp_path / "compiled", tmp_path / "compiled/inductor"
+    folder.mkdir(parents=True)
+    (tmp_path / "alias").symlink_to(folder if named == "alias" else compiled)
+    inner = tmp_path / named if "alias" in named else folder
+    private = Path(house.places["private"])
+    sandbox = Sandbox(writable=(compiled, inner))
+    options = {"guard": {"inductor_dir": str(inner)}}
+    assert in_sandbox(PLANTED.format(folder=str(folder), target=str(private.parent)), sandbox, **options) == ""
+    assert folder.resolve() == private.parent
+    for mode in ("r", "a"):
+        said = in_sandbox(OPENED.format(paths=[str(private)], mode=mode), sandbox, **options)
+        assert said == "refused"
+
+
 def test_the_settings_say_what_is_kept_and_what_is_hidden(tmp_path: Path) -> None:
     environ = {
         "HOME": str(tmp_path),

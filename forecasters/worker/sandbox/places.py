@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from forecasters.worker.sandbox.landlock import KEEP, LIST, READ, RUN, USE, Right
 from forecasters.worker.sandbox.policy import Policy
+from settings.trust import steps
 
 _PROGRAMS = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"),
@@ -53,18 +55,38 @@ def rules(policy: Policy, *, network: bool, environ: Mapping[str, str] = os.envi
     allow((*_PROGRAMS, *_interpreter(), *_tools(environ)), RUN)
     for part, rights in _packages():
         allow([part], rights)
-    allow((*_FACTS, *_SETTINGS, *policy.readable), READ)
+    folders, hub = kept(policy, environ), hub_folders(environ)
+    allow((*_FACTS, *_SETTINGS, *outside(policy.readable, (*folders, *hub))), READ)
     allow((*_DEVICES, *(path for name in _ACCELERATORS for path in Path("/dev").glob(name))), USE)
-    allow([_SHARED_MEMORY, *kept(policy, environ)], KEEP)
-    allow(hub_folders(environ), KEEP if network else READ)
+    allow([_SHARED_MEMORY, *folders], KEEP)
+    allow(outside(hub, folders), KEEP if network else READ)
     return found
 
 
 def kept(policy: Policy, environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """Folders that outlive the process, and its temporary one."""
+    """Folders that outlive the process, and its temporary one. Not those that lie in another of them."""
     temporary = [Path(environ["TMPDIR"])] if "TMPDIR" in environ else []
     own = [cache / "trader/compiled"] if (cache := _cache(environ)) else []
-    return [*temporary, *own, *map(Path, policy.writable)]
+    folders = list(dict.fromkeys([*temporary, *own, *map(Path, policy.writable)]))
+    tops = [each for each in folders if not any(other in each.parents for other in folders)]
+    return [each for each in tops if outside([each], [other for other in tops if other != each])]
+
+
+def outside(paths: Iterable[str | Path], folders: Sequence[Path]) -> list[Path]:
+    """Those that lie in none of the folders. What lies in one that may be written is allowed with it, and has no rule
+    of its own: an earlier backend may have put a link there, and a rule is for the place that a link leads to."""
+    places = {*folders, *(folder.resolve() for folder in folders)}
+    return [path for path in map(Path, paths) if places.isdisjoint(_way(path))]
+
+
+def _way(path: Path) -> Iterator[Path]:
+    """All folders that it lies in, as it is written and as the links there lead, one by one."""
+    for above in path.parents:
+        real = above.resolve()
+        yield from (above, real, *real.parents)
+    with suppress(OSError):  # what can't be looked at can't be reached either
+        for step in steps(path):
+            yield from step.parents
 
 
 def hub_folders(environ: Mapping[str, str] = os.environ) -> list[Path]:

@@ -68,7 +68,7 @@ _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data; the lower half of an argument comes first
 
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
-_SOCK_DGRAM, _KIND_OF_SOCKET = 2, 0xF
+_SOCK_STREAM, _SOCK_SEQPACKET, _KIND_OF_SOCKET = 1, 5, 0xF
 _NEW_NAMESPACES = 0x7E020000  # include/uapi/linux/sched.h: CLONE_NEWNS and the six others
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # to type on a terminal, to paste on a console
 
@@ -137,12 +137,14 @@ def _conditions(*, network: bool) -> dict[str, Code]:
 
 
 def _sockets(families: tuple[int, ...]) -> Code:
-    """No other families; and of AF_UNIX no datagrams, which need no connection to reach a service."""
+    """No other families; and of AF_UNIX only what needs a connection to reach a service. A datagram needs none, and the
+    kernel makes it of SOCK_RAW as well."""
     local, others = families[:1], families[1:]
     code: Code = [_argument(0)]
-    code += [(_EQUAL, len(others) - index + 5, 0, family) for index, family in enumerate(others)]
+    code += [(_EQUAL, len(others) - index + 6, 0, family) for index, family in enumerate(others)]
     code += [(_EQUAL, 1, 0, local[0]), _refuse(errno.EAFNOSUPPORT)]
-    code += [_argument(1), (_AND, 0, 0, _KIND_OF_SOCKET), (_EQUAL, 0, 1, _SOCK_DGRAM), _refuse(errno.EAFNOSUPPORT)]
+    code += [_argument(1), (_AND, 0, 0, _KIND_OF_SOCKET), (_EQUAL, 2, 0, _SOCK_STREAM)]
+    code += [(_EQUAL, 1, 0, _SOCK_SEQPACKET), _refuse(errno.EAFNOSUPPORT)]
     return [*code, (_RETURN, 0, 0, _ALLOW)]
 
 

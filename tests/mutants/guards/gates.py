@@ -283,6 +283,7 @@ FILTER = f"{KERNELS}::test_a_filter_says_of_each_call_what_it_should"
 OTHER_KINDS = f"{KERNELS}::test_calls_of_another_kind_are_refused"
 NETWORKS = f"{SANDBOX}::test_a_network_is_for_our_own_models_that_are_not_here_yet"
 NAMED = f"{SANDBOX}::test_what_its_options_name_can_be_read_and_what_is_hidden_there_can_not"
+LINKS = f"{SANDBOX}::test_a_link_that_a_backend_leaves_in_its_cache_leads_the_next_one_nowhere"
 CONNECTED = '"connect": [] if network else [_refuse(errno.EACCES)],'
 IN_SANDBOX = (
     sandbox(
@@ -363,7 +364,24 @@ IN_SANDBOX = (
     sandbox(
         "families of sockets", "sandbox", "_sockets", "(_EQUAL, 1, 0, local[0])", "(_EQUAL, 1, 1, local[0])", FILTER
     ),
-    sandbox("datagrams", "sandbox", "_sockets", "(_EQUAL, 0, 1, _SOCK_DGRAM)", "(_EQUAL, 1, 1, _SOCK_DGRAM)", FILTER),
+    sandbox("datagrams", "sandbox", "_sockets", "(_EQUAL, 1, 0, _SOCK_SEQ", "(_EQUAL, 1, 1, _SOCK_SEQ", FILTER),
+    sandbox(
+        "links in caches",
+        "sandbox",
+        "kept",
+        "return [each for each in tops if",
+        "return [each for each in folders if True or",
+        LINKS,
+    ),
+    sandbox("links in caches, by another way", "sandbox", "_way", "yield from step.parents", "pass", LINKS),
+    sandbox(
+        "links in caches that options name",
+        "sandbox",
+        "rules",
+        "*outside(policy.readable, (*folders, *hub))",
+        "*policy.readable",
+        LINKS,
+    ),
     sandbox("local services", "sandbox", "_conditions", CONNECTED, '"connect": [],', REFUSED),
     sandbox("namespaces", "sandbox", "_conditions", "(_ANY_BIT, 0, 1, _NEW", "(_ANY_BIT, 1, 1, _NEW", FILTER),
     sandbox(

@@ -14,6 +14,7 @@ import atexit
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,8 @@ _ALLOWED = frozenset(
 _FAMILIES = re.compile(
     r"(LC|OMP|KMP|MKL|CUDA|NVIDIA|HIP|ROCR|HSA|MIOPEN|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|HF|ATEN|ONEDNN|DNNL)_\w+"
 )
+# Lists of folders, and one of compiled modules: what lies there is run, or loaded.
+_PLACES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "CPATH", "LIBRARY_PATH", "PYTHONPYCACHEPREFIX")
 _PROXIES = frozenset(("http_proxy", "https_proxy", "no_proxy", "all_proxy"))
 _NAMES_A_SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSW|CREDENTIAL", re.IGNORECASE)
 
@@ -77,8 +80,10 @@ def environment(more: Mapping[str, str] | None = None, given: Mapping[str, str] 
     """
     ours = os.environ if given is None else given
     kept = {name: value for name, value in ours.items() if _allowed(name, value)}
-    if path := _absolute_only(ours.get("PYTHONPATH", "")):
-        kept["PYTHONPATH"] = path
+    for name in _PLACES:
+        kept.pop(name, None)
+        if path := _absolute_only(ours.get(name, "")):
+            kept[name] = path
     # -P is for one interpreter. This is for those that the child starts itself, as compilers and pools do.
     added = {"PYTHONSAFEPATH": "1", **(more or {})}
     return kept | added | {"TMPDIR": added.get("TMPDIR") or str(temporary_folder())}
@@ -172,10 +177,19 @@ def temporary_folder() -> Path:
     """This process's own, for itself and what it starts; gone with it."""
     global _temporary
     with _lock:
-        if _temporary is None or not _temporary.is_dir():  # what tidies /tmp may have been there
+        if _temporary is None or not _is_ours(_temporary):  # what tidies /tmp may have been there, and others after it
             _temporary = Path(tempfile.mkdtemp(prefix="trader-"))
             atexit.register(_forget, _temporary, os.getpid())
         return _temporary
+
+
+def _is_ours(folder: Path) -> bool:
+    """Once it is gone its name is anybody's."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def _forget(folder: Path, owner: int) -> None:
@@ -192,7 +206,7 @@ def _allowed(name: str, value: str) -> bool:
 
 
 def _absolute_only(path: str) -> str:
-    """An empty or a relative part of PYTHONPATH is the working folder again."""
+    """An empty or a relative part of such a list is the working folder again."""
     return os.pathsep.join(part for part in path.split(os.pathsep) if os.path.isabs(part))
 
 

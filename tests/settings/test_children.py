@@ -70,6 +70,31 @@ def test_a_part_of_the_module_path_that_is_the_working_folder_is_left_out(
     assert "" not in path
 
 
+@pytest.mark.parametrize("name", ["PATH", "LD_LIBRARY_PATH", "CPATH", "LIBRARY_PATH"])
+@pytest.mark.parametrize("part", ["", ".", "relative"])
+def test_nor_is_it_a_part_of_the_other_lists_of_folders(
+    name: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [each for each in os.environ.get(name, "").split(os.pathsep) if each]
+    monkeypatch.setenv(name, os.pathsep.join((part, str(tmp_path), *before)))
+    assert told()[0][name] == os.pathsep.join((str(tmp_path), *before))
+
+
+def test_compiled_modules_of_the_working_folder_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "relative")
+    assert "PYTHONPYCACHEPREFIX" not in told()[0]
+
+
+def test_a_program_of_the_working_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where the user's PATH has it, as an empty part does."""
+    planted = tmp_path / "git"
+    planted.write_text("#!/bin/sh\necho planted\n")
+    planted.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", os.pathsep + os.environ["PATH"])
+    assert "planted" not in children.run(["git", "--version"]).stdout
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -117,6 +142,23 @@ def test_its_temporary_folder_is_its_parents_alone() -> None:
 def test_the_temporary_folder_is_made_again_where_it_was_tidied_away() -> None:
     again = "from settings.children import temporary_folder as ours; ours().rmdir(); print(ours().is_dir())"
     assert children.run(children.script(again)).stdout == "True\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's folder")
+@pytest.mark.parametrize("link", [False, True])
+def test_the_temporary_folder_is_another_where_somebody_else_made_it_again(link: bool) -> None:
+    """He would put his own socket in the worker's place."""
+    program = f"""
+import os
+from settings.children import environment, temporary_folder as ours
+before = ours()
+before.rmdir()
+before.symlink_to("/tmp") if {link} else before.mkdir()
+os.lchown(before, 12345, 12345)
+print(ours() != before, environment()["TMPDIR"] != str(before))
+os.unlink(before) if {link} else before.rmdir()
+"""
+    assert children.run(children.script(program)).stdout == "True True\n"
 
 
 def test_what_it_writes_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

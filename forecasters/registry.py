@@ -29,6 +29,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from forecasters.base import Forecaster, ForecastError
+from forecasters.digest import hash_of_files
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -188,7 +189,8 @@ class Described:
     backend: str
     module: str  # where its code is, dotted
     options: Mapping[str, object]
-    checkpoint: Checkpoint | None
+    model: str = ""  # the checkpoint's label
+    weights: str = ""  # a hash of its files
 
 
 def describe(name: str, options: Mapping[str, object]) -> Described:
@@ -201,11 +203,13 @@ def describe(name: str, options: Mapping[str, object]) -> Described:
     if missing:
         raise RegistryError(f"backend {resolved.backend!r} can't run here: {'; '.join(missing)}")
     checkpoint_of = getattr(module, "checkpoint", None)
+    checkpoint: Checkpoint | None = None if checkpoint_of is None else checkpoint_of(model_options)
     return Described(
         backend=entry.name,
         module=entry.target.module if isinstance(entry.target, EntryPoint) else entry.target,
         options=MappingProxyType(model_options.model_dump(mode="json")),
-        checkpoint=None if checkpoint_of is None else checkpoint_of(model_options),
+        model="" if checkpoint is None else checkpoint.label,
+        weights="" if checkpoint is None else hash_of_files(checkpoint.files),
     )
 
 

@@ -18,14 +18,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from forecasters import registry
 from forecasters.base import ForecastError
-from forecasters.options import Checkpoint
-from forecasters.registry import BackendInfo, Described, RegistryError
+from forecasters.registry import BackendInfo, Described, RegistryError, Resolved
 from forecasters.worker.sandbox.policy import DEFAULT, Sandbox, started
 from settings import children
 
@@ -69,16 +67,21 @@ def menu(sandbox: Sandbox = DEFAULT) -> list[BackendInfo]:
 def describe(name: str, options: Mapping[str, object], sandbox: Sandbox = DEFAULT) -> Described:
     """As registry.describe. Raises ForecastError, RegistryError."""
     answer = _asked({"do": "describe", "name": name, "options": _plain(options)}, DOWNLOAD_S, sandbox)
-    checkpoint, backend_options = answer.get("checkpoint"), answer.get("options")
-    if not isinstance(backend_options, dict) or not (checkpoint is None or isinstance(checkpoint, dict)):
-        raise RegistryError("what the backend says of itself is no description")
-    files = () if checkpoint is None else tuple(Path(text) for text in _texts(checkpoint, "files"))
     return Described(
         backend=_text(answer, "backend"),
         module=_text(answer, "module"),
-        options=MappingProxyType(backend_options),
-        checkpoint=None if checkpoint is None else Checkpoint(label=_text(checkpoint, "label"), files=files),
+        options=_mapping(answer, "options"),
+        model=_text(answer, "model"),
+        weights=_text(answer, "weights"),  # hashed there: no file is read here because a backend names it
     )
+
+
+def resolve(name: str, sandbox: Sandbox = DEFAULT) -> Resolved:
+    """As registry.resolve. Who has a name of its own need not be asked. Raises RegistryError."""
+    if name in registry.names():
+        return registry.resolve(name)
+    answer = _asked({"do": "resolve", "name": name}, ANSWER_S, sandbox)
+    return Resolved(backend=_text(answer, "backend"), fixed=_mapping(answer, "fixed"))
 
 
 # ---- the asking side ----
@@ -164,6 +167,13 @@ def _list(answer: Answer, name: str) -> list[Any]:
     return found[:1000]
 
 
+def _mapping(answer: Answer, name: str) -> Answer:
+    found = answer.get(name)
+    if not isinstance(found, dict):
+        raise RegistryError("what the backend says of itself is no description")
+    return MappingProxyType(found)
+
+
 def _one_line(text: object) -> str:
     printable = "".join(letter if letter.isprintable() else " " for letter in str(text)[:_LONGEST])
     return " ".join(printable.split())
@@ -206,14 +216,18 @@ def _menu(_question: Answer) -> Answer:
 
 def _describe(question: Answer) -> Answer:
     found = registry.describe(question["name"], question["options"])
-    checkpoint = found.checkpoint
-    files = None if checkpoint is None else [str(file) for file in checkpoint.files]
     return {
         "backend": found.backend,
         "module": found.module,
         "options": dict(found.options),
-        "checkpoint": None if checkpoint is None else {"label": checkpoint.label, "files": files},
+        "model": found.model,
+        "weights": found.weights,
     }
+
+
+def _resolve(question: Answer) -> Answer:
+    found = registry.resolve(question["name"])
+    return {"backend": found.backend, "fixed": dict(found.fixed)}
 
 
 def _fetches(question: Answer) -> Answer:
@@ -224,6 +238,7 @@ _ANSWERS: Mapping[str, Callable[[Answer], Answer]] = {
     "lacking": _lacking,
     "menu": _menu,
     "describe": _describe,
+    "resolve": _resolve,
     "fetches": _fetches,
 }
 

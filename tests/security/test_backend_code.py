@@ -16,6 +16,9 @@ from settings.load import load
 from tests.packages import install
 from trader.daemon.forecaster import check_backend
 from trader.errors import ConfigurationError
+from trader.research.evaluate.run import Wish, evaluated
+from trader.research.forecasts.arms import open_arm
+from trader.research.forecasts.store import ForecastStore
 
 SPY = """
     import json, os, pathlib
@@ -121,6 +124,33 @@ def test_what_decides_a_forecast_is_asked_elsewhere_too(site: Path) -> None:
     planted(site)
     with pytest.raises(RegistryError, match="a licence"):
         inquiry.describe("spy", {}, OPEN)
+    assert os.getpid() not in {process for _, process, _ in seen(site)}
+
+
+def test_whom_an_alias_stands_for_is_asked_elsewhere_too(site: Path) -> None:
+    """By a comparison of backends, in a process that has the keys."""
+    planted(site)
+    found = inquiry.resolve("spy-fast", OPEN)
+    assert (found.backend, dict(found.fixed)) == ("spy", {"trees": 1})
+    with pytest.raises(RegistryError, match="no backend is called 'spy-x'"):
+        inquiry.resolve("spy-x", OPEN)
+    assert os.getpid() not in {process for _, process, _ in seen(site)}
+
+
+def test_a_comparison_of_backends_imports_none(site: Path) -> None:
+    """Neither to know whether there is one of that name, nor to know what it forecasts with."""
+    planted(site)
+    settings_of = lambda flags: load(flags, environ=ENVIRON, folder=site)  # noqa: E731
+    for name, why in (("spy-x", "no backend is called 'spy-x'"), ("spy-fast", "no 1Hour bars")):
+        with pytest.raises(ConfigurationError, match=why):
+            evaluated(Wish(backends=(name,)), settings_of)
+    store = ForecastStore(site / "forecasts")
+    with (
+        pytest.raises(RegistryError, match="a licence"),
+        open_arm("spy-fast", lambda name: settings_of({"forecaster": name}), store, print),
+    ):
+        pass
+    assert seen(site)
     assert os.getpid() not in {process for _, process, _ in seen(site)}
 
 

@@ -157,7 +157,32 @@ IN_REDACTION = (
     Mutant("files that others may read", "trader/cli.py", "cli", "children.set_umask(int(umask, 8))", "pass", OWN),
     Mutant("a umask that lets others write", "trader/cli.py", "cli", "or int(umask, 8) & 0o022 != 0o022", "", OWN),
 )
+ARMS, KEYS_OF = "trader/research/forecasts/arms.py", "tests/research/evaluate/test_forecast_store.py"
 IN_BACKENDS = (
+    Mutant(
+        "backend: an alias of it, asked in a command",
+        ARMS,
+        "open_arm",
+        "inquiry.resolve(name, sandbox).fixed",
+        "inquiry.registry.resolve(name).fixed",
+        BACKENDS,
+    ),
+    Mutant(
+        "backend: whether there is one, asked in a command",
+        "trader/research/evaluate/run.py",
+        "_require_known",
+        "inquiry.resolve(name, sandbox)",
+        "inquiry.registry.resolve(name)",
+        BACKENDS,
+    ),
+    Mutant(
+        "backend: weights that never end",
+        "forecasters/digest.py",
+        "hash_of_files",
+        "not stat.S_ISREG(os.fstat(opened.fileno()).st_mode)",
+        "False",
+        (f"{KEYS_OF}::test_what_would_never_end_is_not_read",),
+    ),
     Mutant(
         "backend: asked in the trading process",
         "trader/daemon/forecaster.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar
@@ -12,10 +13,11 @@ import pytest
 
 from forecasters import registry
 from forecasters.base import ForecastError
+from forecasters.digest import hash_of_files
 from forecasters.types import Context
 from tests.forecasters.support import context, install_oddities
 from tests.research.evaluate.support import Counting, a_key, a_shelf, same
-from trader.research.forecasts.key import ForecastKey, device_kind, hash_of_files, key_of, question_of, source_files
+from trader.research.forecasts.key import ForecastKey, device_kind, key_of, question_of, source_files
 from trader.research.forecasts.store import FLUSH_EVERY, StoredForecaster
 
 
@@ -232,6 +234,14 @@ def test_a_changed_line_of_code_changes_its_hash(tmp_path: Path) -> None:
     assert hash_of_files([file]) != before
     with pytest.raises(ForecastError, match="can't be read"):
         hash_of_files([tmp_path / "gone.py"])
+
+
+def test_what_would_never_end_is_not_read(tmp_path: Path) -> None:
+    """By name of a backend: its answer says which files its weights are."""
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (Path("/dev/zero"), tmp_path / "pipe", tmp_path):
+        with pytest.raises(ForecastError, match="can't be read"):
+            hash_of_files([endless])
 
 
 def test_a_third_partys_backend_has_its_own_code_in_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

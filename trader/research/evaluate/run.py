@@ -12,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from forecasters.registry import RegistryError, resolve
+from forecasters.registry import RegistryError
+from forecasters.worker import inquiry
+from forecasters.worker.sandbox.policy import Sandbox
 from settings.load import Loaded
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
+from trader.daemon.forecaster import sandbox_of
 from trader.errors import ConfigurationError
 from trader.folders import put
 from trader.printable import console as printable_console
@@ -77,10 +80,10 @@ def evaluated(
     listener: Callable[[str, Progress], None] | None = None,
 ) -> Evaluation:
     """What was wished for, without a word to anybody but `say` and `listener`. Raises ConfigurationError."""
-    _require_known(wish.backends)
+    loaded = settings_of(_flags(wish))
+    _require_known(wish.backends, sandbox_of(loaded.settings))
     if wish.start is not None and wish.end is not None and wish.start > wish.end:
         raise ConfigurationError(f"--from {wish.start:%Y-%m-%d %H:%M}Z is after --to {wish.end:%Y-%m-%d %H:%M}Z")
-    loaded = settings_of(_flags(wish))
     trading = loaded.settings.trading
     window = Window(context=trading.context, horizon=trading.horizon)
     plan = Plan(backends=wish.backends, window=window, origins=wish.origins, batch=wish.batch, timing=wish.timing)
@@ -97,13 +100,13 @@ def evaluated(
     )
 
 
-def _require_known(backends: Collection[str]) -> None:
+def _require_known(backends: Collection[str], sandbox: Sandbox) -> None:
     """A backend that fails is left out of the table; one that does not exist is a slip of the pen."""
     if not backends:
         raise ConfigurationError("--backends names none; right: for example baseline,kronos")
     for name in backends:
         try:
-            resolve(name)
+            inquiry.resolve(name, sandbox)
         except RegistryError as error:
             raise ConfigurationError(f"--backends: {error}") from error
 

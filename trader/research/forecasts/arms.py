@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from forecasters.base import ForecastError
-from forecasters.registry import resolve
 from forecasters.types import TAG, Context
+from forecasters.worker import inquiry
 from forecasters.worker.client import Worker, WorkerSettings
 from settings import children
 from settings.load import Loaded
@@ -69,16 +69,17 @@ def open_arm(
     options  on top of the settings' own
     """
     settings = load(name).settings
+    sandbox = sandbox_of(settings)
     chosen = {**backend_options(settings), **(options or {})}
-    chosen = {**chosen, **resolve(name).fixed}
-    key = key_of(name, chosen, sandbox=sandbox_of(settings))
+    chosen = {**chosen, **inquiry.resolve(name, sandbox).fixed}
+    key = key_of(name, chosen, sandbox=sandbox)
     worker = Worker(
         WorkerSettings(
             backend=name,
             options=chosen,
             deadline_s=LONGEST_BATCH_S,
             memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
-            sandbox=sandbox_of(settings),
+            sandbox=sandbox,
         ),
         on_log=say,
         on_progress=lambda progress: say(progress.text),

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from forecasters import registry
 from forecasters.base import ForecastError
+from forecasters.digest import hash_of_files
 from forecasters.types import Context
 from forecasters.worker import inquiry
 from forecasters.worker.sandbox.policy import DEFAULT, Sandbox
@@ -88,11 +89,10 @@ def key_of(name: str, options: Mapping[str, object], *, paths: bool = True, sand
     description = inquiry.describe(name, options, sandbox)
     values = description.options
     is_compiled = values.get("compile") is True
-    checkpoint = description.checkpoint
     return ForecastKey(
         backend=description.backend,
-        model=checkpoint.label if checkpoint else str(values.get("model_id", description.backend)),
-        weights=hash_of_files(checkpoint.files) if checkpoint else "",
+        model=description.model or str(values.get("model_id", description.backend)),
+        weights=description.weights,
         dtype=str(values.get("dtype", "")),
         device=device_kind(str(values.get("device", "cpu"))),
         compile_mode=f"{values.get('compile_mode')} by {values.get('compile_backend')}" if is_compiled else EAGER,
@@ -110,7 +110,10 @@ def source_files(backend: str, module: str) -> list[Path]:
     Of our own, all that is not another backend's: what a family shares with the rest may be anywhere in there.
     """
     top = module.partition(".")[0]
-    spec = importlib.util.find_spec(module if top == module else top)
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:  # it is the backend that says what its module is called
+        spec = None
     if spec is None:
         raise ForecastError(f"the code of backend {backend!r} ({module}) can't be found: install it again")
     folders = [Path(place) for place in spec.submodule_search_locations or ()]
@@ -125,19 +128,6 @@ def _is_of(file: Path, names: Iterable[str]) -> bool:
     """Whether a file below `forecasters` is one backend's own: backends/NAME.py, or in the folder NAME."""
     own = file.parts[0] if len(file.parts) > 1 and file.parts[0] != "backends" else file.stem
     return own in names
-
-
-def hash_of_files(files: Iterable[Path]) -> str:
-    """Over names and contents. Raises ForecastError where one can't be read."""
-    digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(files):
-        digest.update(file.name.encode() + b"\0")
-        try:
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, "sha256").digest())
-        except OSError as error:
-            raise ForecastError(f"{file} can't be read: {error.strerror}") from error
-    return digest.hexdigest()
 
 
 def device_kind(device: str) -> str:

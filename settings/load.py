@@ -24,7 +24,7 @@ from settings.names import Entry, looks_secret, nearest, right, table
 from settings.redaction import MASK, remember
 from settings.schema import STRATEGIES, Settings, is_alpacas, shown_free, shown_url
 from settings.sources import PRECEDENCE, Given, Inputs, Source
-from settings.trust import distrust, is_roots
+from settings.trust import distrust, is_roots, open_to_all
 
 __all__ = ["Loaded", "Row", "SettingsError", "load", "require_keys", "text_of"]
 
@@ -233,7 +233,10 @@ def _distrusted(settings: Settings | None, given: Mapping[str, Given]) -> list[s
         places["DATABASE_URL"] = Path(file[1])
     if is_path(settings.trading.strategy):
         places["STRATEGY"] = Path(settings.trading.strategy)
-    found = ((name, distrust(path)) for name, path in places.items())
+    found = [(name, distrust(path)) for name, path in places.items()]
+    if settings.worker.socket and (why := open_to_all(Path(settings.worker.socket).parent)):
+        right = "right: a folder where nobody else can put a socket of his, as below /run"
+        found.append(("WORKER_SOCKET", f"{why}; {right}"))
     return [f"{_where(name, given)}: {name}: {why}" for name, why in found if why][:1]
 
 

@@ -53,6 +53,24 @@ def is_roots(path: Path) -> bool:
     return not distrust(path) and path.stat().st_uid == ROOT
 
 
+def open_to_all(folder: Path) -> str:
+    """Why every user may put something there, or put the folder itself there first; empty where none may. Whose it is
+    does not matter: it may be a service's of its own."""
+    shared: Path | None = None  # where the next step is anybody's to make
+    try:
+        for step in _way(folder):
+            mode, theirs = step.found.st_mode, step.found.st_uid not in (os.geteuid(), ROOT)
+            everybody = bool(mode & stat.S_IWOTH) and not stat.S_ISLNK(mode)
+            if everybody and (step.last or not mode & stat.S_ISVTX):
+                return f"{step.path} can be written by every user"
+            if shared is not None and theirs:
+                return f"{step.path} belongs to {_user(step.found.st_uid)}, and every user may write to {shared}"
+            shared = step.path if everybody else None
+    except OSError as error:
+        return f"{error.filename or folder} can't be looked at ({error.strerror})"
+    return "" if shared is None else f"{folder} is not there, and every user may write to {shared}"
+
+
 def close_to_others(folder: Path) -> None:
     """Made where it is missing. One of ours that is open to more users than the umask says is closed to them.
     Raises OSError."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from settings.load import SettingsError, load
 from settings.trust import close_to_others, distrust, is_roots, umask
 from tests.security.second_user import STRANGER, as_another_user, by_stranger, public_folder
 
@@ -135,3 +136,31 @@ def test_a_folder_of_ours_is_closed_to_others_as_far_as_the_umask_says(tmp_path:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o750
     finally:
         os.umask(before)
+
+
+def refused(socket: Path, home: Path) -> str:
+    try:
+        load(environ={"HOME": str(home), "WORKER_SOCKET": str(socket)}, folder=home)
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+@as_another_user
+def test_a_socket_is_not_looked_for_where_everybody_can_put_one(public: Path, tmp_path: Path) -> None:
+    """Whoever makes the worker's socket there first says what is forecast, and so what is traded."""
+    assert f"WORKER_SOCKET: {public} can be written by every user" in refused(public / "worker.sock", tmp_path)
+    assert "is not there, and every user may write to" in refused(public / "worker/worker.sock", tmp_path)
+    by_stranger(f"mkdir {public}/worker")
+    assert "belongs to nobody" in refused(public / "worker/worker.sock", tmp_path)
+    by_stranger(f"rmdir {public}/worker; ln -s {tmp_path} {public}/worker")
+    assert "belongs to nobody" in refused(public / "worker/worker.sock", tmp_path)
+
+
+@as_another_user
+def test_a_socket_may_lie_in_the_folder_of_whom_the_worker_runs_as(public: Path) -> None:
+    ours = public / "ours"
+    (ours / "theirs").mkdir(parents=True, mode=0o755)
+    os.chown(ours / "theirs", STRANGER, STRANGER)
+    for folder in (ours, ours / "theirs", ours / "gone"):
+        assert refused(folder / "worker.sock", ours) == ""

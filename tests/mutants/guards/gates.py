@@ -26,7 +26,12 @@ IN_CHILDREN = (
     child("starts others in a planted folder", "environment", '"PYTHONSAFEPATH": "1",', ""),
     child("a pool in a planted folder", "pool", 'os.environ["PYTHONSAFEPATH"] = "1"', "pass"),
     child("a relative module path", "_absolute_only", "if os.path.isabs(part)", ""),
-    child("a program of the working folder", "environment", "_absolute_only(ours.get(name, ''))", "ours.get(name, '')"),
+    child(
+        "a program of the working folder",
+        "environment",
+        'path := _absolute_only(ours.get(name, ""))',
+        'path := ours.get(name, "")',
+    ),
     child("a temporary folder that another made again", "_is_ours", "found.st_uid == os.geteuid()", "True"),
     child("any variable", "_allowed", "return _FAMILIES.fullmatch(name) is not None and", "return"),
     child("a secret of a known family", "_allowed", "and _NAMES_A_SECRET.search(name) is None", ""),
@@ -40,7 +45,19 @@ def trust(name: str, old: str, new: str, function: str = "_wrong_with", tests: t
     return Mutant(f"trust: {name}", TRUST, function, old, new, tests)
 
 
+SOCKETS = ("tests/settings/test_trust.py::test_a_socket_is_not_looked_for_where_everybody_can_put_one",)
 IN_TRUST = (
+    trust("a socket of everybody's", "step.last or not mode & stat.S_ISVTX", "False", "open_to_all", SOCKETS),
+    trust("a socket in a stranger's folder", "shared is not None and theirs", "False", "open_to_all", SOCKETS),
+    trust("a socket's folder not made yet", '"" if shared is None else', '"" if True else', "open_to_all", SOCKETS),
+    Mutant(
+        "trust: any socket",
+        "settings/load.py",
+        "_distrusted",
+        "settings.worker.socket and (why",
+        "False and (why",
+        SOCKETS,
+    ),
     trust("another owner", "found.st_uid not in (os.geteuid(), ROOT)", "False"),
     trust("everybody may write", "bool(mode & stat.S_IWOTH)", "False"),
     trust("a group may write", "bool(mode & stat.S_IWGRP) and", "False and"),

@@ -72,6 +72,16 @@ def test_state_and_code_in_a_folder_of_another_user_are_refused(name: str, value
         settings_in(public, **{name: value.format(public)})
 
 
+def test_a_strategy_of_his_is_run_by_no_command(public: Path) -> None:
+    """`trader strategies check` names it by its path, past the settings."""
+    by_stranger(f'echo \'open("{public}/ran", "w")\' > {public}/s.py')
+    words = [TRADER, "strategies", "check", f"{public}/s.py"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd="/", env={"HOME": str(public)}, check=False)
+    assert done.returncode == 78
+    assert f"strategy {public}/s.py belongs to" in done.stderr
+    assert not (public / "ran").exists()
+
+
 def test_a_compile_cache_of_another_user_is_not_used(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
         monkeypatch.setenv(name, "")

@@ -1,7 +1,6 @@
 """A strategy in a file of one's own. Its name in the records is `path@hash`: a changed file is another strategy.
 
-The file is read once: what is hashed is what runs. Whoever may write to it decides what the daemon does, and nothing
-here looks at who that is.
+The file is read once: what is hashed is what runs. Whoever may write to it decides what is done, so nobody else may.
 """
 
 from __future__ import annotations
@@ -10,8 +9,10 @@ import hashlib
 import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
 from types import ModuleType
 
+from settings.trust import distrust
 from trader.strategies._faults import described
 
 _DIGITS = 16  # of SHA-256, hexadecimal
@@ -28,6 +29,8 @@ def load(name: str) -> tuple[str, ModuleType]:
     path, wanted = _split(name)
     if wanted and (known := sys.modules.get(_module_name(wanted))) is not None:
         return name, known
+    if why := distrust(Path(path)):
+        raise ValueError(f"strategy {why}")
     try:
         source = SourceFileLoader("", path).get_data(path)
     except OSError as error:

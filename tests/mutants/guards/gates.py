@@ -51,6 +51,14 @@ IN_TRUST = (
     trust("a socket in a stranger's folder", "shared is not None and theirs", "False", "open_to_all", SOCKETS),
     trust("a socket's folder not made yet", '"" if shared is None else', '"" if True else', "open_to_all", SOCKETS),
     Mutant(
+        "trust: a strategy's file, whoever reads it",
+        "trader/strategies/_by_path.py",
+        "load",
+        "why := distrust(Path(path))",
+        "why := ''",
+        ("tests/security/test_second_user.py::test_a_strategy_of_his_is_run_by_no_command",),
+    ),
+    Mutant(
         "trust: any socket",
         "settings/load.py",
         "_distrusted",

@@ -104,10 +104,12 @@ forecasters/contract  forecasters/worker, forecasters/registry, forecasters/opti
 forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
                       forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children,
                       settings/trust
-forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
+forecasters/registry  forecasters/compiled, forecasters/options, forecasters/digest, forecasters/base,
+                      forecasters/types, forecasters/errors
 forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
                       forecasters/types, forecasters/errors, settings/trust
 forecasters/options   forecasters/base, forecasters/errors, settings
+forecasters/digest    forecasters/base, forecasters/errors
 forecasters/progress
 forecasters/deadline
 forecasters/checks

@@ -72,10 +72,11 @@ def test_state_and_code_in_a_folder_of_another_user_are_refused(name: str, value
         settings_in(public, **{name: value.format(public)})
 
 
-def test_a_strategy_of_his_is_run_by_no_command(public: Path) -> None:
+@pytest.mark.parametrize("name", ["s.py", "s.py@0123456789abcdef"])
+def test_a_strategy_of_his_is_run_by_no_command(name: str, public: Path) -> None:
     """`trader strategies check` names it by its path, past the settings."""
     by_stranger(f'echo \'open("{public}/ran", "w")\' > {public}/s.py')
-    words = [TRADER, "strategies", "check", f"{public}/s.py"]
+    words = [TRADER, "strategies", "check", f"{public}/{name}"]
     done = subprocess.run(words, capture_output=True, text=True, cwd="/", env={"HOME": str(public)}, check=False)
     assert done.returncode == 78
     assert f"strategy {public}/s.py belongs to" in done.stderr

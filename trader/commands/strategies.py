@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
+from settings.trust import distrust
 from trader.commands.options import json_option, pairs
 from trader.errors import ConfigurationError
 
@@ -29,8 +31,10 @@ def check(name: str, params: tuple[str, ...], as_json: bool) -> int:
     from trader.commands.contract_table import show
     from trader.contracts.strategy import Subject, check_strategy, entries_of
     from trader.core.names import shown_strategy
-    from trader.strategies import find
+    from trader.strategies import file_of, find
 
+    if (file := file_of(name)) and (why := distrust(Path(file))):
+        raise ConfigurationError(f"strategy {why}")
     choices = pairs(params)
     try:
         exit_code = show(shown_strategy(name), check_strategy(name, choices), as_json)

@@ -107,6 +107,11 @@ def find(name: str) -> Strategy:
     return _of_package(name, entries[name])
 
 
+def file_of(name: str) -> str:
+    """The path of a strategy that is a file, with or without its hash; "" of any other."""
+    return _by_path.file_of(name) if "/" in name or name.endswith(".py") else ""
+
+
 def _built_in() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 

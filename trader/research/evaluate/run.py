@@ -13,18 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from forecasters.registry import RegistryError
-from forecasters.worker import inquiry
-from forecasters.worker.sandbox.policy import Sandbox
 from settings.load import Loaded
+from settings.schema import Settings
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
-from trader.daemon.forecaster import sandbox_of
 from trader.errors import ConfigurationError
 from trader.folders import put
 from trader.printable import console as printable_console
 from trader.research.data.store import bars_of_file, store_of
 from trader.research.data.windows import Window
 from trader.research.evaluate.evaluate import Evaluation, Plan, Say, evaluate
+from trader.research.forecasts.arms import resolved
 from trader.research.forecasts.store import forecasts_of
 from trader.research.forecasts.sweep import Progress
 
@@ -81,7 +80,7 @@ def evaluated(
 ) -> Evaluation:
     """What was wished for, without a word to anybody but `say` and `listener`. Raises ConfigurationError."""
     loaded = settings_of(_flags(wish))
-    _require_known(wish.backends, sandbox_of(loaded.settings))
+    _require_known(wish.backends, loaded.settings)
     if wish.start is not None and wish.end is not None and wish.start > wish.end:
         raise ConfigurationError(f"--from {wish.start:%Y-%m-%d %H:%M}Z is after --to {wish.end:%Y-%m-%d %H:%M}Z")
     trading = loaded.settings.trading
@@ -100,13 +99,13 @@ def evaluated(
     )
 
 
-def _require_known(backends: Collection[str], sandbox: Sandbox) -> None:
+def _require_known(backends: Collection[str], settings: Settings) -> None:
     """A backend that fails is left out of the table; one that does not exist is a slip of the pen."""
     if not backends:
         raise ConfigurationError("--backends names none; right: for example baseline,kronos")
     for name in backends:
         try:
-            inquiry.resolve(name, sandbox)
+            resolved(name, settings)
         except RegistryError as error:
             raise ConfigurationError(f"--backends: {error}") from error
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from forecasters.base import ForecastError
+from forecasters.registry import Resolved
 from forecasters.types import TAG, Context
 from forecasters.worker import inquiry
 from forecasters.worker.client import Worker, WorkerSettings
 from settings import children
 from settings.load import Loaded
+from settings.schema import Settings
 from trader.daemon.forecaster import backend_options, sandbox_of
 from trader.research.forecasts.key import ForecastKey, key_of
 from trader.research.forecasts.store import ForecastStore, StoredForecaster
@@ -54,6 +56,11 @@ class Arm:
     forecaster: StoredForecaster
 
 
+def resolved(name: str, settings: Settings) -> Resolved:
+    """What a backend's name stands for. No code of another package runs here. Raises RegistryError."""
+    return inquiry.resolve(name, sandbox_of(settings))
+
+
 @contextmanager
 def open_arm(
     name: str,
@@ -69,17 +76,16 @@ def open_arm(
     options  on top of the settings' own
     """
     settings = load(name).settings
-    sandbox = sandbox_of(settings)
     chosen = {**backend_options(settings), **(options or {})}
-    chosen = {**chosen, **inquiry.resolve(name, sandbox).fixed}
-    key = key_of(name, chosen, sandbox=sandbox)
+    chosen = {**chosen, **resolved(name, settings).fixed}
+    key = key_of(name, chosen, sandbox=sandbox_of(settings))
     worker = Worker(
         WorkerSettings(
             backend=name,
             options=chosen,
             deadline_s=LONGEST_BATCH_S,
             memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
-            sandbox=sandbox,
+            sandbox=sandbox_of(settings),
         ),
         on_log=say,
         on_progress=lambda progress: say(progress.text),

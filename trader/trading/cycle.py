@@ -356,8 +356,9 @@ class Trader:
         return symbol in self.instruments and trades_now(symbol, self.rules.timeframe, bar_close, now, spans)
 
     def _may_enter(self, symbol: Symbol, now: datetime) -> bool:
-        """Open, far enough from the close that a position could still be left again, and nothing opaque there."""
-        if any(each.symbol == symbol for each in self.desk.books.opaque):
+        """Open, far enough from the close that a position could still be left again, nothing opaque there, and nothing
+        that is left alone."""
+        if symbol in self.desk.consent.withheld() or any(each.symbol == symbol for each in self.desk.books.opaque):
             return False
         if symbol.asset_class is AssetClass.CRYPTO:
             return True

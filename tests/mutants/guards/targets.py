@@ -49,6 +49,11 @@ MUTANTS = (
         "manager.protect_all(desk.refresh(), quotes)",
         "portfolio",
     ),
+    traded(
+        "nothing is added to what is left alone", ROOM, "_may_enter", "symbol in self.desk.consent.withheld() or", ""
+    ),
+    traded("an adoption starts anew", ROOM, "adopt", "or _all_of_it(self._known.levels().get(symbol))", ""),
+    traded("a fatal end sells nothing", ROOM, "_leave_stop", "expires_at=None, keep=None", "expires_at=None"),
     Mutant(
         "target: a refused sale waits for the stop",
         OVERDUE,

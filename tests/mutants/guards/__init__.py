@@ -8,6 +8,7 @@ from tests.mutants.guards import (
     core,
     forecasters,
     gates,
+    kronos,
     positions,
     reserve,
     risk,
@@ -25,6 +26,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *reserve.MUTANTS,
     *adapters.MUTANTS,
     *forecasters.MUTANTS,
+    *kronos.MUTANTS,
     *security_bounds.MUTANTS,
     *gates.MUTANTS,
 )

@@ -48,6 +48,12 @@ class Kronos(Group):
     clip: Annotated[float, Field(gt=0, le=100), Unit("standard deviations")] = Field(
         default=5.0, description="Inputs further out than this are cut off."
     )
+    misordered: Literal["sort", "drop"] = Field(
+        default="sort",
+        description="A sampled path with a bar whose high is not its highest price, or whose low is not its lowest. "
+        "sort: high and low become those. drop: the path is left out, which chooses calm ones. `trader status` says "
+        "how many.",
+    )
 
 
 class Toto(Group):

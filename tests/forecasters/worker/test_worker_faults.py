@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from forecasters.base import ForecastError
+from forecasters.base import ForecastError, Mended
 from forecasters.progress import Progress
 from forecasters.worker.client import Worker, WorkerSettings, WorkerState
 from forecasters.worker.sandbox.policy import Sandbox
@@ -267,3 +267,20 @@ def test_progress_of_a_warm_up_reaches_the_caller(oddities: Path, monkeypatch: p
     worker.warm_up()
     worker.close()
     assert Progress(text="steadying", share=0.5) in heard
+
+
+def test_why_a_symbol_has_no_forecast_and_what_was_mended_reach_whoever_asks(make: Make) -> None:
+    worker = make("tells_why")
+    worker.warm_up()
+    assert set(worker.forecast([context(), context("THIN/USD")])) == {"BTC/USD"}
+    assert dict(worker.refusals) == {"THIN/USD": "hardly a trade"}
+    assert dict(worker.mended) == {"BTC/USD": Mended(mended=12, dropped=1, of=30)}
+    assert worker.forecast([context("THIN/USD")]) == {}
+    assert dict(worker.mended) == {}
+
+
+def test_what_a_backend_says_of_its_forecasts_that_makes_no_sense_costs_none(make: Make) -> None:
+    worker = make("tells_why")
+    worker.warm_up()
+    assert set(worker.forecast([context(), context("NONSENSE/USD")])) == {"BTC/USD", "NONSENSE/USD"}
+    assert (dict(worker.refusals), dict(worker.mended)) == ({}, {})

@@ -47,6 +47,7 @@ class Options(BaseModel):
     """The KRONOS_* settings, and what goes with them.
 
     context_bars, horizon, series  of a compiled model: the shape that is prepared, bars, bars ahead, symbols
+    tokenizer_id of a network that has none beside it, or is to have another; empty: its own
     guard        how a compiled model is watched
     min_bars     fewer closed bars than this give no forecast
     misordered   a path with a bar whose high is not its highest price: put in order and counted, or left out
@@ -61,6 +62,7 @@ class Options(BaseModel):
     compile_backend: str = "inductor"
     sample_count: int = Field(default=30, ge=1, le=8192)
     model_id: str = Field(default="kronos-nano", min_length=1)
+    tokenizer_id: str = ""
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     temperature: float = Field(default=1.0, gt=0, le=10)
@@ -97,7 +99,7 @@ def lacks(options: Options) -> Sequence[str]:
         return missing
     from forecasters.kronos.hub import lacking
 
-    checkpoint = lacking(options.model_id)
+    checkpoint = lacking(options.model_id, options.tokenizer_id)
     return [] if checkpoint is None else [checkpoint]
 
 
@@ -105,15 +107,17 @@ def fetches(options: Options) -> bool:
     """Whether its weights have to be fetched from the hub."""
     from forecasters.kronos.hub import absent
 
-    return absent(options.model_id)
+    return absent(options.model_id, options.tokenizer_id)
 
 
 def checkpoint(options: Options) -> Checkpoint:
     """Found or downloaded. Raises ForecastError."""
-    from forecasters.kronos.hub import CONFIG, WEIGHTS, locate
+    from forecasters.kronos.files import CONFIG, weight_files
+    from forecasters.kronos.hub import locate
 
-    found = locate(options.model_id)
-    files = tuple(folder / name for folder in (found.network, found.tokenizer) for name in (CONFIG, WEIGHTS))
+    found = locate(options.model_id, options.tokenizer_id)
+    folders = (found.network, found.tokenizer)
+    files = tuple(file for folder in folders for file in (folder / CONFIG, *weight_files(folder)))
     return Checkpoint(label=found.label, files=files)
 
 
@@ -248,7 +252,7 @@ class KronosForecaster:
         )
         self._notices += notices
         self._model = Kronos(
-            load(locate(options.model_id)),
+            load(locate(options.model_id, options.tokenizer_id)),
             clip=options.clip,
             dtype=torch.bfloat16 if options.dtype == "bfloat16" else torch.float32,
             device=torch.device(device),

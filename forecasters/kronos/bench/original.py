@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from forecasters.kronos.bench.cells import CONTEXT, HORIZON, SEED, Floats, Market
-from forecasters.kronos.hub import CONFIG, WEIGHTS, CheckpointError
+from forecasters.kronos.files import CONFIG, WEIGHTS, CheckpointError
 
 COLUMNS = ["open", "high", "low", "close", "volume", "amount"]
 FIRST, LATER = 1, 3  # steps of the two runs that a slow cell is extrapolated from

@@ -55,7 +55,8 @@ def test_the_strict_strategy_has_nothing_to_compile(folders: dict[str, Path]) ->
 
 
 def test_a_folder_that_is_not_there_is_what_it_lacks(tmp_path: Path) -> None:
-    assert registry.lacking("kronos", {"model_id": str(tmp_path / "none")}) == (f"there is no folder {tmp_path}/none",)
+    (told,) = registry.lacking("kronos", {"model_id": str(tmp_path / "none")})
+    assert told.startswith(f"there is no folder {tmp_path}/none: give a folder with")
     with pytest.raises(RegistryError, match="there is no folder"):
         registry.build("kronos", {"model_id": str(tmp_path / "none")})
 
@@ -109,19 +110,20 @@ def test_too_few_paths_that_are_left_are_no_forecast_and_it_says_why(
 
 @pytest.fixture
 def odd_paths() -> np.ndarray:
-    """Proper; a high below the close; a low above the open; no number; negative; a close that is the high."""
-    paths = np.tile(np.array([10.0, 11.0, 9.0, 10.5]), (6, 2, 1))
+    """Proper; a high below the close; a low above the open; no number; negative; a close that is the high; infinite."""
+    paths = np.tile(np.array([10.0, 11.0, 9.0, 10.5]), (7, 2, 1))
     paths[1, 1, HIGH] = 10.4
     paths[2, 0, LOW] = 10.1
     paths[3, 1, OPEN] = np.nan
     paths[4, 0] = -paths[4, 0]
     paths[5, :, CLOSE] = paths[5, :, HIGH]
+    paths[6, 1, HIGH] = np.inf
     return paths
 
 
 def test_a_bar_out_of_order_is_put_in_order_and_a_price_that_is_none_is_refused(odd_paths: np.ndarray) -> None:
     paths, told = mended_paths(odd_paths, "sort")
-    assert (told.mended, told.dropped, told.of) == (2, 2, 6)
+    assert (told.mended, told.dropped, told.of) == (2, 3, 7)
     assert np.array_equal(paths[[0, 3]], odd_paths[[0, 5]])
     assert paths[1, 1].tolist() == [10.0, 10.5, 9.0, 10.5]
     assert paths[2, 0].tolist() == [10.0, 11.0, 10.0, 10.5]
@@ -129,7 +131,7 @@ def test_a_bar_out_of_order_is_put_in_order_and_a_price_that_is_none_is_refused(
 
 def test_or_its_path_is_left_out(odd_paths: np.ndarray) -> None:
     paths, told = mended_paths(odd_paths, "drop")
-    assert (told.mended, told.dropped, told.of) == (0, 4, 6)
+    assert (told.mended, told.dropped, told.of) == (0, 5, 7)
     assert np.array_equal(paths, odd_paths[[0, 5]])
 
 

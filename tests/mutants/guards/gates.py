@@ -69,19 +69,19 @@ IN_TRUST = (
     Mutant(
         "trust: Kronos' checkpoints",
         "forecasters/kronos/hub.py",
-        "locate_folder",
-        "why := _untrusted(folder)",
-        "why := ''",
+        "_located",
+        "(why := untrusted(source)) and not believed",
+        "False",
         KRONOS,
     ),
     Mutant(
-        "trust: Toto's checkpoints", "forecasters/toto/hub.py", "_local", "why := _untrusted(folder)", "why := ''", TOTO
+        "trust: Toto's checkpoints", "forecasters/toto/hub.py", "_local", "why := untrusted(folder)", "why := ''", TOTO
     ),
     Mutant(
         "trust: a folder called like a published Kronos",
         "forecasters/kronos/hub.py",
         "is_folder",
-        'model_id.partition("@")[0] in PUBLISHED',
+        'model_id.partition("@")[0] in {*PUBLISHED, *TOKENIZERS}',
         "False",
         KRONOS,
     ),

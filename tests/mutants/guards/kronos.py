@@ -97,4 +97,26 @@ IN_WATCH = (
         "unforecast: when it is over", WATCH, "ForecastWatch.look", "if self._told.pop(symbol, 0)", "if False", WATCHED
     ),
 )
-MUTANTS = (*IN_FEATURES, *IN_MENDING, *IN_ANSWERS, *IN_WATCH)
+LAYOUTS = ("tests/forecasters/kronos/test_kronos_layouts.py",)
+FILES = "forecasters/kronos/files.py"
+IN_CHECKPOINTS = (
+    Mutant(
+        "kronos: a model of the hub without its commit",
+        "forecasters/kronos/hub.py",
+        "_repository",
+        "_COMMIT.fullmatch(revision)",
+        "revision",
+        LAYOUTS,
+    ),
+    Mutant("kronos: a shard that is missing", FILES, "weight_files", "if missing:", "if False:", LAYOUTS),
+    Mutant("kronos: a shard elsewhere", FILES, "weight_files", "if wrong:", "if False:", LAYOUTS),
+    Mutant(
+        "kronos: one wrapped name among others",
+        "forecasters/kronos/weights.py",
+        "_tensors",
+        "all(name.startswith(wrapper) for name in tensors)",
+        "True",
+        LAYOUTS,
+    ),
+)
+MUTANTS = (*IN_CHECKPOINTS, *IN_FEATURES, *IN_MENDING, *IN_ANSWERS, *IN_WATCH)

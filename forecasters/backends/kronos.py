@@ -137,6 +137,7 @@ def build(options: Options) -> Forecaster:
     if not options.compile:
         return KronosForecaster(options)
     eager = KronosForecaster(options.model_copy(update={"compile": False}))
+    cache = use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir)
     return Guarded(
         name=eager.name,
         eager=eager,
@@ -144,8 +145,8 @@ def build(options: Options) -> Forecaster:
         trial=lambda: trial_contexts(bars=options.context_bars, horizons=(options.horizon,) * options.series),
         options=options.guard,
         dtype=options.dtype,
-        lacking=missing_tools if options.compile_backend == "inductor" else tuple,
-        cache=use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir),
+        lacking=cache.lacking if options.compile_backend == "inductor" else tuple,
+        cache=cache,
     )
 
 

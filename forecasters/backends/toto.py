@@ -138,6 +138,7 @@ def build(options: Options) -> Forecaster:
     if not options.compile:
         return TotoForecaster(options)
     eager = TotoForecaster(options.model_copy(update={"compile": False}))
+    cache = use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir)
     return Guarded(
         name=eager.name,
         eager=eager,
@@ -145,8 +146,8 @@ def build(options: Options) -> Forecaster:
         trial=eager.trial,
         options=options.guard,
         dtype=options.dtype,
-        lacking=missing_tools if options.compile_backend == "inductor" else tuple,
-        cache=use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir),
+        lacking=cache.lacking if options.compile_backend == "inductor" else tuple,
+        cache=cache,
     )
 
 

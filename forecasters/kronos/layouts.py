@@ -106,6 +106,8 @@ def _has_config(folder: Path) -> bool:
 
 
 def _is_tokenizer(folder: Path) -> bool:
+    if not _has_config(folder):
+        return False
     try:
         return "d_in" in json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):

@@ -235,7 +235,7 @@ IN_ANOTHER = (
     looks(
         "makes the folder of compiled code first",
         "forecasters/compiled/toolchain.py",
-        "_first_writable",
+        "_first_usable",
         'Path(tempfile.mkdtemp(prefix="trader-compiled-"))',
         'Path(tempfile.gettempdir()) / "trader-compiled"',
         "test_without_a_home_what_is_compiled_goes_to_no_folder_that_he_made_first",

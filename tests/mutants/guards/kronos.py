@@ -119,4 +119,16 @@ IN_CHECKPOINTS = (
         LAYOUTS,
     ),
 )
-MUTANTS = (*IN_CHECKPOINTS, *IN_FEATURES, *IN_MENDING, *IN_ANSWERS, *IN_WATCH)
+TOOLCHAIN, TOOLS = "forecasters/compiled/toolchain.py", ("tests/forecasters/compiled/test_toolchain.py",)
+IN_TOOLCHAIN = (
+    Mutant("cache: code that may not be run", TOOLCHAIN, "_why_not", "not _may_be_run(file.fileno())", "False", TOOLS),
+    Mutant(
+        "cache: no folder whose code may be run",
+        TOOLCHAIN,
+        "CacheFolder.lacking",
+        "if self.unusable",
+        "if False",
+        TOOLS,
+    ),
+)
+MUTANTS = (*IN_TOOLCHAIN, *IN_CHECKPOINTS, *IN_FEATURES, *IN_MENDING, *IN_ANSWERS, *IN_WATCH)

@@ -15,11 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from forecasters.base import ForecastError, Mended
+from forecasters.base import Account, ForecastError, Mended
 from forecasters.progress import Progress
+from forecasters.worker import wire
+from forecasters.worker.child import Server, _Job
 from forecasters.worker.client import Worker, WorkerSettings, WorkerState
 from forecasters.worker.sandbox.policy import Sandbox
 from settings import children
+from tests.forecasters.oddities import tells_why
+from tests.forecasters.oddities._common import Options
 from tests.forecasters.support import context, install_oddities
 from tests.waiting import GENEROUS_S, eventually
 
@@ -279,8 +283,11 @@ def test_why_a_symbol_has_no_forecast_and_what_was_mended_reach_whoever_asks(mak
     assert dict(worker.mended) == {}
 
 
-def test_what_a_backend_says_of_its_forecasts_that_makes_no_sense_costs_none(make: Make) -> None:
-    worker = make("tells_why")
-    worker.warm_up()
-    assert set(worker.forecast([context(), context("NONSENSE/USD")])) == {"BTC/USD", "NONSENSE/USD"}
-    assert (dict(worker.refusals), dict(worker.mended)) == ({}, {})
+def test_what_a_backend_says_of_its_forecasts_that_makes_no_sense_costs_none() -> None:
+    server = Server("telling", lambda: tells_why.build(Options()), None)
+    server.warm_up()
+    asked = [context(), context("NONSENSE/USD")]
+    reply = server._reply_to(_Job("forecast", GENEROUS_S, asked))
+    assert reply.header["kind"] == "ok"
+    assert [symbol for symbol, _ in wire.unpack_forecasts(reply)] == ["BTC/USD", "NONSENSE/USD"]
+    assert wire.unpack_account(reply.header) == Account()

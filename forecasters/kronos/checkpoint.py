@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from forecasters.kronos.hub import CONFIG, WEIGHTS, CheckpointError
+from forecasters.kronos.files import CONFIG, WEIGHTS, CheckpointError
 from forecasters.kronos.model import Network, NetworkConfig
 from forecasters.kronos.sizes import SIZES, Config
 from forecasters.kronos.tokenizer import Tokenizer, TokenizerConfig

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from forecasters.kronos.hub import CONFIG, WEIGHTS, locate
+from forecasters.kronos.files import CONFIG, WEIGHTS
+from forecasters.kronos.hub import locate
 from forecasters.kronos.model import Network, NetworkConfig, RMSNorm
 from forecasters.kronos.sizes import Shape
 from forecasters.kronos.tokenizer import Tokenizer, TokenizerConfig

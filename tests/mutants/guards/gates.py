@@ -69,19 +69,19 @@ IN_TRUST = (
     Mutant(
         "trust: Kronos' checkpoints",
         "forecasters/kronos/hub.py",
-        "locate_folder",
-        "why := _untrusted(folder)",
-        "why := ''",
+        "_located",
+        "(why := untrusted(source)) and not believed",
+        "False",
         KRONOS,
     ),
     Mutant(
-        "trust: Toto's checkpoints", "forecasters/toto/hub.py", "_local", "why := _untrusted(folder)", "why := ''", TOTO
+        "trust: Toto's checkpoints", "forecasters/toto/hub.py", "_local", "why := untrusted(folder)", "why := ''", TOTO
     ),
     Mutant(
         "trust: a folder called like a published Kronos",
         "forecasters/kronos/hub.py",
         "is_folder",
-        'model_id.partition("@")[0] in PUBLISHED',
+        'model_id.partition("@")[0] in {*PUBLISHED, *TOKENIZERS}',
         "False",
         KRONOS,
     ),
@@ -235,7 +235,7 @@ IN_ANOTHER = (
     looks(
         "makes the folder of compiled code first",
         "forecasters/compiled/toolchain.py",
-        "_first_writable",
+        "_first_usable",
         'Path(tempfile.mkdtemp(prefix="trader-compiled-"))',
         'Path(tempfile.gettempdir()) / "trader-compiled"',
         "test_without_a_home_what_is_compiled_goes_to_no_folder_that_he_made_first",

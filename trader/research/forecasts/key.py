@@ -25,7 +25,9 @@ from settings import children
 
 EAGER = "eager"
 NUMERIC_PACKAGES = ("numpy", "torch", "triton")
-_APART = frozenset({"model_id", "dtype", "device", "seed", "compile", "compile_mode", "compile_backend", "guard"})
+_APART = frozenset(
+    {"model_id", "tokenizer_id", "dtype", "device", "seed", "compile", "compile_mode", "compile_backend", "guard"}
+)
 _PROBE = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else 'cpu')"
 
 

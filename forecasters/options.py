@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ Levels = Annotated[tuple[float, ...], AfterValidator(_increasing)]
 LEVELS: Levels = tuple(round(0.05 * i, 2) for i in range(1, 20))  # 5% to 95%
 
 
+EVERY = "*"  # in `learned_to`: all symbols that are not named
 MODELS = ("torch", "safetensors", "huggingface_hub")  # the extra `models`
 
 
@@ -43,10 +45,17 @@ def _listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a backend's forecasts come from: `label` is name@revision, `files` hold the weights and their shapes."""
+    """What a backend's forecasts come from.
+
+    label       name@revision
+    files       hold the weights and their shapes
+    learned_to  when the newest bar that it was trained or chosen by had closed, aware UTC, by symbol, EVERY for all
+                others; empty where it has learned of no recorded bars, None where that is not known
+    """
 
     label: str
     files: tuple[Path, ...]
+    learned_to: Mapping[str, datetime] | None = None
 
 
 def chosen_device(wanted: str, *, torch_has_gpu: bool, setting: str) -> tuple[str, list[Notice]]:

@@ -94,11 +94,12 @@ __init__
 
 # bars in, distributions out
 forecasters/backends  forecasters, settings, settings/trust
-forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/options, forecasters/progress,
-                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children,
-                      settings/trust
-forecasters/kronos    forecasters/compiled, forecasters/options, forecasters/progress, forecasters/deadline,
-                      forecasters/base, forecasters/types, forecasters/errors, settings/children, settings/trust
+forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/card, forecasters/options,
+                      forecasters/progress, forecasters/deadline, forecasters/base, forecasters/types,
+                      forecasters/errors, settings/children, settings/trust
+forecasters/kronos    forecasters/compiled, forecasters/card, forecasters/options, forecasters/progress,
+                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors,
+                      settings/children, settings/trust
 forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/checks,
                       forecasters/base, forecasters/types, forecasters/errors
 forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
@@ -107,6 +108,7 @@ forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/op
 forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
 forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
                       forecasters/types, forecasters/errors, settings/trust
+forecasters/card      forecasters/base, forecasters/errors, settings/trust
 forecasters/options   forecasters/base, forecasters/errors, settings
 forecasters/progress
 forecasters/deadline

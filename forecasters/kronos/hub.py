@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from forecasters.base import ForecastError
+from forecasters.card import Learned, learned_to
+from forecasters.options import EVERY
 from forecasters.progress import report
 from settings.trust import distrust
 
@@ -30,12 +33,14 @@ class Located:
 
     label        name@revision, for records
     max_context  bars that the network was trained to see, where that is known from its name
+    learned_to   as forecasters.options.Checkpoint
     """
 
     network: Path
     tokenizer: Path
     label: str
     max_context: int | None
+    learned_to: Learned = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,9 @@ class Published:
     max_context: int
 
 
+# Its authors say so of the published weights: trained on bars to the end of February 2024, chosen by those of March to
+# May (https://github.com/shiyu-coder/Kronos/issues/204). Of another revision nothing is said.
+_PUBLISHED_LEARNED_TO = {EVERY: datetime(2024, 6, 1, tzinfo=UTC)}
 _TOKENIZER_BASE = Repository(
     name="NeoQuasar/Kronos-Tokenizer-base", revision="0e0117387f39004a9016484a186a908917e22426"
 )
@@ -92,11 +100,13 @@ def locate(model_id: str) -> Located:
     published = _published(model_id)
     network = _snapshot(published.network)
     revision = network.name if _COMMIT.fullmatch(network.name) else published.network.revision
+    is_pinned = published.network in {each.network for each in PUBLISHED.values()}
     return Located(
         network=network,
         tokenizer=_snapshot(published.tokenizer),
         label=f"{published.network.name}@{revision}",
         max_context=published.max_context,
+        learned_to=_PUBLISHED_LEARNED_TO if is_pinned else None,
     )
 
 
@@ -122,7 +132,13 @@ def _of_folder(folder: Path) -> Located:
     except OSError as error:
         raise CheckpointError(f"the weights in {folder} can't be read ({error}): copy the checkpoint again") from error
     label = f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
-    return Located(network=folder / "network", tokenizer=folder / "tokenizer", label=label, max_context=None)
+    return Located(
+        network=folder / "network",
+        tokenizer=folder / "tokenizer",
+        label=label,
+        max_context=None,
+        learned_to=learned_to(folder),
+    )
 
 
 def existing(file: Path) -> Path:

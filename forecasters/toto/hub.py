@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from forecasters.card import Learned, learned_to
 from forecasters.progress import report
 from forecasters.toto.config import CONFIG_FILE, CheckpointError, weight_files
 from settings.trust import distrust
@@ -29,10 +30,14 @@ PUBLISHED = {  # the commit that is meant where none is named
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """A folder on this machine; `label` is name@revision, for records: the commit, or a hash of the weights."""
+    """A folder on this machine; `label` is name@revision, for records: the commit, or a hash of the weights.
+
+    learned_to  as forecasters.options.Checkpoint. Of the published ones it is not known: nobody has said it.
+    """
 
     folder: Path
     label: str
+    learned_to: Learned = None
 
 
 def locate(model_id: str) -> Located:
@@ -111,7 +116,8 @@ def _local(folder: Path) -> Located:
                 digest.update(hashlib.file_digest(opened, "sha256").digest())
     except OSError as error:
         raise CheckpointError(f"the weights in {folder} can't be read ({error}): copy the checkpoint again") from error
-    return Located(folder=folder, label=f"{folder.resolve().name}@{digest.hexdigest()[:12]}")
+    label = f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
+    return Located(folder=folder, label=label, learned_to=learned_to(folder))
 
 
 def _cached(name: str, revision: str) -> Path | None:

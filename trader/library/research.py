@@ -198,6 +198,7 @@ def _scores(evaluation: Evaluation) -> pd.DataFrame:
             "backend": figures.arm,
             "symbol": figures.symbol.text,
             "origins": figures.count,
+            "in_sample": evaluation.shown(figures.arm) != figures.arm,
             **{f"mae_{name}": value for name, value in figures.mae.items()},
             **{f"mase_{name}": value for name, value in figures.mase.items()},
             **{f"crps_{name}": value for name, value in figures.score.items()},

@@ -18,7 +18,7 @@ from forecasters.worker.client import Worker, WorkerSettings
 from settings import children
 from settings.load import Loaded
 from trader.daemon.forecaster import backend_options, sandbox_of
-from trader.research.forecasts.key import ForecastKey, key_of
+from trader.research.forecasts.key import ForecastKey, KnownBackend, known_backend
 from trader.research.forecasts.store import ForecastStore, StoredForecaster
 
 LONGEST_BATCH_S = 24 * 3600.0  # research waits: a live cycle would not
@@ -45,25 +45,32 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """`name` as it was asked for: kronos and kronos-compiled are two arms of one backend."""
+class Described:
+    """A backend as it was asked for, not started: kronos and kronos-compiled are two arms of one backend."""
 
     name: str
-    key: ForecastKey
+    known: KnownBackend
+    settings: WorkerSettings
+
+    @property
+    def key(self) -> ForecastKey:
+        return self.known.key
+
+    def fresh(self, say: Callable[[str], None]) -> Worker:
+        """A worker that has been asked nothing; not started."""
+        return Worker(self.settings, on_log=say, on_progress=lambda progress: say(progress.text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One that can be asked."""
+
     worker: Worker
     forecaster: StoredForecaster
 
 
-@contextmanager
-def open_arm(
-    name: str,
-    load: Callable[[str], Loaded],
-    store: ForecastStore,
-    say: Callable[[str], None],
-    *,
-    options: Mapping[str, object] | None = None,
-) -> Iterator[Arm]:
-    """Ready to be asked; its worker starts with the first forecast that is not stored. Raises ForecastError.
+def described(name: str, load: Callable[[str], Loaded], *, options: Mapping[str, object] | None = None) -> Described:
+    """Raises ForecastError where it can't run here, ConfigurationError.
 
     load     the settings with this forecaster, as the daemon would read them
     options  on top of the settings' own
@@ -71,23 +78,35 @@ def open_arm(
     settings = load(name).settings
     chosen = {**backend_options(settings), **(options or {})}
     chosen = {**chosen, **resolve(name).fixed}
-    key = key_of(name, chosen, sandbox=sandbox_of(settings))
-    worker = Worker(
-        WorkerSettings(
+    return Described(
+        name=name,
+        known=known_backend(name, chosen, sandbox=sandbox_of(settings)),
+        settings=WorkerSettings(
             backend=name,
             options=chosen,
             deadline_s=LONGEST_BATCH_S,
             memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
             sandbox=sandbox_of(settings),
         ),
-        on_log=say,
-        on_progress=lambda progress: say(progress.text),
     )
-    forecaster = StoredForecaster(worker, store.shelf(key))
+
+
+@contextmanager
+def open_arm(backend: Described, store: ForecastStore, say: Callable[[str], None]) -> Iterator[Arm]:
+    """Ready to be asked; its worker starts with the first forecast that is not stored. Raises ForecastError."""
+    worker = backend.fresh(say)
+    if backend.known.unkept:
+        say(not_stored(backend.name, backend.known))
+    forecaster = StoredForecaster(worker, store.shelf(backend.key))
     try:
-        yield Arm(name=name, key=key, worker=worker, forecaster=forecaster)
+        yield Arm(worker=worker, forecaster=forecaster)
     finally:
         forecaster.close()
+
+
+def not_stored(name: str, known: KnownBackend) -> str:
+    """One line."""
+    return f"{name}: its forecasts are not stored: {known.unkept}"
 
 
 def timed(arm: Arm, contexts: Sequence[Context]) -> Timing:

@@ -99,7 +99,8 @@ def plant(site: Path, monkeypatch: pytest.MonkeyPatch, **backends: str) -> None:
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site))  # of the processes that run it
     for name, source in backends.items():
-        install(site, f"{name}-dist", "forecasters.backends", {name: f"{name}_backend"}, **{f"{name}_backend": source})
+        module = f"{name.replace('-', '_')}_backend"
+        install(site, f"{name}_dist", "forecasters.backends", {name: module}, **{module: source})
 
 
 def bars_file(file: Path, count: int = 300, seed: int = 3) -> Path:

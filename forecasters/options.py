@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from forecasters.base import ForecastError, Notice
+from forecasters.card import UNKNOWN
 from settings.extras import to_install
 
 
@@ -27,7 +28,6 @@ Levels = Annotated[tuple[float, ...], AfterValidator(_increasing)]
 LEVELS: Levels = tuple(round(0.05 * i, 2) for i in range(1, 20))  # 5% to 95%
 
 
-EVERY = "*"  # in `learned_to`: all symbols that are not named
 MODELS = ("torch", "safetensors", "huggingface_hub")  # the extra `models`
 
 
@@ -49,13 +49,13 @@ class Checkpoint:
 
     label       name@revision
     files       hold the weights and their shapes
-    learned_to  when the newest bar that it was trained or chosen by had closed, aware UTC, by symbol, EVERY for all
-                others; empty where it has learned of no recorded bars, None where that is not known
+    learned_to  when the newest bar that it was trained or chosen by had closed, aware UTC, by symbol, `*` for all
+                others; None there where that is not known, empty where it has learned of no recorded bars
     """
 
     label: str
     files: tuple[Path, ...]
-    learned_to: Mapping[str, datetime] | None = None
+    learned_to: Mapping[str, datetime | None] = field(default_factory=lambda: UNKNOWN)
 
 
 def chosen_device(wanted: str, *, torch_has_gpu: bool, setting: str) -> tuple[str, list[Notice]]:

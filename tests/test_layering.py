@@ -102,15 +102,15 @@ forecasters/kronos    forecasters/compiled, forecasters/card, forecasters/option
                       settings/children, settings/trust
 forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/checks,
                       forecasters/made, forecasters/base, forecasters/types, forecasters/errors
-forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
-                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children,
-                      settings/trust
+forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/card, forecasters/options,
+                      forecasters/progress, forecasters/deadline, forecasters/base, forecasters/types,
+                      forecasters/errors, settings/children, settings/trust
 forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
 forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
                       forecasters/types, forecasters/errors, settings/trust
 forecasters/made      forecasters/types, forecasters/errors
 forecasters/card      forecasters/base, forecasters/errors, settings/trust
-forecasters/options   forecasters/base, forecasters/errors, settings
+forecasters/options   forecasters/card, forecasters/base, forecasters/errors, settings
 forecasters/progress
 forecasters/deadline
 forecasters/checks

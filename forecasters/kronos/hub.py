@@ -7,14 +7,13 @@ trained with. Nothing but safetensors is fetched or read: a pickle may run code.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from forecasters.base import ForecastError
-from forecasters.card import Learned, learned_to
-from forecasters.options import EVERY
+from forecasters.card import EVERY, UNKNOWN, Learned, learned_to
 from forecasters.progress import report
 from settings.trust import distrust
 
@@ -40,7 +39,7 @@ class Located:
     tokenizer: Path
     label: str
     max_context: int | None
-    learned_to: Learned = None
+    learned_to: Learned = field(default_factory=lambda: UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ class Published:
 
 # Its authors say so of the published weights: trained on bars to the end of February 2024, chosen by those of March to
 # May (https://github.com/shiyu-coder/Kronos/issues/204). Of another revision nothing is said.
-_PUBLISHED_LEARNED_TO = {EVERY: datetime(2024, 6, 1, tzinfo=UTC)}
+_PUBLISHED_LEARNED_TO: Learned = {EVERY: datetime(2024, 6, 1, tzinfo=UTC)}
 _TOKENIZER_BASE = Repository(
     name="NeoQuasar/Kronos-Tokenizer-base", revision="0e0117387f39004a9016484a186a908917e22426"
 )
@@ -106,7 +105,7 @@ def locate(model_id: str) -> Located:
         tokenizer=_snapshot(published.tokenizer),
         label=f"{published.network.name}@{revision}",
         max_context=published.max_context,
-        learned_to=_PUBLISHED_LEARNED_TO if is_pinned else None,
+        learned_to=_PUBLISHED_LEARNED_TO if is_pinned else UNKNOWN,
     )
 
 

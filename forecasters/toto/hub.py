@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from forecasters.card import Learned, learned_to
+from forecasters.card import UNKNOWN, Learned, learned_to
 from forecasters.progress import report
 from forecasters.toto.config import CONFIG_FILE, CheckpointError, weight_files
 from settings.trust import distrust
@@ -37,7 +37,7 @@ class Located:
 
     folder: Path
     label: str
-    learned_to: Learned = None
+    learned_to: Learned = field(default_factory=lambda: UNKNOWN)
 
 
 def locate(model_id: str) -> Located:

@@ -20,13 +20,13 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from forecasters import registry
 from forecasters.base import ForecastError
+from forecasters.card import moment_of, plain
 from forecasters.compiled.likeness import Tolerance
 from forecasters.options import Checkpoint
 from forecasters.registry import BackendInfo, Described, RegistryError
@@ -92,23 +92,15 @@ def _checkpoint(told: object) -> Checkpoint | None:
     """Raises RegistryError."""
     if told is None:
         return None
-    if not isinstance(told, dict) or not isinstance(told.get("learned_to", {}), dict | None):
+    learned = told.get("learned_to") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(learned, dict):
         raise RegistryError(_NO_DESCRIPTION)
-    learned = told.get("learned_to")
     try:
-        learned_to = None if learned is None else {_one_line(name): _moment(at) for name, at in learned.items()}
+        learned_to = {_one_line(name): None if at is None else moment_of(at) for name, at in learned.items()}
     except (TypeError, ValueError) as error:
         raise RegistryError(f"{_NO_DESCRIPTION}: learned_to is not aware UTC times by symbol") from error
     files = tuple(Path(text) for text in _texts(told, "files"))
     return Checkpoint(label=_text(told, "label"), files=files, learned_to=learned_to)
-
-
-def _moment(text: str) -> datetime:
-    """Raises TypeError, ValueError."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return moment.astimezone(UTC)
 
 
 def _rounding(told: object) -> Tolerance | None:
@@ -260,15 +252,10 @@ def _describe(question: Answer) -> Answer:
         "options": dict(found.options),
         "checkpoint": None
         if checkpoint is None
-        else {"label": checkpoint.label, "files": files, "learned_to": _learned(checkpoint)},
+        else {"label": checkpoint.label, "files": files, "learned_to": plain(checkpoint.learned_to)},
         "says_files": found.says_files,
         "rounding": None if found.rounding is None else asdict(found.rounding),
     }
-
-
-def _learned(checkpoint: Checkpoint) -> dict[str, str] | None:
-    learned = checkpoint.learned_to
-    return None if learned is None else {str(name): moment.isoformat() for name, moment in learned.items()}
 
 
 def _fetches(question: Answer) -> Answer:

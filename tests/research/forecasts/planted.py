@@ -90,6 +90,31 @@ WEIGHED = (
 """
 )
 
+TAUGHT = (
+    _FLAT.replace("def checkpoint(options):", "def _unused(options):")
+    + """
+    from datetime import datetime
+    from forecasters.options import Checkpoint
+
+    class Options(BaseModel):
+        model_config = {"extra": "forbid"}
+        until: str = ""
+
+    def checkpoint(options):
+        if not options.until:
+            return Checkpoint(label="taught@1", files=())
+        learned = {} if options.until == "nothing" else {"BTC/USD": datetime.fromisoformat(options.until)}
+        return Checkpoint(label="taught@1", files=(), learned_to=learned)
+
+    class Taught(Base):
+        def forecast(self, contexts):
+            return {context.symbol: plain(context) for context in contexts}
+
+    def build(options):
+        return Taught(options)
+"""
+)
+
 SILENT = WEIGHED.replace("def checkpoint(options):", "def another(options):")
 
 

@@ -97,7 +97,7 @@ def backtested(
 def _trained(name: str, source: Source, request: Request) -> Trained:
     """How the run lies to what its backend has learned. Nobody has learned a market that was generated for it."""
     if not request.settings.sim.bars:
-        return trained(name, source.learned_to and {}, {})
-    begin = begin_of(request) if source.learned_to else None  # the market is opened for it
+        return trained(name, {}, {})
+    begin = begin_of(request) if any(source.learned_to.values()) else None  # the market is opened for it
     first = {} if begin is None else dict.fromkeys(request.settings.trading.symbols, begin)
     return trained(name, source.learned_to, first)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from forecasters.base import Forecaster, ForecastError
+from forecasters.card import UNKNOWN, Learned
 from forecasters.compiled.likeness import Tolerance
 from forecasters.registry import build
 from settings.load import Loaded
@@ -90,7 +90,7 @@ class Source:
     ahead: int
     fresh: Callable[[], Forecaster]
     another: Callable[[], Forecaster] | None = None
-    learned_to: Mapping[str, datetime] | None = None
+    learned_to: Learned = field(default_factory=lambda: UNKNOWN)
     rounding: Tolerance | None = None
 
 

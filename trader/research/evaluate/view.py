@@ -150,7 +150,7 @@ def as_plain(evaluation: Evaluation) -> dict[str, Any]:
         "symbols": [_truth_plain(truth) for truth in evaluation.truths.values()],
         "arms": [_arm_plain(arm) for arm in evaluation.arms],
         "scores": [_figures_plain(evaluation, figures) for figures in evaluation.figures],
-        "differences": [_against_plain(pair) for pair in evaluation.against],
+        "differences": [_against_plain(evaluation, pair) for pair in evaluation.against],
     }
 
 
@@ -183,11 +183,11 @@ def _arm_plain(arm: ArmResult) -> dict[str, Any]:
 
 
 def _learned(arm: ArmResult) -> Any:
-    """By symbol; "unknown" where nobody says it."""
+    """By symbol; "unknown" where nobody says what else it has learned."""
     if arm.trained is None:
         return {}
-    learned = arm.trained.learned_to
-    return "unknown" if learned is None else {symbol: at.isoformat() for symbol, at in learned.items()}
+    learned = {symbol: at.isoformat() for symbol, at in arm.trained.learned_to.items()}
+    return learned | ({"others": "unknown"} if arm.trained.unknown else {})
 
 
 def _figures_plain(evaluation: Evaluation, figures: Figures) -> dict[str, Any]:
@@ -213,11 +213,12 @@ def _share_plain(share: Share) -> dict[str, Any]:
     return {"value": share.value, "hits": share.hits, "count": share.count, "interval": interval}
 
 
-def _against_plain(each: Against) -> dict[str, Any]:
+def _against_plain(evaluation: Evaluation, each: Against) -> dict[str, Any]:
     difference = each.difference
     return {
         "arm": each.arm,
         "against": each.other,
+        "in_sample": any(evaluation.shown(name) != name for name in (each.arm, each.other)),
         "symbol": None if each.symbol is None else str(each.symbol),
         "mean": difference.mean,
         "count": difference.count,

@@ -10,11 +10,12 @@ import json
 import platform
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cache
 
 from forecasters.base import ForecastError
+from forecasters.card import UNKNOWN, Learned
 from forecasters.compiled.likeness import Tolerance
 from forecasters.registry import Described
 from forecasters.types import Context
@@ -88,13 +89,13 @@ class KnownBackend:
     """A backend as it runs here, and what it says of itself.
 
     unkept      why its forecasts are not stored, one line; empty where they are
-    learned_to  as forecasters.options.Checkpoint; empty where it has learned nothing
+    learned_to  as forecasters.options.Checkpoint
     rounding    how far a forecast may differ with the size of its batch; None: not at all
     """
 
     key: ForecastKey
     unkept: str = ""
-    learned_to: Mapping[str, datetime] | None = None
+    learned_to: Learned = field(default_factory=lambda: UNKNOWN)
     rounding: Tolerance | None = None
 
 
@@ -130,11 +131,11 @@ def known_backend(
     return KnownBackend(key=key, unkept=unkept, learned_to=_learned_to(description), rounding=description.rounding)
 
 
-def _learned_to(description: Described) -> Mapping[str, datetime] | None:
+def _learned_to(description: Described) -> Learned:
     """Without files there is nothing that could have learned; one that does not speak of them may have any."""
     if description.checkpoint is not None:
         return description.checkpoint.learned_to
-    return {} if description.says_files else None
+    return {} if description.says_files else UNKNOWN
 
 
 def key_of(name: str, options: Mapping[str, object], *, paths: bool = True, sandbox: Sandbox = DEFAULT) -> ForecastKey:

@@ -78,6 +78,7 @@ class BacktestResult:
     in_sample  the symbols of which the backend has learned bars that it forecast here: no evidence
     again      what came of asking some forecasts again; None where that was not done
     options    what the backend was built with
+    key        what its forecasts hang on, as the store's; empty where they are not stored
     problems   what does not add up in the books, one line each: empty, or the figures mean nothing
     """
 
@@ -109,6 +110,7 @@ class BacktestResult:
     in_sample: tuple[str, ...] = ()
     again: Again | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    key: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def as_plain(self) -> dict[str, Any]:

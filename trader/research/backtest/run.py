@@ -86,6 +86,7 @@ def backtested(
         in_sample=past.in_sample,
         again=again,
         options=backend_options(settings),
+        key=source.key,
     )
     backtest = replace(backtest, result=result)
     if wish.out is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -84,6 +84,7 @@ class Source:
     another     makes one of the same kind in another process; None where a second one would be too much
     learned_to  as forecasters.options.Checkpoint
     rounding    how far a forecast may differ with the size of its batch; None: not at all
+    key         what its forecasts hang on, where they are stored
     """
 
     forecaster: Forecaster
@@ -92,6 +93,7 @@ class Source:
     another: Callable[[], Forecaster] | None = None
     learned_to: Learned = field(default_factory=lambda: UNKNOWN)
     rounding: Tolerance | None = None
+    key: Mapping[str, object] = field(default_factory=dict)
 
 
 def open_forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Source:
@@ -132,4 +134,5 @@ def _kept(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> S
         fresh=fresh,
         learned_to=known.learned_to,
         rounding=known.rounding,
+        key=asdict(known.key),
     )

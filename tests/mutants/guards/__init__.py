@@ -6,6 +6,7 @@ from tests.mutants.guards import (
     activities,
     adapters,
     core,
+    evidence,
     forecasters,
     gates,
     positions,
@@ -27,4 +28,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *forecasters.MUTANTS,
     *security_bounds.MUTANTS,
     *gates.MUTANTS,
+    *evidence.MUTANTS,
 )

@@ -115,6 +115,15 @@ TAUGHT = (
 """
 )
 
+ROUGH = (
+    REMEMBERS
+    + """
+    def rounding(options):
+        from forecasters.compiled.likeness import Tolerance
+        return Tolerance(difference=1e9, agreement=0.0, sampling=1e9)
+"""
+)
+
 SILENT = WEIGHED.replace("def checkpoint(options):", "def another(options):")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.forecasters.support import context
 from tests.research.evaluate.support import Counting, a_key
-from tests.research.forecasts.planted import SILENT, WEIGHED, plant
+from tests.research.forecasts.planted import ROUGH, SILENT, WEIGHED, plant
 from trader.commands.options import settings_of
 from trader.research.forecasts import sources_of
 from trader.research.forecasts.arms import described, open_arm
@@ -69,6 +69,13 @@ def test_of_an_unkept_key_nothing_is_found_again(tmp_path: Path) -> None:
         stored.close()
         assert len(inner.asked) == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_no_backend_may_call_everything_rounding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(tmp_path / "site", monkeypatch, rough=ROUGH)
+    found = known_backend("rough", {}).rounding
+    assert found is not None
+    assert (found.difference, found.agreement, found.sampling) == (0.02, 0.95, 4.0)
 
 
 # ---- files that options name ----

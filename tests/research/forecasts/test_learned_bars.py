@@ -34,11 +34,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+COMPARE = ("compare", "taught", "baseline", "--data", "BTC/USD=bars.csv", "--cycles", "60", "--out", "compared.json")
+
+
 def said(*words: str) -> Result:
     return CliRunner().invoke(cli, list(words))
 
 
-@pytest.mark.parametrize("words", [EVALUATE, BACKTEST], ids=["evaluate", "backtest"])
+@pytest.mark.parametrize("words", [EVALUATE, BACKTEST, COMPARE], ids=["evaluate", "backtest", "compare"])
 def test_bars_that_were_learned_are_refused(words: tuple[str, ...], folder: Path) -> None:
     given = said(*words)
     assert isinstance(given.exception, ConfigurationError)
@@ -92,6 +95,22 @@ def test_a_generated_market_was_learned_by_nobody(folder: Path) -> None:
     given = said("backtest", "--generated", *BACKTEST[3:])
     assert given.exit_code == 0, given.output
     assert "taught has learned none of these series" in given.stdout
+
+
+def test_a_comparison_on_learned_bars_is_marked_in_every_form(folder: Path) -> None:
+    shown = said(*COMPARE, "--in-sample").stdout
+    assert "(IN-SAMPLE)" in shown.splitlines()[0]
+    assert "IN-SAMPLE: taught has learned BTC/USD up to" in shown
+    plain = json.loads((folder / "compared.json").read_text())
+    assert plain["in_sample"] is True
+    assert plain["trained"][1] == "baseline has learned none of these series"
+
+
+def test_a_comparison_on_bars_that_nobody_has_learned_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTIONS__TAUGHT__UNTIL", "2024-01-02T00:00Z")
+    shown = said(*COMPARE).stdout
+    assert "IN-SAMPLE" not in shown
+    assert "taught has learned BTC/USD up to 2024-01-02 00:00Z, before all of these" in shown
 
 
 # ---- the values ----

@@ -81,6 +81,8 @@ class Comparison:
     difference     the largest one of a quantile, as a share of the forecast's width
     teacher_forced  the networks' raw outputs, given the same past
     earlier_cycles  of the questions, those that an earlier sitting of the same comparison had asked
+    trained        until when each arm's training data goes, as far as that is known; a line each
+    in_sample      whether an arm has learned bars that it was asked about: its errors and returns are no evidence
     """
 
     at: datetime
@@ -103,6 +105,8 @@ class Comparison:
     rule: Mapping[str, float]
     verdict: Verdict
     earlier_cycles: int = 0
+    trained: tuple[str, ...] = ()
+    in_sample: bool = False
 
 
 def compare(

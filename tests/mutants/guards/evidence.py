@@ -93,6 +93,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "if True:",
         (f"{LOOKED}::test_a_run_of_a_backend_that_remembers_is_found",),
     ),
+    Mutant(
+        "asked again: without what was kept on the disk",
+        f"{FORECASTS}/arms.py",
+        "apart",
+        "*sandbox.writable, *own_cache()",
+        "",
+        (f"{AGAIN}::test_what_it_kept_on_the_disk_is_not_found_in_the_fresh_worker",),
+    ),
     key(
         "what options name",
         "key",

@@ -73,6 +73,25 @@ REMEMBERS = (
 """
 )
 
+# It keeps them where a backend may keep compiled code, and finds them there in its next life.
+KEEPS = REMEMBERS.replace(
+    "self.bars = self.bars or {}",
+    """import os, pickle
+            kept = os.path.join(os.environ["XDG_CACHE_HOME"], "trader", "compiled", "bars.pickle")
+            try:
+                self.bars = pickle.load(open(kept, "rb"))
+            except OSError:
+                self.bars = self.bars or {}""",
+).replace(
+    "return {context.symbol: self.one(context) for context in contexts}",
+    """try:
+                os.makedirs(os.path.dirname(kept), exist_ok=True)
+                pickle.dump(self.bars, open(kept, "wb"))
+            except OSError:
+                pass
+            return {context.symbol: self.one(context) for context in contexts}""",
+)
+
 WEIGHED = (
     _FLAT
     + """

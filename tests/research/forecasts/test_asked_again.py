@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 
 from forecasters.compiled.likeness import Tolerance
 from forecasters.types import Context, Forecast
+from forecasters.worker.sandbox.policy import Sandbox, is_whole
 from tests.forecasters.support import context
 from tests.research.evaluate.support import Counting
-from tests.research.forecasts.planted import REMEMBERS, bars_file, plant
+from tests.research.forecasts.planted import KEEPS, REMEMBERS, bars_file, plant
 from trader.cli import cli
 from trader.errors import ConfigurationError
 from trader.research.forecasts.again import LEAST, LEAST_EACH, Again, Depends, Sample, Watched, ask_again, demand
@@ -71,6 +72,17 @@ def test_an_honest_backend_is_said_to_be_the_same(folder: Path) -> None:
     assert given.exit_code == 0
     assert "asked again: 12 of 30 forecasts" in given.stdout
     assert "the same to the last bit" in given.stdout
+
+
+@pytest.mark.skipif(not is_whole(Sandbox()), reason="this kernel keeps no process in")
+def test_what_it_kept_on_the_disk_is_not_found_in_the_fresh_worker(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(folder / "other", monkeypatch, keeps=KEEPS)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    given = said(*EVALUATE[:4], "keeps", *EVALUATE[5:], "--origins", "60", "--no-timing")
+    assert (folder / "cache" / "trader" / "compiled" / "bars.pickle").is_file(), "it did keep them"
+    assert "keeps's answer depends on what else it was asked" in refusal(given)
 
 
 BACKTEST = ("backtest", "--data", "BTC/USD=bars.csv", "--backend", "remembers", "--no-bounds", "--cycles", "40")
@@ -141,14 +153,14 @@ def test_the_choice_follows_from_the_seed_alone_and_not_from_the_order() -> None
 class Spoilt(Counting):
     """Its answer to some questions is moved."""
 
-    def __init__(self, moved: Sequence[int], by: float = 1e-12, least: int = 0) -> None:
+    def __init__(self, moved: Sequence[int], by: float = 1e-12, *, alone: bool = True, company: bool = True) -> None:
         super().__init__()
-        self._moved, self._by, self._least = moved, by, least
+        self._moved, self._by, self._when = moved, by, (company, alone)
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         found = dict(super().forecast(contexts))
         for each in contexts:
-            if int(each.times[-1].astype(np.int64)) in self._moved and len(contexts) >= self._least:
+            if int(each.times[-1].astype(np.int64)) in self._moved and self._when[len(contexts) == 1]:
                 forecast = found[each.symbol]
                 moved = {"quantiles": forecast.quantiles * (1 + self._by), "paths": None}
                 found[each.symbol] = replace(forecast, **moved)  # type: ignore[arg-type]
@@ -168,11 +180,11 @@ def test_each_is_asked_alone_in_the_order_of_time_and_then_all_in_another_order(
     assert again.problem == ""
 
 
-@pytest.mark.parametrize("least", [0, 2], ids=["alone too", "in company only"])
-def test_one_other_answer_is_enough(least: int) -> None:
+@pytest.mark.parametrize(("alone", "company"), [(True, True), (True, False), (False, True)])
+def test_one_other_answer_is_enough(alone: bool, company: bool) -> None:
     sample = seen(moments(60), Sample(0.2))
     odd = int(sample.chosen()[3].context.times[-1].astype(np.int64))
-    again = ask_again(sample, lambda: Spoilt([odd], least=least))
+    again = ask_again(sample, lambda: Spoilt([odd], alone=alone, company=company))
     assert again.differing == 1
     with pytest.raises(Depends, match=r"mine's answer depends on what else it was asked: BTC/USD at .* alone .* among"):
         demand("mine", again)

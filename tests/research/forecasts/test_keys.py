@@ -12,7 +12,7 @@ from tests.forecasters.support import context
 from tests.research.evaluate.support import Counting, a_key
 from tests.research.forecasts.planted import ROUGH, SILENT, WEIGHED, plant
 from trader.commands.options import settings_of
-from trader.research.forecasts import sources_of
+from trader.research.forecasts import key, sources_of
 from trader.research.forecasts.arms import described, open_arm
 from trader.research.forecasts.key import known_backend
 from trader.research.forecasts.sources_of import TooMuch, hash_of_files, libraries_of, named_files, source_files
@@ -49,7 +49,9 @@ def test_so_they_do_where_size_and_time_are_as_before(weights: Path) -> None:
     assert answer("weighed", weights, []) == pytest.approx(107.0)
 
 
-def test_a_backend_that_cannot_say_what_changes_it_is_not_stored_and_that_is_said(weights: Path) -> None:
+def test_a_backend_that_cannot_say_what_changes_it_is_not_stored_and_that_is_said(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     answer("silent", weights, said)
     (line,) = [line for line in said if "not stored" in line]
@@ -57,7 +59,10 @@ def test_a_backend_that_cannot_say_what_changes_it_is_not_stored_and_that_is_sai
         "silent: its forecasts are not stored: it does not say which files change them: give it checkpoint(options)"
     )
     assert not list((weights.parent / "store").rglob("*.parquet"))
-    assert known_backend("silent", {}).key.digest != known_backend("silent", {}).key.digest
+    before = known_backend("silent", {}).key.digest
+    assert known_backend("silent", {}).key.digest == before, "two that are the same can be told to be, here and now"
+    monkeypatch.setattr(key, "_THIS_TIME", "another process's")
+    assert known_backend("silent", {}).key.digest != before
 
 
 def test_of_an_unkept_key_nothing_is_found_again(tmp_path: Path) -> None:

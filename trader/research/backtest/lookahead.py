@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ import numpy as np
 
 from forecasters.base import ForecastError
 from forecasters.types import Context, Forecast
-from forecasters.worker.client import Worker, WorkerSettings
 from settings.load import Loaded
 from trader.core.market import Bars, to_datetime64
 from trader.core.types import Symbol, Timeframe
@@ -28,7 +28,7 @@ from trader.research.backtest.inprocess import whole_of
 from trader.research.backtest.result import BacktestResult
 from trader.research.backtest.run_folder import load_result, load_table
 from trader.research.forecasts.again import SHARE, Again, Sample, ask_again
-from trader.research.forecasts.arms import LONGEST_BATCH_S
+from trader.research.forecasts.arms import Described, worker_settings
 from trader.research.forecasts.key import KnownBackend, known_backend
 
 if TYPE_CHECKING:
@@ -74,15 +74,10 @@ def look_ahead(
     settings = settings_of({"forecaster": result.backend, "trading_mode": "sim"}).settings
     try:
         known = known_backend(result.backend, result.options, sandbox=sandbox_of(settings))
-        worker = WorkerSettings(
-            backend=result.backend,
-            options=result.options,
-            deadline_s=LONGEST_BATCH_S,
-            memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
-            sandbox=sandbox_of(settings),
-        )
+        worker = worker_settings(result.backend, result.options, settings)
+        backend = Described(name=result.backend, known=known, settings=worker)
         rounding = known.rounding and replace(known.rounding, difference=_OF_SAMPLES)
-        again = ask_again(sample, lambda: Worker(worker, on_log=say, on_progress=lambda p: say(p.text)), rounding)
+        again = ask_again(sample, partial(backend.fresh, say), rounding)
     except ForecastError as error:
         raise ConfigurationError(f"{result.backend}: {error}") from error
     return LookAhead(backend=result.backend, again=again, changed=_changed(result, known))

@@ -114,7 +114,7 @@ def open_forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], N
 
 
 def _kept(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Source:
-    from trader.research.forecasts.arms import not_stored
+    from trader.research.forecasts.arms import Described, not_stored, worker_settings
     from trader.research.forecasts.key import known_backend
     from trader.research.forecasts.store import StoredForecaster, forecasts_of
 
@@ -125,13 +125,14 @@ def _kept(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> S
         raise ConfigurationError(f"{name}: {error}") from error
     if known.unkept:
         say(not_stored(name, known))
-    fresh = partial(open_backend, with_trading(settings, forecast_deadline_s=BATCH_DEADLINE_S), say)
-    stored = StoredForecaster(fresh(), forecasts_of(settings).shelf(known.key))
+    worker = open_backend(with_trading(settings, forecast_deadline_s=BATCH_DEADLINE_S), say)
+    stored = StoredForecaster(worker, forecasts_of(settings).shelf(known.key))
     stack.callback(stored.close)
+    backend = Described(name=name, known=known, settings=worker_settings(name, backend_options(settings), settings))
     return Source(
         forecaster=stored,
         ahead=AHEAD_OF_MODELS,
-        fresh=fresh,
+        fresh=partial(backend.fresh, say),
         learned_to=known.learned_to,
         rounding=known.rounding,
         key=asdict(known.key),

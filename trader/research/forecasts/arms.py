@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,17 @@ from forecasters.base import ForecastError
 from forecasters.registry import resolve
 from forecasters.types import TAG, Context
 from forecasters.worker.client import Worker, WorkerSettings
+from forecasters.worker.sandbox.places import own_cache
 from settings import children
+from settings.kinds import COMPILABLE
 from settings.load import Loaded
+from settings.schema import Settings
 from trader.daemon.forecaster import backend_options, sandbox_of
 from trader.research.forecasts.key import ForecastKey, KnownBackend, known_backend
 from trader.research.forecasts.store import ForecastStore, StoredForecaster
 
 LONGEST_BATCH_S = 24 * 3600.0  # research waits: a live cycle would not
+_OURS = ("baseline", *COMPILABLE)
 _SINGLES = 20  # forecasts of one symbol, as a cycle asks for them
 _TIMING_S = 60.0  # no more than about this for the singles
 
@@ -56,9 +60,13 @@ class Described:
     def key(self) -> ForecastKey:
         return self.known.key
 
-    def fresh(self, say: Callable[[str], None]) -> Worker:
-        """A worker that has been asked nothing; not started."""
+    def worker(self, say: Callable[[str], None]) -> Worker:
+        """Not started."""
         return Worker(self.settings, on_log=say, on_progress=lambda progress: say(progress.text))
+
+    def fresh(self, say: Callable[[str], None]) -> Worker:
+        """One that has been asked nothing, and finds nothing that another one kept; not started."""
+        return Worker(apart(self.settings), on_log=say, on_progress=lambda progress: say(progress.text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,20 +89,37 @@ def described(name: str, load: Callable[[str], Loaded], *, options: Mapping[str,
     return Described(
         name=name,
         known=known_backend(name, chosen, sandbox=sandbox_of(settings)),
-        settings=WorkerSettings(
-            backend=name,
-            options=chosen,
-            deadline_s=LONGEST_BATCH_S,
-            memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
-            sandbox=sandbox_of(settings),
-        ),
+        settings=worker_settings(name, chosen, settings),
     )
+
+
+def worker_settings(name: str, options: Mapping[str, object], settings: Settings) -> WorkerSettings:
+    """Of a child of ours, which has all the time that it wants; never of one that runs as a unit of its own."""
+    return WorkerSettings(
+        backend=name,
+        options=options,
+        deadline_s=LONGEST_BATCH_S,
+        memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
+        sandbox=sandbox_of(settings),
+    )
+
+
+def apart(worker: WorkerSettings) -> WorkerSettings:
+    """The same in a sandbox that has none of the folders in which an earlier one could have kept what it was shown.
+
+    Ours keep compiled code there, and nothing else.
+    """
+    if resolve(worker.backend).backend in _OURS:
+        return worker
+    sandbox = worker.sandbox
+    hidden = (*sandbox.hidden, *sandbox.writable, *own_cache())
+    return replace(worker, sandbox=replace(sandbox, hidden=hidden, writable=()))
 
 
 @contextmanager
 def open_arm(backend: Described, store: ForecastStore, say: Callable[[str], None]) -> Iterator[Arm]:
     """Ready to be asked; its worker starts with the first forecast that is not stored. Raises ForecastError."""
-    worker = backend.fresh(say)
+    worker = backend.worker(say)
     if backend.known.unkept:
         say(not_stored(backend.name, backend.known))
     forecaster = StoredForecaster(worker, store.shelf(backend.key))

@@ -25,6 +25,7 @@ from settings import children
 from trader.research.forecasts.sources_of import TooMuch, hash_of_files, libraries_of, named_files, source_files
 
 EAGER = "eager"
+_THIS_TIME = secrets.token_hex(8)
 _APART = frozenset({"model_id", "dtype", "device", "seed", "compile", "compile_mode", "compile_backend", "guard"})
 _PROBE = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else 'cpu')"
 
@@ -42,7 +43,7 @@ class ForecastKey:
     libraries     versions of what it imports
     paths         whether the sampled paths are kept
     files         what its options name, with a hash of each content
-    once          where nothing says what changes its forecasts, a text that never comes again
+    once          where nothing says what changes its forecasts, a text of this process alone
     """
 
     backend: str
@@ -126,7 +127,7 @@ def known_backend(
         libraries=", ".join(f"{package} {text}" for package, text in libraries.items()),
         paths=paths,
         files=files,
-        once=secrets.token_hex(8) if unkept else "",
+        once=_THIS_TIME if unkept else "",
     )
     return KnownBackend(key=key, unkept=unkept, learned_to=_learned_to(description), rounding=description.rounding)
 

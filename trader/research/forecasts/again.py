@@ -63,9 +63,13 @@ class Again:
         """One line."""
         if not self.asked:
             return "no forecast was asked again: whether they depend on what else was asked is not known"
-        alike = "the same to the last bit" if self.exact else f"the same but for rounding (at most {self.worst:.1e})"
+        alike = (
+            "the same to the last bit"
+            if self.exact or not self.worst
+            else f"the same but for rounding (at most {self.worst:.1e})"
+        )
         outcome = self.problem or alike
-        what = f"{self.asked} of {self.of} forecasts, alone, in a fresh worker and in another order"
+        what = f"{self.asked} of {self.of} forecasts, alone, of a fresh backend, and in another order"
         return f"asked again: {what}: {outcome} ({self.seconds:.1f} s)"
 
 

@@ -152,7 +152,7 @@ def _imported(files: Sequence[Path]) -> set[str]:
 def _imports(file: Path) -> Iterator[str]:
     try:
         tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # whatever another package's may be
         return
     for node in ast.walk(tree):
         names: Sequence[str] = ()

@@ -255,6 +255,11 @@ class Exits(Group):
     max_age_s: PositiveSeconds = Field(
         default=2 * 86400, description="A position older than this is left at the market."
     )
+    target_age_s: PositiveSeconds = Field(
+        default=7 * 86400,
+        le=30 * 86400,
+        description="A target position that the strategy has not wanted anew for this long is left at the market.",
+    )
     chase_collar_bps: BasisPoints = Field(
         default=Decimal(100),
         description="How far beyond a stop the exit may still reach when the market has jumped past it.",

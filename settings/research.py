@@ -27,7 +27,8 @@ class Compare(Group):
         "float32 rounds to, and a tenth of what a weight that is off by 1% does.",
     )
     speed_up: Annotated[float, Field(gt=0, le=1000), Unit("ratio")] = Field(
-        default=1.2, description="Compiled must be faster than eager by more than this."
+        default=1.2,
+        description="Compiled must be faster than eager by more than this, surely (95%), in sum and in the median.",
     )
     returns_pass: Change = Field(
         default=0.01, description="By how much a backtest's return may change before it is mentioned."

@@ -5,38 +5,60 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # The same examples each time, so that a red suite is red for what was changed; `make explore` draws new ones.
-settings.register_profile("suite", derandomize=True)
-settings.register_profile("explore", derandomize=False, print_blob=True)
+# How long an example takes, or is drawn for, is the machine's affair.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", PATIENT, derandomize=True)
+settings.register_profile("explore", PATIENT, derandomize=False, print_blob=True)
 settings.load_profile("suite")
 
 ROOT = Path(__file__).parents[1]
 # Tests in these run whole programs, some of them with torch: 20 s on a quiet machine, minutes on one that is not.
 WHOLE_PROGRAMS = ("chaos", "contracts", "e2e", "faults", "forecasters", "research", "systemd")
 PATIENCE_S = 400
-# The longest files first: one that is begun last keeps one worker busy after the others have ended.
-LONGEST_FIRST = ("examples", "research/backtest", "packaging", "e2e", "faults", "chaos", "docs", "forecasters")
+# The longest files first: one that is begun last keeps one worker busy after the others have ended. Those that wait for
+# programs take turns with those that compute, so that neither all workers wait nor all of them want a core.
+WAITING = ("examples", "packaging", "e2e", "faults", "docs")
+COMPUTING = ("research/backtest", "chaos", "forecasters")
+COMPUTING_FOR_EACH_WAITING = 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The limit of a test is against hanging only."""
-    folders = [Path(__file__).parent / name for name in WHOLE_PROGRAMS]
+    paths = list(dict.fromkeys(item.path for item in items))
+    patient = {path for path in paths if _turn(path, WHOLE_PROGRAMS) is not None}
     for item in items:
-        if item.get_closest_marker("timeout") is None and any(folder in item.path.parents for folder in folders):
+        if item.get_closest_marker("timeout") is None and item.path in patient:
             item.add_marker(pytest.mark.timeout(PATIENCE_S))
-    items.sort(key=_turn)  # before the plug-ins' hooks: `--random-order` has the last word
+    turns = {path: turn for turn, path in enumerate(_mixed(paths))}
+    items.sort(key=lambda item: turns[item.path])  # before the plug-ins' hooks: `--random-order` has the last word
 
 
-def _turn(item: pytest.Item) -> int:
-    """Files, and the tests in each, keep their order otherwise: the sort is stable."""
-    places = (Path(__file__).parent / name for name in LONGEST_FIRST)
-    return next((turn for turn, place in enumerate(places) if place in item.path.parents), len(LONGEST_FIRST))
+def _mixed(paths: Sequence[Path]) -> Iterator[Path]:
+    """Files of one folder keep their order."""
+    turns = {path: _turn(path, WAITING) for path in paths}
+    waiting = sorted((path for path in paths if turns[path] is not None), key=lambda path: turns[path] or 0)
+    rest = [path for path in paths if turns[path] is None]
+    turns = {path: _turn(path, COMPUTING) for path in rest}
+    known = sorted((path for path in rest if turns[path] is not None), key=lambda path: turns[path] or 0)
+    computing = iter([*known, *(path for path in rest if turns[path] is None)])
+    for path in waiting:
+        yield path
+        yield from islice(computing, COMPUTING_FOR_EACH_WAITING)
+    yield from computing
+
+
+def _turn(path: Path, names: Sequence[str]) -> int | None:
+    """Which of the folders it is in, if any."""
+    places = (Path(__file__).parent / name for name in names)
+    return next((turn for turn, place in enumerate(places) if place in path.parents), None)
 
 
 @pytest.fixture(autouse=True)

@@ -53,6 +53,7 @@ class Likeness:
     turned      keys of the forecasts in which a path turned
     worst       the forecast in which most was otherwise, and what; empty where nothing was
     problem     why the two are not alike, one line; empty where they are
+    outside     forecasts that are not alike by themselves
     """
 
     difference: float
@@ -61,6 +62,7 @@ class Likeness:
     problem: str
     worst: str = ""
     turned: tuple[str, ...] = ()
+    outside: int = 0
 
     @property
     def agreement(self) -> float:
@@ -127,6 +129,7 @@ def likeness(
         same=sum(one.same for one in found),
         turned=tuple(one.key for one in found if one.turned),
         worst=worst.told if worst.turned or worst.difference > 0 else "",
+        outside=len(problems),
         problem=problems[0] if problems else _of_groups(found, tolerance, group),
     )
 

@@ -1,11 +1,14 @@
 """Every strategy on every series that fits, after all costs, as one table: good or bad.
 
     .venv/bin/python -m tests.bench.strategies_table [--data FOLDER] [--out RUNS.jsonl] [--jobs 2] [--only NAME]
+        [--ways NAME,NAME] [--timeframe 1Day]
 
 Each market is run with `baseline` and the strategies' defaults, pessimistic within a bar; nothing is fitted. Runs that
 are in --out already are not made again, so that it can be cut off and go on. Where a strategy asked for nothing, the
 other sizing is not run: it would size nothing too. A market's forecasts are made once for all strategies. One row by
 hand, of the same figures: `trader backtest --data SYM=FILE --from .. --to .. --backend baseline --strategy ..`.
+The strategies that hold a share of equity may hold all of it, stay in stocks overnight, and are not ended by a loss:
+see WHOLE.
 
 What does not fit: hours stamped on the half hour (the venue's are on the hour).
 """
@@ -57,6 +60,7 @@ class Way:
     strategy: str
     params: tuple[tuple[str, str], ...] = ()
     sizing: str = "fixed"
+    flags: tuple[tuple[str, str], ...] = ()  # settings besides those of every run
 
 
 CASES = (
@@ -90,6 +94,15 @@ CASES = (
     Case(symbol="SPY", file="SPY__yahoo-rth__5m", timeframe="5Min"),
 )
 EXPECTED = (("mode", "expected"),)
+WHOLE = (
+    ("risk__max_symbol", "1"),
+    ("risk__max_gross", "1"),
+    ("risk__max_net", "1"),
+    ("risk__max_order_notional", "10000000"),
+    ("risk__max_daily_loss", "0.9"),
+    ("risk__max_drawdown", "0.95"),
+    ("exits__stocks_overnight", "true"),
+)
 WAYS = (
     Way(name="maxdiff", strategy="maxdiff"),
     Way(name="maxdiff, Kelly", strategy="maxdiff", sizing="kelly"),
@@ -97,15 +110,17 @@ WAYS = (
     Way(name="maxdiff expected, Kelly", strategy="maxdiff", params=EXPECTED, sizing="kelly"),
     Way(name="edge", strategy="edge"),
     Way(name="edge, Kelly", strategy="edge", sizing="kelly"),
+    Way(name="voltarget", strategy="voltarget", flags=WHOLE),
+    Way(name="trend", strategy="trend", flags=WHOLE),
 )
 
 
-def run_case(job: tuple[Case, Path, Path]) -> None:
-    """All ways of one market but those done already; a line of `out` each."""
-    case, folder, out = job
+def run_case(job: tuple[Case, Path, Path, Sequence[Way]]) -> None:
+    """These ways of one market but those done already; a line of `out` each."""
+    case, folder, out, ways = job
     rows = kept(out, case)
     forecaster = Remembering()
-    for way in WAYS:
+    for way in ways:
         if way.name in {row["way"] for row in rows}:
             continue
         fixed = next((row for row in rows if row["way"] == way.name.removesuffix(", Kelly")), None)
@@ -166,6 +181,7 @@ def run_one(case: Case, way: Way, folder: Path, forecaster: Remembering) -> dict
         "sizing__rule": way.sizing,
         "sim__bars": (f"{case.symbol}={folder / (case.file + '.parquet')}",),
         "sim__start": f"{case.start}T00:00:00+00:00" if case.start else None,
+        **dict(way.flags),
     }
     settings = with_params(
         replayed(load(flags, strategies=names(), environ={}, folder=ROOT / "tests")), dict(way.params)
@@ -182,7 +198,8 @@ def run_one(case: Case, way: Way, folder: Path, forecaster: Remembering) -> dict
         "return": figures.account.total_return, "drawdown": figures.account.max_drawdown,
         "sharpe": figures.account.sharpe, "low": interval.low if interval else None,
         "high": interval.high if interval else None, "hold": hold.total_return if hold else None,
-        "hold_drawdown": hold.max_drawdown if hold else None, "turnover": figures.turnover,
+        "hold_drawdown": hold.max_drawdown if hold else None, "hold_sharpe": hold.sharpe if hold else None,
+        "turnover": figures.turnover,
         "trades": figures.trades, "won": figures.won, "fees": float(figures.fees), "orders": figures.orders,
         "asked": figures.orders + sum(result.denials.values()), "denials": dict(result.denials),
         "problems": list(result.problems), "wall_s": time.perf_counter() - started,
@@ -191,26 +208,26 @@ def run_one(case: Case, way: Way, folder: Path, forecaster: Remembering) -> dict
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Markdown, one block a market."""
-    yield "| market | strategy | return | holding | flat | Sharpe (95%) | drawdown | turnover | trades |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    yield "| market | strategy | return | Sharpe (95%) | drawdown | turnover | trades |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     for case in CASES:
         own = [row for way in WAYS for row in rows if case.has(row) and row["way"] == way.name]
         for row in own:
             span = f"{row['start'][:10]} to {row['end'][:10]}"
-            market = f"{row['symbol']} {row['timeframe']}, {span}" if row is own[0] else ""
-            sharpe = (
-                "-"
-                if row["sharpe"] is None
-                else f"{row['sharpe']:.1f} ({_number(row['low'])} to {_number(row['high'])})"
-            )
+            if row is own[0]:
+                market = f"{row['symbol']} {row['timeframe']}, {span}"
+                ratio, fall = _number(row["hold_sharpe"]), row["hold_drawdown"]
+                yield f"| {market} | holding, no costs | {row['hold']:+.1%} | {ratio} | {fall:.1%} | | |"
+            interval = f"{_number(row['sharpe'])} ({_number(row['low'])} to {_number(row['high'])})"
+            sharpe = "-" if row["sharpe"] is None else interval
             yield (
-                f"| {market} | {row['way']} | {row['return']:+.2%} | {row['hold']:+.1%} | 0% | {sharpe} "
-                f"| {row['drawdown']:.2%} | {row['turnover']:.1f}x | {row['trades']} |"
+                f"| | {row['way']} | {row['return']:+.2%} | {sharpe} | {row['drawdown']:.2%} "
+                f"| {row['turnover']:.1f}x | {row['trades']} |"
             )
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+    return "-" if value is None else f"{value:.2f}"
 
 
 def main() -> None:
@@ -219,11 +236,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("strategies_table.jsonl"))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="a symbol or a file's name")
+    parser.add_argument("--ways", default="", help="names of strategies with their sizing; all where none is given")
+    parser.add_argument("--timeframe", default="", help="of the markets; all where none is given")
     given = parser.parse_args()
+    ways = [way for way in WAYS if not given.ways or way.name in given.ways.split(",")]
     jobs = [
-        (case, given.data, given.out)
+        (case, given.data, given.out, ways)
         for case in CASES
-        if given.only in ("", case.symbol, case.file) and _is_there(case, given.data)
+        if given.only in ("", case.symbol, case.file)
+        and given.timeframe in ("", case.timeframe)
+        and _is_there(case, given.data)
     ]
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
         for _ in pool.imap_unordered(run_case, sorted(jobs, key=lambda job: _weight(job[0]))):

@@ -63,7 +63,10 @@ def _described(scenario: Scenario) -> str:
     known = scenario_of(scenario.seed, scenario.days).troubles
     lines = [f"{known.index(each):3d}  {each}" for each in scenario.troubles]
     market = f"{scenario.days:g} days of {', '.join(scenario.symbols)} in {scenario.timeframe}"
-    return "\n".join([f"seed {scenario.seed}: {market}; EXIT_RESTS={scenario.exit_rests} HOLD={scenario.hold}", *lines])
+    wants = "; targets" if scenario.targets else ""
+    return "\n".join(
+        [f"seed {scenario.seed}: {market}; EXIT_RESTS={scenario.exit_rests} HOLD={scenario.hold}{wants}", *lines]
+    )
 
 
 def _many(seeds: Iterable[int], given: argparse.Namespace) -> int:

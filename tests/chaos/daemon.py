@@ -21,7 +21,7 @@ from tests.chaos.scenario import Scenario
 from tests.research.backtest.material import settings_for
 from tests.trading.bench import Still
 from trader.core.days import calendar_ahead
-from trader.core.decision import DecisionInputs, Signal
+from trader.core.decision import DecisionInputs, Signal, hold
 from trader.core.types import AssetClass, EntrySide, Symbol
 from trader.daemon.parameters import rules_of
 from trader.daemon.schedule import Timetable
@@ -171,6 +171,8 @@ class Wisher:
         if quote is None or forecast is None:
             return None
         dice = _dice(f"{self._scenario.seed} {inputs.cycle_id} {symbol}")
+        if self._scenario.targets:
+            return self._target(inputs, symbol, dice)
         if dice.random() > self._scenario.appetite:
             return None
         last = Decimal(str(forecast.last_close))
@@ -182,6 +184,12 @@ class Wisher:
             symbol=symbol, entry_side=EntrySide.LONG, entry=on_tick(entry), target=on_tick(target),
             stop=on_tick(stop), edge=_EDGE, reason="drawn",
         )  # fmt: skip
+
+    def _target(self, inputs: DecisionInputs, symbol: Symbol, dice: random.Random) -> Signal:
+        weight = dice.choice((Decimal(0), Decimal("0.03"), Decimal("0.06"), Decimal("0.1")))
+        stop = inputs.quotes[symbol].bid * _share(1 - self._scenario.reach * dice.uniform(0.5, 1.5))
+        on_tick = inputs.instruments[symbol].price_down(stop)
+        return hold(symbol, weight=weight, band=Decimal("0.01"), stop=on_tick, reason="drawn")
 
 
 def _dice(text: str) -> random.Random:

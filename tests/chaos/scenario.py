@@ -71,6 +71,7 @@ class Scenario:
     appetite: float  # how often the strategy wants an entry
     reach: float  # how far away target and stop are, as a share of the price
     troubles: tuple[Trouble, ...]
+    targets: bool = False  # the strategy wants shares of equity, more, less or none with each bar
     gates: tuple[tuple[str, str], ...] = ()  # limits on what adds up, by the name of their setting
 
     @property
@@ -110,6 +111,7 @@ def scenario_of(seed: int, days: float | None = None) -> Scenario:
         appetite=dice.choice((0.3, 0.7, 1.0)),
         reach=dice.choice((0.012, 0.02, 0.04)),
         troubles=(*_troubles(dice, symbols, drawn), *_further(seed, symbols, drawn), *_clocks(seed, drawn)),
+        targets=random.Random(f"chaos targets {seed}").random() < 1 / 3,
         gates=_gates(seed),
     )
 

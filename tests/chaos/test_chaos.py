@@ -16,7 +16,7 @@ from tests.chaos.scenario import CALM_H, Scenario, Trouble, scenario_of
 from tests.chaos.shrink import shrunk
 from tests.chaos.world import Outcome, World, play
 
-LOTS, IN_A_LOT, DAYS = 4, 20, 1.25
+LOTS, IN_A_LOT, DAYS = 2, 20, 1.25
 ROOT = Path(__file__).parents[2]
 
 

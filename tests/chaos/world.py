@@ -270,8 +270,8 @@ class World:
         }
         entered |= {fill.symbol for fill in self.ledger.fills if fill.at >= since}  # held until then
         bars = timedelta(hours=self.scenario.bar_h) * BACK_WITHIN_BARS
-        if self.end - since < bars or self.scenario.appetite < 1:
-            return
+        if self.end - since < bars or self.scenario.appetite < 1 or self.scenario.targets:
+            return  # it may have wanted none
         for symbol in coins:
             holding = self.venue.books.holdings.get(symbol)
             demand(symbol in entered or (holding is not None and holding.qty), f"{symbol}: no entry since {since}")

@@ -296,9 +296,7 @@ STRATEGIES: dict[str, Decide] = {
     "nothing is remembered from one decision to the next": hoarding,
     "the order in which symbols come decides nothing": lambda v, p: noted(v, next(iter(v.forecasts), "").__str__()),
     "its inputs are left as they were": scribbled,
-    "at most one signal a symbol, each with a reason, and none where something is held already": lambda v, p: (
-        usual(v) * 2
-    ),
+    "at most one signal a symbol, each with a reason, none at a price for what is held": lambda v, p: usual(v) * 2,
     "every entry has its exits in order, on the tick, and is no short where none is allowed": altered(
         stop=Decimal("99.123456")
     ),

@@ -23,7 +23,7 @@ READERS = (
     ("status",), ("positions",), ("orders",), ("trades",), ("performance",), ("backends",), ("check",),
     ("config", "show"), ("replay", "last"),
 )  # fmt: skip
-PAPER = {"ALPACA_API_KEY_ID": "PKTEST", "ALPACA_API_SECRET_KEY": "planted-secret"}
+PAPER = {"ALPACA_API_KEY_ID": "PKTEST", "ALPACA_API_SECRET_KEY": "planted-secret", "STRATEGY": "maxdiff"}
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,12 @@ def test_a_wrong_start_is_one_line(
 ) -> None:
     plain = ("--plain",) if arguments[0] == "run" else ()
     refused(ask(tmp_path, *arguments, *plain, LOG_LEVEL="ERROR"), code, *words)
+
+
+def test_where_orders_go_to_alpaca_the_strategy_is_somebodys_choice(tmp_path: Path) -> None:
+    keys = {name: value for name, value in PAPER.items() if name != "STRATEGY"}
+    refused(ask(tmp_path, "run", "--plain", "--mode", "paper", **keys), 78, "STRATEGY is not set", "voltarget")
+    assert "STRATEGY is not set" in ask(tmp_path, "check", "--mode", "paper", **keys).out
 
 
 @pytest.mark.parametrize(

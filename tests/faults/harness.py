@@ -287,6 +287,7 @@ def open_scene(
         "OPENBLAS_NUM_THREADS": "1",
         "STATE_DIR": str(folder),
         "TRADING_MODE": mode,
+        "STRATEGY": "maxdiff",
         "SYMBOLS": symbols,
         "TIMEFRAME": "1Hour",
         "CONTEXT": "40",

@@ -35,7 +35,7 @@ GROUPS = {
     ],
 }
 # reached in a test of their own
-ELSEWHERE = {"amid_command", "amid_corrections", "amid_taking_in", "before_clearing", "after_clearing"}
+ELSEWHERE = {"while_bare", "amid_command", "amid_corrections", "amid_taking_in", "before_clearing", "after_clearing"}
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -53,6 +53,17 @@ def test_row_01_every_failpoint_of_the_source_is_met_by_a_test() -> None:
     named = set(re.findall(r'failpoints\.reach\("(\w+)"\)', source))
     tested = {text.partition(":")[0] for group in GROUPS.values() for text in group}
     assert named == tested | ELSEWHERE
+
+
+def test_row_01_a_kill_while_an_exit_makes_room_for_an_entry_is_made_good_by_the_next_start(scene: Scenes) -> None:
+    one = scene(seed=2)
+    wanting = {"STRATEGY": str(Path(__file__).with_name("rebalancing.py"))}
+    for failpoint in ("while_bare", "after_post:3", "after_exit:4", "while_bare", "after_accepted:2"):
+        one.run(12, failpoint, expect=-signal.SIGKILL, **wanting)
+    one.run(4, **wanting)
+    one.assert_universal()
+    purposes = {name.split("-")[-2] for name in one.ledger()["orders"]}
+    assert {"entry", "signal", "stop"} <= purposes
 
 
 @pytest.mark.slow

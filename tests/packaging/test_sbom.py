@@ -92,6 +92,7 @@ def test_every_group_and_extra_is_known_to_be_a_tool_or_a_part_of_the_program() 
     assert extras - tools == {"models", "postgres", "research"}
 
 
+@pytest.mark.slow  # `make sbom` says the same, in .ci/run
 def test_the_whole_of_this_environment(tmp_path: Path) -> None:
     pytest.importorskip("cyclonedx_py", reason="cyclonedx-bom is not installed: make sbom")
     done = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True, check=False)

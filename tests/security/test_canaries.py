@@ -106,7 +106,7 @@ def test_a_whole_run_at_the_lowest_level_leaves_no_part_of_one(tmp_path: Path) -
     state = tmp_path / "state"
     with exchange(tmp_path, "--symbol", "BTC/USD", "--speed", "600") as venue:
         given = venue | {name: value for name, value in CANARIES.items() if "THEIRS" not in name}
-        with daemon(state, "--mode", "paper", LOG_LEVEL="TRACE", SYMBOLS="BTC/USD", **given) as one:
+        with daemon(state, "--mode", "paper", LOG_LEVEL="TRACE", SYMBOLS="BTC/USD", STRATEGY="maxdiff", **given) as one:
             until(lambda: ask(state, "status", "--mode", "paper").code == 0, "a journal")
             one.says("Running job")  # the stream has signed in before it
             known = list(processes(one.process.pid))

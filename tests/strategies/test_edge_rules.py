@@ -126,3 +126,10 @@ def test_a_forecast_that_is_no_price_is_refused(value: float) -> None:
 def test_a_better_close_never_prevents_an_entry(move: float, more: float) -> None:
     if one(closing(move)).entry_side is EntrySide.LONG:
         assert one(closing(move + more)).entry_side is EntrySide.LONG
+
+
+@pytest.mark.parametrize(("move_bps", "leaves"), [(-9, False), (-11, True), (50, False)])
+def test_it_leaves_where_the_forecast_has_changed_its_mind_and_only_then(move_bps: float, leaves: bool) -> None:
+    made = one(closing(move_bps), held=(position(),))
+    assert made.is_leaving == leaves
+    assert ("against" in made.reason) == leaves

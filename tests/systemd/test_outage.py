@@ -32,7 +32,7 @@ def test_where_systemd_listens_a_start_without_a_venue_says_so_and_waits_until_i
         supervisor.bind(str(told))
         supervisor.settimeout(60)
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NOTIFY_SOCKET": str(told)}
-        keys = {"ALPACA_API_KEY_ID": "PKNONE", "ALPACA_API_SECRET_KEY": "none"}
+        keys = {"ALPACA_API_KEY_ID": "PKNONE", "ALPACA_API_SECRET_KEY": "none", "STRATEGY": "flat"}
         where = {"ALPACA_TRADING_URL": NOWHERE, "ALPACA_DATA_URL": NOWHERE, "STATE_DIR": str(tmp_path / "state")}
         process = subprocess.Popen(
             [sys.executable, "-m", "trader", "run", "--plain", "--mode", "paper"],

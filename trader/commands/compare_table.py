@@ -9,8 +9,9 @@ from textwrap import wrap
 
 from trader.core.types import Timeframe
 from trader.research.compare.compare import Comparison, RivalResult
+from trader.research.compare.findings import Finding
 from trader.research.compare.teacher import Teaching
-from trader.research.compare.verdict import Finding, Outcome
+from trader.research.compare.verdict import Outcome
 from trader.research.intervals import Interval
 
 

@@ -37,7 +37,7 @@ def examine(loaded: Loaded) -> list[Finding]:
     settings = loaded.settings
     return [
         Finding(name="settings", ok=True, detail=f"mode {settings.trading.trading_mode}, valid"),
-        *_rules(settings),
+        *_rules(loaded),
         *_folders(settings),
         *_reserve(settings),
         *_database(settings),
@@ -59,13 +59,16 @@ def show(findings: list[Finding], as_json: bool) -> int:
     return int(any(finding.ok is False for finding in findings))
 
 
-def _rules(settings: Settings) -> Iterator[Finding]:
-    from trader.daemon.parameters import rules_of
+def _rules(loaded: Loaded) -> Iterator[Finding]:
+    from trader.daemon.parameters import rules_of, unchosen
 
     try:
-        rules = rules_of(settings)
+        rules = rules_of(loaded.settings)
     except TraderError as error:
         yield Finding(name="strategy", ok=False, detail=str(error))
+        return
+    if problem := unchosen(loaded):
+        yield Finding(name="strategy", ok=False, detail=problem)
     else:
         yield Finding(name="strategy", ok=True, detail=f"{rules.strategy} on {rules.timeframe} bars")
 

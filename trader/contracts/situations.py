@@ -1,7 +1,8 @@
 """Situations to put a strategy into: three symbols, made from a seed, as the daemon's own values.
 
 A coin that can't be sold short, another one, and a stock that can. Quotes are 20 bps wide around 100; the forecasts are
-64 paths of a random walk, with a drift or without, with their paths or with quantiles alone.
+64 paths of a random walk, with a drift or without, with their paths or with quantiles alone. The closed bars, where the
+strategy looks at them, are a walk with the same drift that ends at 100.
 """
 
 from __future__ import annotations
@@ -19,21 +20,25 @@ from forecasters.types import Forecast, quantiles_of
 from trader.core.decision import DecisionInputs, ExitPolicy, RiskLimits, RiskState, Sizing, SizingRule
 from trader.core.fees import schedule_for
 from trader.core.ids import cycle_id
-from trader.core.market import to_datetime64
+from trader.core.market import Bars, to_datetime64
 from trader.core.types import Account, AssetClass, Instrument, Portfolio, Position, Quote, Symbol, Timeframe
 
 SYMBOLS = (Symbol("BTC/USD"), Symbol("ETH/USD"), Symbol("SPY"))
 HELD = {SYMBOLS[0]: Decimal(1), SYMBOLS[2]: Decimal(-5)}
 LEVELS = np.round(np.arange(1, 20) * 0.05, 2)
 NOW = datetime(2025, 3, 12, 15, 0, 5, tzinfo=UTC)
+HOUR = Timeframe(1, "Hour")
 PRICE, DRIFTS, STEPS = 100.0, (-0.02, -0.004, 0.0, 0.004, 0.02), (1, 2, 4, 5)
 
 Floats = NDArray[np.float64]
 Value = TypeVar("Value")
 
 
-def situations(count: int = 40) -> Iterator[DecisionInputs]:
-    """So many different ones, always the same."""
+def situations(count: int = 40, bars: int = 0) -> Iterator[DecisionInputs]:
+    """So many different ones, always the same.
+
+    bars  closed bars of each symbol
+    """
     for seed in range(count):
         yield situation(
             seed * 10,
@@ -41,10 +46,13 @@ def situations(count: int = 40) -> Iterator[DecisionInputs]:
             held=seed % 3 == 2,
             paths=seed % 4 != 3,
             steps=STEPS[seed // 5 % len(STEPS)],
+            bars=bars,
         )
 
 
-def situation(seed: int, drift: float, *, held: bool = False, paths: bool = True, steps: int = 4) -> DecisionInputs:
+def situation(
+    seed: int, drift: float, *, held: bool = False, paths: bool = True, steps: int = 4, bars: int = 0
+) -> DecisionInputs:
     """`drift` of the walks, a bar; `held`: a coin is held long, the stock short."""
     equity = Decimal(100_000)
     account = Account(
@@ -62,7 +70,7 @@ def situation(seed: int, drift: float, *, held: bool = False, paths: bool = True
     return DecisionInputs(
         cycle_id=cycle_id(NOW.replace(second=0), "trade"),
         now=NOW,
-        timeframe=Timeframe(1, "Hour"),
+        timeframe=HOUR,
         strategy="under examination",
         params={},
         sizing=Sizing(rule=SizingRule.KELLY),
@@ -75,6 +83,7 @@ def situation(seed: int, drift: float, *, held: bool = False, paths: bool = True
         levels={},
         open_symbols=frozenset(SYMBOLS),
         risk=RiskState(day_start_equity=equity, peak_equity=equity, last_stop_at={}),
+        bars={s: _bars(s, seed + n, drift, bars) for n, s in enumerate(SYMBOLS)} if bars else {},
     )
 
 
@@ -86,6 +95,7 @@ def reordered(inputs: DecisionInputs) -> DecisionInputs:
         forecasts=_backwards(inputs.forecasts),
         instruments=_backwards(inputs.instruments),
         portfolio=replace(inputs.portfolio, positions=_backwards(inputs.portfolio.positions)),
+        bars=_backwards(inputs.bars),
     )
 
 
@@ -120,6 +130,16 @@ def _walks(seed: int, drift: float, steps: int, count: int = 64) -> Floats:
     shadow = np.exp(np.abs(random.normal(0, 0.004, (2, count, steps))))
     high, low = np.maximum(opened, close) * shadow[0], np.minimum(opened, close) / shadow[1]
     return np.stack([opened, high, low, close], axis=2)
+
+
+def _bars(symbol: Symbol, seed: int, drift: float, count: int) -> Bars:
+    [walk] = _walks(seed, drift, count, 1)  # [T, C]
+    prices = walk * (PRICE / walk[-1, -1])
+    starts = to_datetime64(NOW.replace(second=0)) - np.timedelta64(1, "h") * np.arange(count, 0, -1)
+    volumes = np.ones((count, 1))
+    return Bars(
+        symbol=symbol, timeframe=HOUR, times=starts, values=np.hstack([prices, volumes, prices[:, -1:] * volumes])
+    )
 
 
 def _quote(symbol: Symbol) -> Quote:

@@ -25,6 +25,7 @@ from trader.adapters.journal.codec import decode, encode
 from trader.contracts.situations import reordered, situations
 from trader.core.decision import DecisionInputs, Plan, Signal
 from trader.core.plan import plan, view_of
+from trader.core.signals import sound_signals
 from trader.core.types import Symbol
 from trader.strategies import Strategy, find
 
@@ -48,7 +49,7 @@ class Subject:
 
     @cached_property
     def situations(self) -> tuple[DecisionInputs, ...]:
-        return tuple(situations())
+        return tuple(situations(bars=self.strategy.bars(self.bound)))
 
     def signals(self, inputs: DecisionInputs) -> tuple[Signal, ...]:
         return self.strategy.decide(view_of(inputs), self.bound)
@@ -171,7 +172,7 @@ def _inputs_unchanged(subject: Subject) -> str:
 # ---- what it may ask for ----
 
 
-@_check("at most one signal a symbol, each with a reason, and none where something is held already")
+@_check("at most one signal a symbol, each with a reason, none at a price for what is held")
 def _signals_are_in_form(subject: Subject) -> str:
     for number, inputs in enumerate(subject.situations):
         signals = subject.signals(inputs)
@@ -181,7 +182,7 @@ def _signals_are_in_form(subject: Subject) -> str:
             if not signal.reason:
                 return f"{signal.symbol}: a signal without a reason; the live view and the journal show it"
             if signal.entry_side is not None and signal.symbol in inputs.portfolio.positions:
-                return f"{signal.symbol}: an entry where a position is held"
+                return f"{signal.symbol}: an entry where a position is held; a target position is added to (`hold`)"
     return ""
 
 
@@ -189,9 +190,20 @@ def _signals_are_in_form(subject: Subject) -> str:
 def _entries_are_in_form(subject: Subject) -> str:
     for inputs in subject.situations:
         for signal in subject.signals(inputs):
-            if problem := _entry_problem(signal, inputs):
+            if problem := _target_problem(signal, inputs) if signal.is_target else _entry_problem(signal, inputs):
                 return f"{signal.symbol}: {problem}"
     return ""
+
+
+def _target_problem(signal: Signal, inputs: DecisionInputs) -> str:
+    _, unsound = sound_signals([signal])
+    if unsound:
+        return unsound[0].partition(": ")[2]
+    wanted, stop = signal.weight or signal.units or 0, signal.stop
+    if wanted and stop is None:
+        return "a target position needs a stop"
+    off_tick = stop is not None and stop != inputs.instruments[signal.symbol].price_down(stop)
+    return f"{stop} is not on the tick of {inputs.instruments[signal.symbol].tick}" if off_tick else ""
 
 
 def _entry_problem(signal: Signal, inputs: DecisionInputs) -> str:
@@ -247,6 +259,7 @@ def _copes_with_gaps(subject: Subject) -> str:
             quotes={symbol: quote for symbol, quote in inputs.quotes.items() if symbol != first},
             forecasts={symbol: forecast for symbol, forecast in inputs.forecasts.items() if symbol != second},
             instruments={symbol: asset for symbol, asset in inputs.instruments.items() if symbol != third},
+            bars={symbol: bars for symbol, bars in inputs.bars.items() if symbol != second},
         )
         if entered := _entered(subject, gaps):
             return f"it enters {entered[0]} with quote, forecast or instrument missing in situation {number}"
@@ -254,7 +267,10 @@ def _copes_with_gaps(subject: Subject) -> str:
 
 
 def _entered(subject: Subject, inputs: DecisionInputs) -> list[Symbol]:
-    return [signal.symbol for signal in subject.signals(inputs) if signal.entry_side is not None]
+    """What it asks for at a price, and what follows from the positions that it wants."""
+    signals = subject.signals(inputs)
+    at_a_price = [signal.symbol for signal in signals if signal.entry_side is not None]
+    return at_a_price + [intent.symbol for intent in plan(inputs, signals).intents if intent.symbol not in at_a_price]
 
 
 if __name__ == "__main__":

@@ -7,20 +7,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from forecasters.types import Forecast
-from trader.core.types import EntrySide, Instrument, OrderIntent, Portfolio, Quote, Symbol, Timeframe
-from trader.core.values import quick
+from trader.core.market import Bars
+from trader.core.portfolio import Exposure, exposure_of
+from trader.core.types import EntrySide, Instrument, OrderIntent, Portfolio, Position, Quote, Symbol, Timeframe
+from trader.core.values import SPARSE, quick
 
 
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketView:
-    """What a strategy may look at. A symbol without a usable quote or forecast is absent from those maps."""
+    """What a strategy may look at. A symbol without a usable quote or forecast is absent from those maps.
+
+    bars    the newest closed bars of each symbol, as many as the strategy's `bars(params)` asks for; none by default
+    since   when each position was begun, as far as that is known
+    """
 
     now: datetime
     timeframe: Timeframe
@@ -28,15 +34,55 @@ class MarketView:
     quotes: Mapping[Symbol, Quote]
     forecasts: Mapping[Symbol, Forecast]
     instruments: Mapping[Symbol, Instrument]
+    bars: Mapping[Symbol, Bars] = field(default_factory=dict)
+    since: Mapping[Symbol, datetime] = field(default_factory=dict)
+
+    @property
+    def exposure(self) -> Exposure:
+        """What is committed, account currency: positions at their marks, and open orders that could add to them."""
+        return exposure_of(self.portfolio, self.instruments, self.quotes, ())
+
+    def age(self, symbol: Symbol) -> timedelta | None:
+        """How long it has been held; None where it is not, or nobody knows."""
+        since = self.since.get(symbol)
+        return None if since is None or symbol not in self.portfolio.positions else self.now - since
+
+    def profit(self, symbol: Symbol) -> Decimal | None:
+        """What is held is worth so much more than it cost, as a ratio of the cost, before the fees of the way out: at
+        the side of the quote that it could be sold at, or at the venue's mark. None where that can't be told."""
+        position = self.portfolio.position(symbol)
+        price = None if position is None else self._price(position)
+        if position is None or price is None or position.avg_entry_price <= 0:
+            return None
+        return (price / position.avg_entry_price - 1) * position.entry_side.sign
+
+    def _price(self, position: Position) -> Decimal | None:
+        quote = self.quotes.get(position.symbol)
+        if quote is None:
+            return position.mark
+        return quote.bid if position.entry_side is EntrySide.LONG else quote.ask
 
 
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """A strategy's wish for one symbol. `entry_side` None: no new entry, though the exit levels may be fresh.
+    """A strategy's wish for one symbol, of one of two kinds.
+
+    Levels: an entry at a price, with the prices to leave at. `entry_side` None: no new entry, though the exit levels
+    may be fresh.
+
+    A target position, where `weight` or `units` is given (`hold` and `leave` make one): so much is to be held from now
+    on, below zero short. What is missing is bought and what is too much is sold, both at once. `entry_side` is None.
 
     Prices are on the instrument's tick. `edge` is the expected round-trip return (exit/entry - 1, signed for the
     side) before fees and spreads: subtracting the costs is for the risk layer, from its own figures.
+
+    weight    share of equity; 0 leaves the position
+    units     instead of `weight`
+    band      nothing is done while what is held differs by no more than this from what is wanted: a share of equity
+              with `weight`, units with `units`. Leaving has none.
+    max_age   levels: how long it may be held, at most EXITS__MAX_AGE_S; a target: how long it stays without being
+              wanted anew, at most EXITS__TARGET_AGE_S
     """
 
     symbol: Symbol
@@ -46,12 +92,61 @@ class Signal:
     stop: Decimal | None = None
     edge: Decimal | None = None
     reason: str = ""
+    weight: Decimal | None = field(default=None, metadata=SPARSE)
+    units: Decimal | None = field(default=None, metadata=SPARSE)
+    band: Decimal = field(default=Decimal(0), metadata=SPARSE)
+    max_age: timedelta | None = field(default=None, metadata=SPARSE)
+
+    @property
+    def is_target(self) -> bool:
+        return self.weight is not None or self.units is not None
+
+    @property
+    def is_leaving(self) -> bool:
+        return self.is_target and not (self.weight or self.units)
+
+
+def hold(
+    symbol: Symbol,
+    *,
+    weight: Decimal | None = None,
+    units: Decimal | None = None,
+    band: Decimal = Decimal(0),
+    stop: Decimal | None = None,
+    target: Decimal | None = None,
+    edge: Decimal | None = None,
+    max_age: timedelta | None = None,
+    reason: str,
+) -> Signal:
+    """A target position. What opens or adds needs a `stop`; without one, a position keeps the one that it has."""
+    return Signal(
+        symbol=symbol,
+        entry_side=None,
+        target=target,
+        stop=stop,
+        edge=edge,
+        reason=reason,
+        weight=weight,
+        units=units,
+        band=band,
+        max_age=max_age,
+    )
+
+
+def leave(symbol: Symbol, *, reason: str) -> Signal:
+    """All of it is to be sold, or bought back, now: at a loss too, whatever the limits of entries say."""
+    return Signal(symbol=symbol, entry_side=None, weight=Decimal(0), reason=reason)
 
 
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """Where a position is to be left. Kept in the journal; `manage` acts on it between bars."""
+    """Where a position is to be left. Kept in the journal; `manage` acts on it between bars.
+
+    keep    units, unsigned: what is held beyond them is sold now, at the market; None: nothing
+    since   when the position was begun, or was to be
+    why     the strategy's reason for `keep`
+    """
 
     symbol: Symbol
     entry_side: EntrySide
@@ -59,6 +154,9 @@ class Levels:
     stop: Decimal | None
     set_at: datetime
     expires_at: datetime | None  # out by then, at the market if need be
+    keep: Decimal | None = field(default=None, metadata=SPARSE)
+    since: datetime | None = field(default=None, metadata=SPARSE)
+    why: str = field(default="", metadata=SPARSE)
 
 
 class ExitRests(StrEnum):
@@ -80,6 +178,7 @@ class ExitPolicy:
     hysteresis_bps: Decimal = Decimal(10)  # the other level must be nearer by this much before they change places
     hold: Hold = Hold.CARRY
     max_age: timedelta = timedelta(days=2)
+    target_age: timedelta = field(default=timedelta(days=7), metadata=SPARSE)  # of one that is not wanted anew
     chase_collar_bps: Decimal = Decimal(100)  # how far past a gapped stop an ioc limit may reach
     stocks_overnight: bool = False
     flat_before_close: timedelta = timedelta(minutes=10)
@@ -149,6 +248,7 @@ class RiskState:
     paused: str = ""  # the reason; "" is not paused
     halted: str = ""
     killed: str = ""
+    doubted: str = field(default="", metadata=SPARSE)  # what of the books or of equity nobody can vouch for now
 
 
 @quick
@@ -170,6 +270,8 @@ class DecisionInputs:
     open_symbols: frozenset[Symbol]  # those whose market is open and may be entered now
     risk: RiskState
     add_latest: bool = True  # off: quotes are not real, so nothing is entered
+    bars: Mapping[Symbol, Bars] = field(default_factory=dict, metadata=SPARSE)  # those that the strategy asked for
+    ages: bool = field(default=False, metadata=SPARSE)  # levels say since when; off in records from before they did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forecasters.types import Context, Forecast, context_or_none
 from trader.core.types import Symbol, Timeframe
-from trader.core.values import maker, quick
+from trader.core.values import SPARSE, maker, quick
 
 COLUMNS = ("open", "high", "low", "close", "volume", "amount")
 OPEN, HIGH, LOW, CLOSE, VOLUME, AMOUNT = range(6)
@@ -35,8 +35,8 @@ class Bars:
     timeframe: Timeframe
     times: NDArray[np.datetime64]
     values: NDArray[np.float64]
-    whole: Bars | None = None
-    place: int = 0
+    whole: Bars | None = field(default=None, metadata=SPARSE)
+    place: int = field(default=0, metadata=SPARSE)
 
     def __post_init__(self) -> None:
         """ValueError for arrays of its own: what is true of `whole` says nothing of them."""
@@ -55,6 +55,13 @@ class Bars:
             values=self.values[first:last],
             whole=self,
             place=first,
+        )
+
+    def newest(self, count: int) -> Bars:
+        """Copies of the last `count`, or of all where there are fewer: nothing of a longer series hangs on them."""
+        last = slice(max(len(self) - count, 0), None)
+        return _new_bars(
+            symbol=self.symbol, timeframe=self.timeframe, times=self.times[last].copy(), values=self.values[last].copy()
         )
 
     def __len__(self) -> int:

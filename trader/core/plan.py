@@ -23,7 +23,7 @@ from trader.core.decision import (
     SizingRule,
     Verdict,
 )
-from trader.core.ids import client_order_id
+from trader.core.ids import client_order_id, purpose_of
 from trader.core.kelly import kelly_share
 from trader.core.market import extent, to_datetime
 from trader.core.portfolio import Exposure, exposure_of, is_held, orphans, own_entries, unpriced_orders
@@ -31,6 +31,7 @@ from trader.core.proposals import Proposal, cost_ratio, proposed
 from trader.core.quotes import quote_problem
 from trader.core.risk import Ground, assess
 from trader.core.sizing import size
+from trader.core.targets import kept, missing, touch
 from trader.core.types import (
     ZERO,
     AssetClass,
@@ -65,6 +66,8 @@ def view_of(inputs: DecisionInputs) -> MarketView:
         quotes=quotes,
         forecasts={symbol: f for symbol, f in inputs.forecasts.items() if _is_usable(f)},
         instruments=inputs.instruments,
+        bars=inputs.bars,
+        since={s: level.since for s, level in inputs.levels.items() if level.since is not None},
     )
 
 
@@ -120,7 +123,13 @@ def _proposals(
     count = Counter(signal.symbol for signal in signals)
     for signal in signals:
         side, entry, instrument = signal.entry_side, signal.entry, inputs.instruments.get(signal.symbol)
-        if count[signal.symbol] > 1:
+        if signal.is_target and count[signal.symbol] == 1:
+            found = _toward_target(inputs, signal, instrument)
+            if isinstance(found, Verdict):
+                refused[signal.symbol] = found
+            elif found is not None:
+                proposals.append(found)
+        elif count[signal.symbol] > 1:
             refused[signal.symbol] = _refusal(signal, "one_intent", f"{count[signal.symbol]} signals for one symbol")
         elif side is None:
             continue
@@ -146,6 +155,22 @@ def _proposal(
     sizing = _sizing(inputs, signal, side, instrument)
     wanted = size(sizing, equity, spendable, entry, side, instrument) if equity.is_finite() else ZERO
     return proposed(inputs, signal, side, entry, wanted, instrument)
+
+
+def _toward_target(inputs: DecisionInputs, signal: Signal, instrument: Instrument | None) -> Proposal | Verdict | None:
+    """The entry of what is missing, why it can't even be sized, or None where nothing is missing."""
+    if instrument is None:
+        return None if signal.is_leaving else _refusal(signal, "asset", "unknown to the venue")
+    wish = missing(inputs, signal, instrument)
+    if wish is None:
+        return None
+    side, qty = wish
+    entry = signal.entry if signal.entry is not None else touch(inputs, side, instrument)
+    if entry is None:
+        return _refusal(
+            signal, "quote", quote_problem(inputs.quotes.get(signal.symbol), inputs.now, inputs.limits) or ""
+        )
+    return proposed(inputs, signal, side, entry, qty, instrument)
 
 
 def _sizing(inputs: DecisionInputs, signal: Signal, side: EntrySide, instrument: Instrument) -> Sizing:
@@ -177,6 +202,7 @@ def _ground(inputs: DecisionInputs, old_orders: Sequence[Order]) -> Ground:
         spendable=_spendable(inputs),
         blocked=frozenset(order.symbol for order in portfolio.orders if order.is_open and order.id not in old_ids),
         unpriced=frozenset(order.symbol for order in unpriced_orders(portfolio, inputs.quotes, old_ids)),
+        strange=frozenset(order.symbol for order in portfolio.orders if order.is_open and purpose_of(order) is None),
     )
 
 
@@ -200,7 +226,6 @@ def _taken(exposure: Exposure, proposal: Proposal, qty: Decimal) -> Exposure:
 
 
 def _intent(inputs: DecisionInputs, proposal: Proposal, qty: Decimal) -> OrderIntent:
-    crypto = proposal.symbol.asset_class is AssetClass.CRYPTO
     return OrderIntent(
         client_order_id=client_order_id(
             inputs.portfolio.account.id, inputs.cycle_id, proposal.symbol, Purpose.ENTRY, 0
@@ -211,17 +236,25 @@ def _intent(inputs: DecisionInputs, proposal: Proposal, qty: Decimal) -> OrderIn
         order_side=proposal.side.opening,
         qty=qty,
         type=OrderType.LIMIT,
-        tif=TimeInForce.GTC if crypto else TimeInForce.DAY,  # a fraction of a share is refused with gtc
+        tif=_tif(proposal),
         limit_price=proposal.entry,
         reason=proposal.signal.reason,
     )
+
+
+def _tif(proposal: Proposal) -> TimeInForce:
+    """What brings a position to its target takes what is there now, and does not wait."""
+    if proposal.symbol.asset_class is not AssetClass.CRYPTO:
+        return TimeInForce.DAY  # a fraction of a share is refused with another one
+    return TimeInForce.IOC if proposal.signal.is_target else TimeInForce.GTC
 
 
 def _levels(inputs: DecisionInputs, signal: Signal, intent: OrderIntent | None) -> Levels | None:
     """Fresh levels of a position that is held or being entered; None keeps the old ones."""
     position = inputs.portfolio.position(signal.symbol)
     if position is not None and is_held(position, inputs.instruments.get(signal.symbol)):
-        return _repriced(inputs, signal, position.entry_side)
+        repriced = _toward if signal.is_target else _repriced
+        return repriced(inputs, signal, position.entry_side)
     if intent is None:
         return None
     return Levels(
@@ -230,8 +263,43 @@ def _levels(inputs: DecisionInputs, signal: Signal, intent: OrderIntent | None) 
         target=signal.target,
         stop=signal.stop,
         set_at=inputs.now,
-        expires_at=_expiry(inputs, signal.symbol),
+        expires_at=_expiry(inputs, signal),
+        since=_since(inputs, None),
     )
+
+
+def _toward(inputs: DecisionInputs, signal: Signal, side: EntrySide) -> Levels | None:
+    """Of a position with a target. Its stop is where the strategy says: it is there for what nobody foresaw, and goes
+    with the market."""
+    old = inputs.levels.get(signal.symbol)
+    if old is not None and old.entry_side is not side:
+        old = None
+    instrument = inputs.instruments.get(signal.symbol)
+    keep = kept(inputs, signal, instrument) if instrument is not None else ZERO if signal.is_leaving else None
+    sane = _is_sane(inputs, signal, side, signal.target, signal.stop)
+    stop = signal.stop if sane and signal.stop is not None else (old.stop if old else None)
+    target = signal.target if sane else (old.target if old else None)
+    if keep is None and not sane:
+        return None
+    if stop is not None and target is not None and stop * side.sign >= target * side.sign:
+        target = None
+    return Levels(
+        symbol=signal.symbol,
+        entry_side=side,
+        target=target,
+        stop=stop,
+        set_at=inputs.now,
+        expires_at=_expiry(inputs, signal) if keep is None or old is None else old.expires_at,
+        keep=keep,
+        since=_since(inputs, old),
+        why=signal.reason if keep is not None else "",
+    )
+
+
+def _since(inputs: DecisionInputs, old: Levels | None) -> datetime | None:
+    if not inputs.ages:
+        return None
+    return inputs.now if old is None else old.since
 
 
 def _repriced(inputs: DecisionInputs, signal: Signal, side: EntrySide) -> Levels | None:
@@ -252,7 +320,8 @@ def _repriced(inputs: DecisionInputs, signal: Signal, side: EntrySide) -> Levels
         target=target,
         stop=stop,
         set_at=inputs.now,
-        expires_at=old.expires_at if old else _expiry(inputs, signal.symbol),
+        expires_at=old.expires_at if old else _expiry(inputs, signal),
+        since=_since(inputs, old),
     )
 
 
@@ -272,9 +341,11 @@ def _is_sane(
     return all(abs(price / last_close - 1) <= inputs.limits.max_level_distance for price in new_prices)
 
 
-def _expiry(inputs: DecisionInputs, symbol: Symbol) -> datetime:
-    """HOLD=bar: the close of the first forecast bar. HOLD=carry: the greatest age."""
-    forecast = inputs.forecasts.get(symbol)
-    if inputs.exits.hold is Hold.BAR and forecast is not None and len(forecast.times):
+def _expiry(inputs: DecisionInputs, signal: Signal) -> datetime:
+    """HOLD=bar: the close of the first forecast bar. HOLD=carry: the greatest age, or the strategy's own where that is
+    less. A target is wanted anew with each bar, whatever HOLD says."""
+    forecast, exits = inputs.forecasts.get(signal.symbol), inputs.exits
+    longest = exits.target_age if signal.is_target else exits.max_age
+    if not signal.is_target and inputs.exits.hold is Hold.BAR and forecast is not None and len(forecast.times):
         return to_datetime(forecast.times[0]) + inputs.timeframe.duration
-    return inputs.now + inputs.exits.max_age
+    return inputs.now + (longest if signal.max_age is None else min(signal.max_age, longest))

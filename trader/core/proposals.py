@@ -101,11 +101,13 @@ def _net_edge_bps(
     target itself rests for certain: where it is only watched, it may have to be taken.
     """
     target, fees = signal.target, instrument.fees
+    if signal.is_target:
+        target = None if signal.edge is None else entry * (1 + side.sign * signal.edge)
     if quote is None or target is None or not target.is_finite():
         return None
     entry_crosses = _crosses(side, entry, quote)
     oco = instrument.symbol.asset_class is AssetClass.STOCK and wanted == wanted.to_integral_value()
-    exit_crosses = not oco and exits.exit_rests is not ExitRests.TARGET
+    exit_crosses = signal.is_target or (not oco and exits.exit_rests is not ExitRests.TARGET)
     return round_trip_edge_bps(
         entry,
         target,

@@ -101,7 +101,18 @@ def protect(
     due = _time_exit(held, levels, now, session_close, reopens)
     if due:
         return _leave(held, resting, Purpose.TIME_EXIT, due)
-    return _rest(held, levels, now, exits, resting, is_watched(held.quote, policy, now), without)
+    if levels is not None and levels.keep is not None:
+        less = _less(held, levels.keep, levels.why, exits, resting)
+        if less is not None:
+            return less
+    going = next((order for order in exits if purpose_of(order) is Purpose.SIGNAL and _is_leaving(order)), None)
+    if going is None or going.remaining >= held.qty:
+        return _rest(held, levels, now, exits, resting, is_watched(held.quote, policy, now), without)
+    # what stays is protected beside it: an order that a standing market keeps waiting must not leave the rest bare
+    rest = altered(held, qty=held.qty - going.remaining)
+    others = [order for order in resting if order is not going]
+    remaining_exits = [order for order in exits if order is not going]
+    return _rest(rest, levels, now, remaining_exits, others, is_watched(held.quote, policy, now), without)
 
 
 def close_now(
@@ -195,6 +206,23 @@ def _leave(held: Held, resting: Sequence[Order], purpose: Purpose, reason: str) 
         waiting = "the market is closed" if not held.is_open else "there is no quote"
         return _standing(exits, entries, f"{reason}: {waiting}")
     return _new_protect_action(cancel=tuple(order.id for order in (*exits, *entries)), place=wish, reason=wish.reason)
+
+
+def _less(
+    held: Held, keep: Decimal, why: str, exits: Sequence[Order], resting: Sequence[Order]
+) -> ProtectAction | None:
+    """Sells what is held beyond `keep`, all of it where the rest could not be sold again; None where that is nothing,
+    is under way, or can't be done now: then what is held is protected as it is."""
+    surplus = held.instrument.qty_down(held.qty - keep)
+    if not keep or is_dust(altered(held.position, qty=keep * held.side.sign), held.instrument, held.exit_price):
+        surplus = held.qty
+    if surplus < held.instrument.min_qty or surplus <= 0 or any(map(_is_leaving, exits)):
+        return None
+    wish = exit_at_market(altered(held, qty=surplus), Purpose.SIGNAL, why)
+    if wish is None:
+        return None
+    cancels = tuple(order.id for order in (*exits, *_own_entries(resting)))
+    return _new_protect_action(cancel=cancels, place=wish, reason=wish.reason)
 
 
 def _is_leaving(order: Order) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 from trader.core.decision import DecisionInputs, Denial, Verdict
 from trader.core.market import to_datetime
@@ -31,6 +32,7 @@ class Ground:
     spendable: Mapping[AssetClass, Decimal]  # cash or buying power before this plan, account currency
     blocked: frozenset[Symbol]  # an order is in the way there
     unpriced: frozenset[Symbol]  # open orders of unknown size
+    strange: frozenset[Symbol]  # of blocked, where the order is not ours: what is ours makes room for a target
 
 
 Gate = Callable[[Proposal, Ground], "str | None"]
@@ -122,14 +124,18 @@ def _asset(proposal: Proposal, ground: Ground) -> str | None:
 
 
 def _position(proposal: Proposal, ground: Ground) -> str | None:
+    """A target is added to; another entry is not."""
     position = ground.inputs.portfolio.position(proposal.symbol)
-    if position is not None and is_held(position, proposal.instrument):
-        return f"{position.qty} held already"
-    return None
+    if position is None or not is_held(position, proposal.instrument):
+        return None
+    added = proposal.signal.is_target and position.entry_side is proposal.side
+    return None if added else f"{position.qty} held already"
 
 
 def _order_open(proposal: Proposal, ground: Ground) -> str | None:
-    return "an open order is in the way" if proposal.symbol in ground.blocked else None
+    """Our own exit of what a target adds to is taken away for the moment of the entry."""
+    in_the_way = ground.strange if proposal.signal.is_target else ground.blocked
+    return "an open order is in the way" if proposal.symbol in in_the_way else None
 
 
 def _unpriced(_: Proposal, ground: Ground) -> str | None:
@@ -153,15 +159,16 @@ def _forecast(proposal: Proposal, ground: Ground) -> str | None:
 
 
 def _levels(proposal: Proposal, _: Ground) -> str | None:
+    """A position with a target size needs no price to leave at but its stop."""
     target, stop, entry, sign = proposal.signal.target, proposal.signal.stop, proposal.entry, proposal.side.sign
-    if target is None or stop is None:
+    if stop is None or (target is None and not proposal.signal.is_target):
         return f"entry without exits: target {target}, stop {stop}"
-    if not (target.is_finite() and stop.is_finite() and entry.is_finite() and min(target, stop, entry) > 0):
+    prices = [price for price in (stop, entry, target) if price is not None]
+    if not all(price.is_finite() and price > 0 for price in prices):
         return f"not prices: stop {stop}, entry {entry}, target {target}"
-    if not (stop * sign < entry * sign < target * sign):
+    if any(lower * sign >= upper * sign for lower, upper in pairwise(prices)):
         return f"{proposal.side}: stop {stop}, entry {entry}, target {target} are out of order"
-    down = proposal.instrument.price_down
-    on_tick = stop == down(stop) and entry == down(entry) and target == down(target)
+    on_tick = all(price == proposal.instrument.price_down(price) for price in prices)
     return None if on_tick else f"off the tick {proposal.instrument.tick}: {stop}, {entry}, {target}"
 
 
@@ -201,6 +208,8 @@ def _edge(proposal: Proposal, ground: Ground) -> str | None:
     if proposal.quote_fault is not None:
         return None  # said already
     edge, least = proposal.edge_bps, ground.inputs.limits.min_edge_bps
+    if edge is None and proposal.signal.is_target:
+        return None  # a share of equity may be wanted for its own sake; what it expects, if anything, it says
     if edge is None:
         return "no target to compare with"
     if edge <= 0 or edge < least:
@@ -216,8 +225,8 @@ def _order_rate(_: Proposal, ground: Ground) -> str | None:
     return f"{sent} orders in the last minute, limit {limit}" if sent >= limit else None
 
 
-def _open_entries(_: Proposal, ground: Ground) -> str | None:
-    count, limit = len(ground.exposure.entries), ground.inputs.limits.max_open_entries
+def _open_entries(proposal: Proposal, ground: Ground) -> str | None:
+    count, limit = len(ground.exposure.entries - {proposal.symbol}), ground.inputs.limits.max_open_entries
     return f"{count} symbols held or being entered, limit {limit}" if count >= limit else None
 
 

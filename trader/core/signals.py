@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from decimal import Decimal
 
 from trader.core.decision import Signal
 from trader.core.types import EntrySide, Symbol
+
+MOST_WEIGHT = Decimal(10)  # a larger one is a mistake: a price, or per cent
 
 
 def sound_signals(told: object) -> tuple[tuple[Signal, ...], tuple[str, ...]]:
@@ -42,8 +45,27 @@ def _problem(signal: object) -> str:
     for name, value in prices:
         if value is not None and value <= 0:
             return f"{signal.symbol}: {name} {value}"
+    if signal.is_target and (problem := _target_problem(signal)):
+        return f"{symbol}: {problem}"
     reason: object = signal.reason
     return "" if isinstance(reason, str) else f"{symbol}: reason {_shown(reason)}"
+
+
+def _target_problem(signal: Signal) -> str:
+    if signal.weight is not None and signal.units is not None:
+        return "both a weight and units"
+    if signal.entry_side is not None:
+        return "a target position has no side of its own: below zero it is short"
+    band: object = signal.band
+    for name, value in (("weight", signal.weight), ("units", signal.units), ("band", band)):
+        if value is not None and not (isinstance(value, Decimal) and value.is_finite()):
+            return f"{name} {_shown(value)}"
+    if signal.weight is not None and abs(signal.weight) > MOST_WEIGHT:
+        return f"a weight of {signal.weight}: 1 is all of the equity"
+    if signal.band < 0:
+        return f"band {signal.band}"
+    age: object = signal.max_age
+    return "" if age is None or (isinstance(age, timedelta) and age > timedelta(0)) else f"max_age {_shown(age)}"
 
 
 def _shown(value: object) -> str:

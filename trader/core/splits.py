@@ -47,14 +47,18 @@ def scaled(levels: Levels, ratio: Decimal, instrument: Instrument, now: datetime
     target = levels.target
     if target is not None:
         target = instrument.price_up(target / ratio) if long else instrument.price_down(target / ratio)
-    return replace(levels, stop=stop, target=target, set_at=now)
+    keep = None if levels.keep is None else levels.keep * ratio
+    return replace(levels, stop=stop, target=target, keep=keep, set_at=now)
 
 
 def forgotten(levels: Levels | None, symbol: Symbol, side: EntrySide, now: datetime) -> Levels:
     """Nobody knows what they are in the new units. Not dropped: that the position is ours is still known by them, and
     a fallback that rests at the venue is in the old units, too."""
-    expires_at = None if levels is None else levels.expires_at
-    return Levels(symbol=symbol, entry_side=side, target=None, stop=None, set_at=now, expires_at=expires_at)
+    if levels is None:
+        return Levels(symbol=symbol, entry_side=side, target=None, stop=None, set_at=now, expires_at=None)
+    # none of it is none of it in any units
+    keep = levels.keep if levels.keep == 0 else None
+    return replace(levels, entry_side=side, target=None, stop=None, set_at=now, keep=keep)
 
 
 def are_forgotten(levels: Levels | None) -> bool:

@@ -103,6 +103,7 @@ class Purpose(StrEnum):
     STOP = "stop"
     PROTECT = "protect"  # an OCO that carries target and stop together
     TIME_EXIT = "time"
+    SIGNAL = "signal"  # the strategy wants less of it, or none
     FLATTEN = "flatten"
     KILL = "kill"
 

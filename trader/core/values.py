@@ -14,7 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
+
+SPARSE = MappingProxyType({"sparse": True})  # metadata of a field that the journal leaves out where it is the default
 
 Value = TypeVar("Value")
 Fields = ParamSpec("Fields")

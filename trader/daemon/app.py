@@ -23,7 +23,7 @@ from trader.core.types import Timeframe
 from trader.daemon.account import Hands, endpoints_of, noter, take_hands
 from trader.daemon.ending import catch_signals, leave, leave_all_the_same, restore_signals
 from trader.daemon.forecaster import open_backend
-from trader.daemon.parameters import decider, rules_of
+from trader.daemon.parameters import decider, rules_of, unchosen
 from trader.daemon.schedule import run_scheduled, run_simulated
 from trader.daemon.simulation import SimFolder, replayed, start_exchange, with_trading
 from trader.daemon.timetable import closed_hours_skipper, simulated_beat, timetable_of
@@ -118,6 +118,8 @@ def _venue(
     settings = loaded.settings
     endpoints = endpoints_of(settings)
     if endpoints is not None:
+        if problem := unchosen(loaded):
+            raise ConfigurationError(problem)
         return settings, endpoints, None
     settings = replayed(loaded)
     chosen = loaded.origins["TIMEFRAME"] != "default"

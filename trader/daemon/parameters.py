@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from settings.kinds import variable_of
+from settings.load import Loaded
 from settings.schema import Settings
 from trader.core.decision import (
     DecisionInputs,
@@ -28,7 +29,7 @@ def rules_of(settings: Settings) -> Rules:
     """Raises ConfigurationError where the strategy or its parameters are wrong, or those of another strategy."""
     trading = settings.trading
     strategy, params = _found(trading.strategy), settings.strategy_params
-    _bound(strategy, params)
+    view_bars = _view_bars(strategy, _bound(strategy, params), trading.context)
     _check_others(settings)
     return Rules(
         symbols=tuple(Symbol(text) for text in trading.symbols),
@@ -42,6 +43,28 @@ def rules_of(settings: Settings) -> Rules:
         exits=exits_of(settings),
         add_latest=trading.add_latest,
         bar_deadline=timedelta(seconds=trading.bar_deadline_s),
+        view_bars=view_bars,
+    )
+
+
+def _view_bars(strategy: Strategy, bound: object, context: int) -> int:
+    try:
+        count = strategy.bars(bound)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    if count > context:
+        raise ConfigurationError(f"strategy {strategy.name} looks at {count} bars, CONTEXT={context}: set a larger one")
+    return count
+
+
+def unchosen(loaded: Loaded) -> str:
+    """Why the strategy is nobody's choice, where it has to be one; "" for no reason."""
+    if loaded.settings.trading.trading_mode == "sim" or loaded.origins["STRATEGY"] != "default":
+        return ""
+    usual = loaded.settings.trading.strategy
+    return (
+        f"STRATEGY is not set, and is a choice where orders go to Alpaca: {usual}, the simulation's, is measured to"
+        " lose its fees; `trader strategies` lists what there is, for example STRATEGY=voltarget"
     )
 
 
@@ -89,6 +112,7 @@ def exits_of(settings: Settings) -> ExitPolicy:
         hysteresis_bps=exits.hysteresis_bps,
         hold=Hold(exits.hold),
         max_age=timedelta(seconds=exits.max_age_s),
+        target_age=timedelta(seconds=exits.target_age_s),
         chase_collar_bps=exits.chase_collar_bps,
         stocks_overnight=exits.stocks_overnight,
         flat_before_close=timedelta(seconds=exits.flat_before_close_s),

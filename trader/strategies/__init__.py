@@ -39,6 +39,7 @@ class Strategy:
     source: str = BUILT_IN
     module: str = ""  # where its code is, dotted
     description: str = ""
+    wanted_bars: Callable[[Any], int] | None = None
 
     def params(self, given: Mapping[str, str]) -> Any:
         """Typed parameters from text; those not given keep their defaults. Raises ValueError, one line."""
@@ -48,6 +49,14 @@ class Strategy:
         """Every parameter with its default, as it would be written in a setting."""
         usual = self.kind()
         return {field: text_of(getattr(usual, field)) for field in self.kind.__dataclass_fields__}
+
+    def bars(self, params: Any) -> int:
+        """How many closed bars of each symbol `decide` looks at: the module's own `bars(params)`, else none. Raises
+        ValueError."""
+        count: object = 0 if self.wanted_bars is None else self.wanted_bars(params)
+        if not isinstance(count, int) or count < 0:
+            raise ValueError(f"strategy {shown_strategy(self.name)}: bars(params) is {count!r}, not a number of bars")
+        return count
 
     def decide(self, view: MarketView, params: Any) -> tuple[Signal, ...]:
         return self.function(view, params)
@@ -134,7 +143,8 @@ def _strategy(name: str, source: str, module: object) -> Strategy:
     if problem := problem_of(kind):
         raise ValueError(f"strategy {name} ({source}): {problem}")
     description = (getattr(module, "__doc__", None) or "").strip().partition("\n")[0]
-    return Strategy(name, kind, function, source, getattr(kind, "__module__", ""), description)
+    wanted_bars = getattr(module, "bars", None)
+    return Strategy(name, kind, function, source, getattr(kind, "__module__", ""), description, wanted_bars)
 
 
 def _info(name: str, point: EntryPoint | None) -> StrategyInfo:

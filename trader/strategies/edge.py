@@ -3,7 +3,7 @@
 The edge is the expected close after `steps` bars against the entry's price, less both fills' fees, half a spread for
 each leg that crosses and a margin. The entry waits on our own side of the book, or takes what is on offer; target and
 stop are outer quantiles of the high and the low, there to protect: the plan is to leave with the forecast's horizon
-(HOLD, EXITS__MAX_AGE_S), for less where the forecast changes its mind.
+(HOLD, EXITS__MAX_AGE_S), or at once, at a loss too, where the forecast has changed its mind.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from enum import StrEnum
 import numpy as np
 
 from forecasters.types import CLOSE, HIGH, LOW, Forecast
-from trader.core.decision import MarketView, Signal
+from trader.core.decision import MarketView, Signal, leave
 from trader.core.outcomes import costs_of
 from trader.core.portfolio import is_held
 from trader.core.types import AssetClass, EntrySide, Instrument, Quote, Symbol
@@ -52,6 +52,8 @@ class Params:
     target_quantile   the quantile of the high to leave at, 0.01 to 0.99; no higher than the forecast has
     stop_quantile     the quantile of the low to stop at, 0 to 0.5; no lower than the forecast has
     stop_margin_bps   how far beyond that quantile the stop lies, 0 to 2000
+    leave_bps         leave where the close is expected against the position by more than this, surely as by
+                      `sampling_errors`, 0 to 10000
     """
 
     statistic: Statistic = Statistic.MEDIAN
@@ -63,6 +65,7 @@ class Params:
     target_quantile: float = 0.9
     stop_quantile: float = 0.05
     stop_margin_bps: Decimal = Decimal(25)
+    leave_bps: Decimal = Decimal(10)
 
     def __post_init__(self) -> None:
         within("steps", self.steps, 1, 512)
@@ -71,6 +74,7 @@ class Params:
         within("target_quantile", self.target_quantile, 0.01, 0.99)
         within("stop_quantile", self.stop_quantile, 0.0, 0.5)
         within("stop_margin_bps", float(self.stop_margin_bps), 0, 2000)
+        within("leave_bps", float(self.leave_bps), 0, 10_000)
 
 
 def decide(view: MarketView, params: Params) -> tuple[Signal, ...]:
@@ -83,7 +87,8 @@ def decide(view: MarketView, params: Params) -> tuple[Signal, ...]:
         position = view.portfolio.position(symbol)
         try:
             if position is not None and is_held(position, instrument):
-                made = _exits(symbol, view.forecasts[symbol], position.entry_side, instrument, params)
+                side, quote = position.entry_side, view.quotes.get(symbol)
+                made = _exits(symbol, view.forecasts[symbol], side, quote, instrument, params)
             else:
                 made = _entry(symbol, view.forecasts[symbol], view.quotes.get(symbol), instrument, params)
         except ValueError as error:
@@ -144,8 +149,17 @@ def _entry(symbol: Symbol, forecast: Forecast, quote: Quote | None, instrument: 
     )
 
 
-def _exits(symbol: Symbol, forecast: Forecast, side: EntrySide, instrument: Instrument, params: Params) -> Signal:
-    """Fresh exits for what is held; no entry."""
+def _exits(
+    symbol: Symbol, forecast: Forecast, side: EntrySide, quote: Quote | None, instrument: Instrument, params: Params
+) -> Signal:
+    """Fresh exits for what is held, or out of it; no entry."""
+    close, error = expected_close(forecast, params)
+    market = forecast.last_close if quote is None else float(quote.mid)
+    against = -side.sign * (close / market - 1)
+    if against > float(params.leave_bps) / 1e4 + params.sampling_errors * error / market:
+        return leave(
+            symbol, reason=f"{side} held, the close is expected at {close:.10g}: {against * 1e4:.1f} bps against"
+        )
     target, stop = _levels(forecast, side, exact(forecast.last_close), instrument, params)
     return Signal(symbol=symbol, entry_side=None, target=target, stop=stop, reason=f"{side} held: new exits")
 

@@ -19,11 +19,12 @@ from trader.core.gates import rooms
 from trader.core.ids import cycle_id
 from trader.core.market import Bars, context_of
 from trader.core.plan import plan
-from trader.core.portfolio import orphans, own_entries
+from trader.core.portfolio import is_held, orphans, own_entries
 from trader.core.types import AssetClass, Instrument, Portfolio, Quote, Symbol
 from trader.core.values import maker
 from trader.errors import DatabaseAway, Transient
 from trader.trading import failpoints
+from trader.trading.adding import add_to_position
 from trader.trading.desk import Desk
 from trader.trading.gate_watch import GateWatch
 from trader.trading.last_look import LastLook
@@ -147,7 +148,7 @@ class Trader:
             fit, scale_problems = self._fit(forecasts, bars, quotes)
             self.fruitless = 0 if fit else self.fruitless + 1
             watch.go_on()
-            inputs, aged_from = self._inputs(name, portfolio, quotes, fit), self._aged()
+            inputs, aged_from = self._inputs(name, portfolio, quotes, fit, bars), self._aged()
             self._look_at_gates(inputs)
             decision = plan(inputs, self.strategy.signals(self.decide, inputs))
             watch.took("decide")
@@ -157,7 +158,7 @@ class Trader:
             planned_at = watch.took("journal")
             watch.seconds["bars_to_plan"] = planned_at - bars_at - watch.seconds["forecast"]
             self.board.saw_plan(decision)
-            entries_placed = self._carry_out(decision, quotes, quotes_at, inputs.now, aged_from)
+            entries_placed = self._carry_out(decision, inputs, quotes_at, aged_from)
             watch.go_on()
             failpoints.reach("before_last_sync")
             self.desk.refresh()
@@ -270,7 +271,12 @@ class Trader:
         return {symbol: each for symbol, each in forecasts.items() if symbol not in misfits}, misfits
 
     def _inputs(
-        self, name: str, portfolio: Portfolio, quotes: Mapping[Symbol, Quote], forecasts: Mapping[Symbol, Forecast]
+        self,
+        name: str,
+        portfolio: Portfolio,
+        quotes: Mapping[Symbol, Quote],
+        forecasts: Mapping[Symbol, Forecast],
+        bars: Mapping[Symbol, Bars],
     ) -> DecisionInputs:
         rules, now = self.rules, self.desk.clock.now()
         return _new_decision_inputs(
@@ -290,6 +296,8 @@ class Trader:
             open_symbols=frozenset(s for s in rules.symbols if s in self.instruments and self._may_enter(s, now)),
             risk=self.desk.risk_state(portfolio),
             add_latest=rules.add_latest,
+            bars={s: each.newest(rules.view_bars) for s, each in bars.items()} if rules.view_bars else {},
+            ages=True,
         )
 
     def _look_at_gates(self, inputs: DecisionInputs) -> None:
@@ -301,15 +309,14 @@ class Trader:
     def _aged(self) -> float:
         return self.desk.clock.monotonic() if self.quote_clock is None else self.quote_clock()
 
-    def _carry_out(
-        self, decision: Plan, quotes: Mapping[Symbol, Quote], quotes_at: float, decided_at: datetime, aged_from: float
-    ) -> int:
+    def _carry_out(self, decision: Plan, inputs: DecisionInputs, quotes_at: float, aged_from: float) -> int:
         """Cancels confirmed, then exits, then entries, each looked at again before it goes: an earlier one may have
         taken minutes. Returns how many entries the venue took.
 
-        quotes_at   when the quotes were there, in seconds of `time.perf_counter`
-        decided_at  and `aged_from`, the moment of the decision by both clocks
+        quotes_at  when the quotes were there, in seconds of `time.perf_counter`
+        aged_from  and `inputs.now`, the moment of the decision by both clocks
         """
+        quotes, decided_at = inputs.quotes, inputs.now
         if decision.cancels:
             self.watch.go_on()
             confirmed = self.desk.cancel(decision.cancels)
@@ -330,13 +337,17 @@ class Trader:
         for intent in decision.intents:
             symbol, now = intent.symbol, decided_at + timedelta(seconds=self._aged() - aged_from)
             objection = last_look.unwanted(
-                intent, portfolio, quotes.get(symbol), levels.get(symbol), now, self.rules.limits
+                intent, portfolio, quotes.get(symbol), levels.get(symbol), now, self.rules.limits, inputs.portfolio
             )
             if objection:
                 self.desk.drop(intent, objection)
                 continue
             self.watch.seconds.setdefault("quote_to_post", time.perf_counter() - quotes_at)
-            entries_placed += self.desk.place(intent) is not None
+            if is_held(portfolio.position(symbol), self.instruments.get(symbol)):
+                placed, portfolio = add_to_position(self.desk, self.manager, intent, portfolio, quotes)
+            else:
+                placed = self.desk.place(intent) is not None
+            entries_placed += placed
         return entries_placed
 
     def _tradable(self, symbol: Symbol, bar_close: datetime) -> bool:

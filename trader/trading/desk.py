@@ -225,17 +225,25 @@ class Desk:
             except Transient as error:
                 self.board.say("venue", f"cancel: {error}")
         failpoints.reach("after_cancel")
-        patience = Patience(self.clock, CONFIRM_S)
-        while pending:
+        left = self._still_open(pending)
+        if left:
+            if not left.isdisjoint(self._taken):
+                self._slow_at = self.clock.monotonic()
+            self._left_working(left)
+        return not left
+
+    def wait_for_end(self, order_id: str) -> bool:
+        """Of one that ends by itself. False where that took too long: it is seen to at the next look."""
+        return not self._still_open({order_id})
+
+    def _still_open(self, order_ids: Collection[str]) -> set[str]:
+        """Those that have not ended within CONFIRM_S."""
+        pending, patience = set(order_ids), Patience(self.clock, CONFIRM_S)
+        while True:
             pending -= {order_id for order_id in pending if self._has_ended(order_id)}
-            if pending and patience.is_over():
-                if not pending.isdisjoint(self._taken):
-                    self._slow_at = self.clock.monotonic()
-                self._left_working(pending)
-                return False
-            if pending:
-                self.pause(0.25)
-        return True
+            if not pending or patience.is_over():
+                return pending
+            self.pause(0.25)
 
     def cancels_wait(self) -> bool:
         """Whether the venue has lately taken a cancel and not obeyed it at once: it will not obey the next one either,
@@ -283,7 +291,8 @@ class Desk:
         sure = None if memory.peak.value is None else portfolio.account.equity - moved
         begin_day(memory, self.journal, now.date(), sure)
         memory.counts.begin(now.date())
-        return risk_state(memory, self.doubt(), self.clock.monotonic(), moved)
+        figures = "; ".join(each for name in ("books", "equity") if (each := self.doubts.get(name)))
+        return altered(risk_state(memory, self.doubt(), self.clock.monotonic(), moved), doubted=figures)
 
     def _begin_peak(self, portfolio: Portfolio, moved: Decimal) -> None:
         """The first equity is confirmed as later peaks are: by readings that agree with each other and with our own

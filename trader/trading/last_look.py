@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from trader.core.decision import Levels, RiskLimits
+from trader.core.ids import purpose_of
 from trader.core.portfolio import is_held
 from trader.core.quotes import is_beyond, quote_problem
-from trader.core.types import OrderIntent, Portfolio, Quote
+from trader.core.types import OrderIntent, Portfolio, Quote, Symbol
 from trader.errors import Transient
 from trader.trading.commands import ENDING_ENTRIES
 from trader.trading.desk import Desk
@@ -31,6 +32,7 @@ class LastLook:
         levels: Levels | None,
         now: datetime,
         limits: RiskLimits,
+        decided_on: Portfolio,
     ) -> str:
         """Why it is not to be sent after all; "" for no reason."""
         switched = switched_off(self._desk)
@@ -41,10 +43,19 @@ class LastLook:
             return f"quote: {stale}"
         if intent.symbol in self._manager.awaited(but=intent):
             return "an earlier entry may still arrive"
-        held = is_held(portfolio.position(intent.symbol), self._manager.instruments.get(intent.symbol))
-        if held or portfolio.orders_of(intent.symbol):
+        if self._has_changed(intent.symbol, portfolio, decided_on):
             return "filled or taken while this was decided"
         return self._stopped(intent, quote, levels, now, limits)
+
+    def _has_changed(self, symbol: Symbol, portfolio: Portfolio, decided_on: Portfolio) -> bool:
+        """What is held is added to only while it is what was decided on, with nothing beside it but our exits."""
+        instrument, position = self._manager.instruments.get(symbol), portfolio.position(symbol)
+        before, orders = decided_on.position(symbol), portfolio.orders_of(symbol)
+        if not (is_held(position, instrument) or is_held(before, instrument)):
+            return bool(orders)
+        if position is None or before is None or position.qty != before.qty:
+            return True
+        return not all((why := purpose_of(order)) is not None and why.reduces for order in orders)
 
     def _stopped(
         self, intent: OrderIntent, quote: Quote | None, levels: Levels | None, now: datetime, limits: RiskLimits

@@ -13,9 +13,8 @@ from datetime import datetime
 from trader.core.decision import ExitPolicy, Levels, RiskLimits
 from trader.core.exit_price import Judged
 from trader.core.ids import purpose_of
-from trader.core.overdue import Overdue, after_exit, meanwhile
 from trader.core.portfolio import is_held
-from trader.core.protect import ExitWish, ProtectAction, close_now, protect
+from trader.core.protect import ProtectAction, close_now, protect
 from trader.core.splits import are_forgotten
 from trader.core.types import (
     Instrument,
@@ -39,6 +38,7 @@ from trader.trading.exit_attempts import ExitAttempts
 from trader.trading.exit_prices import ExitPrices
 from trader.trading.guard_files import GuardFiles
 from trader.trading.leaving import in_the_way, still_held
+from trader.trading.part_exits import PartExits, as_done
 from trader.trading.ports import MarketData
 from trader.trading.sessions import Sessions as Sessions
 from trader.trading.split_handling import in_new_units, refill, waits_for_a_price
@@ -74,7 +74,7 @@ class Manager:
     _why: dict[Symbol, str] = field(default_factory=dict)  # what was decided last about each position's exit
     _last_sync: float | None = None
     _nudged: bool = True
-    _overdue: dict[Symbol, Overdue] = field(default_factory=dict)  # time exits, which may have left something
+    _parts: PartExits = field(default_factory=PartExits)
 
     board: Board = field(init=False)
     bar_record: BarRecord = field(init=False)
@@ -259,6 +259,9 @@ class Manager:
             self.unwatched.in_order(symbol, NO_PRICE)
         portfolio = self._put_exit(symbol, portfolio, judged, levels)
         after = portfolio.position(symbol)
+        done = as_done(levels, after, self.instruments.get(symbol))
+        if done is not None:
+            self.desk.known.save_levels([done])
         if not self.sessions.is_open(symbol, self.desk.clock.now()):
             self.unwatched.in_order(symbol, NO_PRICE)  # nothing trades
             if after is not None and after.qty % 1:
@@ -289,9 +292,9 @@ class Manager:
             if not self.attempts.may_try(symbol, self.policy.max_attempts_per_minute):
                 return portfolio
             order = self.desk.place(self.desk.intent_for(action.place, self.bar_record.name))
+            self._parts.sent(action.place, levels, self.desk.clock.now(), taken=order is not None)
             if order is not None:
                 self.attempts.taken(action.place, order)
-                self._count(action.place, levels)
             portfolio = self.desk.refresh()
             failpoints.reach("after_exit")
             if order is None:
@@ -354,8 +357,7 @@ class Manager:
         waiting_action = waits_for_a_price(levels, resting_orders)
         if waiting_action is not None:
             return waiting_action
-        if self._overdue and levels is not None:
-            levels = meanwhile(levels, self._overdue.get(symbol), now)
+        levels = self._parts.levels(levels, now)
         reopens = self.sessions.reopens(symbol, now)
         return protect(
             position,
@@ -370,12 +372,6 @@ class Manager:
             mark=judged.mark,
             without=self.attempts.without(symbol),
         )
-
-    def _count(self, sent: ExitWish, levels: Levels | None) -> None:
-        """The market may take only a part of a time exit: the next one then waits."""
-        overdue = after_exit(self._overdue.get(sent.symbol), sent, levels, self.desk.clock.now())
-        if overdue is not None:
-            self._overdue[sent.symbol] = overdue
 
     def _too_old(self, order: Order) -> bool:
         """Our entries older than the limit. Exits stay as long as their position; others' orders are not ours."""

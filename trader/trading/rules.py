@@ -25,3 +25,4 @@ class Rules:
     exits: ExitPolicy
     add_latest: bool
     bar_deadline: timedelta
+    view_bars: int = 0  # closed bars of each symbol that the strategy looks at

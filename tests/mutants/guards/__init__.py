@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.guards import (
     activities,
     adapters,
+    compare,
     core,
     evidence,
     forecasters,
@@ -13,6 +14,7 @@ from tests.mutants.guards import (
     reserve,
     risk,
     security_bounds,
+    targets,
     trading,
 )
 from tests.mutants.source import Mutant
@@ -21,6 +23,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *risk.MUTANTS,
     *core.MUTANTS,
     *trading.MUTANTS,
+    *targets.MUTANTS,
     *positions.MUTANTS,
     *activities.MUTANTS,
     *reserve.MUTANTS,
@@ -29,4 +32,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *security_bounds.MUTANTS,
     *gates.MUTANTS,
     *evidence.MUTANTS,
+    *compare.MUTANTS,
 )

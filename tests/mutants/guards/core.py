@@ -72,8 +72,8 @@ IN_PLAN = (
         "plan: a position keeps its age",
         PLAN,
         "_repriced",
-        "old.expires_at if old else _expiry(inputs, signal.symbol)",
-        "_expiry(inputs, signal.symbol)",
+        "old.expires_at if old else _expiry(inputs, signal)",
+        "_expiry(inputs, signal)",
         ENTRIES,
     ),
     Mutant(

@@ -139,7 +139,7 @@ EXITS = (
     guard(
         "exit: only a cancel that was taken can wait",
         "Desk.cancel",
-        "if not pending.isdisjoint(self._taken):",
+        "if not left.isdisjoint(self._taken):",
         "if True:",
         *LEAVING,
     ),

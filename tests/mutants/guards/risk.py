@@ -54,7 +54,8 @@ GATES = (
     gate("drawdown", "_drawdown"),
     gate("cooldown", "_cooldown"),
 )
-LEVELS_FINITE = "not (target.is_finite() and stop.is_finite() and entry.is_finite() and min(target, stop, entry) > 0)"
+LEVELS_FINITE = "not all(price.is_finite() and price > 0 for price in prices)"
+CROSSED = "any(lower * sign >= upper * sign for lower, upper in pairwise(prices))"
 PARTS_OF_GATES = (
     part("unknown_state: no equity", "_unknown_state", "not (equity.is_finite() and equity > 0)", "False", PARTS),
     part("account: old", "_account", "age > MAX_ACCOUNT_AGE_BARS * ground.inputs.timeframe.duration", "False", PARTS),
@@ -64,7 +65,7 @@ PARTS_OF_GATES = (
     part("asset: an account without shorts", "_asset", "and account.shorting_enabled", "", SHORTS),
     part("asset: too little for shorts", "_asset", "account.equity < MIN_SHORT_EQUITY", "False", PARTS),
     part("levels: not prices", "_levels", LEVELS_FINITE, "False", PARTS),
-    part("levels: crossed", "_levels", "not (stop * sign < entry * sign < target * sign)", "False", ENTRIES),
+    part("levels: crossed", "_levels", CROSSED, "False", ENTRIES),
     part("levels: off the tick", "_levels", "return None if on_tick else", "return None if True else", PARTS),
     part("level_distance: no last close", "_distance", "not last.is_finite() or last <= 0", "False", PARTS),
     part("edge: less than nothing", "_edge", "edge <= 0 or", "", PARTS),

@@ -17,8 +17,13 @@ def guard(name: str, function: str, old: str, new: str, *tests: str) -> Mutant:
 
 ENTRIES = (
     guard("entry: an earlier cancel is unconfirmed", "Trader._carry_out", "if not confirmed:", "if False:"),
-    guard("entry: filled while this was decided", "LastLook.unwanted", "if held or", "if"),
-    guard("entry: taken while this was decided", "LastLook.unwanted", "or portfolio.orders_of(intent.symbol)", ""),
+    guard(
+        "entry: filled while this was decided",
+        "LastLook._has_changed",
+        "position is None or before is None or position.qty != before.qty",
+        "False",
+    ),
+    guard("entry: taken while this was decided", "LastLook._has_changed", "return bool(orders)", "return False"),
     guard(
         "entry: an earlier one may still arrive",
         "LastLook.unwanted",
@@ -38,8 +43,8 @@ ENTRIES = (
     guard(
         "entry: the time that the strategy took",
         "Trader._run",
-        "self._inputs(name, portfolio, quotes, fit), self._aged()",
-        "self._inputs(name, portfolio, quotes, fit), self._aged() + 40",
+        "self._inputs(name, portfolio, quotes, fit, bars), self._aged()",
+        "self._inputs(name, portfolio, quotes, fit, bars), self._aged() + 40",
         *LAST_LOOK,
     ),
     guard("entry: the quote is old by now", "LastLook.unwanted", "if stale is not None:", "if False:", *LAST_LOOK),
@@ -79,7 +84,7 @@ ORDERS = (
         "or self._still > 10 * MOST_LOOKS_AT_A_STANDSTILL",
         "tests/trading/test_end_of_market.py",
     ),
-    guard("cancel: unconfirmed is not confirmed", "Desk.cancel", "return False", "return True"),
+    guard("cancel: unconfirmed is not confirmed", "Desk.cancel", "return not left", "return True"),
     guard("cancel: no answer is not the end", "Desk._has_ended", "return False", "return True"),
     guard(
         "cancel: an open order is not over", "Desk._has_ended", "return order is None or is_over(order)", "return True"

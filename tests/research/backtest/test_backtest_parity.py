@@ -112,7 +112,24 @@ def generated(tmp_path: Path, symbols: list[str], timeframe: str = "1Hour") -> d
     return {"sim__bars": tuple(f"{s}={p}" for s, p in files.items()), "symbols": ",".join(files)}
 
 
-def test_guard_21_the_backtest_decides_as_the_daemon_does_over_a_generated_week(tmp_path: Path) -> None:
+def test_guard_21_the_backtest_decides_as_the_daemon_does_over_four_generated_days(tmp_path: Path) -> None:
+    same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 96, fills=12)
+
+
+def test_positions_are_added_to_reduced_and_left_in_the_backtest_as_by_the_daemon(tmp_path: Path) -> None:
+    """On a venue that takes its time."""
+    strategy = Path(__file__).parents[2] / "faults/rebalancing.py"
+    flags = generated(tmp_path, ["BTC/USD", "ETH/USD"]) | {"strategy": str(strategy)}
+    same(tmp_path, flags, 24, fills=20, accept_s="2", cancel_s="1")
+
+
+def test_shares_and_the_bars_that_a_strategy_asks_for_are_the_same_too(tmp_path: Path) -> None:
+    flags = generated(tmp_path, ["SPY", "AAPL"], "1Day") | {"timeframe": "1Day", "strategy": "topk"}
+    same(tmp_path, flags, 20, fills=4)
+
+
+@pytest.mark.slow
+def test_a_generated_week(tmp_path: Path) -> None:
     same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 168, fills=20)
 
 

@@ -1,4 +1,7 @@
-"""Arms for comparisons: a sound pair, and one broken in each way that ever fooled somebody."""
+"""Arms for comparisons: a sound pair, and one broken in each way that ever fooled somebody.
+
+Each has a clock of its own that moves when it answers and never otherwise: what an arm costs is planted, not measured.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +21,27 @@ from trader.research.compare.rivals import Rival
 Answer = Mapping[str, Forecast]
 Shows = Callable[[Sequence[Context]], Forced]
 Tampering = Callable[[Answer, int], Answer]
+Cost = Callable[[int, Sequence[Context]], float]  # seconds of an answer, by the number of the call
 
 MODEL = "model@1"
 
 
-class Costly:
-    """The baseline, `times` as slow: it makes each forecast so often."""
+class Timed:
+    """The baseline, for each of whose answers its clock moves by what `cost` says."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, cost: Cost) -> None:
         self.name = "baseline"
+        self.now = 0.0
         self._inner: Forecaster = registry.build("baseline", {"samples": 256})
-        self._times = times
+        self._cost = cost
+        self._calls = 0
 
     def warm_up(self) -> None:
         self._inner.warm_up()
 
     def forecast(self, contexts: Sequence[Context]) -> Answer:
-        for _ in range(self._times - 1):
-            self._inner.forecast(contexts)
+        self._calls += 1
+        self.now += self._cost(self._calls, contexts)
         found = self._inner.forecast(contexts)
         return {symbol: replace(forecast, model=MODEL) for symbol, forecast in found.items()}
 
@@ -62,25 +68,40 @@ class Tampered:
         self._inner.close()
 
 
-def eager(times: int = 4, *, shows: Shows | None = None) -> Rival:
-    return _rival("eager", "key of eager", Costly(times), CompileReport(), shows or logits())
+def steady(seconds: float, noise: float = 0.05, seed: int = 0) -> Cost:
+    """So long, and a little more or less by chance."""
+    random = np.random.default_rng([seed, round(seconds * 1e6)])
+    return lambda call, contexts: float(seconds * np.exp(random.normal(0, noise)))
+
+
+def eager(cost: Cost | None = None, *, shows: Shows | None = None) -> Rival:
+    timed = Timed(cost or steady(0.2))
+    return _rival("eager", "key of eager", timed, timed, CompileReport(), shows or logits())
 
 
 def compiled(
     tampering: Tampering = lambda answer, call: answer,
     *,
+    cost: Cost | None = None,
     key: str = "key of compiled",
     frames: int = 1,
     shows: Shows | None = None,
 ) -> Rival:
     report = CompileReport(frames=frames, warm_up_s=1.0)
-    return _rival("compiled", key, Tampered(Costly(1), tampering), report, shows or logits())
+    timed = Timed(cost or steady(0.05))
+    return _rival("compiled", key, Tampered(timed, tampering), timed, report, shows or logits())
 
 
-def _rival(name: str, key: str, forecaster: Forecaster, report: CompileReport, shows: Shows) -> Rival:
+def _rival(name: str, key: str, forecaster: Forecaster, timed: Timed, report: CompileReport, shows: Shows) -> Rival:
     forecaster.warm_up()
     return Rival(
-        name=name, key=key, forecaster=forecaster, report=lambda: report, memory=lambda: 100.0, teacher_forced=shows
+        name=name,
+        key=key,
+        forecaster=forecaster,
+        report=lambda: report,
+        memory=lambda: 100.0,
+        teacher_forced=shows,
+        clock=lambda: timed.now,
     )
 
 
@@ -120,11 +141,18 @@ def nan_logits(contexts: Sequence[Context]) -> Forced:
 
 def off_by(share: float, every: int = 1) -> Tampering:
     """Prices too high by a share, in every so-manieth call."""
+    return wrong_in(lambda call: call % every == 0, share=share)
+
+
+def wrong_in(
+    calls: Callable[[int], bool], *, symbol: str = "", step: int | None = None, share: float = 0.01
+) -> Tampering:
+    """Prices too high by a share in some calls: everywhere, or of one symbol, or at one step."""
 
     def tamper(answer: Answer, call: int) -> Answer:
-        if call % every:
+        if not calls(call):
             return answer
-        return {symbol: _scaled(forecast, 1 + share) for symbol, forecast in answer.items()}
+        return {name: _scaled(f, 1 + share, step) if symbol in (name, "") else f for name, f in answer.items()}
 
     return tamper
 
@@ -179,6 +207,9 @@ def late() -> Tampering:
     return tamper
 
 
-def _scaled(forecast: Forecast, factor: float) -> Forecast:
-    paths = None if forecast.paths is None else forecast.paths * factor
-    return replace(forecast, quantiles=forecast.quantiles * factor, paths=paths)
+def _scaled(forecast: Forecast, factor: float, step: int | None = None) -> Forecast:
+    """At one step, or at all."""
+    factors = np.ones((len(forecast.times), 1))
+    factors[slice(None) if step is None else step] = factor
+    paths = None if forecast.paths is None else forecast.paths * factors
+    return replace(forecast, quantiles=forecast.quantiles * factors, paths=paths)

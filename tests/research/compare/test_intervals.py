@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.research.compare.simulated import KINDS, coverage, remembering
+from trader.research import intervals
 from trader.research.intervals import (
+    automatic_block,
     mean_interval,
-    median_interval,
+    ratio_of_quantiles,
+    ratio_of_sums,
     sharpe_change_interval,
     sum_interval,
     usual_block,
@@ -16,13 +20,41 @@ from trader.research.intervals import (
 HOURS = 8766.0
 
 
-def test_the_median_of_ratios_lies_in_its_interval_which_narrows_with_more_of_them() -> None:
+def test_a_ratio_lies_in_its_interval_which_narrows_with_more_of_them() -> None:
     random = np.random.default_rng(1)
-    few, many = (random.lognormal(0.2, 0.3, size=count) for count in (30, 3000))
-    wide, narrow = median_interval(few), median_interval(many)
-    for values, interval in ((few, wide), (many, narrow)):
-        assert interval.low <= np.median(values) <= interval.high
-    assert narrow.high - narrow.low < (wide.high - wide.low) / 3
+    for ratio_of in (ratio_of_sums, lambda top, bottom: ratio_of_quantiles(top, bottom, 0.5)):
+        few, many = (ratio_of(*random.lognormal(0.2, 0.3, size=(2, count))) for count in (30, 3000))
+        for ratio in (few, many):
+            assert ratio.low < ratio.middle < ratio.high
+        assert many.high - many.low < (few.high - few.low) / 3
+
+
+def test_of_three_values_nothing_is_known() -> None:
+    assert np.isnan(ratio_of_sums(np.ones(3), np.ones(3)).low)
+
+
+def test_values_that_never_change_have_a_ratio_for_sure() -> None:
+    ratio = ratio_of_quantiles(np.full(50, 3.0), np.full(50, 2.0), 0.5)
+    assert (ratio.low, ratio.middle, ratio.high) == pytest.approx((1.5, 1.5, 1.5))
+
+
+# ---- how long a block is ----
+
+
+def test_a_block_is_as_long_as_the_values_remember() -> None:
+    """By the formula, of a first-order autoregression: the cube root of 1.5 N (2 * 0.7 / 0.51)^2, here 28."""
+    random = np.random.default_rng(6)
+    lengths = [automatic_block(remembering(random, 2000, 0.7, 1.0)) / 3 for _ in range(20)]
+    assert np.median(lengths) == pytest.approx(28.3, rel=0.25)
+    assert np.median([automatic_block(random.normal(size=2000)) for _ in range(20)]) < 12
+    assert automatic_block(np.linspace(0, 1, 400)) == 100
+    assert automatic_block(np.ones(400)) == automatic_block(random.normal(size=7)) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_nominal_interval_of_95_percent_covers_90_and_more(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "RESAMPLES", 300)
+    assert min(coverage(KINDS[kind], 200, 100)) >= 0.9
 
 
 def test_equal_curves_differ_by_nothing_for_sure() -> None:

@@ -22,6 +22,7 @@ from trader.commands.compare_table import show
 from trader.commands.options import whisper
 from trader.research.backtest.simulate import Setup, market_options
 from trader.research.compare.compare import Comparison, compare
+from trader.research.compare.fresh import FRESH_QUESTIONS
 from trader.research.compare.rivals import Rival
 from trader.research.compare.run import going_on
 from trader.research.compare.unfinished import KEPT_DAYS, Toll, Unfinished, unfinished_of
@@ -77,7 +78,7 @@ def test_it_goes_on_where_it_was_and_finds_the_same(tmp_path: Path) -> None:
     unfinished = Unfinished(tmp_path / "kept", "key")
     found = compared(arms.eager(), arms.compiled(counted(calls)), unfinished, tmp_path)
     whole = compared(arms.eager(), arms.compiled(), None, tmp_path)
-    assert len(calls) == CYCLES - (CUT - 1)
+    assert len(calls) == CYCLES - (CUT - 1) + FRESH_QUESTIONS
     assert found.earlier_cycles == CUT - 1
     assert found.verdict.outcome is whole.verdict.outcome is Outcome.COMPILED, found.verdict.reasons
     assert (found.questions, found.agreement, found.difference) == (CYCLES, 1.0, 0.0)
@@ -94,7 +95,7 @@ def test_all_of_it_may_come_from_before(tmp_path: Path) -> None:
     compared(arms.eager(), arms.compiled(), Unfinished(tmp_path / "kept", "key"), tmp_path)
     calls: list[int] = []
     again = compared(arms.eager(), arms.compiled(counted(calls)), Unfinished(tmp_path / "kept", "key"), tmp_path)
-    assert (calls, again.earlier_cycles) == ([], CYCLES)
+    assert (len(calls), again.earlier_cycles) == (FRESH_QUESTIONS, CYCLES)
     assert again.verdict.outcome is Outcome.COMPILED
 
 
@@ -174,7 +175,7 @@ def test_spoilt_files_help_nobody(spoil: Callable[[Path], None], tmp_path: Path)
     calls: list[int] = []
     candidate = arms.compiled(counted(calls, wrong_at_first))
     found = compared(arms.eager(), candidate, Unfinished(tmp_path / "kept", "key"), tmp_path)
-    assert (found.earlier_cycles, len(calls)) == (0, CYCLES)
+    assert (found.earlier_cycles, len(calls)) == (0, CYCLES + FRESH_QUESTIONS)
     assert found.verdict.outcome is not Outcome.COMPILED
 
 

@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from forecasters.compiled.compile_report import CompileReport
 from settings.research import Compare
 from trader.research.compare.enough import cycles_for_speed
-from trader.research.compare.verdict import Answer, ArmEvidence, Evidence, Outcome, decide
+from trader.research.compare.findings import Answer
+from trader.research.compare.fresh import Fresh
+from trader.research.compare.speed import Speed
+from trader.research.compare.verdict import ArmEvidence, Evidence, Outcome, decide
+from trader.research.intervals import Ratio
 
 RULE = Compare()
 EAGER = ArmEvidence(
@@ -33,6 +37,21 @@ EAGER = ArmEvidence(
     memory_mb=600.0,
 )
 COMPILED = replace(EAGER, name="kronos-compiled", key="b", report=CompileReport(frames=2, warm_up_s=20.0))
+
+
+def faster(middle: float, reach: float = 0.1) -> Ratio:
+    return Ratio(middle=middle, low=middle - reach, high=middle + reach)
+
+
+SPEED = Speed(
+    questions=100,
+    sums=faster(1.6),
+    medians=faster(1.6),
+    first_sums=faster(1.6, 0.2),
+    first_medians=faster(1.6, 0.2),
+    tail=faster(1.3, 0.4),
+)
+FRESH = Fresh(questions=48, seed=1, problems=(), unlike="", speed=SPEED, slowest_s=0.1)
 GOOD = Evidence(
     reference=EAGER,
     candidate=COMPILED,
@@ -44,9 +63,10 @@ GOOD = Evidence(
     outputs_asked="within 0.001",
     outputs_unlike="",
     outputs_failure="",
-    speed_up=1.6,
-    speed_low=1.5,
-    speed_high=1.7,
+    speed=SPEED,
+    slowest_s=0.1,
+    deadline_s=60.0,
+    fresh=FRESH,
 )
 Break = Callable[[Evidence], Evidence]
 
@@ -61,6 +81,18 @@ def reference(**changes: object) -> Break:
 
 def reported(**changes: object) -> Break:
     return candidate(report=replace(CompileReport(frames=2), **changes))  # type: ignore[arg-type]
+
+
+def timed(**changes: Ratio) -> Break:
+    return lambda evidence: replace(evidence, speed=replace(evidence.speed, **changes))
+
+
+def afresh(**changes: object) -> Break:
+    return lambda evidence: replace(evidence, fresh=replace(evidence.fresh, **changes))  # type: ignore[arg-type]
+
+
+def afresh_timed(ratio: Ratio) -> Break:
+    return afresh(speed=replace(SPEED, first_medians=ratio))
 
 
 INVALID: dict[str, Break] = {
@@ -78,11 +110,20 @@ INVALID: dict[str, Break] = {
     "the eager arm compiled": reference(report=CompileReport(frames=1)),
     "no word of the compiler": candidate(report=None),
     "no error figure": candidate(mae=math.nan),
-    "no speed": lambda e: replace(e, speed_up=math.nan),
-    "an infinite speed": lambda e: replace(e, speed_high=math.inf),
+    "no speed": timed(sums=faster(math.nan)),
+    "no speed of the medians": timed(medians=faster(math.nan)),
+    "no speed where asked first": timed(first_medians=faster(math.nan)),
+    "no tail": timed(tail=faster(math.nan)),
+    "an infinite speed": timed(sums=Ratio(middle=1.6, low=1.5, high=math.inf)),
+    "asked anew, an arm fails": afresh(problems=("kronos failed",)),
+    "asked anew, no speed": afresh_timed(faster(math.nan)),
+    "asked anew, perhaps no faster": afresh_timed(faster(1.3, 0.35)),
+    "a longer tail, perhaps": timed(tail=faster(0.9, 0.4)),
+    "asked first, perhaps no faster": timed(first_sums=faster(1.15, 0.2)),
     "no finite return": candidate(total_return=math.nan),
     "raw outputs of one arm alone": lambda e: replace(e, outputs_failure="kronos-compiled shows no raw outputs"),
-    "unclear speed": lambda e: replace(e, speed_up=1.25, speed_low=1.1, speed_high=1.4),
+    "unclear speed in sum": timed(sums=faster(1.25, 0.15)),
+    "unclear speed of the medians": timed(medians=faster(1.25, 0.15)),
 }
 WORSE: dict[str, Break] = {
     "other forecasts": lambda e: replace(e, unlike="quantiles differ by 0.01"),
@@ -90,7 +131,13 @@ WORSE: dict[str, Break] = {
     "worse by a twentieth": candidate(mae=0.0105),
     "better by a tenth": candidate(mae=0.009),
     "another return": candidate(total_return=0.08),
-    "no faster": lambda e: replace(e, speed_up=1.1, speed_low=1.05, speed_high=1.19),
+    "no faster in sum": timed(sums=faster(1.1, 0.09)),
+    "no faster in the middle": timed(medians=faster(1.1, 0.09)),
+    "no faster where asked first": timed(first_medians=faster(1.0)),
+    "a longer tail": timed(tail=faster(0.8, 0.1)),
+    "an answer after the deadline": lambda e: replace(e, slowest_s=60.1),
+    "asked anew, other forecasts": afresh(unlike="quantiles differ by 0.01"),
+    "asked anew, no faster": afresh_timed(faster(1.1, 0.05)),
     "a recompile": reported(recompiles=1),
     "a graph break": reported(graph_breaks=1),
     "a CUDA graph skipped": reported(cudagraph_skips=1),
@@ -139,9 +186,9 @@ def test_without_raw_outputs_the_forecasts_alone_are_judged_and_it_says_so() -> 
 
 def test_what_is_unclear_says_how_many_cycles_would_tell() -> None:
     """A reach of 0.15 around 1.25, and 0.05 away from what is asked: nine times as many, and some more."""
-    verdict = decide(replace(GOOD, speed_up=1.25, speed_low=1.1, speed_high=1.4), RULE)
+    verdict = decide(timed(sums=faster(1.25, 0.15))(GOOD), RULE)
     assert verdict.reasons[0].endswith("about 1200 cycles instead of 100 would tell")
-    hopeless = decide(replace(GOOD, speed_up=1.2001, speed_low=1.1, speed_high=1.4), RULE)
+    hopeless = decide(timed(sums=faster(1.2001, 0.2))(GOOD), RULE)
     assert "no number of cycles would tell" in hopeless.reasons[0]
     few = decide(candidate(asked=40, given=40)(reference(asked=40, given=40)(GOOD)), RULE)
     assert "about 250 cycles would do" in few.reasons[0]
@@ -162,7 +209,7 @@ def test_as_many_cycles_as_it_says_narrow_the_interval_past_the_rule(middle: flo
 
 def test_every_line_of_the_rule_is_shown_with_its_answer() -> None:
     verdict = decide(GOOD, RULE)
-    assert [finding.answer for finding in verdict.findings] == [Answer.FOR] * 9
+    assert [finding.answer for finding in verdict.findings] == [Answer.FOR] * 15
     assert all(finding.measured and finding.asked for finding in verdict.findings)
 
 
@@ -185,5 +232,6 @@ def test_no_mixture_of_faults_is_worth_compiling(faults: list[Break]) -> None:
 
 @given(st.floats(0, 20), st.floats(0, 20), st.floats(0, 20))
 def test_compiled_only_ever_with_a_speed_up_that_is_sure(middle: float, low: float, high: float) -> None:
-    verdict = decide(replace(GOOD, speed_up=middle, speed_low=low, speed_high=high), RULE)
-    assert verdict.outcome is not Outcome.COMPILED or low > RULE.speed_up
+    ratio = Ratio(middle=middle, low=low, high=high)
+    for changed in (timed(sums=ratio), timed(medians=ratio)):
+        assert decide(changed(GOOD), RULE).outcome is not Outcome.COMPILED or low > RULE.speed_up

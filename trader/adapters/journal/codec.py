@@ -1,7 +1,8 @@
 """Our values to canonical JSON bytes and back, exactly.
 
 Equal values give equal bytes: keys are sorted, Decimals and times are text, a Symbol is its text (as a key too), sets
-are sorted, arrays are {dtype, shape, zlib}: base64 of their little-endian bytes in a zlib stream.
+are sorted, arrays are {dtype, shape, zlib}: base64 of their little-endian bytes in a zlib stream. A field marked SPARSE
+is left out where it is the default, so that what is rarely said costs nothing, and older journals read the same.
 Reading goes by the dataclasses' own annotations; a field that an older journal lacks takes its default.
 """
 
@@ -59,11 +60,29 @@ def _writer(value: Any) -> Callable[[Any], Any]:
     if isinstance(value, Enum):
         return lambda each: each.value
     if dataclasses.is_dataclass(value):
-        names = tuple(field.name for field in dataclasses.fields(value))
-        return lambda each: {name: to_plain(getattr(each, name)) for name in names}
+        return _dataclass_writer(dataclasses.fields(value))
     if isinstance(value, Mapping):
         return _mapping
     raise TypeError(f"the journal can't write a {type(value).__name__}")
+
+
+def _dataclass_writer(fields: tuple[dataclasses.Field[Any], ...]) -> Callable[[Any], Any]:
+    names = tuple(field.name for field in fields if not field.metadata.get("sparse"))
+    sparse = tuple((field.name, _default(field)) for field in fields if field.metadata.get("sparse"))
+
+    def write(value: Any) -> dict[str, Any]:
+        plain = {name: to_plain(getattr(value, name)) for name in names}
+        for name, default in sparse:
+            own = getattr(value, name)
+            if own != default:
+                plain[name] = to_plain(own)
+        return plain
+
+    return write
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _mapping(value: Mapping[Any, Any]) -> dict[str, Any]:

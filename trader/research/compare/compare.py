@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasters.compiled.compile_report import CompileReport
-from forecasters.compiled.likeness import Likeness, Tolerance, likeness
-from forecasters.types import CLOSE, HIGH, LOW, TAG, Context, Forecast
+from forecasters.compiled.likeness import Likeness, Tolerance
+from forecasters.types import CLOSE, HIGH, LOW, Context, Forecast
 from settings.research import Compare
 from trader.core.types import Symbol, Timeframe
 from trader.exchange.market.files import to_micros
@@ -27,13 +27,15 @@ from trader.research.backtest.backtest import problems_of, run_history_of
 from trader.research.backtest.figures import YEAR, Figures, figures_of, sharpe_of
 from trader.research.backtest.inprocess import table_of
 from trader.research.backtest.simulate import Recording, Setup, opened, simulate
+from trader.research.compare.agreement import alike, asked, in_words
+from trader.research.compare.fresh import Fresh, ask_afresh
 from trader.research.compare.rivals import InTurns, Recorded, Rival
+from trader.research.compare.speed import Speed, speed_of
 from trader.research.compare.teacher import Teaching, compare_raw_outputs
 from trader.research.compare.unfinished import Toll, Unfinished
 from trader.research.compare.verdict import ArmEvidence, Evidence, Verdict, decide
 from trader.research.evaluate.scores import quantile_score
-from trader.research.forecasts.key import Question
-from trader.research.intervals import Interval, median_interval, sharpe_change_interval, sum_interval, usual_block
+from trader.research.intervals import Interval, automatic_block, sharpe_change_interval, sum_interval
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int], None]
@@ -80,6 +82,7 @@ class Comparison:
     agreement      share of them that came out the same
     difference     the largest one of a quantile, as a share of the forecast's width
     teacher_forced  the networks' raw outputs, given the same past
+    fresh          what both said to questions that nobody can have asked before
     earlier_cycles  of the questions, those that an earlier sitting of the same comparison had asked
     trained        until when each arm's training data goes, as far as that is known; a line each
     in_sample      whether an arm has learned bars that it was asked about: its errors and returns are no evidence
@@ -94,8 +97,8 @@ class Comparison:
     questions: int
     reference: RivalResult
     candidate: RivalResult
-    speed_up: float
-    speed_interval: Interval
+    speed: Speed
+    fresh: Fresh
     steps: int
     agreement: float
     difference: float
@@ -127,18 +130,21 @@ def compare(
     pair, before = _pair(reference, candidate, unfinished), [rival.report() for rival in (reference, candidate)]
     run = simulate(setup, pair, before_cycle=lambda trader, bar_close: progress(pair.questions))
     again = simulate(setup, Recorded(candidate))
+    fresh = ask_afresh(reference, candidate, pair.kept, tolerance)
     market = opened(setup.market)
     tolls = (Toll(), Toll()) if unfinished is None else unfinished.earlier
     results = [
         _result(rival, rival_run, market, toll.on(_since(first, rival.report())), toll)
         for rival, rival_run, first, toll in zip((reference, candidate), (run, again), before, tolls, strict=True)
     ]
-    alike = _alike(reference, candidate, tolerance)
+    agreement = alike(reference, candidate, tolerance)
     teaching = compare_raw_outputs(
         reference, candidate, pair.kept, tolerance.outputs
     )  # last: it compiles what does not serve
-    speed, interval = _speed_up(reference, candidate)
+    speed = speed_of(reference.seconds, candidate.seconds)
     returns = _returns(run, again)
+    deadline_s = setup.settings.trading.forecast_deadline_s
+    evidence = _evidence(pair, results, (agreement, tolerance), teaching, (speed, fresh, deadline_s))
     return Comparison(
         at=datetime.now(UTC),
         machine=f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
@@ -149,17 +155,17 @@ def compare(
         questions=pair.questions,
         reference=results[0],
         candidate=results[1],
-        speed_up=speed,
-        speed_interval=interval,
-        steps=alike.steps,
-        agreement=alike.agreement,
-        difference=alike.difference,
+        speed=speed,
+        fresh=fresh,
+        steps=agreement.steps,
+        agreement=agreement.agreement,
+        difference=agreement.difference,
         teacher_forced=teaching,
         return_change=_return_change(returns),
         sharpe_change=_sharpe_change(returns, run.rules.timeframe.duration),
         rule=rule.model_dump(),
         earlier_cycles=0 if unfinished is None else unfinished.taken,
-        verdict=decide(_evidence(pair, results, alike, teaching, (speed, interval), tolerance), rule),
+        verdict=decide(evidence, rule),
     )
 
 
@@ -215,26 +221,27 @@ def _result(rival: Rival, run: Recording, market: Market, report: CompileReport 
 def _evidence(
     pair: InTurns,
     results: Sequence[RivalResult],
-    alike: Likeness,
+    agreement: tuple[Likeness, Tolerance],
     teaching: Teaching,
-    speed: tuple[float, Interval],
-    tolerance: Tolerance,
+    timing: tuple[Speed, Fresh, float],
 ) -> Evidence:
     """What the verdict is made from."""
+    speed, fresh, deadline_s = timing
     return Evidence(
         reference=_arm(pair.reference, results[0]),
         candidate=_arm(pair.candidate, results[1]),
         questions=pair.questions,
-        alike=_alike_in_words(alike),
-        alike_asked=f"{tolerance.agreement:.1%}" if alike.steps else f"within {tolerance.difference:g}",
-        unlike=alike.problem,
+        alike=in_words(agreement[0]),
+        alike_asked=asked(*agreement),
+        unlike=agreement[0].problem,
         outputs=teaching.summary if teaching.outputs else "",
         outputs_asked=f"within {teaching.allowed:g}",
         outputs_unlike=teaching.unlike,
         outputs_failure=teaching.failure,
-        speed_up=speed[0],
-        speed_low=speed[1].low,
-        speed_high=speed[1].high,
+        speed=speed,
+        slowest_s=max(pair.candidate.slowest_s, fresh.slowest_s),
+        deadline_s=deadline_s,
+        fresh=fresh,
     )
 
 
@@ -306,41 +313,15 @@ def _middle(forecast: Forecast) -> int:
 # ---- the two together ----
 
 
-def _alike(reference: Rival, candidate: Rival, tolerance: Tolerance) -> Likeness:
-    """Every question that both answered by itself, and the sampled steps of each series together; how many are missing
-    is judged elsewhere."""
-    questions = [question for question in reference.answers if question in candidate.answers]
-    candidate_answers = _tagged(candidate, questions)
-    return likeness(candidate_answers, _tagged(reference, questions), tolerance, lambda key: key.partition(TAG)[0])
-
-
-def _alike_in_words(alike: Likeness) -> str:
-    if alike.steps:
-        return f"{alike.agreement:.3%} of {alike.steps} sampled steps"
-    if alike.difference == 0:
-        return "the quantiles are equal"
-    return f"quantiles within {alike.difference:.1e} of their width"
-
-
-def _tagged(rival: Rival, questions: Sequence[Question]) -> dict[str, Forecast]:
-    return {f"{question.series}{TAG}{number}": rival.answers[question] for number, question in enumerate(questions)}
-
-
-def _speed_up(reference: Rival, candidate: Rival) -> tuple[float, Interval]:
-    """How many times faster the candidate answered the same question, the middle of all; NaN without any."""
-    both = sorted(reference.seconds.keys() & candidate.seconds.keys())
-    if not both:
-        return math.nan, Interval(low=math.nan, high=math.nan)
-    ratios = np.array([reference.seconds[number] / max(candidate.seconds[number], 1e-9) for number in both])
-    return float(np.median(ratios)), median_interval(ratios)
-
-
 Returns = tuple[Floats, Floats] | None  # of the reference and of the candidate
 
 
 def _return_change(returns: Returns) -> Interval | None:
     """Of the sum of the differences of the returns from bar to bar, by resampling blocks of them."""
-    return None if returns is None else sum_interval(returns[1] - returns[0], usual_block(len(returns[0])))
+    if returns is None:
+        return None
+    change = returns[1] - returns[0]
+    return sum_interval(change, automatic_block(change))
 
 
 def _sharpe_change(returns: Returns, interval: timedelta) -> Interval | None:

@@ -4,7 +4,8 @@
     simulate(setup, pair)                           # a backtest of the reference, each cycle asked of both
     simulate(setup, Recorded(pair.candidate))       # then one of the candidate, from the answers it gave
 
-Which of them goes first changes with each question, so that a machine that grows slower favours neither.
+Which of them goes first changes with each question, so that a machine that grows slower favours neither, and so does
+what one finds warm that the other has used.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ class Rival:
     report     what its compiler did so far; None where it can't tell
     memory     its process's peak in MB; None where unknown
     teacher_forced  its network's raw outputs, nothing where it has none; raises ForecastError
-    seconds    of each question that it answered, by number of the question
+    seconds    of each question that it answered, by number of the question, unless it had answered it before
+    slowest_s  the longest of all its answers
     answers    by question; a forecast that was refused is absent
     failures   the first of them, a line each; `failed` counts all
     misplaced  answers that were of other bars, or another question's
     warm_up_s  until it was ready, as its caller waited
     last       what came of the question that was asked last
+    clock      in seconds
     """
 
     name: str
@@ -60,6 +63,7 @@ class Rival:
     memory: Callable[[], float | None]
     teacher_forced: Callable[[Sequence[Context]], Forced] = lambda contexts: {}
     seconds: dict[int, float] = field(default_factory=dict)
+    slowest_s: float = 0.0
     answers: dict[Question, Forecast] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     failed: int = 0
@@ -69,6 +73,7 @@ class Rival:
     model: str = ""
     warm_up_s: float | None = None
     last: QuestionResult | None = None
+    clock: Callable[[], float] = time.perf_counter
     _inputs: list[str] = field(default_factory=list)
     _seen: dict[bytes, Question] = field(default_factory=dict)
 
@@ -76,6 +81,18 @@ class Rival:
     def inputs(self) -> str:
         """Hash of all that it was asked, in order."""
         return hashlib.blake2b("\n".join(self._inputs).encode(), digest_size=16).hexdigest()
+
+    def anew(self) -> Rival:
+        """The same forecaster, of which nothing is known yet."""
+        return Rival(
+            name=self.name,
+            key=self.key,
+            forecaster=self.forecaster,
+            report=self.report,
+            memory=self.memory,
+            model=self.model,
+            clock=self.clock,
+        )
 
     def ask(
         self, number: int, contexts: Sequence[Context], known: QuestionResult | None = None
@@ -88,7 +105,9 @@ class Rival:
         if self.last.failure:
             self.fail(self.last.failure)
             return {}
-        self.seconds[number] = self.last.seconds
+        self.slowest_s = max(self.slowest_s, self.last.seconds)
+        if self.answers.keys().isdisjoint(questions.values()):  # what it may only remember says nothing of its speed
+            self.seconds[number] = self.last.seconds
         for context in contexts:
             forecast = self.last.forecasts.get(context.symbol)
             if forecast is None:
@@ -98,12 +117,12 @@ class Rival:
         return self.last.forecasts
 
     def _asked(self, contexts: Sequence[Context]) -> QuestionResult:
-        start = time.perf_counter()
+        start = self.clock()
         try:
             forecasts = self.forecaster.forecast(contexts)
         except ForecastError as error:
             return QuestionResult(forecasts={}, seconds=0.0, failure=error.reason or type(error).__name__)
-        return QuestionResult(forecasts=forecasts, seconds=time.perf_counter() - start)
+        return QuestionResult(forecasts=forecasts, seconds=self.clock() - start)
 
     def fail(self, reason: str) -> None:
         """Something that a sound forecaster would not have done."""

@@ -4,7 +4,9 @@ Three questions in this order, and the first that is answered badly ends it:
 valid   did both arms run, without a failure, on the same bars, as two different things, often enough? INCONCLUSIVE
         where not.
 alike   does the compiled arm give the same forecasts, recompiling nothing? EAGER where not.
-faster  by more than the rule asks, with 95% confidence? EAGER where it is surely not, INCONCLUSIVE where it is unclear.
+faster  by more than the rule asks, with 95% confidence, in sum and in the middle, with no longer tail, no answer too
+        late, whoever is asked first and whatever was asked before? EAGER where it is surely not, INCONCLUSIVE where it
+        is unclear.
 
 Every question is a few findings, which are all that the verdict is made from: what is shown is what decided.
 """
@@ -12,29 +14,22 @@ Every question is a few findings, which are all that the verdict is made from: w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from forecasters.compiled.compile_report import CompileReport
 from settings.research import Compare
-from trader.research.compare.enough import cycles_for_rows, cycles_for_speed
+from trader.research.compare.enough import cycles_for_rows
+from trader.research.compare.findings import Answer, Finding, are_finite, finding
+from trader.research.compare.fresh import Fresh, fresh_findings
+from trader.research.compare.speed import Speed, in_short, in_words, slowest_finding, speed_findings
 
 
 class Outcome(StrEnum):
     COMPILED = "COMPILED"
     EAGER = "EAGER"
     INCONCLUSIVE = "INCONCLUSIVE"
-
-
-class Answer(StrEnum):
-    """Of one finding. The first is no evidence, the second speaks against compiling, the third may be either."""
-
-    INVALID = "no evidence"
-    AGAINST = "no"
-    UNCLEAR = "unclear"
-    WARNING = "warning"
-    FOR = "yes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +77,9 @@ class Evidence:
                that is not enough, "" where it is
     outputs    the same of the networks' raw outputs, "" where they have none; `outputs_asked`, `outputs_unlike` too
     outputs_failure  why those could not be compared, "" where they could or there are none
-    speed_up   median over the questions of the reference's time by the candidate's
-    speed_low, speed_high   its 95% interval
+    speed      how many times as fast the candidate is, in each way that counts
+    slowest_s  the candidate's longest answer; `deadline_s`: after so long a daemon takes none
+    fresh      what both said to questions that nobody can have asked before
     """
 
     reference: ArmEvidence
@@ -96,20 +92,10 @@ class Evidence:
     outputs_asked: str
     outputs_unlike: str
     outputs_failure: str
-    speed_up: float
-    speed_low: float
-    speed_high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the rule: what was measured, what is asked, whether it holds, and why not, a line each."""
-
-    name: str
-    measured: str
-    asked: str
-    answer: Answer
-    reasons: tuple[str, ...] = ()
+    speed: Speed
+    slowest_s: float
+    deadline_s: float
+    fresh: Fresh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +117,13 @@ def decide(evidence: Evidence, rule: Compare) -> Verdict:
         _errors(evidence, rule),
         _returns(evidence, rule),
         _compiler(evidence, rule),
-        _speed(evidence, rule),
+        *speed_findings(evidence.speed, rule),
+        slowest_finding(evidence.slowest_s, evidence.deadline_s),
+        *fresh_findings(evidence.fresh, rule),
     )
-    outcome, decisive = _outcome({finding.answer for finding in findings})
-    decisive_reasons = [reason for finding in findings if finding.answer is decisive for reason in finding.reasons]
-    warnings = [reason for finding in findings if finding.answer is Answer.WARNING for reason in finding.reasons]
+    outcome, decisive = _outcome({each.answer for each in findings})
+    decisive_reasons = [reason for each in findings if each.answer is decisive for reason in each.reasons]
+    warnings = [reason for each in findings if each.answer is Answer.WARNING for reason in each.reasons]
     return Verdict(
         outcome=outcome,
         reasons=tuple(_for(evidence) if outcome is Outcome.COMPILED else decisive_reasons),
@@ -162,7 +150,7 @@ def _ran(evidence: Evidence) -> Finding:
     arms = (evidence.reference, evidence.candidate)
     answered = " and ".join(f"{arm.given} of {arm.asked}" for arm in arms)
     problems = [problem for arm in arms for problem in _arm_problems(arm)]
-    return _finding("both arms answered", answered, "all, no failure", problems, Answer.INVALID)
+    return finding("both arms answered", answered, "all, no failure", problems, Answer.INVALID)
 
 
 def _arm_problems(arm: ArmEvidence) -> Iterator[str]:
@@ -183,7 +171,7 @@ def _sample(evidence: Evidence, rule: Compare) -> Finding:
     figures = f"{forecast_count} forecasts" + (f", {min(trades)} round trips" if trades else "")
     problems = [problem for arm in arms for problem in _too_few(arm, evidence.questions, rule)]
     least = f"{rule.least_forecasts} and {rule.least_trades}"
-    return _finding("enough of them", figures, least, problems, Answer.INVALID)
+    return finding("enough of them", figures, least, problems, Answer.INVALID)
 
 
 def _too_few(arm: ArmEvidence, questions: int, rule: Compare) -> Iterator[str]:
@@ -202,7 +190,7 @@ def _too_few(arm: ArmEvidence, questions: int, rule: Compare) -> Iterator[str]:
 def _two_arms(evidence: Evidence) -> Finding:
     reports = [arm.report for arm in (evidence.reference, evidence.candidate)]
     counts = " and ".join("?" if report is None else str(report.frames) for report in reports)
-    return _finding("graphs compiled", counts, "0 and more", _same_arms(evidence), Answer.INVALID)
+    return finding("graphs compiled", counts, "0 and more", _same_arms(evidence), Answer.INVALID)
 
 
 def _same_arms(evidence: Evidence) -> Iterator[str]:
@@ -229,28 +217,28 @@ def _same_arms(evidence: Evidence) -> Iterator[str]:
 
 def _forecasts(evidence: Evidence) -> Finding:
     unlike = [f"the forecasts differ: {evidence.unlike}"] if evidence.unlike else []
-    return _finding("the same forecasts", evidence.alike, evidence.alike_asked, unlike, Answer.AGAINST)
+    return finding("the same forecasts", evidence.alike, evidence.alike_asked, unlike, Answer.AGAINST)
 
 
 def _outputs(evidence: Evidence) -> Finding:
     name, asked = "the same raw outputs", evidence.outputs_asked
     if evidence.outputs_failure:
-        return _finding(name, "?", asked, [evidence.outputs_failure], Answer.INVALID)
+        return finding(name, "?", asked, [evidence.outputs_failure], Answer.INVALID)
     if not evidence.outputs:
         reason = "the model shows no logits: it was judged by its forecasts alone"
-        return _finding(name, "no logits", asked, [reason], Answer.WARNING)
+        return finding(name, "no logits", asked, [reason], Answer.WARNING)
     unlike = [evidence.outputs_unlike] if evidence.outputs_unlike else []
-    return _finding(name, evidence.outputs, asked, unlike, Answer.AGAINST)
+    return finding(name, evidence.outputs, asked, unlike, Answer.AGAINST)
 
 
 def _errors(evidence: Evidence, rule: Compare) -> Finding:
     name, asked = "error of the close", f"within {rule.accuracy:.0%}"
-    if not _finite(evidence.reference.mae, evidence.candidate.mae):
+    if not are_finite(evidence.reference.mae, evidence.candidate.mae):
         missing = "a figure is missing or not finite: the error of the close"
-        return _finding(name, "?", asked, [missing], Answer.INVALID)
+        return finding(name, "?", asked, [missing], Answer.INVALID)
     change = _mae_change(evidence)
     reasons = [f"the mean absolute error changes by {change:+.1%}, less than {rule.accuracy:.0%} is allowed"]
-    return _finding(name, _moved(change), asked, reasons if abs(change) >= rule.accuracy else [], Answer.AGAINST)
+    return finding(name, _moved(change), asked, reasons if abs(change) >= rule.accuracy else [], Answer.AGAINST)
 
 
 def _returns(evidence: Evidence, rule: Compare) -> Finding:
@@ -258,14 +246,14 @@ def _returns(evidence: Evidence, rule: Compare) -> Finding:
     change = _return_change(evidence)
     if change is None:
         reason = "no backtest was run: nothing is known of the returns"
-        return _finding(name, "?", bound, [reason], Answer.WARNING)
+        return finding(name, "?", bound, [reason], Answer.WARNING)
     figure = _moved(change)
     if abs(change) > rule.returns_fail:
         reason = f"the backtest's return changes by {change:+.1%}, at most {rule.returns_fail:.0%} is allowed"
-        return _finding(name, figure, bound, [reason], Answer.AGAINST)
+        return finding(name, figure, bound, [reason], Answer.AGAINST)
     moves = abs(change) > rule.returns_pass
     warnings = [f"the backtest's return changes by {change:+.1%}"] if moves else []
-    return _finding(name, figure, bound, warnings, Answer.WARNING)
+    return finding(name, figure, bound, warnings, Answer.WARNING)
 
 
 def _compiler(evidence: Evidence, rule: Compare) -> Finding:
@@ -281,51 +269,14 @@ def _compiler(evidence: Evidence, rule: Compare) -> Finding:
     if report.cudagraph_skips:
         against.append(f"CUDA graphs were skipped {report.cudagraph_skips} times")
     figures = f"{report.recompiles}, {report.graph_breaks}, {report.cudagraph_skips}"
-    return _finding(name, figures, limits, against, Answer.AGAINST)
-
-
-# ---- is it faster? ----
-
-
-def _speed(evidence: Evidence, rule: Compare) -> Finding:
-    middle, low, high = evidence.speed_up, evidence.speed_low, evidence.speed_high
-    name, bound = "speed-up", f"more than {rule.speed_up:g}"
-    if not _finite(middle, low, high):
-        missing = "a figure is missing or not finite: the speed-up"
-        return _finding(name, "?", bound, [missing], Answer.INVALID)
-    figures, spread = f"{middle:.2f} ({low:.2f} to {high:.2f})", _speed_told(evidence)
-    if high <= rule.speed_up:
-        reason = f"{spread}, more than {rule.speed_up:g} is asked"
-        return _finding(name, figures, bound, [reason], Answer.AGAINST)
-    if low <= rule.speed_up:
-        reason = (
-            f"{spread}: it is unclear whether that is more than {rule.speed_up:g}. {_what_would_tell(evidence, rule)}"
-        )
-        return _finding(name, figures, bound, [reason], Answer.UNCLEAR)
-    return Finding(name=name, measured=figures, asked=bound, answer=Answer.FOR)
-
-
-def _what_would_tell(evidence: Evidence, rule: Compare) -> str:
-    needed = cycles_for_speed(
-        evidence.speed_up, evidence.speed_low, evidence.speed_high, rule.speed_up, evidence.questions
-    )
-    if needed is None:
-        return "So near to it no number of cycles would tell: for this model on this machine it hardly matters"
-    return f"If the middle stays where it is, about {needed} cycles instead of {evidence.questions} would tell"
+    return finding(name, figures, limits, against, Answer.AGAINST)
 
 
 # ---- in words ----
 
 
-def _finding(name: str, figures: str, limits: str, reasons: Iterable[str], otherwise: Answer) -> Finding:
-    """It holds where there is no reason why not."""
-    against = tuple(reasons)
-    answer = otherwise if against else Answer.FOR
-    return Finding(name=name, measured=figures, asked=limits, answer=answer, reasons=against)
-
-
 def _for(evidence: Evidence) -> Iterator[str]:
-    yield _speed_told(evidence)
+    yield f"{in_words(evidence.speed.sums)} in sum, of the medians {in_short(evidence.speed.medians)}"
     yield f"the forecasts are the same, the mean absolute error changes by {_moved(_mae_change(evidence))}"
     if evidence.outputs:
         yield f"given the same past, the networks say the same: they differ by {evidence.outputs}"
@@ -339,10 +290,6 @@ def _moved(change: float) -> str:
     return f"{round(change, 4) + 0.0:+.2%}"
 
 
-def _speed_told(evidence: Evidence) -> str:
-    return f"{evidence.speed_up:.2f} times as fast (95%: {evidence.speed_low:.2f} to {evidence.speed_high:.2f})"
-
-
 def _mae_change(evidence: Evidence) -> float:
     before, after = evidence.reference.mae, evidence.candidate.mae
     if before == 0:
@@ -354,7 +301,3 @@ def _return_change(evidence: Evidence) -> float | None:
     """In shares of the cash at the start, so that a return near nought does not make any change look large."""
     before, after = evidence.reference.total_return, evidence.candidate.total_return
     return None if before is None or after is None else after - before
-
-
-def _finite(*figures: float) -> bool:
-    return all(math.isfinite(figure) and figure >= 0 for figure in figures)

@@ -109,8 +109,8 @@ forecasters/registry  forecasters/compiled, forecasters/options, forecasters/bas
 forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
                       forecasters/types, forecasters/errors, settings/trust
 forecasters/made      forecasters/types, forecasters/errors
-forecasters/card      forecasters/base, forecasters/errors, settings/trust
 forecasters/options   forecasters/card, forecasters/base, forecasters/errors, settings
+forecasters/card      forecasters/base, forecasters/errors, settings/trust
 forecasters/progress
 forecasters/deadline
 forecasters/checks

@@ -99,7 +99,7 @@ def locate(model_id: str) -> Located:
     published = _published(model_id)
     network = _snapshot(published.network)
     revision = network.name if _COMMIT.fullmatch(network.name) else published.network.revision
-    is_pinned = published.network in {each.network for each in PUBLISHED.values()}
+    is_pinned = revision == PUBLISHED[published.network.name].network.revision
     return Located(
         network=network,
         tokenizer=_snapshot(published.tokenizer),

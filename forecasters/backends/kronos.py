@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from forecasters.base import Forecaster, ForecastError, InvalidContext, InvalidForecast, Mended, Notice
 from forecasters.compiled.forced import Forced, Outputs
 from forecasters.compiled.guard import Guarded, GuardOptions
+from forecasters.compiled.likeness import Tolerance
 from forecasters.compiled.toolchain import missing_tools, use_cache_folder
 from forecasters.compiled.trial import trial_contexts
 from forecasters.kronos.mending import Misordered, mended_paths
@@ -118,7 +119,12 @@ def checkpoint(options: Options) -> Checkpoint:
     found = locate(options.model_id, options.tokenizer_id)
     folders = (found.network, found.tokenizer)
     files = tuple(file for folder in folders for file in (folder / CONFIG, *weight_files(folder)))
-    return Checkpoint(label=found.label, files=files)
+    return Checkpoint(label=found.label, files=files, learned_to=found.learned_to)
+
+
+def rounding(options: Options) -> Tolerance:
+    """A matrix product may round otherwise in a batch of another size; in some processors' libraries, and on a GPU."""
+    return options.guard.tolerance(options.dtype)
 
 
 def notes(options: Options) -> Sequence[str]:

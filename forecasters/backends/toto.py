@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from forecasters.base import Forecaster, ForecastError, InvalidForecast, Mended, Notice
+from forecasters.card import CARD
 from forecasters.compiled.forced import Forced, Outputs
 from forecasters.compiled.guard import Guarded, GuardOptions
+from forecasters.compiled.likeness import Tolerance
 from forecasters.compiled.toolchain import missing_tools, use_cache_folder
 from forecasters.compiled.trial import trial_contexts
 from forecasters.options import LEVELS, MODELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
@@ -117,7 +119,15 @@ def checkpoint(options: Options) -> Checkpoint:
     from forecasters.toto.hub import locate
 
     found = locate(options.model_id)
-    return Checkpoint(label=found.label, files=(*found.folder.glob("*.json"), *found.folder.glob("*.safetensors")))
+    decisive = (file for file in found.folder.glob("*.json") if file.name != CARD)
+    return Checkpoint(
+        label=found.label, files=(*decisive, *found.folder.glob("*.safetensors")), learned_to=found.learned_to
+    )
+
+
+def rounding(options: Options) -> Tolerance:
+    """A matrix product may round otherwise in a batch of another size; in some processors' libraries, and on a GPU."""
+    return options.guard.tolerance(options.dtype)
 
 
 def notes(options: Options) -> Sequence[str]:

@@ -7,9 +7,11 @@ with. Nothing but safetensors is fetched or read: a pickle may run code. No torc
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+from forecasters.card import EVERY, UNKNOWN, Learned, later, learned_to
 from forecasters.kronos.files import CheckpointError, hash_of, untrusted
 from forecasters.kronos.layouts import nearest, parts_of, tokenizer_in, whole_around
 from forecasters.kronos.snapshots import cached, downloaded
@@ -24,12 +26,14 @@ class Located:
 
     label        name@revision, for records
     max_context  bars that the network was trained to see, where that is known from its name
+    learned_to   as forecasters.options.Checkpoint
     """
 
     network: Path
     tokenizer: Path
     label: str
     max_context: int | None
+    learned_to: Learned = field(default_factory=lambda: UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,9 @@ TOKENIZERS = {
     "NeoQuasar/Kronos-Tokenizer-2k": "26966d0035065a0cae0ebad7af8ece35bc1fb51c",
 }
 _TOKENIZER_BASE, _TOKENIZER_2K = (Repository(name=name, revision=commit) for name, commit in TOKENIZERS.items())
+# Its authors say so of the published weights: trained on bars to the end of February 2024, chosen by those of March to
+# May (https://github.com/shiyu-coder/Kronos/issues/204). Of another revision nothing is said.
+_PUBLISHED_LEARNED_TO: Learned = {EVERY: datetime(2024, 6, 1, tzinfo=UTC)}
 PUBLISHED = {
     "NeoQuasar/Kronos-mini": Published(
         network=Repository(name="NeoQuasar/Kronos-mini", revision="f4e68697d9d5aed55cef5c96aabc3376bcad9f81"),
@@ -218,7 +225,24 @@ def _located(sources: _Sources, *, believed: bool, name: str) -> Located:
         tokenizer=tokenizer,
         label=_label(sources, network, tokenizer, name if believed else ""),
         max_context=sources.max_context,
+        learned_to=_learned(sources, network, tokenizer),
     )
+
+
+def _learned(sources: _Sources, network: Path, tokenizer: Path) -> Learned:
+    """What either of the two has learned, the other has seen in a forecast."""
+    if sources.folder is not None and not sources.apart:
+        return learned_to(sources.folder)
+    whole = sources.folder if sources.folder is not None else network
+    return later(_learned_of(sources.network, network, whole), _learned_of(sources.tokenizer, tokenizer, tokenizer))
+
+
+def _learned_of(source: Path | Repository, folder: Path, card_in: Path) -> Learned:
+    if not isinstance(source, Repository):
+        return learned_to(card_in)
+    revision = folder.name if _COMMIT.fullmatch(folder.name) else source.revision
+    is_pinned = revision == {**_PINNED, **TOKENIZERS}.get(source.name)
+    return _PUBLISHED_LEARNED_TO if is_pinned else UNKNOWN
 
 
 def _label(sources: _Sources, network: Path, tokenizer: Path, name: str) -> str:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from forecasters import card
 from forecasters.kronos.files import CONFIG, WEIGHTS, CheckpointError
 from forecasters.toto.config import (
     LEVELS,
@@ -106,6 +107,7 @@ def make_checkpoint(size: str, folder: Path, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")
+    card.write(folder, {}, {"from": f"random weights, seed {seed}"})
     return folder
 
 

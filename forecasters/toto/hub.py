@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from forecasters.card import UNKNOWN, Learned, learned_to
 from forecasters.kronos.files import CONFIG, CheckpointError, untrusted
 from forecasters.kronos.snapshots import cached, downloaded
 
@@ -27,10 +28,14 @@ PUBLISHED = {  # the commit that is meant where none is named
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """A folder on this machine; `label` is name@revision, for records: the commit, or a hash of the weights."""
+    """A folder on this machine; `label` is name@revision, for records: the commit, or a hash of the weights.
+
+    learned_to  as forecasters.options.Checkpoint. Of the published ones it is not known: nobody has said it.
+    """
 
     folder: Path
     label: str
+    learned_to: Learned = field(default_factory=lambda: UNKNOWN)
 
 
 def locate(model_id: str) -> Located:
@@ -104,4 +109,5 @@ def _local(folder: Path) -> Located:
                 digest.update(hashlib.file_digest(opened, "sha256").digest())
     except OSError as error:
         raise CheckpointError(f"the weights in {folder} can't be read ({error}): copy the checkpoint again") from error
-    return Located(folder=folder, label=f"{folder.resolve().name}@{digest.hexdigest()[:12]}")
+    label = f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
+    return Located(folder=folder, label=label, learned_to=learned_to(folder))

@@ -63,8 +63,12 @@ def rules(policy: Policy, *, network: bool, environ: Mapping[str, str] = os.envi
 def kept(policy: Policy, environ: Mapping[str, str] = os.environ) -> list[Path]:
     """Folders that outlive the process, and its temporary one."""
     temporary = [Path(environ["TMPDIR"])] if "TMPDIR" in environ else []
-    own = [cache / "trader/compiled"] if (cache := _cache(environ)) else []
-    return [*temporary, *own, *map(Path, policy.writable)]
+    return [*temporary, *own_cache(environ), *map(Path, policy.writable)]
+
+
+def own_cache(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where compiled code is kept, whatever the settings say."""
+    return [cache / "trader/compiled"] if (cache := _cache(environ)) else []
 
 
 def hub_folders(environ: Mapping[str, str] = os.environ) -> list[Path]:

@@ -7,6 +7,7 @@ from tests.mutants.guards import (
     adapters,
     compare,
     core,
+    evidence,
     forecasters,
     gates,
     kronos,
@@ -32,5 +33,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *kronos.MUTANTS,
     *security_bounds.MUTANTS,
     *gates.MUTANTS,
+    *evidence.MUTANTS,
     *compare.MUTANTS,
 )

@@ -22,6 +22,7 @@ from trader.printable import console as printable_console
 from trader.research.data.store import bars_of_file, store_of
 from trader.research.data.windows import Window
 from trader.research.evaluate.evaluate import Evaluation, Plan, Say, evaluate
+from trader.research.forecasts.again import SHARE
 from trader.research.forecasts.store import forecasts_of
 from trader.research.forecasts.sweep import Progress
 
@@ -42,6 +43,8 @@ class Wish:
     batch: int = 64
     timing: bool = True
     report: Path | None = None
+    again: float = SHARE
+    in_sample: bool = False
 
 
 SettingsOf = Callable[[Mapping[str, object]], Loaded]
@@ -83,7 +86,15 @@ def evaluated(
     loaded = settings_of(_flags(wish))
     trading = loaded.settings.trading
     window = Window(context=trading.context, horizon=trading.horizon)
-    plan = Plan(backends=wish.backends, window=window, origins=wish.origins, batch=wish.batch, timing=wish.timing)
+    plan = Plan(
+        backends=wish.backends,
+        window=window,
+        origins=wish.origins,
+        batch=wish.batch,
+        timing=wish.timing,
+        again=wish.again,
+        in_sample=wish.in_sample,
+    )
     series = series_of(loaded, wish)
     origins = {bars.symbol: _origins(bars, plan, wish) for bars in series} if wish.start or wish.end else None
     return evaluate(

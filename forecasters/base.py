@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from forecasters.errors import ForecastError, InvalidContext, InvalidForecast
 from forecasters.types import Context, Forecast
 
 __all__ = [
+    "Account",
     "ForecastError",
     "Forecaster",
     "InvalidContext",
     "InvalidForecast",
+    "Mended",
     "Notice",
     "Noticing",
     "Severity",
     "Upkeeping",
+    "account_of",
     "notices_of",
 ]
 
@@ -45,6 +48,28 @@ class Notice:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """Of what was drawn of one symbol, paths or quantile levels: in so many a bar was put in order, and so many were
+    left out."""
+
+    mended: int
+    dropped: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What a forecaster says of its last batch besides the forecasts, by symbol.
+
+    refusals  why there is none, one line
+    mended    how much of what it drew is not as it was drawn
+    """
+
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    mended: Mapping[str, Mended] = field(default_factory=dict)
+
+
 @runtime_checkable
 class Noticing(Protocol):
     """A forecaster that has something to say of itself."""
@@ -59,6 +84,11 @@ class Upkeeping(Protocol):
 
     def upkeep(self) -> None:
         """May take as long as a warm-up; mostly takes no time."""
+
+
+def account_of(forecaster: object) -> Account:
+    """By its attributes `refusals` and `mended`; empty where it has none."""
+    return Account(refusals=getattr(forecaster, "refusals", {}), mended=getattr(forecaster, "mended", {}))
 
 
 def notices_of(forecaster: object) -> Sequence[Notice]:

@@ -10,21 +10,22 @@ line; nothing is asserted and nothing is stored. The bars are made from a seed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecasters import registry
 from forecasters.base import Forecaster, ForecastError
 from forecasters.checks import Checks, Finding
-from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast
+from forecasters.made import hours, made_bars, made_context
+from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, TAG, Context, Forecast
 from forecasters.worker.client import Worker, WorkerSettings
 from forecasters.worker.sandbox.policy import DEFAULT, Sandbox
 
-_HOUR = np.timedelta64(3600, "s")
-_START = np.datetime64("2024-03-04T00:00:00", "us")
+__all__ = ["CHECKS", "Check", "Finding", "Subject", "check_backend", "equal", "hours", "made_bars", "made_context"]
+
 _WIDEST = 0.05  # the outer quantiles of the next hour lie on both sides of the last close, or miss it by less
 _SERIES = (("BTC/USD", 1, 60_000.0), ("DOGE/USD", 2, 1e-8), ("AAPL", 3, 1e9))
 
@@ -85,36 +86,6 @@ def check_backend(
         yield from _check.findings(subject)
     finally:
         forecaster.close()
-
-
-def made_context(symbol: str, seed: int, last_close: float = 100.0, *, bars: int = 200, horizon: int = 3) -> Context:
-    """Hourly bars of a random walk with shadows, ending at `last_close`."""
-    times = hours(bars + horizon)
-    return Context(
-        symbol=symbol,
-        times=times[:bars],
-        values=made_bars(bars, seed=seed, last_close=last_close),
-        future_times=times[bars:],
-    )
-
-
-def hours(count: int) -> NDArray[np.datetime64]:
-    times: NDArray[np.datetime64] = _START + np.arange(count) * _HOUR
-    return times.astype("datetime64[us]")
-
-
-def made_bars(count: int, *, seed: int, last_close: float = 100.0, volatility: float = 0.004) -> NDArray[np.float64]:
-    """[T, 6]"""
-    random = np.random.default_rng(seed)
-    closes = np.cumsum(random.standard_t(4, count) * volatility)
-    opens = np.concatenate([[0.0], closes[:-1]]) + random.normal(0, volatility / 20, count)
-    high = np.maximum(opens, closes) + random.exponential(volatility / 2, count)
-    low = np.minimum(opens, closes) - random.exponential(volatility / 2, count)
-    prices = np.exp(np.column_stack([opens, high, low, closes]) - closes[-1]) * last_close
-    prices[:, HIGH] = prices[:, [OPEN, HIGH, CLOSE]].max(axis=1)
-    prices[:, LOW] = prices[:, [OPEN, LOW, CLOSE]].min(axis=1)
-    volume = random.lognormal(3, 1, count)
-    return np.column_stack([prices, volume, volume * prices[:, CLOSE]])
 
 
 def equal(first: Forecast, second: Forecast) -> bool:
@@ -248,6 +219,13 @@ def _in_a_process(subject: Subject) -> str:
 
 
 def _of_a_worker(subject: Subject, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
+    with _worker(subject) as worker:
+        return worker.forecast(contexts)
+
+
+@contextmanager
+def _worker(subject: Subject) -> Iterator[Worker]:
+    """Warm, and ended with the block. Raises ForecastError."""
     settings = WorkerSettings(
         backend=subject.name,
         options=subject.options,
@@ -258,9 +236,55 @@ def _of_a_worker(subject: Subject, contexts: Sequence[Context]) -> Mapping[str, 
     worker = Worker(settings, on_log=lambda line: None)
     try:
         worker.warm_up()
-        return worker.forecast(contexts)
+        yield worker
     finally:
         worker.close()
+
+
+def _moments(subject: Subject) -> list[Context]:
+    """Of one series the same window at later and later times: the bars that one forecasts are in the next."""
+    bars, horizon = subject.bars, subject.horizon
+    count = bars + 4 * horizon
+    times, values = hours(count), made_bars(count, seed=11, last_close=2_000.0)
+    firsts = (0, 1, horizon + 1, 2 * horizon + 1)
+    return [
+        Context(
+            symbol=f"ETH/USD{TAG}{number}",
+            times=times[first : first + bars],
+            values=values[first : first + bars],
+            future_times=times[first + bars : first + bars + horizon],
+        )
+        for number, first in enumerate(firsts)
+    ]
+
+
+@_check("the bars that come, shown before it or beside it, change nothing")
+def _later_bars_shown(subject: Subject) -> str:
+    """Each alone in the order of time, when none has been shown that it forecasts; then the latest first, and all."""
+    moments = _moments(subject)
+    alone = {c.symbol: forecast for c in moments for forecast in subject.ask([c]).values()}
+    after = {c.symbol: forecast for c in moments[::-1] for forecast in subject.ask([c]).values()}
+    if differing := _differing(alone, after):
+        return f"once it was shown the bars that come, it answers differently: {differing}"
+    differing = _differing(alone, subject.ask(moments[::-1]))
+    return f"beside the bars that come, it answers differently: {differing}" if differing else ""
+
+
+@_check("a fresh process says the same alone and in another order, whatever it was shown")
+def _fresh_process(subject: Subject) -> str:
+    moments = _moments(subject)
+    try:
+        with _worker(subject) as worker:
+            alone = {c.symbol: forecast for c in moments for forecast in worker.forecast([c]).values()}
+            together = worker.forecast(moments[::-1])
+        with _worker(subject) as worker:
+            at_once = worker.forecast(moments[::-1])
+    except ForecastError as error:
+        return f"in a process of its own, with {subject.deadline_s:g} s for an answer: {error.reason}"
+    if differing := _differing(alone, together):
+        return f"alone and together, in another order, it answers differently: {differing}"
+    differing = _differing(together, at_once)
+    return f"asked at once in a fresh process, it answers differently: {differing}" if differing else ""
 
 
 @_check("a tag behind the symbol changes nothing")

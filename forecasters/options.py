@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
 
 from forecasters.base import ForecastError, Notice
+from forecasters.card import UNKNOWN
 from settings.extras import to_install
 
 
@@ -43,10 +45,17 @@ def _listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a backend's forecasts come from: `label` is name@revision, `files` hold the weights and their shapes."""
+    """What a backend's forecasts come from.
+
+    label       name@revision
+    files       hold the weights and their shapes
+    learned_to  when the newest bar that it was trained or chosen by had closed, aware UTC, by symbol, `*` for all
+                others; None there where that is not known, empty where it has learned of no recorded bars
+    """
 
     label: str
     files: tuple[Path, ...]
+    learned_to: Mapping[str, datetime | None] = field(default_factory=lambda: UNKNOWN)
 
 
 def chosen_device(wanted: str, *, torch_has_gpu: bool, setting: str) -> tuple[str, list[Notice]]:

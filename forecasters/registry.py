@@ -6,7 +6,9 @@ A backend is a module, or any object, with
     requires() -> list    what is missing on this machine (a package, a checkpoint), empty where it can run
     lacks(options) -> list    the same for given options (optional): another checkpoint may be there
     notes(options) -> list    what it can run without, and not as well (optional)
-    checkpoint(options) -> Checkpoint    the files that its forecasts come from (optional)
+    checkpoint(options) -> Checkpoint    the files that its forecasts come from (optional); None: no other files than
+                          its package's and those that its options name. Without it no forecast of it is stored
+    rounding(options) -> Tolerance    how far a forecast may differ with the size of its batch (optional: not at all)
     build(options)        -> Forecaster; heavy imports belong in here, never at the module's top
     DESCRIPTION           one line (optional)
     ALIASES               other names, each with the options that it stands for (optional); another package's begin
@@ -29,11 +31,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from forecasters.base import Forecaster, ForecastError
-from forecasters.digest import hash_of_files
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from forecasters.compiled.likeness import Tolerance
     from forecasters.options import Checkpoint
 
 GROUP = "forecasters.backends"
@@ -184,13 +186,20 @@ def check_given(options_by_name: Mapping[str, Mapping[str, object]], chosen: str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """What decides a backend's forecasts: all its options, and its checkpoint where it says that it has one."""
+    """What decides a backend's forecasts: all its options, and its checkpoint where it says that it has one.
+
+    module      where its code is, dotted
+    says_files  whether it says which files decide its forecasts; without a checkpoint, that there are no others than
+                its package's and its options'
+    rounding    how far a forecast may differ with the size of its batch; None: not at all
+    """
 
     backend: str
-    module: str  # where its code is, dotted
+    module: str
     options: Mapping[str, object]
-    model: str = ""  # the checkpoint's label
-    weights: str = ""  # a hash of its files
+    checkpoint: Checkpoint | None
+    says_files: bool = True
+    rounding: Tolerance | None = None
 
 
 def describe(name: str, options: Mapping[str, object]) -> Described:
@@ -202,14 +211,14 @@ def describe(name: str, options: Mapping[str, object]) -> Described:
     missing = _missing(entry, module, model_options)
     if missing:
         raise RegistryError(f"backend {resolved.backend!r} can't run here: {'; '.join(missing)}")
-    checkpoint_of = getattr(module, "checkpoint", None)
-    checkpoint: Checkpoint | None = None if checkpoint_of is None else checkpoint_of(model_options)
+    checkpoint_of, rounding_of = getattr(module, "checkpoint", None), getattr(module, "rounding", None)
     return Described(
         backend=entry.name,
         module=entry.target.module if isinstance(entry.target, EntryPoint) else entry.target,
         options=MappingProxyType(model_options.model_dump(mode="json")),
-        model="" if checkpoint is None else checkpoint.label,
-        weights="" if checkpoint is None else hash_of_files(checkpoint.files),
+        checkpoint=None if checkpoint_of is None else checkpoint_of(model_options),
+        says_files=checkpoint_of is not None,
+        rounding=None if rounding_of is None else rounding_of(model_options),
     )
 
 

@@ -197,6 +197,24 @@ def interpolate_ordered(ordered: NDArray[np.floating], levels: NDArray[np.float6
     return result
 
 
+def out_of_order(bars: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """[N, H, C] -> [N, H]: a high that is not the highest of its bar, or a low that is not the lowest."""
+    high, low = bars[..., HIGH], bars[..., LOW]
+    return np.asarray((high < bars.max(axis=-1)) | (low > bars.min(axis=-1)))
+
+
+def in_order(bars: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[N, H, C] -> the same with every high the highest and every low the lowest of its bar; open and close stay.
+
+    A network says the four prices separately, and nothing in it keeps a high above its close. Where they did not
+    decrease along N, they still don't.
+    """
+    ordered = np.empty_like(bars)
+    ordered[..., OPEN], ordered[..., CLOSE] = bars[..., OPEN], bars[..., CLOSE]
+    ordered[..., HIGH], ordered[..., LOW] = bars.max(axis=-1), bars.min(axis=-1)
+    return ordered
+
+
 def _owned(array: ArrayLike, dtype: np.dtype[Any]) -> NDArray[np.generic]:
     """A read-only array that nobody else can write to: the same one where that already holds, else a copy."""
     if isinstance(array, np.ndarray) and array.dtype == dtype and not array.flags.writeable and array.base is None:

@@ -13,6 +13,7 @@ CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotun
 CompileBackend = Literal["inductor", "aot_eager", "cudagraphs", "eager"]
 ModelId = Annotated[str, Right("owner/name on the hub, or a folder")]
 KronosId = Annotated[str, Right("kronos-nano, owner/name on the hub, or a folder")]
+TokenizerId = Annotated[str, Right("owner/name on the hub, a folder, or nothing")]
 Dtype = Literal["float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -31,8 +32,15 @@ class Kronos(Group):
         min_length=1,
         max_length=200,
         description="The weights. kronos-nano comes with the program and was trained on generated markets alone; "
-        "NeoQuasar/Kronos-mini, -small and -base are the published ones, downloaded at the first start; a folder is "
-        "what `trader finetune` writes.",
+        "NeoQuasar/Kronos-mini, -small and -base are the published ones, downloaded at the first start; another one of "
+        "the hub is named with its commit, owner/name@COMMIT; a folder is what `trader finetune` or the original's "
+        "own fine-tuning writes.",
+    )
+    tokenizer_id: TokenizerId = Field(
+        default="",
+        max_length=200,
+        description="The tokenizer of a model that has none beside it: a folder, or owner/name@COMMIT on the hub "
+        "(NeoQuasar/Kronos-Tokenizer-base and -2k without). Empty: the model's own.",
     )
     dtype: Dtype = Field(default="float32", description="Precision. bfloat16 is faster and slightly another model.")
     device: Device = Field(default="auto", description="Where it runs; auto is cuda where there is one.")
@@ -47,6 +55,12 @@ class Kronos(Group):
     )
     clip: Annotated[float, Field(gt=0, le=100), Unit("standard deviations")] = Field(
         default=5.0, description="Inputs further out than this are cut off."
+    )
+    misordered: Literal["sort", "drop"] = Field(
+        default="sort",
+        description="A sampled path with a bar whose high is not its highest price, or whose low is not its lowest. "
+        "sort: high and low become those. drop: the path is left out, which chooses calm ones. `trader status` says "
+        "how many.",
     )
 
 

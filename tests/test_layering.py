@@ -94,22 +94,23 @@ __init__
 
 # bars in, distributions out
 forecasters/backends  forecasters, settings, settings/trust
-forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/options, forecasters/progress,
-                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children,
-                      settings/trust
-forecasters/kronos    forecasters/compiled, forecasters/options, forecasters/progress, forecasters/deadline,
-                      forecasters/base, forecasters/types, forecasters/errors, settings/children, settings/trust
+forecasters/toto      forecasters/kronos, forecasters/compiled, forecasters/card, forecasters/options,
+                      forecasters/progress, forecasters/deadline, forecasters/base, forecasters/types,
+                      forecasters/errors, settings/children, settings/trust
+forecasters/kronos    forecasters/compiled, forecasters/card, forecasters/options, forecasters/progress,
+                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors,
+                      settings/children, settings/trust
 forecasters/contract  forecasters/worker, forecasters/registry, forecasters/options, forecasters/checks,
-                      forecasters/base, forecasters/types, forecasters/errors
-forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/options, forecasters/progress,
-                      forecasters/deadline, forecasters/base, forecasters/types, forecasters/errors, settings/children,
-                      settings/trust
-forecasters/registry  forecasters/compiled, forecasters/options, forecasters/digest, forecasters/base,
-                      forecasters/types, forecasters/errors
+                      forecasters/made, forecasters/base, forecasters/types, forecasters/errors
+forecasters/worker    forecasters/registry, forecasters/compiled, forecasters/card, forecasters/options,
+                      forecasters/progress, forecasters/deadline, forecasters/base, forecasters/types,
+                      forecasters/errors, settings/children, settings/trust
+forecasters/registry  forecasters/compiled, forecasters/options, forecasters/base, forecasters/types, forecasters/errors
 forecasters/compiled  forecasters/options, forecasters/progress, forecasters/deadline, forecasters/base,
                       forecasters/types, forecasters/errors, settings/trust
-forecasters/options   forecasters/base, forecasters/errors, settings
-forecasters/digest    forecasters/base, forecasters/errors
+forecasters/made      forecasters/types, forecasters/errors
+forecasters/options   forecasters/card, forecasters/base, forecasters/errors, settings
+forecasters/card      forecasters/base, forecasters/errors, settings/trust
 forecasters/progress
 forecasters/deadline
 forecasters/checks

@@ -26,7 +26,7 @@ from trader.commands.verify_kronos import command as verify
 
 MANY = click.IntRange(1, 1_000_000)  # what a database takes as a limit
 # Commands of their own modules, each `command` there, loaded when asked for: a quick one pays for none of them.
-ELSEWHERE = ("strategies", "data", "backtest", "evaluate", "compare", "report", "finetune", "completion")
+ELSEWHERE = ("strategies", "data", "backtest", "evaluate", "compare", "report", "lookahead", "finetune", "completion")
 
 
 class Group(click.Group):

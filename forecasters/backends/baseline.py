@@ -77,6 +77,10 @@ def requires() -> Sequence[str]:
     return ()
 
 
+def checkpoint(options: Options) -> None:
+    """There is none: its forecasts come of its code and its options alone."""
+
+
 def build(options: Options) -> Baseline:
     return Baseline(options)
 

@@ -22,14 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from forecasters.base import Forecaster, ForecastError, InvalidContext, InvalidForecast, Notice
+from forecasters.base import Forecaster, ForecastError, InvalidContext, InvalidForecast, Mended, Notice
 from forecasters.compiled.forced import Forced, Outputs
 from forecasters.compiled.guard import Guarded, GuardOptions
+from forecasters.compiled.likeness import Tolerance
 from forecasters.compiled.toolchain import missing_tools, use_cache_folder
 from forecasters.compiled.trial import trial_contexts
+from forecasters.kronos.mending import Misordered, mended_paths
 from forecasters.options import LEVELS, MODELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
-from forecasters.types import CHANNELS, CLOSE, HIGH, LOW, OPEN, Context, Forecast, quantiles_of
+from forecasters.types import CHANNELS, Context, Forecast, quantiles_of
 
 if TYPE_CHECKING:
     from forecasters.kronos.forced import LogitsStep
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 DESCRIPTION = "Kronos, a language model of bars: sampled paths"
 ALIASES = {"kronos-compiled": {"compile": True}}
 
-Floats = NDArray[np.float64]
-
 _log = logging.getLogger(__name__)
 
 
@@ -48,9 +48,11 @@ class Options(BaseModel):
     """The KRONOS_* settings, and what goes with them.
 
     context_bars, horizon, series  of a compiled model: the shape that is prepared, bars, bars ahead, symbols
+    tokenizer_id of a network that has none beside it, or is to have another; empty: its own
     guard        how a compiled model is watched
     min_bars     fewer closed bars than this give no forecast
-    min_survive  the share of the paths that must be possible bars throughout
+    misordered   a path with a bar whose high is not its highest price: put in order and counted, or left out
+    min_survive  the share of the paths that must be left
     seed         with the symbol and the time of the forecast, decides what is drawn
     """
 
@@ -61,6 +63,7 @@ class Options(BaseModel):
     compile_backend: str = "inductor"
     sample_count: int = Field(default=30, ge=1, le=8192)
     model_id: str = Field(default="kronos-nano", min_length=1)
+    tokenizer_id: str = ""
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     temperature: float = Field(default=1.0, gt=0, le=10)
@@ -74,6 +77,7 @@ class Options(BaseModel):
     series: int = Field(default=1, ge=1)
     guard: GuardOptions = GuardOptions()
     min_bars: int = Field(default=30, ge=1)
+    misordered: Misordered = "sort"
     min_survive: float = Field(default=0.25, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
 
@@ -96,7 +100,7 @@ def lacks(options: Options) -> Sequence[str]:
         return missing
     from forecasters.kronos.hub import lacking
 
-    checkpoint = lacking(options.model_id)
+    checkpoint = lacking(options.model_id, options.tokenizer_id)
     return [] if checkpoint is None else [checkpoint]
 
 
@@ -104,16 +108,23 @@ def fetches(options: Options) -> bool:
     """Whether its weights have to be fetched from the hub."""
     from forecasters.kronos.hub import absent
 
-    return absent(options.model_id)
+    return absent(options.model_id, options.tokenizer_id)
 
 
 def checkpoint(options: Options) -> Checkpoint:
     """Found or downloaded. Raises ForecastError."""
-    from forecasters.kronos.hub import CONFIG, WEIGHTS, locate
+    from forecasters.kronos.files import CONFIG, weight_files
+    from forecasters.kronos.hub import locate
 
-    found = locate(options.model_id)
-    files = tuple(folder / name for folder in (found.network, found.tokenizer) for name in (CONFIG, WEIGHTS))
-    return Checkpoint(label=found.label, files=files)
+    found = locate(options.model_id, options.tokenizer_id)
+    folders = (found.network, found.tokenizer)
+    files = tuple(file for folder in folders for file in (folder / CONFIG, *weight_files(folder)))
+    return Checkpoint(label=found.label, files=files, learned_to=found.learned_to)
+
+
+def rounding(options: Options) -> Tolerance:
+    """A matrix product may round otherwise in a batch of another size; in some processors' libraries, and on a GPU."""
+    return options.guard.tolerance(options.dtype)
 
 
 def notes(options: Options) -> Sequence[str]:
@@ -132,6 +143,7 @@ def build(options: Options) -> Forecaster:
     if not options.compile:
         return KronosForecaster(options)
     eager = KronosForecaster(options.model_copy(update={"compile": False}))
+    cache = use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir)
     return Guarded(
         name=eager.name,
         eager=eager,
@@ -139,8 +151,8 @@ def build(options: Options) -> Forecaster:
         trial=lambda: trial_contexts(bars=options.context_bars, horizons=(options.horizon,) * options.series),
         options=options.guard,
         dtype=options.dtype,
-        lacking=missing_tools if options.compile_backend == "inductor" else tuple,
-        cache=use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir),
+        lacking=cache.lacking if options.compile_backend == "inductor" else tuple,
+        cache=cache,
     )
 
 
@@ -155,7 +167,8 @@ class KronosForecaster:
         self._step: Advance | None = None  # compiled; else the model's own
         self._logits: LogitsStep | None = None  # likewise, made when it is first asked for
         self._notices: list[Notice] = []
-        self.rejected: dict[str, int] = {}  # paths left out of the last forecast, by symbol
+        self.refusals: dict[str, str] = {}  # of the last batch, by symbol: why there is no forecast
+        self.mended: dict[str, Mended] = {}  # likewise: paths that are not as they were drawn
 
     def warm_up(self) -> None:
         """Loads, downloading where need be, and draws once. Compiled, it is the first batch that compiles."""
@@ -172,8 +185,8 @@ class KronosForecaster:
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """One batch. Absent: too few bars, numbers beyond float32, too many impossible paths, absurd quantiles."""
         started = time.perf_counter()
+        self.refusals, self.mended = {}, {}
         usable = [context for context in contexts if self._usable(context)]
-        self.rejected = {}
         if not usable:
             return {}
         batch_paths = self._drawn(usable)
@@ -183,7 +196,7 @@ class KronosForecaster:
             try:
                 forecasts[context.symbol] = self._value(context, paths, latency_s)
             except InvalidForecast as error:
-                _log.warning("no forecast: %s", error)
+                self._refuse(context, error.reason)
         return forecasts
 
     def teacher_forced(self, contexts: Sequence[Context]) -> Forced:
@@ -246,7 +259,7 @@ class KronosForecaster:
         )
         self._notices += notices
         self._model = Kronos(
-            load(locate(options.model_id)),
+            load(locate(options.model_id, options.tokenizer_id)),
             clip=options.clip,
             dtype=torch.bfloat16 if options.dtype == "bfloat16" else torch.float32,
             device=torch.device(device),
@@ -257,13 +270,18 @@ class KronosForecaster:
         from forecasters.kronos.features import complete_bars
 
         if len(context) < self._options.min_bars:
+            self.refusals[context.symbol] = f"{len(context)} closed bars, {self._options.min_bars} are needed"
             return False
         try:
             complete_bars(context.values)
         except InvalidContext as error:
-            _log.warning("no forecast of %s: %s", context.symbol, error)
+            self._refuse(context, error.reason)
             return False
         return True
+
+    def _refuse(self, context: Context, why: str) -> None:
+        self.refusals[context.symbol] = why
+        _log.warning("no forecast of %s: %s", context.symbol, why)
 
     def _drawn(self, contexts: Sequence[Context]) -> list[NDArray[np.float32]]:
         """[S, H, 6] each."""
@@ -318,14 +336,15 @@ class KronosForecaster:
 
     def _value(self, context: Context, draws: NDArray[np.float32], latency_s: float) -> Forecast:
         options = self._options
-        paths = draws[..., : len(CHANNELS)].astype(np.float64)
-        paths = paths[possible(paths)]
-        rejected_count = len(draws) - len(paths)
-        self.rejected[context.symbol] = rejected_count
+        paths, told = mended_paths(draws[..., : len(CHANNELS)].astype(np.float64), options.misordered)
+        self.mended[context.symbol] = told
         if len(paths) < math.ceil(options.min_survive * len(draws)):
-            raise InvalidForecast(f"{context.symbol}: {rejected_count} of {len(draws)} paths hold impossible bars")
-        if rejected_count:
-            _log.info("%s: %d of %d paths left out for impossible bars", context.symbol, rejected_count, len(draws))
+            what = "prices that are none" if options.misordered == "sort" else "bars that can't be"
+            raise InvalidForecast(
+                f"{told.dropped} of {told.of} paths hold {what}, {options.min_survive:.0%} must be left"
+            )
+        if told.mended or told.dropped:
+            _log.info("%s: %d of %d paths mended, %d left out", context.symbol, told.mended, told.of, told.dropped)
         levels = np.array(options.levels)
         return Forecast(
             symbol=context.symbol,
@@ -355,15 +374,6 @@ def _mode(options: Options, model: Kronos) -> str:
     return (
         "default" if model.device.type == "cpu" and options.compile_mode == "reduce-overhead" else options.compile_mode
     )
-
-
-def possible(paths: Floats) -> NDArray[np.bool_]:
-    """[S, H, C] -> [S]: prices above zero, high and low around open and close, at every step."""
-    top = np.maximum(paths[..., OPEN], paths[..., CLOSE])
-    bottom = np.minimum(paths[..., OPEN], paths[..., CLOSE])
-    proper = np.isfinite(paths).all(axis=-1) & (paths > 0).all(axis=-1)
-    proper &= (paths[..., HIGH] >= top) & (paths[..., LOW] <= bottom)  # [S, H]
-    return np.asarray(proper.all(axis=-1))
 
 
 def _seed(context: Context, seed: int) -> int:

@@ -19,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from forecasters.base import Forecaster, ForecastError, InvalidForecast, Notice
+from forecasters.base import Forecaster, ForecastError, InvalidForecast, Mended, Notice
+from forecasters.card import CARD
 from forecasters.compiled.forced import Forced, Outputs
 from forecasters.compiled.guard import Guarded, GuardOptions
+from forecasters.compiled.likeness import Tolerance
 from forecasters.compiled.toolchain import missing_tools, use_cache_folder
 from forecasters.compiled.trial import trial_contexts
 from forecasters.options import LEVELS, MODELS, Checkpoint, Levels, chosen_device, compile_label, missing_packages
 from forecasters.progress import report
-from forecasters.types import Context, Forecast, quantiles_of
+from forecasters.types import Context, Forecast, in_order, out_of_order, quantiles_of
 
 if TYPE_CHECKING:
     from forecasters.toto.passes import Passes
@@ -117,7 +119,15 @@ def checkpoint(options: Options) -> Checkpoint:
     from forecasters.toto.hub import locate
 
     found = locate(options.model_id)
-    return Checkpoint(label=found.label, files=(*found.folder.glob("*.json"), *found.folder.glob("*.safetensors")))
+    decisive = (file for file in found.folder.glob("*.json") if file.name != CARD)
+    return Checkpoint(
+        label=found.label, files=(*decisive, *found.folder.glob("*.safetensors")), learned_to=found.learned_to
+    )
+
+
+def rounding(options: Options) -> Tolerance:
+    """A matrix product may round otherwise in a batch of another size; in some processors' libraries, and on a GPU."""
+    return options.guard.tolerance(options.dtype)
 
 
 def notes(options: Options) -> Sequence[str]:
@@ -138,6 +148,7 @@ def build(options: Options) -> Forecaster:
     if not options.compile:
         return TotoForecaster(options)
     eager = TotoForecaster(options.model_copy(update={"compile": False}))
+    cache = use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir)
     return Guarded(
         name=eager.name,
         eager=eager,
@@ -145,8 +156,8 @@ def build(options: Options) -> Forecaster:
         trial=eager.trial,
         options=options.guard,
         dtype=options.dtype,
-        lacking=missing_tools if options.compile_backend == "inductor" else tuple,
-        cache=use_cache_folder(options.guard.cache_dir, options.guard.inductor_dir),
+        lacking=cache.lacking if options.compile_backend == "inductor" else tuple,
+        cache=cache,
     )
 
 
@@ -188,6 +199,8 @@ class TotoForecaster:
         self._label = ""
         self._notices: list[Notice] = []
         self.repairs: dict[str, Repairs] = {}  # of the last batch, by symbol
+        self.refusals: dict[str, str] = {}  # likewise: why there is no forecast
+        self.mended: dict[str, Mended] = {}  # likewise: paths or quantile levels that are not as they came
 
     def warm_up(self) -> None:
         """Loads, downloading where need be, and forecasts once. Compiled, all that is prepared is made here."""
@@ -215,7 +228,9 @@ class TotoForecaster:
 
     def forecast(self, contexts: Sequence[Context]) -> Mapping[str, Forecast]:
         """Absent: symbols with too few bars, and those whose forecast would not be a valid one."""
-        self.repairs = {}
+        self.repairs, self.mended = {}, {}
+        least = self._options.min_bars
+        self.refusals = {c.symbol: f"{len(c)} closed bars, {least} are needed" for c in contexts if len(c) < least}
         forecasts: dict[str, Forecast] = {}
         for batch in self._batches(contexts):
             started = time.perf_counter()
@@ -225,6 +240,7 @@ class TotoForecaster:
                 try:
                     forecasts[context.symbol] = self._value(context, self._answer(context, answer), latency_s)
                 except InvalidForecast as error:
+                    self.refusals[context.symbol] = error.reason
                     _log.warning("no forecast: %s", error)
         return forecasts
 
@@ -349,11 +365,11 @@ class TotoForecaster:
 
     def _proper(self, prices: Floats, crossing: int, symbol: str) -> tuple[Floats, Repairs]:
         """[N, H, C] with each bar in order. Raises InvalidForecast where it isn't and is not to be put so."""
-        from forecasters.toto.bars import in_order, out_of_order
-
-        wrong = int(out_of_order(prices).sum())
+        misordered = out_of_order(prices)
+        wrong = int(misordered.sum())
         repairs = Repairs(crossing=crossing, misordered=wrong, bars=prices.shape[0] * prices.shape[1])
         self.repairs[symbol] = repairs
+        self.mended[symbol] = Mended(mended=int(misordered.any(axis=1).sum()), dropped=0, of=len(prices))
         if wrong and self._options.misordered == "refuse":
             raise InvalidForecast(f"{symbol}: in {wrong} of {repairs.bars} bars the high or low is not the outermost")
         if wrong or crossing:

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
+from forecasters.base import Forecaster
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompileReport:
@@ -172,3 +174,8 @@ def _has_gpu() -> bool:
     """On a CPU the compiler counts each wish for a CUDA graph as one that it skipped."""
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     return cuda is not None and bool(cuda.is_available())
+
+
+def compile_report_of(forecaster: Forecaster) -> CompileReport:
+    """What the compiler did for a forecaster of this process; all zero for one that is not compiled."""
+    return forecaster.report() if isinstance(forecaster, Reporting) else CompileReport()

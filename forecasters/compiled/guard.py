@@ -31,8 +31,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecasters.base import Forecaster, ForecastError, InvalidContext, Notice, Severity, notices_of
-from forecasters.compiled.compile_report import CompileReport, CompileTally, Reporting
+from forecasters.base import Forecaster, ForecastError, InvalidContext, Notice, Severity, account_of, notices_of
+from forecasters.compiled.compile_report import CompileReport, CompileTally
 from forecasters.compiled.faults import free_device_memory, in_words
 from forecasters.compiled.forced import COARSER, Forced, output_distances, teacher_forced_of
 from forecasters.compiled.likeness import Likeness, Tolerance, likeness
@@ -45,7 +45,7 @@ from forecasters.deadline import OutOfTime, cut_short
 from forecasters.progress import report as say_progress
 from forecasters.types import Context, Forecast
 
-__all__ = ["FALLBACK", "CompileReport", "GuardOptions", "GuardState", "Guarded", "compile_report_of"]
+__all__ = ["FALLBACK", "CompileReport", "GuardOptions", "GuardState", "Guarded"]
 
 FALLBACK = "eager (fallback)"  # as compile_mode of a forecast that should have been a compiled model's
 DAY_S = 86_400.0
@@ -119,8 +119,7 @@ class Guarded:
         self._cache, self._clock = cache, clock
         self._marker = Marker(cache.path / "running", name) if cache is not None else None
         self._standing = Standing(retry_at=clock())
-        self._tally = CompileTally()
-        self._checked = 0
+        self._tally, self._checked = CompileTally(), 0
         self._last: Likeness | None = None
         self._pace, self._series = Pace(), 1  # at once, as last asked for
         self._whole_at = clock()
@@ -128,6 +127,7 @@ class Guarded:
         self._rounds = Rounds(options.every, options.within)
         self._is_exact = dtype == "float32"  # a path that turns is rare enough to be suspicious
         self._notices: list[Notice] = []
+        self._answered_by(None)
 
     def warm_up(self) -> None:
         """The eager one first, which must load: ForecastError. What is wrong with the compiled one is a notice."""
@@ -169,7 +169,12 @@ class Guarded:
             self._give_up(problem)
             self._refuse_if_late(contexts)
             return self._by_eager(contexts)
+        self._answered_by(compiled)
         return forecasts
+
+    def _answered_by(self, who: Forecaster | None) -> None:
+        account = account_of(who)
+        self.refusals, self.mended = account.refusals, account.mended
 
     def teacher_forced(self, contexts: Sequence[Context]) -> Forced:
         """By the compiled one. ForecastError where eager serves in its place: what it says is not what was asked."""
@@ -373,6 +378,7 @@ class Guarded:
             )
         with self._pace.eager(len(contexts)):
             forecasts = self._eager.forecast(contexts)
+        self._answered_by(self._eager)
         return {symbol: replace(forecast, compile_mode=FALLBACK) for symbol, forecast in forecasts.items()}
 
     def _give_up(self, problem: str) -> None:
@@ -392,8 +398,3 @@ class Guarded:
 
     def _say(self, severity: Severity, text: str) -> None:
         self._notices.append(Notice(severity=severity, text=f"{self.name}-compiled: {text}"))
-
-
-def compile_report_of(forecaster: Forecaster) -> CompileReport:
-    """What the compiler did for a forecaster of this process; all zero for one that is not compiled."""
-    return forecaster.report() if isinstance(forecaster, Reporting) else CompileReport()

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from forecasters.kronos.features import DEFAULT_CLIP
-from forecasters.kronos.hub import CheckpointError, locate_folder
+from forecasters.kronos.files import CheckpointError
+from forecasters.kronos.hub import locate_folder
 
 if TYPE_CHECKING:
     from forecasters.kronos.generate import Kronos

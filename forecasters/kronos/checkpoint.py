@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from forecasters.kronos.hub import CONFIG, WEIGHTS, CheckpointError
+from forecasters import card
+from forecasters.kronos.files import CONFIG, WEIGHTS, CheckpointError
 from forecasters.kronos.model import Network, NetworkConfig
 from forecasters.kronos.sizes import SIZES, Config
 from forecasters.kronos.tokenizer import Tokenizer, TokenizerConfig
@@ -41,6 +42,7 @@ def make_checkpoint(size: str, folder: Path, seed: int = 0) -> Path:
         tokenizer = Tokenizer(TokenizerConfig(**_fitting(sizes.tokenizer, TokenizerConfig)))
     _save(folder / "network", sizes.network, _drawn("network", network, seed))
     _save(folder / "tokenizer", sizes.tokenizer, _possible(_drawn("tokenizer", tokenizer, seed)))
+    card.write(folder, {}, {"from": f"random weights, seed {seed}"})
     return folder
 
 

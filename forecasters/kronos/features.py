@@ -1,7 +1,9 @@
 """Bars in quote currency to the standardised numbers that the model sees, and back; times to calendar columns.
 
 T bars, columns open, high, low, close, volume, amount. The arithmetic is float32, in the order of the original, because
-a token is the sign of a number that may lie close to zero.
+a token is the sign of a number that may lie close to zero. The original's bars come out of a data frame, whose arrays
+are kept column by column: numpy adds such a column up in pairs of pairs, but one that is kept row by row from top to
+bottom, which is the less exact and gives other tokens.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ def complete_bars(bars: ArrayLike) -> Floats:
     """[T, 4], [T, 5] or [T, 6] -> [T, 6] float32 with volume and amount. Raises InvalidContext.
 
     Without volume (no column, or NaN throughout) volume and amount are 0, a given amount too, as in the original.
-    Without amount it is volume x mean(open, high, low, close). A NaN anywhere else, or an infinity, is refused.
+    Without amount it is volume x mean(open, high, low, close), in the precision of what is given. A NaN anywhere else,
+    or an infinity, is refused.
     """
     table = np.asarray(bars)
     if table.ndim != 2 or table.shape[1] not in (4, 5, COLUMNS) or len(table) == 0:
@@ -67,7 +70,8 @@ def complete_bars(bars: ArrayLike) -> Floats:
     if np.isnan(complete[:, VOLUME]).all():
         complete[:, VOLUME:] = 0.0
     elif np.isnan(complete[:, AMOUNT]).all():
-        complete[:, AMOUNT] = complete[:, VOLUME] * complete[:, PRICES].mean(axis=1)
+        with np.errstate(over="ignore"):
+            complete[:, AMOUNT] = table[:, VOLUME] * table[:, PRICES].mean(axis=1)
     if not np.isfinite(complete).all():
         raise InvalidContext("a bar holds NaN or infinity (or more than float32 can): leave the series out or mend it")
     return complete
@@ -84,8 +88,9 @@ def standardise(bars: Floats, clip: float = DEFAULT_CLIP) -> Standardised:
     if factor != 1.0:
         scaled = bars.copy()
         scaled[:, _QUOTED] *= np.float32(factor)
+    by_column = np.asfortranarray(scaled)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = np.mean(scaled, axis=0), np.std(scaled, axis=0)
+        mean, deviation = np.mean(by_column, axis=0), np.std(by_column, axis=0)
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):  # a square beyond float32
         wide = scaled.astype(np.float64)
         mean, deviation = wide.mean(axis=0).astype(np.float32), wide.std(axis=0).astype(np.float32)

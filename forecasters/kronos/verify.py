@@ -22,8 +22,9 @@ import pandas as pd
 
 from forecasters.base import ForecastError
 from forecasters.kronos.features import Floats
+from forecasters.kronos.files import CheckpointError
 from forecasters.kronos.generate import Kronos
-from forecasters.kronos.hub import CheckpointError, locate
+from forecasters.kronos.hub import locate
 from forecasters.kronos.weights import load
 
 MODEL = "NeoQuasar/Kronos-small@901c26c1332695a2a8f243eb2f37243a37bea320"

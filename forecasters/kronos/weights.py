@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
@@ -11,12 +11,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from forecasters.kronos.hub import CONFIG, WEIGHTS, CheckpointError, Located, existing
+from forecasters.kronos.files import CONFIG, CheckpointError, existing, weight_files
+from forecasters.kronos.hub import Located
 from forecasters.kronos.model import Network, NetworkConfig
 from forecasters.kronos.tokenizer import Tokenizer, TokenizerConfig
 
 DEFAULT_CONTEXT = 512
 _FIXED = ("inv_freq", "basis", "group_basis", "group_codebook")  # buffers of the original, which follow from the config
+
+_WRAPPERS = ("_orig_mod.", "module.")  # of torch.compile, and of DataParallel
 
 Config = TypeVar("Config", NetworkConfig, TokenizerConfig)
 
@@ -116,8 +119,9 @@ def _filled(make: Callable[[], Model], folder: Path) -> Model:
     """The model with the file's weights and nothing random in it."""
     with torch.device("meta"):
         model = make()
-    file = folder / WEIGHTS
-    weights = {name: value for name, value in _tensors(file).items() if name.rpartition(".")[2] not in _FIXED}
+    files = weight_files(folder)
+    file = files[0] if len(files) == 1 else folder
+    weights = {name: value for name, value in _tensors(files).items() if name.rpartition(".")[2] not in _FIXED}
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     lacking = sorted(expected.keys() - weights.keys())
     foreign = sorted(weights.keys() - expected.keys())
@@ -141,14 +145,21 @@ def _filled(make: Callable[[], Model], folder: Path) -> Model:
     return model.eval()
 
 
-def _tensors(file: Path) -> dict[str, Tensor]:
+def _tensors(files: Sequence[Path]) -> dict[str, Tensor]:
+    """By the model's own names: what it was wrapped in when it was trained is no part of them."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        return load_file(existing(file))
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} is truncated or no safetensors file ({error}): copy it again") from error
+    tensors = dict[str, Tensor]()
+    for file in files:
+        try:
+            tensors |= load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{file} is truncated or no safetensors file ({error}): copy it again") from error
+    for wrapper in _WRAPPERS:
+        if tensors and all(name.startswith(wrapper) for name in tensors):
+            tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
+    return tensors
 
 
 def _some(verb: str, names: list[str]) -> str:

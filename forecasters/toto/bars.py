@@ -3,9 +3,6 @@
 The four prices of a bar are four variates that see each other, as percent of log price from the last close: the scaler
 of Toto 1.0 adds a tenth to every variance, which would drown returns in natural units.
 
-A bar's four prices come out of the networks separately, and nothing there keeps a high above its close. What is out of
-order is put in order, counted: the high is the highest of the four and the low the lowest; open and close stay.
-
 T context, H horizon, C channels, N quantile levels or samples.
 """
 
@@ -16,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context
+from forecasters.types import CLOSE, Context
 
 _PERCENT = 100.0
 _LARGEST_LOG_MOVE = 20.0  # keeps exp() finite; a Forecast refuses anything near it
@@ -54,20 +51,3 @@ def prices_of(found: NDArray[np.float32], last_close: float) -> Floats:
     logs = np.clip(found.astype(np.float64) / _PERCENT, -_LARGEST_LOG_MOVE, _LARGEST_LOG_MOVE)
     prices: Floats = np.ascontiguousarray(last_close * np.exp(np.moveaxis(logs, 1, 2)))
     return prices
-
-
-def out_of_order(prices: Floats) -> NDArray[np.bool_]:
-    """[N, H, C] -> [N, H]: a high that is not the highest of its bar, or a low that is not the lowest."""
-    high, low = prices[..., HIGH], prices[..., LOW]
-    return np.asarray((high < prices.max(axis=-1)) | (low > prices.min(axis=-1)))
-
-
-def in_order(prices: Floats) -> Floats:
-    """[N, H, C] -> the same with every high the highest and every low the lowest of its bar.
-
-    Where the prices did not decrease along N, they still don't.
-    """
-    ordered = np.empty_like(prices)
-    ordered[..., OPEN], ordered[..., CLOSE] = prices[..., OPEN], prices[..., CLOSE]
-    ordered[..., HIGH], ordered[..., LOW] = prices.max(axis=-1), prices.min(axis=-1)
-    return ordered

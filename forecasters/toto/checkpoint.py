@@ -16,11 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from forecasters import card
+from forecasters.kronos.files import CONFIG, WEIGHTS, CheckpointError
 from forecasters.toto.config import (
-    CONFIG_FILE,
     LEVELS,
-    WEIGHTS_FILE,
-    CheckpointError,
     first_config,
     is_first,
     second_config,
@@ -97,7 +96,7 @@ def make_checkpoint(size: str, folder: Path, seed: int = 0) -> Path:
     """
     if size not in SIZES:
         raise CheckpointError(f"there is no size {size!r}: there are {', '.join(SIZES)}")
-    taken = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if (folder / name).exists()]
+    taken = [name for name in (CONFIG, WEIGHTS) if (folder / name).exists()]
     if taken:
         raise CheckpointError(f"{folder} already holds {' and '.join(taken)}")
     config = SIZES[size]
@@ -106,8 +105,9 @@ def make_checkpoint(size: str, folder: Path, seed: int = 0) -> Path:
     else:
         tensors = _modest_quantiles(_drawn(names2.tensor_shapes(second_config(config)), seed, unit=True))
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS_FILE)
-    (folder / CONFIG_FILE).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")
+    save_file(tensors, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")
+    card.write(folder, {}, {"from": f"random weights, seed {seed}"})
     return folder
 
 

@@ -7,20 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecasters.base import ForecastError
+from forecasters.kronos.files import CONFIG, CheckpointError
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-INDEX_FILE = "model.safetensors.index.json"
 _LARGEST = 2**16  # of anything that is counted: names alone of a million layers take all memory
 SHOWN = 4  # of what is missing or wrong, in a message
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of Toto 2.0's head; not in its config
 _SCALER = "CausalPatchStdMeanScaler"
 _HEAD = "MixtureOfStudentTsOutput"
-
-
-class CheckpointError(ForecastError):
-    """A folder without a checkpoint that can be used: the wrong kind, incomplete, or damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +62,7 @@ class Toto2Config:
 
 def read_config(folder: Path) -> Mapping[str, object]:
     """The config of a checkpoint's folder. Raises CheckpointError."""
-    path = folder / CONFIG_FILE
+    path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -77,28 +70,6 @@ def read_config(folder: Path) -> Mapping[str, object]:
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} holds a {type(config).__name__}, not a config")
     return config
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Those that hold the weights: one, or the shards that the index names. CheckpointError where one is missing."""
-    index = folder / INDEX_FILE
-    if not index.is_file():
-        whole = folder / WEIGHTS_FILE
-        if not whole.is_file():
-            raise CheckpointError(f"{folder} has neither {WEIGHTS_FILE} nor {INDEX_FILE}")
-        return [whole]
-    try:
-        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        names = sorted(set(places.values()))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{index} is not an index of weights: {error!r}") from error
-    wrong = [name for name in names if not isinstance(name, str) or Path(name).name != name]
-    if wrong:
-        raise CheckpointError(f"{index} names files outside its folder: {wrong[:SHOWN]}")
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise CheckpointError(f"{folder} lacks {', '.join(missing[:SHOWN])}, which its index names")
-    return [folder / name for name in names]
 
 
 def is_first(config: Mapping[str, object]) -> bool:

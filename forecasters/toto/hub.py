@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from forecasters.progress import report
-from forecasters.toto.config import CONFIG_FILE, CheckpointError, weight_files
-from settings.trust import distrust
+from forecasters.card import UNKNOWN, Learned, learned_to
+from forecasters.kronos.files import CONFIG, CheckpointError, untrusted
+from forecasters.kronos.snapshots import cached, downloaded
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
-_WANTED = [CONFIG_FILE, "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"]
 _ADVICE = "start it once with network, or set TOTO_MODEL_ID to a folder with config.json and model.safetensors"
 PUBLISHED = {  # the commit that is meant where none is named
     "Datadog/Toto-Open-Base-1.0": "0411ceb27bdf7fc3e4892e99edc8ad08192dc3c5",
@@ -29,10 +28,14 @@ PUBLISHED = {  # the commit that is meant where none is named
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """A folder on this machine; `label` is name@revision, for records: the commit, or a hash of the weights."""
+    """A folder on this machine; `label` is name@revision, for records: the commit, or a hash of the weights.
+
+    learned_to  as forecasters.options.Checkpoint. Of the published ones it is not known: nobody has said it.
+    """
 
     folder: Path
     label: str
+    learned_to: Learned = field(default_factory=lambda: UNKNOWN)
 
 
 def locate(model_id: str) -> Located:
@@ -40,7 +43,7 @@ def locate(model_id: str) -> Located:
     if is_folder(model_id):
         return _local(Path(model_id).expanduser())
     name, revision = _named(model_id)
-    folder = _cached(name, revision) or _downloaded(name, revision)
+    folder = cached(name, revision) or downloaded(name, revision, _ADVICE)
     return Located(folder=folder, label=f"{name}@{folder.name[:12]}")  # a snapshot's folder is named by its commit
 
 
@@ -50,11 +53,11 @@ def lacking(model_id: str) -> str | None:
 
     if is_folder(model_id):
         folder = Path(model_id).expanduser()
-        if not (folder / CONFIG_FILE).is_file():
+        if not (folder / CONFIG).is_file():
             return f"there is no checkpoint in {folder}: {_ADVICE}"
-        return _untrusted(folder) or None
+        return untrusted(folder) or None
     try:
-        if _cached(*_named(model_id)) is not None or not constants.HF_HUB_OFFLINE:
+        if cached(*_named(model_id)) is not None or not constants.HF_HUB_OFFLINE:
             return None
     except CheckpointError as error:
         return error.reason
@@ -68,7 +71,7 @@ def absent(model_id: str) -> bool:
     if is_folder(model_id) or constants.HF_HUB_OFFLINE:
         return False
     try:
-        return _cached(*_named(model_id)) is None
+        return cached(*_named(model_id)) is None
     except CheckpointError:
         return False  # to be told by who wants it
 
@@ -93,13 +96,8 @@ def _named(model_id: str) -> tuple[str, str]:
     return name, revision or PUBLISHED.get(name, "main")
 
 
-def _untrusted(folder: Path) -> str:
-    files = (folder / CONFIG_FILE, *sorted(folder.glob("*.safetensors*")))
-    return next((f"the checkpoint is not read: {why}" for file in files if (why := distrust(file))), "")
-
-
 def _local(folder: Path) -> Located:
-    if why := _untrusted(folder):
+    if why := untrusted(folder):
         raise CheckpointError(why)
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -111,33 +109,5 @@ def _local(folder: Path) -> Located:
                 digest.update(hashlib.file_digest(opened, "sha256").digest())
     except OSError as error:
         raise CheckpointError(f"the weights in {folder} can't be read ({error}): copy the checkpoint again") from error
-    return Located(folder=folder, label=f"{folder.resolve().name}@{digest.hexdigest()[:12]}")
-
-
-def _cached(name: str, revision: str) -> Path | None:
-    """None as well where a download was cut off: it goes on where it was."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED, local_files_only=True))
-        weight_files(folder)
-    except (LocalEntryNotFoundError, OSError, ValueError, CheckpointError):
-        return None
-    if why := _untrusted(folder):
-        raise CheckpointError(f"in the hub's cache, {why}")
-    return folder if (folder / CONFIG_FILE).is_file() else None
-
-
-def _downloaded(name: str, revision: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    report(f"downloading {name}@{revision[:12]}")
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{name}@{revision[:12]} is not in the hub's cache and can't be downloaded ({why}): {_ADVICE}"
-        ) from error
+    label = f"{folder.resolve().name}@{digest.hexdigest()[:12]}"
+    return Located(folder=folder, label=label, learned_to=learned_to(folder))

@@ -11,7 +11,7 @@ from forecasters.toto.buckets import EXACT, Buckets
 from forecasters.toto.compilation import COMPILED_BUCKETS, Compilation
 from forecasters.toto.config import first_config, is_first, read_config, second_config
 from forecasters.toto.model import Toto
-from forecasters.toto.tensors import check_tensors, read_tensors
+from forecasters.toto.tensors import check_tensors, read_tensors, without_unknown
 from forecasters.toto.toto1 import names as names1
 from forecasters.toto.toto1.model import Toto1
 from forecasters.toto.toto2 import names as names2
@@ -57,8 +57,9 @@ def load_toto(
     config = read_config(place)
     if is_first(config):
         first = first_config(config)
-        tensors = names1.canonical(read_tensors(place))
-        check_tensors(tensors, names1.tensor_shapes(first), "Toto 1.0")
+        shapes = names1.tensor_shapes(first)
+        tensors = without_unknown(names1.canonical(read_tensors(place)), shapes, "Toto 1.0")
+        check_tensors(tensors, shapes, "Toto 1.0")
         return Toto1(first, tensors, device=target, buckets=sizes, dtype=DTYPES[dtype], compilation=compilation)
     second = second_config(config)
     tensors = read_tensors(place)

@@ -6,6 +6,7 @@ model.safetensors, or model.safetensors.index.json and the files that it names
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from forecasters.toto.config import SHOWN, CheckpointError, weight_files
+from forecasters.kronos.files import CheckpointError, weight_files
+from forecasters.toto.config import SHOWN
+
+_log = logging.getLogger(__name__)
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -50,6 +54,14 @@ def check_tensors(tensors: Mapping[str, Tensor], shapes: Shapes, kind: str) -> N
     broken = [name for name in shapes if not bool(torch.isfinite(tensors[name]).all())]
     if broken:
         raise CheckpointError(f"the checkpoint holds NaN or infinity in {', '.join(broken[:SHOWN])}")
+
+
+def without_unknown(tensors: Mapping[str, Tensor], shapes: Shapes, kind: str) -> dict[str, Tensor]:
+    """As the original does, which loads what it knows of a checkpoint; what is left out is said."""
+    unknown = [name for name in tensors if name not in shapes]
+    for told in _fault("has no use for", unknown):
+        _log.warning("%s %s in the checkpoint: left out, as the original does", kind, told)
+    return {name: tensor for name, tensor in tensors.items() if name in shapes}
 
 
 def _fault(verb: str, names: Sequence[str]) -> Iterator[str]:

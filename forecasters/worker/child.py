@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from forecasters import registry
-from forecasters.base import Forecaster, ForecastError, Upkeeping, notices_of
+from forecasters.base import Forecaster, ForecastError, Upkeeping, account_of, notices_of
 from forecasters.compiled.compile_report import CompileReport, Reporting, report_of_process
 from forecasters.compiled.faults import breaks_the_device, in_words
 from forecasters.compiled.forced import teacher_forced_of
@@ -181,7 +181,16 @@ class Server:
                 packed = wire.pack_forced(teacher_forced_of(self._forecaster, job.contexts))
             else:
                 packed = wire.pack_forecasts(self._forecaster.forecast(job.contexts))
-        return Frame({**packed.header, "kind": "ok"}, packed.arrays)
+        return Frame({**packed.header, **self._account(job), "kind": "ok"}, packed.arrays)
+
+    def _account(self, job: _Job) -> Header:
+        if job.kind != "forecast":
+            return {}
+        try:
+            return wire.pack_account(account_of(self._forecaster), [context.symbol for context in job.contexts])
+        except Exception:  # noqa: BLE001 - what a backend says of its forecasts is worth none of them
+            _log.exception("what the backend says of its forecasts is of another kind")
+            return {}
 
     def _accept(self, listener: socket.socket) -> None:
         free = threading.BoundedSemaphore(_MAX_CONNECTIONS)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
-from forecasters.base import ForecastError, Notice
+from forecasters.base import ForecastError, Mended, Notice
 from forecasters.compiled.forced import Forced
 from forecasters.progress import Listener
 from forecasters.types import Context, Forecast
@@ -71,6 +71,7 @@ class Worker:
         self._failures = 0  # in a row
         self._reason = "not started"
         self._refusals: Mapping[str, str] = MappingProxyType({})
+        self._mended: Mapping[str, Mended] = MappingProxyType({})
         self._notices: deque[Notice] = deque(maxlen=_NOTICES_KEPT)
 
     @property
@@ -84,8 +85,13 @@ class Worker:
 
     @property
     def refusals(self) -> Mapping[str, str]:
-        """Why symbols of the last `forecast` are absent, where the backend sent something for them."""
+        """Why symbols of the last `forecast` are absent: the backend says so, or what it sent was not believed."""
         return self._refusals
+
+    @property
+    def mended(self) -> Mapping[str, Mended]:
+        """Of the symbols of the last `forecast`, how much of what was drawn is not as it was drawn."""
+        return self._mended
 
     def notices(self) -> Sequence[Notice]:
         """What the backend said of itself since the last call, also while it started."""
@@ -120,7 +126,7 @@ class Worker:
         if not self._turn.acquire(timeout=limit_s):
             raise ForecastError("the worker is busy with another call")
         try:
-            self._refusals = MappingProxyType({})
+            self._refusals, self._mended = MappingProxyType({}), MappingProxyType({})
             session = self._ready_session()
             reply = self._converse(session, contexts, limit_s, deadline)
         finally:
@@ -193,6 +199,7 @@ class Worker:
         forecasts: dict[str, Forecast] = {}
         refusals: dict[str, str] = {}
         try:
+            account = wire.unpack_account(reply.header)
             for symbol, answer in wire.unpack_forecasts(reply):
                 problem = (
                     answer.reason
@@ -206,7 +213,10 @@ class Worker:
         except WireError as garbage:
             session.kill()
             raise self._lost(session, garbage.reason) from garbage
-        self._refusals = MappingProxyType(refusals)
+        absent = contexts_by_symbol.keys() - forecasts.keys()
+        own_words = {symbol: why for symbol, why in account.refusals.items() if symbol in absent}
+        self._refusals = MappingProxyType({**own_words, **refusals})
+        self._mended = MappingProxyType({s: each for s, each in account.mended.items() if s in contexts_by_symbol})
         if refusals and not forecasts:
             raise ForecastError("; ".join(refusals.values())[:2000])
         return forecasts

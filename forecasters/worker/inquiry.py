@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import shutil
@@ -18,11 +19,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from forecasters import registry
 from forecasters.base import ForecastError
+from forecasters.card import moment_of, plain
+from forecasters.compiled.likeness import Tolerance
+from forecasters.options import Checkpoint
 from forecasters.registry import BackendInfo, Described, RegistryError, Resolved
 from forecasters.worker.sandbox.policy import DEFAULT, Sandbox, started
 from settings import children
@@ -30,7 +36,9 @@ from settings import children
 ANSWER_S = 60.0
 DOWNLOAD_S = 3600.0
 MOST_BYTES = 2**20
+MOST_ROUNDING = Tolerance(difference=0.02, agreement=0.95, sampling=4.0)
 _LONGEST = 2000  # characters of one text
+_NO_DESCRIPTION = "what the backend says of itself is no description"
 
 Answer = Mapping[str, Any]
 
@@ -67,12 +75,16 @@ def menu(sandbox: Sandbox = DEFAULT) -> list[BackendInfo]:
 def describe(name: str, options: Mapping[str, object], sandbox: Sandbox = DEFAULT) -> Described:
     """As registry.describe. Raises ForecastError, RegistryError."""
     answer = _asked({"do": "describe", "name": name, "options": _plain(options)}, DOWNLOAD_S, sandbox)
+    backend_options = answer.get("options")
+    if not isinstance(backend_options, dict):
+        raise RegistryError(_NO_DESCRIPTION)
     return Described(
         backend=_text(answer, "backend"),
         module=_text(answer, "module"),
-        options=_mapping(answer, "options"),
-        model=_text(answer, "model"),
-        weights=_text(answer, "weights"),  # hashed there: no file is read here because a backend names it
+        options=MappingProxyType(backend_options),
+        checkpoint=_checkpoint(answer.get("checkpoint")),
+        says_files=answer.get("says_files") is True,
+        rounding=_rounding(answer.get("rounding")),
     )
 
 
@@ -81,7 +93,41 @@ def resolve(name: str, sandbox: Sandbox = DEFAULT) -> Resolved:
     if name in registry.names():
         return registry.resolve(name)
     answer = _asked({"do": "resolve", "name": name}, ANSWER_S, sandbox)
-    return Resolved(backend=_text(answer, "backend"), fixed=_mapping(answer, "fixed"))
+    fixed = answer.get("fixed")
+    if not isinstance(fixed, dict):
+        raise RegistryError(_NO_DESCRIPTION)
+    return Resolved(backend=_text(answer, "backend"), fixed=MappingProxyType(fixed))
+
+
+def _checkpoint(told: object) -> Checkpoint | None:
+    """Raises RegistryError."""
+    if told is None:
+        return None
+    learned = told.get("learned_to") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(learned, dict):
+        raise RegistryError(_NO_DESCRIPTION)
+    try:
+        learned_to = {_one_line(name): None if at is None else moment_of(at) for name, at in learned.items()}
+    except (TypeError, ValueError) as error:
+        raise RegistryError(f"{_NO_DESCRIPTION}: learned_to is not aware UTC times by symbol") from error
+    files = tuple(Path(text) for text in _texts(told, "files"))
+    return Checkpoint(label=_text(told, "label"), files=files, learned_to=learned_to)
+
+
+def _rounding(told: object) -> Tolerance | None:
+    """Never more than what rounding can do, whatever a backend says. Raises RegistryError."""
+    if told is None:
+        return None
+    try:
+        given = {name: float(told[name]) for name in ("difference", "agreement", "sampling")}  # type: ignore[index]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RegistryError(f"{_NO_DESCRIPTION}: its rounding is no Tolerance") from error
+    most = Tolerance(
+        difference=min(given["difference"], MOST_ROUNDING.difference),
+        agreement=max(given["agreement"], MOST_ROUNDING.agreement),
+        sampling=min(given["sampling"], MOST_ROUNDING.sampling),
+    )
+    return most if math.isfinite(sum(given.values())) else MOST_ROUNDING
 
 
 # ---- the asking side ----
@@ -167,13 +213,6 @@ def _list(answer: Answer, name: str) -> list[Any]:
     return found[:1000]
 
 
-def _mapping(answer: Answer, name: str) -> Answer:
-    found = answer.get(name)
-    if not isinstance(found, dict):
-        raise RegistryError("what the backend says of itself is no description")
-    return MappingProxyType(found)
-
-
 def _one_line(text: object) -> str:
     printable = "".join(letter if letter.isprintable() else " " for letter in str(text)[:_LONGEST])
     return " ".join(printable.split())
@@ -216,12 +255,17 @@ def _menu(_question: Answer) -> Answer:
 
 def _describe(question: Answer) -> Answer:
     found = registry.describe(question["name"], question["options"])
+    checkpoint = found.checkpoint
+    files = None if checkpoint is None else [str(file) for file in checkpoint.files]
     return {
         "backend": found.backend,
         "module": found.module,
         "options": dict(found.options),
-        "model": found.model,
-        "weights": found.weights,
+        "checkpoint": None
+        if checkpoint is None
+        else {"label": checkpoint.label, "files": files, "learned_to": plain(checkpoint.learned_to)},
+        "says_files": found.says_files,
+        "rounding": None if found.rounding is None else asdict(found.rounding),
     }
 
 

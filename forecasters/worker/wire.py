@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasters.base import ForecastError, Notice
+from forecasters.base import Account, ForecastError, Mended, Notice
 from forecasters.compiled.forced import Forced, Outputs
 from forecasters.types import Context, Forecast
 
@@ -33,6 +33,7 @@ _HEADER_BYTES_EACH = 16 << 10  # of one forecast: its names, its times and its l
 _BYTES_A_BAR = 4 * 8  # four prices
 _QUANTILES = 1024
 MOST_NOTICES, LONGEST_TEXT = 100, 2000
+_LONGEST_REASON = 500
 _PREFIX = struct.Struct("<4sIQ")
 _DTYPES = {"f8": "<f8", "us": "<M8[us]"}
 _CHUNK = 1 << 20  # a false length costs no more memory than was really sent
@@ -168,6 +169,34 @@ def unpack_notices(header: Header) -> list[Notice]:
             case _:
                 raise WireError(f"garbage on the socket: a notice as {str(description)[:80]}")
     return notices
+
+
+def pack_account(account: Account, symbols: Sequence[str]) -> Header:
+    """For the header of a reply to these: why some have no forecast, and what was mended of the others."""
+    refusals, mended = account.refusals, account.mended
+    counts = {symbol: mended[symbol] for symbol in symbols if symbol in mended}
+    return {
+        "refused": [[symbol, str(refusals[symbol])[:_LONGEST_REASON]] for symbol in symbols if symbol in refusals],
+        "mended": [[symbol, int(each.mended), int(each.dropped), int(each.of)] for symbol, each in counts.items()],
+    }
+
+
+def unpack_account(header: Header) -> Account:
+    """WireError where it is malformed. Reasons are one line each."""
+    refusals, mended = dict[str, str](), dict[str, Mended]()
+    for description in _field({"refused": [], **header}, "refused", list):
+        match description:
+            case [str(symbol), str(why)]:
+                refusals[symbol] = " ".join(why[:_LONGEST_REASON].split())
+            case _:
+                raise WireError(f"garbage on the socket: a refusal as {str(description)[:80]}")
+    for description in _field({"mended": [], **header}, "mended", list):
+        match description:
+            case [str(symbol), int(count), int(dropped), int(of)] if 0 <= count <= of and 0 <= dropped <= of > 0:
+                mended[symbol] = Mended(mended=count, dropped=dropped, of=of)
+            case _:
+                raise WireError(f"garbage on the socket: what was mended as {str(description)[:80]}")
+    return Account(refusals=refusals, mended=mended)
 
 
 def unpack_forecasts(frame: Frame) -> Iterator[tuple[str, Forecast | ForecastError]]:

@@ -102,6 +102,14 @@ def late_times(backend: Spoilt, contexts: Sequence[Context], answer: Answer) -> 
     return {c.symbol: moved(answer, 1e-9 * float(c.future_times[-1].astype(int) % 977))[c.symbol] for c in contexts}
 
 
+def shown_later(backend: Spoilt, contexts: Sequence[Context], answer: Answer) -> Answer:
+    """It keeps all bars that it is shown, and knows what came wherever it has seen that."""
+    backend.kept = backend.kept or set()
+    backend.kept |= {(c.series, at) for c in contexts for at in c.times.tolist()}
+    knows = [c.symbol for c in contexts if (c.series, c.future_times[0].item()) in backend.kept]
+    return {**answer, **{symbol: moved(answer, 1e-6)[symbol] for symbol in knows}}
+
+
 def padding(backend: Spoilt, contexts: Sequence[Context], answer: Answer) -> Answer:
     """What is too short is answered all the same."""
     usual = backend.inner.forecast([made_context("BTC/USD", 1, horizon=3)])["BTC/USD"]
@@ -120,6 +128,7 @@ BACKENDS: dict[str, Spoiler] = {
         a, 1e-6 * len(c)
     ),
     "nothing is remembered between calls": remembered,
+    "the bars that come, shown before it or beside it, change nothing": shown_later,
     "a tag behind the symbol changes nothing": tag_seen,
     "only the context counts: nothing behind its arrays is looked at": looking_ahead,
     "what comes later in the calendar does not change what comes first": late_times,
@@ -131,6 +140,7 @@ BACKENDS: dict[str, Spoiler] = {
 WITH_ANOTHER = {
     "one that is built anew says the same",
     "a process of its own says the same, within the deadline",
+    "a fresh process says the same alone and in another order, whatever it was shown",
     "closing twice is harmless",
 }
 

@@ -130,6 +130,7 @@ def test_within_the_band_nothing_is_done() -> None:
     for weight in ("0.26", "0.34"):
         made = wanting(of(BTC, weight, band=D("0.05")), held=held)
         assert not made.intents
+        assert not made.verdicts
         assert [level.keep for level in made.levels] == [None]
 
 
@@ -173,6 +174,22 @@ def test_an_equity_that_is_no_figure_sells_nothing_and_buys_nothing() -> None:
 def test_a_stop_that_is_absurd_leaves_the_one_that_there_is() -> None:
     [level] = wanting(of(BTC, "0.1", stop=D(1)), held=(position(qty="300"),), levels={BTC: levels(stop="85")}).levels
     assert (level.stop, level.keep) == (D(85), D(100))
+
+
+def test_what_a_cap_leaves_within_the_band_makes_no_order() -> None:
+    limits = replace(inputs().limits, max_symbol=D("0.31"), max_order_notional=D(10**6))
+    made = wanting(of(BTC, "0.5", band=D("0.02")), held=(position(qty="300"),), limits=limits)
+    assert not made.intents
+    assert {"max_symbol", "band"} <= set(denied(made))
+    wider = replace(limits, max_symbol=D("0.33"))
+    assert wanting(of(BTC, "0.5", band=D("0.02")), held=(position(qty="300"),), limits=wider).intents
+
+
+def test_the_stop_moves_when_it_is_worth_taking_it_away_for_a_moment() -> None:
+    for old, new, expected in (("80", "81", "80"), ("80", "77", "80"), ("80", "83.5", "83.5"), ("90", "80", "80")):
+        wish = of(BTC, "0.3", stop=D(new))
+        [level] = wanting(wish, held=(position(qty="300"),), levels={BTC: levels(target=None, stop=old)}).levels
+        assert level.stop == D(expected), new
 
 
 # ---- how long ----

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasters.base import ForecastError, InvalidContext, InvalidForecast
+from forecasters.base import Account, ForecastError, InvalidContext, InvalidForecast, Mended
 from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context, Forecast, quantiles_of
 from forecasters.worker import wire
 from forecasters.worker.wire import Frame, WireError
@@ -277,6 +277,38 @@ def test_a_reply_with_a_number_or_a_date_beyond_all_bounds_is_an_error(change: d
 def test_notices_that_are_none_are_an_error(notices: object) -> None:
     with pytest.raises(WireError, match="garbage"):
         wire.unpack_notices({"notices": notices})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"refused": 3},
+        {"refused": [["A"]]},
+        {"refused": [["A", 1]]},
+        {"mended": {"A": 1}},
+        {"mended": [["A", 1, 0]]},
+        {"mended": [["A", 31, 0, 30]]},
+        {"mended": [["A", 0, -1, 30]]},
+        {"mended": [["A", 0, 0, 0]]},
+        {"mended": [["A", 0.5, 0, 30]]},
+    ],
+    ids=str,
+)
+def test_what_is_said_besides_the_forecasts_and_is_no_such_thing_is_an_error(header: dict[str, Any]) -> None:
+    with pytest.raises(WireError, match="garbage"):
+        wire.unpack_account(header)
+
+
+def test_of_what_is_said_besides_the_forecasts_only_what_was_asked_for_crosses() -> None:
+    told = Account(
+        refusals={"A": "two\nlines " + "x" * 9000, "B": "not asked for"},
+        mended={"A": Mended(mended=3, dropped=1, of=30), "B": Mended(mended=1, dropped=1, of=2)},
+    )
+    heard = wire.unpack_account(wire.pack_account(told, ["A"]))
+    assert set(heard.refusals) == set(heard.mended) == {"A"}
+    assert heard.refusals["A"].startswith("two lines xxx")
+    assert len(heard.refusals["A"]) == 500
+    assert heard.mended["A"] == Mended(mended=3, dropped=1, of=30)
 
 
 def test_a_frame_larger_than_the_protocol_allows_is_neither_sent_nor_read(monkeypatch: pytest.MonkeyPatch) -> None:

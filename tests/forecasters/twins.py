@@ -54,13 +54,24 @@ class Eager:
         """Nothing to release."""
 
 
+def same_row(place: int, paths: Paths) -> Paths:
+    return paths
+
+
 class Compiled:
-    """`tamper` changes its paths, `before` runs first and may do anything, `size` is what its graph is given."""
+    """`tamper` changes its paths, `before` runs first and may do anything, `size` is what its graph is given.
+
+    prepared    rows of one pass, as a model's that is compiled for so many symbols: the last pass is filled up with the
+                last symbol, and what comes of these rows is cut off; 0: as many as there are
+    tamper_row  changes the paths of a row by its place in its pass
+    """
 
     name = "twin"
 
     def __init__(self) -> None:
         self.tamper: Tamper = unchanged
+        self.tamper_row: Callable[[int, Paths], Paths] = same_row
+        self.prepared = 0
         self.before: Callable[[], None] = lambda: None
         self.size = 3
         self.whole = True
@@ -75,7 +86,10 @@ class Compiled:
         self.before()
         if not self.idle:
             self._run()
-        return {each.symbol: value(each, self.tamper(drawn(each)), "compiled") for each in contexts}
+        size = self.prepared or len(contexts)
+        rows = [*contexts, *[contexts[-1]] * (-len(contexts) % size)]
+        paths = [self.tamper_row(n % size, self.tamper(drawn(each))) for n, each in enumerate(rows)]
+        return {each.symbol: value(each, of_it, "compiled") for each, of_it in zip(contexts, paths, strict=False)}
 
     def close(self) -> None:
         self.closed = True

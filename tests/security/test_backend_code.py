@@ -11,14 +11,14 @@ import pytest
 from forecasters import registry
 from forecasters.registry import GROUP, RegistryError
 from forecasters.worker import inquiry
+from forecasters.worker.client import WorkerSettings
 from forecasters.worker.sandbox.policy import Sandbox
 from settings.load import load
 from tests.packages import install
 from trader.daemon.forecaster import check_backend
 from trader.errors import ConfigurationError
 from trader.research.evaluate.run import Wish, evaluated
-from trader.research.forecasts.arms import open_arm
-from trader.research.forecasts.store import ForecastStore
+from trader.research.forecasts.arms import apart, described
 
 SPY = """
     import json, os, pathlib
@@ -144,12 +144,9 @@ def test_a_comparison_of_backends_imports_none(site: Path) -> None:
     for name, why in (("spy-x", "no backend is called 'spy-x'"), ("spy-fast", "no 1Hour bars")):
         with pytest.raises(ConfigurationError, match=why):
             evaluated(Wish(backends=(name,)), settings_of)
-    store = ForecastStore(site / "forecasts")
-    with (
-        pytest.raises(RegistryError, match="a licence"),
-        open_arm("spy-fast", lambda name: settings_of({"forecaster": name}), store, print),
-    ):
-        pass
+    with pytest.raises(RegistryError, match="a licence"):
+        described("spy-fast", lambda name: settings_of({"forecaster": name}))
+    apart(WorkerSettings(backend="spy-fast", sandbox=OPEN))
     assert seen(site)
     assert os.getpid() not in {process for _, process, _ in seen(site)}
 

@@ -203,6 +203,12 @@ except OSError as error:
         ("toto", {"model_id": "Datadog/Toto-2.0-4m"}, "off", False),
         ("toto", {"model_id": "./a-folder"}, "auto", False),
         ("kronos", {"model_id": "NeoQuasar/Kronos-mini"}, "auto", True),
+        (
+            "kronos",
+            {"model_id": f"someone/x@{'1f' * 20}", "tokenizer_id": "NeoQuasar/Kronos-Tokenizer-2k"},
+            "auto",
+            True,
+        ),
         ("kronos", {"model_id": "kronos-nano"}, "auto", False),
         ("kronos", {}, "auto", False),
         ("baseline", {}, "auto", False),

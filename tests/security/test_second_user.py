@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from forecasters.base import ForecastError
 from forecasters.compiled.toolchain import use_cache_folder
 from forecasters.kronos import hub as kronos
 from forecasters.toto import hub as toto
@@ -115,7 +116,7 @@ def test_a_checkpoint_of_another_user_is_not_read(hub: object, public: Path) -> 
     found = hub.lacking(str(public / "model"))  # type: ignore[attr-defined]
     assert found is not None
     assert f"the checkpoint is not read: {public}/model belongs to" in found
-    with pytest.raises(kronos.ForecastError, match="is not read"):
+    with pytest.raises(ForecastError, match="is not read"):
         hub.locate(str(public / "model"))  # type: ignore[attr-defined]
 
 

@@ -233,6 +233,20 @@ def test_the_venues_rules_are_read_again_each_day(tmp_path: Path) -> None:
     assert not bench.open_orders(BTC)
 
 
+def test_what_may_not_be_traded_for_a_while_is_entered_again_soon_after(tmp_path: Path) -> None:
+    """A halt of minutes may fall on the moment of the daily look."""
+    bench, broker = on(tmp_path, "BTC/USD")
+    broker.rules = {"tradable": False}
+    bench.desk.pause(86_400.0)
+    bench.manage()
+    broker.rules = {}
+    bench.manage()
+    assert not bench.trader.instruments[BTC].tradable, "they are not read with each look"
+    bench.desk.pause(660.0)
+    bench.manage()
+    assert bench.trader.instruments[BTC].tradable
+
+
 @pytest.mark.parametrize("rests", ["target", "stop", "nearest"])
 def test_without_a_journal_the_end_still_leaves_the_stop_and_no_entry(tmp_path: Path, rests: str) -> None:
     bench, _ = on(tmp_path, "BTC/USD", "ETH/USD", exits__exit_rests=rests)

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.trading.bench import Bench, BrokerOf, bench_on, level_bars
+from tests.trading.test_consent import bought_before
 from trader.core.decision import Signal, hold, leave
 from trader.core.types import EntrySide, OrderIntent, OrderSide, Purpose, Symbol
 from trader.exchange.ledger.memory import MemoryLedger
 from trader.exchange.venue import Venue
 from trader.research.backtest.inprocess import VenueBroker
+from trader.trading.last_resort import leave_stops
 from trader.trading.ports import Refused, Submission
 
 D = Decimal
@@ -211,3 +213,33 @@ def test_a_target_price_is_no_duty_and_a_stop_price_is(tmp_path: Path, exit_rest
     [(stop, _)] = resting(bench)
     assert stop == D(90)
     assert bench.desk.journal.levels()[BTC].entry_side is EntrySide.LONG
+
+
+def test_what_was_there_before_the_first_start_is_neither_added_to_nor_sold(tmp_path: Path) -> None:
+    bench = bench_on({"BTC/USD": level_bars()}, tmp_path, broker_of=bought_before, adopt="ask")
+    assert bench.held(BTC) == D("9.975")
+    for weight in ("0.15", "0.001", "0"):
+        want(bench, weight)
+        bench.manage()
+    assert bench.held(BTC) == D("9.975")
+    bench.desk.consent.adopt(bench.desk.board.portfolio, {"symbol": "BTC/USD"}, bench.venue.now)
+    bench.wish.clear()
+    bench.manage()
+    assert bench.held(BTC) == D("9.975"), "what was wanted before anybody agreed sells nothing"
+    assert len(resting(bench)) == 1
+
+
+def test_a_fatal_end_leaves_the_stop_of_all_that_is_held_and_sells_nothing(tmp_path: Path) -> None:
+    """Of a stock, whose sale at the market would need no price."""
+    limits = {f"risk__{name}": "1" for name in ("max_symbol", "max_gross", "max_net")}
+    bench = bench_on({"SPY": level_bars("SPY")}, tmp_path, exits__stocks_overnight=True, **limits)
+    bench.wish[SPY] = hold(SPY, weight=D("0.30"), stop=D(90), reason="wants 0.30")
+    bench.cycle()
+    bench.manage()
+    held, desk, manager = bench.held(SPY), bench.desk, bench.manager
+    assert held > 0
+    wanted = {SPY: replace(desk.journal.levels()[SPY], keep=D(1), why="less")}
+    rules = manager.instruments
+    told = leave_stops(desk.broker, desk.clock, desk.account_id, wanted, rules, manager.policy, desk.pause)
+    assert (told, bench.held(SPY)) == ([], held)
+    assert [(order.stop_price, order.qty) for order in bench.open_orders(SPY)] == [(D(90), held)]

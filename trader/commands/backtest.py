@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trader.commands.options import A_TIME, in_utc, json_option, pairs, settings_of, whisper
+from trader.commands.options import (
+    A_TIME,
+    again_option,
+    in_sample_option,
+    in_utc,
+    json_option,
+    pairs,
+    settings_of,
+    whisper,
+)
 from trader.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from trader.core.types import Symbol
+    from trader.research.backtest.result import BacktestResult
     from trader.research.backtest.walkforward import Walk
 
 TOLD_EVERY = 0.01
@@ -58,6 +68,8 @@ TOLD_EVERY = 0.01
     help="Write the run into this folder, for `trader report`.",
 )
 @click.option("--state-dir", type=click.Path(file_okay=False), help="The folder of the stored bars and forecasts.")
+@again_option
+@in_sample_option
 @json_option
 def command(
     symbols: str | None,
@@ -80,11 +92,14 @@ def command(
     ahead: int | None,
     out: Path | None,
     state_dir: str | None,
+    again: float,
+    in_sample: bool,
     as_json: bool,
 ) -> int:
     """Run the daemon's own code over stored bars, with fees, spread and partial fills as at the venue.
 
-    Exit 1 if the books do not add up.
+    Exit 1 if the books do not add up; 78, without figures, where a forecast depends on what else was asked, or is of
+    bars that the backend has learned.
     """
     first, until = span(start, end)
     flags: dict[str, object] = {
@@ -99,7 +114,6 @@ def command(
         "sim__start": None if first is None else first.isoformat(),
         "state_dir": state_dir,
     }
-    from trader.commands.backtest_table import show
     from trader.research.backtest.run import Wish, backtested
 
     wish = Wish(
@@ -112,10 +126,18 @@ def command(
         bounds=not no_bounds,
         ahead=ahead,
         out=out,
+        again=again,
+        in_sample=in_sample,
     )
-    outcome = backtested(settings_of(flags), wish, progress=_progress(), say=whisper)
-    click.echo(outcome.result.as_json() if as_json else show(outcome.result))
-    return 1 if outcome.result.problems else 0
+    return _ended(backtested(settings_of(flags), wish, progress=_progress(), say=whisper).result, as_json)
+
+
+def _ended(result: BacktestResult, as_json: bool) -> int:
+    """Shows it; the exit code."""
+    from trader.commands.backtest_table import show
+
+    click.echo(result.as_json() if as_json else show(result))
+    return 1 if result.problems else 0
 
 
 def moment(option: str, text: str) -> datetime:

@@ -18,9 +18,13 @@ def _lines(result: BacktestResult) -> Iterator[str]:
         f"{', '.join(result.symbols)} {result.timeframe}, {result.backend} + {shown_strategy(result.strategy)}, "
         f"{result.start:%Y-%m-%d %H:%M}Z to {result.end:%Y-%m-%d %H:%M}Z, {result.cycles} cycles"
     )
+    if result.in_sample:
+        yield result.trained
     yield ""
     yield f"{'':<24}{'return':>10}{'drawdown':>10}{'Sharpe':>8}  {'95% interval':<16}{'fees':>10}{'turnover':>10}"
-    yield _row("pessimistic (headline)", result.figures.account, result.figures)
+    yield _row(
+        "pessimistic" + (" (IN-SAMPLE)" if result.in_sample else " (headline)"), result.figures.account, result.figures
+    )
     if result.optimistic is not None:
         yield _row("optimistic bound", result.optimistic.account, result.optimistic)
     if result.finer is not None:
@@ -90,6 +94,10 @@ def _notes(result: BacktestResult) -> Iterator[str]:
             f"{result.pace.bars} bars in {result.pace.seconds:.1f} s, {result.pace.forecast_seconds:.1f} of them "
             f"forecasting: {result.pace.bars_per_second:.0f} bars/s with forecasts at hand"
         )
+    if result.trained and not result.in_sample:
+        yield result.trained
+    if result.again is not None:
+        yield result.again.told
     if result.halted:
         yield f"halted: {result.halted}"
     if result.problems:

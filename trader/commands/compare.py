@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trader.commands.options import json_option, settings_of, whisper
+from trader.commands.options import in_sample_option, json_option, settings_of, whisper
 
 if TYPE_CHECKING:
     from trader.research.compare.compare import Comparison
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     help="Where the evidence goes (default: into STATE_DIR/compare).",
 )
 @click.option("--state-dir", type=click.Path(file_okay=False), help="The folder of the stored bars and forecasts.")
+@in_sample_option
 @json_option
 def command(
     reference: str,
@@ -50,6 +51,7 @@ def command(
     apply_it: bool,
     out: Path | None,
     state_dir: str | None,
+    in_sample: bool,
     as_json: bool,
 ) -> int:
     """Compare REFERENCE (eager) with CANDIDATE (compiled), for example `kronos kronos-compiled`.
@@ -76,6 +78,7 @@ def command(
         cycles=cycles,
         generated=generated or not data,
         out=out,
+        in_sample=in_sample,
     )
     outcome = compared(wish, settings_of, progress=_progress(cycles), say=whisper)
     comparison, evidence = outcome.comparison, outcome.evidence

@@ -21,7 +21,7 @@ def show(comparison: Comparison) -> str:
 
 def _lines(comparison: Comparison) -> Iterator[str]:
     verdict = comparison.verdict
-    yield f"{verdict.outcome}"
+    yield f"{verdict.outcome}{' (IN-SAMPLE)' if comparison.in_sample else ''}"
     for text in (*verdict.reasons, *(f"warning: {warning}" for warning in verdict.warnings)):
         yield from wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
     yield f"  {_FOLLOWS[verdict.outcome]}"
@@ -34,6 +34,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     )
     if comparison.earlier_cycles:
         yield f"of the cycles, {comparison.earlier_cycles} were asked in an earlier sitting"
+    yield from comparison.trained
     yield ""
     yield from _arms(comparison.reference, comparison.candidate)
     yield ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trader.commands.options import json_option, settings_of, time
+from trader.commands.options import again_option, in_sample_option, json_option, settings_of, time
 
 
 @click.command("evaluate")
@@ -41,6 +41,8 @@ from trader.commands.options import json_option, settings_of, time
 @click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write one HTML file, which needs no network."
 )
+@again_option
+@in_sample_option
 @json_option
 def command(
     backends: str,
@@ -55,11 +57,14 @@ def command(
     batch: int,
     timing: bool,
     report: Path | None,
+    again: float,
+    in_sample: bool,
     as_json: bool,
 ) -> int:
     """Score backends at rolling origins, beside `baseline` and a random walk.
 
-    Exit code 1 where none of the backends could be evaluated.
+    Exit code 1 where none of the backends could be evaluated; 78, without figures, where a backend's answer depends on
+    what else it was asked, or where it has learned the bars that it would be scored on.
     """
     from trader.daemon.forecaster import check_options
     from trader.research.evaluate.run import Wish, run
@@ -78,5 +83,7 @@ def command(
         batch=batch,
         timing=timing,
         report=report,
+        again=again,
+        in_sample=in_sample,
     )
     return run(wish, settings_of, as_json=as_json)

@@ -7,13 +7,14 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
-from trader.commands.options import loaded_settings, need_models
+from trader.commands.options import A_TIME, in_utc, loaded_settings, need_models
 from trader.printable import console as printable_console
 
 if TYPE_CHECKING:
@@ -42,7 +43,13 @@ INTERRUPTED = 130
 @click.option(
     "--size", default="nano", show_default=True, help="The size, from random weights: pico, nano, mini, small or base."
 )
-@click.option("--from", "begin", metavar="CHECKPOINT", help="Go on from these weights: a folder or a name on the hub.")
+@click.option(
+    "--checkpoint", "begin", metavar="CHECKPOINT", help="Go on from these weights: a folder or a name on the hub."
+)
+@click.option("--from", "start", metavar="TIME", help="Learn bars from here on only, UTC (default: from the first).")
+@click.option(
+    "--to", "end", metavar="TIME", help="Learn no bar that closes later, UTC; what comes after it can be evaluated on."
+)
 @click.option("--steps", type=click.IntRange(min=0), help="How many steps the network is trained.")
 @click.option(
     "--epochs", type=click.FloatRange(min=0, min_open=True), help="Instead of --steps: how often each bar is seen."
@@ -77,6 +84,8 @@ def command(
     bars: int,
     size: str,
     begin: str | None,
+    start: str | None,
+    end: str | None,
     steps: int | None,
     epochs: float | None,
     tokenizer_steps: int | None,
@@ -91,10 +100,12 @@ def command(
 ) -> int:
     """Train Kronos on bars. The same command goes on where it was interrupted.
 
-    The folder that it writes is a KRONOS_MODEL_ID.
+    The folder that it writes is a KRONOS_MODEL_ID. Its card.json says until when it has learned each symbol's bars:
+    `evaluate`, `backtest` and `compare` refuse to ask it about those.
     """
     need_models("training")
-    series = _series(symbols, timeframe, data, generated, markets, bars)
+    span = (_moment("--from", start), _moment("--to", end))
+    series = _within(_series(symbols, timeframe, data, generated, markets, bars), *span)
     choices = {
         "steps": steps,
         "tokenizer_steps": tokenizer_steps,
@@ -136,6 +147,27 @@ def _series(
     return series
 
 
+def _within(series: Sequence[TrainingSeries], start: datetime | None, end: datetime | None) -> list[TrainingSeries]:
+    """The recorded ones from `start` to `end`. Raises ConfigurationError where nothing is left of one."""
+    from trader.errors import ConfigurationError
+
+    found = [each.between(start, end) if each.symbol else each for each in series]
+    for before, after in zip(series, found, strict=True):
+        if len(before) and not len(after):
+            raise ConfigurationError(f"{before.name} has no bars between --from and --to")
+    return found
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    from trader.errors import ConfigurationError
+
+    try:
+        return None if text is None else in_utc(text)
+    except ValueError:
+        advice = "; weights to go on from are named by --checkpoint" if option == "--from" else ""
+        raise ConfigurationError(f"{option} {text}: {A_TIME}{advice}") from None
+
+
 def _plan(
     size: str, begin: str | None, given: dict[str, int | float | None], epochs: float | None, bars: int
 ) -> tuple[Shape | str, Recipe]:
@@ -149,7 +181,7 @@ def _plan(
     if epochs is not None and given["steps"] is not None:
         raise ConfigurationError("give --steps or --epochs, not both")
     if begin is None and 0 in (given["steps"], given["tokenizer_steps"]):
-        raise ConfigurationError("0 steps would keep random weights: that is for --from only")
+        raise ConfigurationError("0 steps would keep random weights: that is for --checkpoint only")
     changes = {name: value for name, value in given.items() if value is not None}
     try:
         recipe = replace(fresh(SIZES[size]) if begin is None else FURTHER, **changes)  # type: ignore[arg-type]

@@ -49,7 +49,7 @@ def from_file(symbol: Symbol, file: Path) -> TrainingSeries:
         columns, _, _ = load_bars(file)
     except MarketError as error:
         raise ConfigurationError(f"--data: {error}") from error
-    return series_of(f"{symbol} {file.name}", columns)
+    return series_of(f"{symbol} {file.name}", columns, str(symbol))
 
 
 def generated(seed: int, markets: int, bars: int) -> list[TrainingSeries]:
@@ -101,13 +101,13 @@ def _first(columns: Columns, count: int) -> Columns:
     )
 
 
-def series_of(name: str, columns: Columns) -> TrainingSeries:
-    """The amount is the volume at the bar's mean price."""
+def series_of(name: str, columns: Columns, symbol: str = "") -> TrainingSeries:
+    """The amount is the volume at the bar's mean price. `symbol`: of recorded bars."""
     from forecasters.kronos.training.windows import training_series
 
     prices = (columns.open, columns.high, columns.low, columns.close)
     values = np.column_stack([*prices, columns.volume, columns.volume * np.mean(prices, axis=0)])
-    return training_series(name, values, columns.times.view("datetime64[us]"))
+    return training_series(name, values, columns.times.view("datetime64[us]"), symbol)
 
 
 def parsed(data: Sequence[str]) -> list[tuple[Symbol, Path]]:
@@ -131,7 +131,9 @@ def of_store(settings: Settings, symbols: Sequence[Symbol]) -> list[TrainingSeri
     from trader.research.data.store import store_of
 
     store, timeframe = store_of(settings), Timeframe.parse(str(settings.trading.timeframe))
-    return [series_of(f"{symbol} {timeframe} stored", store.columns(symbol, timeframe)) for symbol in symbols]
+    return [
+        series_of(f"{symbol} {timeframe} stored", store.columns(symbol, timeframe), str(symbol)) for symbol in symbols
+    ]
 
 
 def _symbol(text: str) -> Symbol:

@@ -90,6 +90,25 @@ def mode_option(command: Command) -> Command:
     return click.option("--mode", type=MODES, help="sim, paper or live (default: TRADING_MODE).")(command)
 
 
+def again_option(command: Command) -> Command:
+    return click.option(
+        "--ask-again",
+        "again",
+        type=click.FloatRange(0, 1),
+        default=0.02,
+        show_default=True,
+        metavar="SHARE",
+        help="The share of the forecasts that is asked again alone, in a fresh worker; at least 12, and 4 a symbol. "
+        "It costs about ten times its share of the forecasting. 0: none.",
+    )(command)
+
+
+def in_sample_option(command: Command) -> Command:
+    return click.option(
+        "--in-sample", is_flag=True, help="Also on bars that the backend has learned. The figures are marked."
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 

@@ -31,7 +31,7 @@ from trader.core.proposals import Proposal, cost_ratio, proposed
 from trader.core.quotes import quote_problem
 from trader.core.risk import Ground, assess
 from trader.core.sizing import size
-from trader.core.targets import kept, missing, touch
+from trader.core.targets import band_of, kept, missing, touch
 from trader.core.types import (
     ZERO,
     AssetClass,
@@ -50,6 +50,9 @@ from trader.core.values import altered, maker
 _new_ground = maker(Ground)
 _new_plan = maker(Plan)
 _new_market_view = maker(MarketView)
+
+
+STOP_STEP = Decimal("0.2")  # of a target's stop, of its distance: it moves by no less
 
 
 def view_of(inputs: DecisionInputs) -> MarketView:
@@ -84,7 +87,7 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
     proposals, verdicts = _proposals(inputs, signals, ground)
     intents: dict[Symbol, OrderIntent] = {}
     for proposal in _best_first(proposals):
-        verdict = assess(proposal, ground)
+        verdict = _worth_doing(inputs, proposal, assess(proposal, ground))
         verdicts[proposal.symbol] = verdict
         if verdict.allowed > 0:
             intents[proposal.symbol] = _intent(inputs, proposal, verdict.allowed)
@@ -98,6 +101,16 @@ def plan(inputs: DecisionInputs, signals: Sequence[Signal]) -> Plan:
         intents=tuple(intents[symbol] for symbol in sorted(intents)),
         levels=tuple(level for level in levels if level is not None),
     )
+
+
+def _worth_doing(inputs: DecisionInputs, proposal: Proposal, verdict: Verdict) -> Verdict:
+    """What a limit leaves of a step towards a target is not taken where it is within the band: a cap that gives way by
+    a little with each bar would make an order each time."""
+    band = band_of(inputs, proposal.signal, proposal.instrument) if proposal.signal.is_target else ZERO
+    if not 0 < verdict.allowed <= band:
+        return verdict
+    denial = Denial(symbol=proposal.symbol, rule="band", detail=f"room for {verdict.allowed}, the band is {band:f}")
+    return altered(verdict, allowed=ZERO, denials=(*verdict.denials, denial))
 
 
 def _is_usable(forecast: Forecast) -> bool:
@@ -277,7 +290,7 @@ def _toward(inputs: DecisionInputs, signal: Signal, side: EntrySide) -> Levels |
     instrument = inputs.instruments.get(signal.symbol)
     keep = kept(inputs, signal, instrument) if instrument is not None else ZERO if signal.is_leaving else None
     sane = _is_sane(inputs, signal, side, signal.target, signal.stop)
-    stop = signal.stop if sane and signal.stop is not None else (old.stop if old else None)
+    stop = _moved_stop(inputs, signal, old) if sane else (old.stop if old else None)
     target = signal.target if sane else (old.target if old else None)
     if keep is None and not sane:
         return None
@@ -294,6 +307,15 @@ def _toward(inputs: DecisionInputs, signal: Signal, side: EntrySide) -> Levels |
         since=_since(inputs, old),
         why=signal.reason if keep is not None else "",
     )
+
+
+def _moved_stop(inputs: DecisionInputs, signal: Signal, old: Levels | None) -> Decimal | None:
+    """The old one while the new one lies near it: each move takes the stop away from the venue for a moment."""
+    if old is None or old.stop is None or signal.stop is None:
+        return signal.stop if signal.stop is not None else (old.stop if old else None)
+    last_close = Decimal(repr(float(inputs.forecasts[signal.symbol].last_close)))
+    near = abs(signal.stop - old.stop) <= STOP_STEP * abs(last_close - signal.stop)
+    return old.stop if near else signal.stop
 
 
 def _since(inputs: DecisionInputs, old: Levels | None) -> datetime | None:

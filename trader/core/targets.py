@@ -18,7 +18,7 @@ def missing(inputs: DecisionInputs, signal: Signal, instrument: Instrument) -> t
     """The side and the units to enter, unsigned and not on the lot; None for nothing. What is held on the other side
     is left first."""
     qty, wanted = _held(inputs, instrument), _wanted(inputs, signal, instrument)
-    if not wanted or wanted * qty < 0 or abs(wanted) - abs(qty) <= _band(inputs, signal, instrument):
+    if not wanted or wanted * qty < 0 or abs(wanted) - abs(qty) <= band_of(inputs, signal, instrument):
         return None
     return EntrySide.LONG if wanted > 0 else EntrySide.SHORT, abs(wanted) - abs(qty)
 
@@ -38,7 +38,7 @@ def kept(inputs: DecisionInputs, signal: Signal, instrument: Instrument) -> Deci
         return None
     if wanted * qty < 0:
         return ZERO
-    if abs(qty) - abs(wanted) <= _band(inputs, signal, instrument):
+    if abs(qty) - abs(wanted) <= band_of(inputs, signal, instrument):
         return None
     whole = instrument.symbol.asset_class is AssetClass.STOCK and abs(wanted) >= 1
     # of shares only whole ones can be protected by an order that outlives the day
@@ -70,8 +70,8 @@ def _wanted(inputs: DecisionInputs, signal: Signal, instrument: Instrument) -> D
     return signal.weight * equity / price
 
 
-def _band(inputs: DecisionInputs, signal: Signal, instrument: Instrument) -> Decimal:
-    """In units. Only asked where `_wanted` has an answer."""
+def band_of(inputs: DecisionInputs, signal: Signal, instrument: Instrument) -> Decimal:
+    """In units: within it nothing is done. Zero where nothing says what a share of equity is in units."""
     if signal.units is not None:
         return signal.band
     price = _price(inputs, instrument)

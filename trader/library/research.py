@@ -79,6 +79,7 @@ def backtest(
     cycles: int | None = None,
     bounds: bool = True,
     out: Path | None = None,
+    in_sample: bool = False,
     say: Say = _silent,
 ) -> BacktestRun:
     """The daemon's own code over bars, as `trader backtest`.
@@ -89,6 +90,7 @@ def backtest(
     start, end     of the run, a time or an ISO text, UTC where they have no zone; earlier bars are context
     bounds         also the optimistic order of each bar's extremes
     out            a folder for `trader report`
+    in_sample      also on bars that the backend has learned; the result says so
     Raises ConfigurationError.
     """
     first, last = _utc("start", start), _utc("end", end)
@@ -105,6 +107,7 @@ def backtest(
             generated=generated,
             bounds=bounds,
             out=out,
+            in_sample=in_sample,
         )
         run = backtested(load_settings(flags), wish, say=say, one_process=True)
     frames = {name: table.to_pandas() for name, table in tables_of(run.kept).items()}
@@ -120,12 +123,14 @@ def evaluate(
     start: Moment | None = None,
     end: Moment | None = None,
     batch: int = 64,
+    in_sample: bool = False,
     say: Say = _silent,
 ) -> EvaluationRun:
     """Backends at the same rolling origins against a random walk, as `trader evaluate`; their speed is not measured.
 
     data        by symbol a file or a frame; None: what is stored
     start, end  of the origins, as for `backtest`
+    in_sample   also at origins that a backend has learned; its scores are marked
     Raises ConfigurationError.
     """
     with ExitStack() as stack:
@@ -139,6 +144,7 @@ def evaluate(
             end=_utc("end", end),
             batch=batch,
             timing=False,
+            in_sample=in_sample,
         )
         check_options(load_settings(changes).settings)
         evaluation = evaluated(wish, lambda flags: load_settings({**changes, **flags}), say=say)
@@ -152,15 +158,25 @@ def compare(
     *,
     data: Mapping[str, Bars] | None = None,
     cycles: int = 200,
+    in_sample: bool = False,
     say: Say = _silent,
 ) -> CompareRun:
     """Should a model be compiled? As `trader compare`; without data on a generated market. The evidence is kept.
+
+    in_sample  also on bars that an arm has learned; the comparison says so
 
     Raises ConfigurationError.
     """
     with ExitStack() as stack:
         flags = {**changes, "trading_mode": "sim", **_bars(stack, data)}
-        wish = CompareWish(reference=reference, candidate=candidate, flags=flags, cycles=cycles, generated=data is None)
+        wish = CompareWish(
+            reference=reference,
+            candidate=candidate,
+            flags=flags,
+            cycles=cycles,
+            generated=data is None,
+            in_sample=in_sample,
+        )
         run = compared(wish, load_settings, say=say)
     comparison = run.comparison
     arms = frame_of(RivalResult, [comparison.reference, comparison.candidate], without=("report", "mae", "crps"))
@@ -198,6 +214,7 @@ def _scores(evaluation: Evaluation) -> pd.DataFrame:
             "backend": figures.arm,
             "symbol": figures.symbol.text,
             "origins": figures.count,
+            "in_sample": evaluation.shown(figures.arm) != figures.arm,
             **{f"mae_{name}": value for name, value in figures.mae.items()},
             **{f"mase_{name}": value for name, value in figures.mase.items()},
             **{f"crps_{name}": value for name, value in figures.score.items()},

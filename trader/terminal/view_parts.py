@@ -133,7 +133,7 @@ def card(board: Board, symbol: Symbol, width: int) -> RenderableType:
 
 def _reason(board: Board, symbol: Symbol, position: Position | None) -> str:
     """Of the last decision, which may have been overtaken."""
-    reason = board.reasons.get(symbol, "no decision yet")
+    reason = board.reasons.get(symbol) or board.unforecast.get(symbol, "no decision yet")
     overtaken = " held: " in reason and (position is None or position.qty == 0)
     return "left since the last decision" if overtaken else printable(reason)
 

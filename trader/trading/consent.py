@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from trader.core.decision import Levels
 from trader.core.ids import purpose_of
 from trader.core.types import EntrySide, Order, OrderSide, Portfolio, Symbol
+from trader.core.values import altered
 from trader.trading.journal_cache import Known
 from trader.trading.memory import LIST_LAG
 from trader.trading.ports import Journal
@@ -109,7 +110,7 @@ class Consent:
         else:
             side = EntrySide.LONG if orders[0].side is OrderSide.BUY else EntrySide.SHORT
             what = f"adopted: {', '.join(map(described, orders))}; what it fills gets an exit"
-        fresh = _levels(symbol, side, args, now)
+        fresh = _levels(symbol, side, args, now) or _all_of_it(self._known.levels().get(symbol))
         if fresh is not None:
             self._known.save_levels([fresh])
         self._write(self._read() - {symbol})
@@ -147,6 +148,11 @@ def _levels(symbol: Symbol, side: EntrySide, args: Mapping[str, str], now: datet
     if stop is not None and target is not None and (target - stop) * side.sign <= 0:
         raise ValueError(f"a stop of {stop} and a target of {target} are the wrong way round")
     return Levels(symbol=symbol, entry_side=side, target=target, stop=stop, set_at=now, expires_at=None)
+
+
+def _all_of_it(old: Levels | None) -> Levels | None:
+    """What a strategy wanted to be sold of it was decided before anybody had agreed."""
+    return None if old is None or old.keep is None else altered(old, keep=None, why="")
 
 
 def _price(text: str) -> Decimal | None:

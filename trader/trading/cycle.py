@@ -26,6 +26,7 @@ from trader.errors import DatabaseAway, Transient
 from trader.trading import failpoints
 from trader.trading.adding import add_to_position
 from trader.trading.desk import Desk
+from trader.trading.forecast_watch import ForecastWatch
 from trader.trading.gate_watch import GateWatch
 from trader.trading.last_look import LastLook
 from trader.trading.late_bars import Awaiting
@@ -57,6 +58,7 @@ class Trader:
     fruitless: int = 0  # cycles in a row in which nothing was forecast
     strategy: Signals = field(init=False)
     gates: GateWatch = field(init=False)
+    forecast_watch: ForecastWatch = field(init=False)
     quote_clock: Callable[[], float] | None = None  # seconds that a quote ages by until its order goes; the clock's
     awaiting: Awaiting = field(default_factory=Awaiting)
 
@@ -65,6 +67,7 @@ class Trader:
     def __post_init__(self) -> None:
         self.board = self.desk.board
         self.gates = GateWatch(self.desk.alert)
+        self.forecast_watch = ForecastWatch(self.desk.alert, self.board)
         self.strategy = Signals(self.desk.alert, self.board.say)
 
     @property
@@ -163,13 +166,14 @@ class Trader:
             failpoints.reach("before_last_sync")
             self.desk.refresh()
             watch.took("sync")
-        forecast_problems = {symbol: "no forecast" for symbol in bars if symbol not in forecasts}
-        reasons = [
-            f"{symbol}: {why}"
-            for symbol, why in {**forecast_problems, **quote_problems, **bar_problems, **scale_problems}.items()
-        ]
+        refused = self.forecast_watch.refused(self.forecaster, [symbol for symbol in bars if symbol not in forecasts])
+        absent = {**refused, **bar_problems, **scale_problems}
+        self.forecast_watch.look(fit, absent)
+        reasons = [f"{symbol}: {why}" for symbol, why in {**quote_problems, **absent}.items()]
         if trouble:
             reasons.append(f"forecast: {trouble}")
+        if mended := self.forecast_watch.mended(self.forecaster, forecasts):
+            reasons.append(mended)
         return f"{entries_placed} entries, {len(decision.intents)} planned", "; ".join(reasons)
 
     # ---- the steps ----
@@ -356,8 +360,9 @@ class Trader:
         return symbol in self.instruments and trades_now(symbol, self.rules.timeframe, bar_close, now, spans)
 
     def _may_enter(self, symbol: Symbol, now: datetime) -> bool:
-        """Open, far enough from the close that a position could still be left again, and nothing opaque there."""
-        if any(each.symbol == symbol for each in self.desk.books.opaque):
+        """Open, far enough from the close that a position could still be left again, nothing opaque there, and nothing
+        that is left alone."""
+        if symbol in self.desk.consent.withheld() or any(each.symbol == symbol for each in self.desk.books.opaque):
             return False
         if symbol.asset_class is AssetClass.CRYPTO:
             return True

@@ -71,7 +71,7 @@ def _leave_stop(
     for attempt in range(PASSES):
         resting_orders = [order for order in broker.open_orders() if order.symbol == symbol]
         latest = next((p for p in broker.positions() if p.symbol == symbol), latest)
-        levels_only = None if levels is None else replace(levels, expires_at=None)
+        levels_only = None if levels is None else replace(levels, expires_at=None, keep=None)
         action = protect(
             latest, None, levels_only, stop_rests, instrument, now, resting_orders, session_close=now + _A_DAY
         )

@@ -41,6 +41,8 @@ class Board:
     portfolio: Portfolio | None = None
     quotes: dict[Symbol, Quote] = field(default_factory=dict)
     forecasts: dict[Symbol, Forecast] = field(default_factory=dict)
+    unforecast: dict[Symbol, str] = field(default_factory=dict)  # of the last cycle: why there is no forecast
+    mended: dict[Symbol, str] = field(default_factory=dict)  # likewise: how much of what was drawn
     reasons: dict[Symbol, str] = field(default_factory=dict)
     levels: dict[Symbol, Levels] = field(default_factory=dict)
     flags: dict[str, str] = field(default_factory=dict)
@@ -116,6 +118,8 @@ class Board:
             "by_hand": list(self.by_hand),
             "dust": {str(symbol): str(qty) for symbol, qty in sorted(self.dust.items())},
             "leaving": {str(symbol): why for symbol, why in self.leaving.items()},
+            "unforecast": {str(symbol): why for symbol, why in self.unforecast.items()},
+            "mended": {str(symbol): told for symbol, told in self.mended.items()},
             "reasons": {str(symbol): reason for symbol, reason in self.reasons.items()},
         }
 

@@ -1,5 +1,5 @@
 """The venue's rules for what is traded: ticks, lots, whether it may be traded or shorted. They change, and are read
-again once a day and after a refusal that a change could explain."""
+again once a day, after a refusal that a change could explain, and every few minutes while something is halted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trader.core.types import Instrument, Position, Symbol
 from trader.errors import Transient
 from trader.trading.desk import Desk
 
-EVERY_S, RETRY_S = 86_400.0, 600.0  # and after a failure
+EVERY_S, RETRY_S = 86_400.0, 600.0  # the shorter one after a failure, and while something may not be traded
 WORTH_TELLING = Decimal(10)  # quote currency: less is what fees and rounding leave
 
 Instruments = Mapping[Symbol, Instrument]
@@ -23,22 +23,24 @@ class VenueRules:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._due = desk.clock.monotonic() + EVERY_S  # they were read for the start
+        self._read_at = desk.clock.monotonic()  # they were read for the start
+        self._not_before = self._read_at
         self._told_dust: set[Symbol] = set()
 
     def daily(self, instruments: Instruments, held: Mapping[Symbol, Position]) -> Instruments:
         """To be called in each run. What may not be sold for being too small is told of, too."""
         self._tell_dust(instruments, held)
         now = self._desk.clock.monotonic()
-        if now < self._due:
+        wait = EVERY_S if all(each.tradable for each in instruments.values()) else RETRY_S
+        if now < max(self._read_at + wait, self._not_before):
             return instruments
         try:
             new_rules = self._desk.broker.instruments(sorted(instruments), fresh=True)
         except Transient as error:
-            self._due = now + RETRY_S
+            self._not_before = now + RETRY_S
             self._desk.board.say("venue", f"assets: {error}")
             return instruments
-        self._due = now + EVERY_S
+        self._read_at = now
         # one that is not listed any more may be left by what was known of it, and not be entered
         return self._changed(
             instruments,

@@ -23,7 +23,7 @@ from forecasters.kronos.bench.limit import ceiling
 from forecasters.kronos.bench.original import Original
 from forecasters.kronos.bench.table import Bench, Way
 from forecasters.kronos.checkpoint import make_checkpoint
-from forecasters.kronos.hub import CheckpointError
+from forecasters.kronos.files import CheckpointError
 from settings import children
 
 _CONTEXTS = {"mini": 2048}  # of the others 512

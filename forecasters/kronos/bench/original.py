@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from forecasters.kronos.bench.cells import CONTEXT, HORIZON, SEED, Floats, Market
-from forecasters.kronos.hub import CONFIG, WEIGHTS, CheckpointError
+from forecasters.kronos.files import CONFIG, WEIGHTS, CheckpointError
 
 COLUMNS = ["open", "high", "low", "close", "volume", "amount"]
 FIRST, LATER = 1, 3  # steps of the two runs that a slow cell is extrapolated from
@@ -27,7 +27,7 @@ class Original:
         module = _imported(checkout)
         tokenizer = _filled(module.KronosTokenizer, folder / "tokenizer")
         network = _filled(module.Kronos, folder / "network")
-        self._predictor = module.KronosPredictor(network, tokenizer, device=device, max_context=max_context)
+        self.predictor = module.KronosPredictor(network, tokenizer, device=device, max_context=max_context)
 
     def mean_paths(self, market: Market, *, samples: int, steps: int) -> list[Floats]:
         """[steps, 6] of each series: it averages its samples away."""
@@ -37,7 +37,7 @@ class Original:
         past, future = stamps[:CONTEXT], stamps[CONTEXT : CONTEXT + steps]
         options: dict[str, Any] = {"T": 1.0, "top_k": 0, "top_p": 0.9, "sample_count": samples, "verbose": False}
         count = len(frames)
-        means = self._predictor.predict_batch(frames, [past] * count, [future] * count, steps, **options)
+        means = self.predictor.predict_batch(frames, [past] * count, [future] * count, steps, **options)
         return [frame.to_numpy().astype(np.float32) for frame in means]
 
     def seconds(self, timer: Callable[[Callable[[], object]], float], panel: Market, samples: int, steps: int) -> float:

@@ -1,6 +1,7 @@
 """Bars in, a checkpoint folder out.
 
     folder/tokenizer, folder/network    config.json and model.safetensors each: what `load_kronos` takes
+    folder/card.json                    until when it has learned each symbol's bars: `forecasters.card`
     folder/training/recipe.json         what decides the outcome; another one in the same folder is refused
     folder/training/*.safetensors       where an interrupted training goes on
     folder/training/curve.json          the figures along the way
@@ -14,6 +15,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from forecasters.kronos.hub import CONFIG, WEIGHTS, locate
+from forecasters.card import Learned, later
+from forecasters.card import write as write_card
+from forecasters.kronos.files import CONFIG, WEIGHTS
+from forecasters.kronos.hub import locate
 from forecasters.kronos.model import Network, NetworkConfig, RMSNorm
 from forecasters.kronos.sizes import Shape
 from forecasters.kronos.tokenizer import Tokenizer, TokenizerConfig
@@ -53,6 +58,7 @@ class _Models:
     tokenizer: Tokenizer
     network: Network
     shape: Shape
+    learned_to: Learned
 
 
 def train(
@@ -78,6 +84,7 @@ def train(
     description = _description(series, recipe, begin)
     _refuse_another(folder, description)
     models = _fresh(begin, recipe.seed, batches[0]) if isinstance(begin, Shape) else _loaded(begin)
+    learned = later(_learned_of(validation), models.learned_to)
     _check_room(models.shape, recipe)
     _write_text(folder / _RECIPE, json.dumps(description, indent=1))
     tokenizer, network = models.tokenizer.to(device), models.network.to(device)
@@ -93,6 +100,7 @@ def train(
     else:
         _write(folder / "tokenizer", models.shape.tokenizer, tokenizer)
         _write(folder / "network", models.shape.network, network)
+        write_card(folder, learned, {"from": _from(begin), "series": [series_of.name for series_of in training]})
     _write_text(folder / "training" / "curve.json", json.dumps([asdict(point) for point in curve], indent=1))
     count = sum(parameter.numel() for model in (tokenizer, network) for parameter in model.parameters())
     return Trained(folder=folder, finished=state is not None, curve=tuple(curve), parameters=count)
@@ -119,7 +127,20 @@ def _fresh(shape: Shape, seed: int, training: Windows) -> _Models:
             ]
             begin_tokenizer(tokenizer, np.concatenate(beginnings))
             begin_network(network, torch.Generator().manual_seed(seed))
-    return _Models(tokenizer=tokenizer, network=network, shape=shape)
+    return _Models(tokenizer=tokenizer, network=network, shape=shape, learned_to={})
+
+
+def _learned_of(validation: Sequence[TrainingSeries]) -> Learned:
+    """Of recorded bars. The newest ones chose which of the weights are kept, so that those count as learned."""
+    found: dict[str, datetime] = {}
+    for each in validation:
+        if each.symbol:
+            found[each.symbol] = max(each.until, found.get(each.symbol, each.until))
+    return found
+
+
+def _from(begin: Shape | str) -> str:
+    return "random weights" if isinstance(begin, Shape) else begin
 
 
 def _sizes(config: Mapping[str, object], kind: type[TokenizerConfig] | type[NetworkConfig]) -> dict[str, int]:
@@ -132,7 +153,9 @@ def _loaded(model_id: str) -> _Models:
     tokenizer = json.loads((located.tokenizer / CONFIG).read_text(encoding="utf-8"))
     network = json.loads((located.network / CONFIG).read_text(encoding="utf-8"))
     shape = Shape(tokenizer=tokenizer, network={**network, "max_context": checkpoint.max_context})
-    return _Models(tokenizer=checkpoint.tokenizer, network=checkpoint.network, shape=shape)
+    return _Models(
+        tokenizer=checkpoint.tokenizer, network=checkpoint.network, shape=shape, learned_to=located.learned_to
+    )
 
 
 def _check_room(shape: Shape, recipe: Recipe) -> None:

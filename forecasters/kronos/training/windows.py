@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import numpy as np
@@ -25,17 +26,41 @@ Stamps = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingSeries:
-    """bars [T, 6] float32 in quote currency and units; stamps [T, 5] minute, hour, weekday, day, month."""
+    """bars [T, 6] float32 in quote currency and units; stamps [T, 5] minute, hour, weekday, day, month.
+
+    symbol  canonical, of recorded bars; empty where nobody traded them
+    times   [T] datetime64[us] UTC, each bar's start
+    """
 
     name: str
     bars: Floats
     stamps: Stamps
+    times: NDArray[np.datetime64]
+    symbol: str = ""
 
     def __len__(self) -> int:
         return len(self.bars)
 
     def part(self, first: int, last: int) -> TrainingSeries:
-        return replace(self, bars=self.bars[first:last], stamps=self.stamps[first:last])
+        pieces = {name: getattr(self, name)[first:last] for name in ("bars", "stamps", "times")}
+        return replace(self, **pieces)
+
+    def between(self, start: datetime | None, end: datetime | None) -> TrainingSeries:
+        """The bars that begin at `start` or later and have closed by `end`, aware UTC."""
+        first = 0 if start is None else int(np.searchsorted(self.times, _plain(start)))
+        last = len(self) if end is None else int(np.searchsorted(self.times + self._step, _plain(end), side="right"))
+        return self.part(first, max(first, last))
+
+    @property
+    def until(self) -> datetime:
+        """When the newest bar had closed, aware UTC."""
+        closed: datetime = (self.times[-1] + self._step).astype("datetime64[us]").astype(datetime)
+        return closed.replace(tzinfo=UTC)
+
+    @property
+    def _step(self) -> np.timedelta64:
+        """A bar's length: the smallest distance between starts."""
+        return np.diff(self.times).min() if len(self) > 1 else np.timedelta64(0, "us")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,15 +78,19 @@ class Batch:
     context: int
 
 
-def training_series(name: str, bars: ArrayLike, times: ArrayLike) -> TrainingSeries:
+def _plain(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def training_series(name: str, bars: ArrayLike, times: ArrayLike, symbol: str = "") -> TrainingSeries:
     """[T, 4], [T, 5] or [T, 6] bars and the start of each, UTC, oldest first. Raises InvalidContext, TrainingError."""
     complete, stamps = complete_bars(bars), calendar(times)
     if len(complete) != len(stamps):
         raise TrainingError(f"{name}: {len(complete)} bars but {len(stamps)} times")
-    moments = np.asarray(times)
+    moments = np.asarray(times).astype("datetime64[us]")
     if (moments[1:] <= moments[:-1]).any():
         raise TrainingError(f"{name}: bars must be in order of time, each time once")
-    return TrainingSeries(name=name, bars=complete, stamps=stamps.astype(np.uint8))
+    return TrainingSeries(name=name, bars=complete, stamps=stamps.astype(np.uint8), times=moments, symbol=symbol)
 
 
 def split(series: Sequence[TrainingSeries], recipe: Recipe) -> tuple[list[TrainingSeries], list[TrainingSeries]]:

@@ -66,7 +66,7 @@ def enter(policy: Policy, *, network: bool) -> list[str]:
 
 def _has_to_fetch(policy: Policy) -> bool:
     """Asked of a backend of ours, in a sandbox without a network."""
-    options = {} if policy.model_id is None else {"model_id": policy.model_id}
+    options = dict(policy.weights)
     question = {"do": "fetches", "name": policy.fetched, "options": options}
     command, more = started(
         children.python("forecasters.worker.inquiry"),

@@ -66,8 +66,7 @@ def rules(policy: Policy, *, network: bool, environ: Mapping[str, str] = os.envi
 def kept(policy: Policy, environ: Mapping[str, str] = os.environ) -> list[Path]:
     """Folders that outlive the process, and its temporary one. Not those that lie in another of them."""
     temporary = [Path(environ["TMPDIR"])] if "TMPDIR" in environ else []
-    own = [cache / "trader/compiled"] if (cache := _cache(environ)) else []
-    folders = list(dict.fromkeys([*temporary, *own, *map(Path, policy.writable)]))
+    folders = list(dict.fromkeys([*temporary, *own_cache(environ), *map(Path, policy.writable)]))
     tops = [each for each in folders if not any(other in each.parents for other in folders)]
     return [each for each in tops if outside([each], [other for other in tops if other != each])]
 
@@ -87,6 +86,11 @@ def _way(path: Path) -> Iterator[Path]:
     with suppress(OSError):  # what can't be looked at can't be reached either
         for step in steps(path):
             yield from step.parents
+
+
+def own_cache(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where compiled code is kept, whatever the settings say."""
+    return [cache / "trader/compiled"] if (cache := _cache(environ)) else []
 
 
 def hub_folders(environ: Mapping[str, str] = os.environ) -> list[Path]:

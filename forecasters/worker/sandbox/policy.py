@@ -44,7 +44,8 @@ class Policy:
     """A sandbox for one process, which reads it before it goes in.
 
     readable  the paths among the options of its backend
-    fetched   the backend of ours whose weights are fetched if need be, and which weights; empty: none are
+    fetched   the backend of ours whose weights are fetched if need be; empty: none are
+    weights   which, by the names of its options
     offline   whether the hub's library is told not to try
     """
 
@@ -53,7 +54,7 @@ class Policy:
     writable: tuple[str, ...]
     readable: tuple[str, ...]
     fetched: str
-    model_id: str | None
+    weights: Mapping[str, str]
     offline: bool
 
 
@@ -74,14 +75,15 @@ def started(
     if not sandbox.on:
         return command, {}
     ours = backend.removesuffix("-compiled") in _OURS
-    model_id = options.get("model_id")  # and no other option: this stands in its environment for a moment
+    # and no other option: this stands in its environment for a moment
+    weights = {name: str(options[name]) for name in ("model_id", "tokenizer_id") if options.get(name)}
     policy = Policy(
         network=sandbox.network == "on",
         hidden=_absolute((*sandbox.hidden, *Path.cwd().glob(".env*"))),
         writable=_absolute((*sandbox.writable, *writable)),
         readable=tuple(_paths(options)),
         fetched=backend if ours and fetches and sandbox.network == "auto" else "",
-        model_id=None if model_id is None else str(model_id),
+        weights=weights,
         offline=fetches or sandbox.network == "off",
     )
     launcher = children.python("forecasters.worker.sandbox", *command, interpreter=command[0])

@@ -14,7 +14,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
 
 from forecasters.base import ForecastError, InvalidContext, Notice  # noqa: E402
-from forecasters.compiled.guard import FALLBACK, Guarded, GuardOptions, compile_report_of  # noqa: E402
+from forecasters.compiled.compile_report import compile_report_of  # noqa: E402
+from forecasters.compiled.guard import FALLBACK, Guarded, GuardOptions  # noqa: E402
 from forecasters.compiled.marker import Marker  # noqa: E402
 from forecasters.compiled.toolchain import CacheFolder  # noqa: E402
 from forecasters.compiled.trial import trial_contexts  # noqa: E402

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from forecasters import registry
 from forecasters.compiled.marker import Marker
 from forecasters.compiled.toolchain import _abilities, missing_tools, processor, use_cache_folder
+from tests.forecasters.support import context
 
 FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
@@ -127,6 +131,59 @@ def test_without_a_home_code_is_kept_where_nobody_else_could_have_put_any(
     assert one.path != other.path
     assert one.path.stat().st_mode & 0o777 == 0o700
     assert one.problem == f"HOME is not set: compiled code is kept in {one.path} instead"
+
+
+@pytest.fixture
+def noexec(tmp_path: Path) -> Iterator[Path]:
+    """A folder that can be written, and from which nothing may be run."""
+    folder = tmp_path / "noexec"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "noexec,size=1m,mode=700", "tmpfs", str(folder)]
+    if os.geteuid() or shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root can mount a folder with noexec, and not everywhere")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("place", ["", "inductor"])
+def test_a_folder_that_nothing_may_be_run_from_is_noticed_at_once_and_replaced(
+    place: str, noexec: Path, tmp_path: Path
+) -> None:
+    used = use_cache_folder(*([str(noexec / "compiled"), ""] if not place else ["", str(noexec / "inductor")]))
+    wanted = noexec / ("inductor" if place else "compiled")
+    assert used.path == tmp_path / "cache/trader/compiled"
+    assert used.problem == f"{wanted} is mounted noexec: compiled code is kept in {used.path} instead"
+    assert not any(os.environ[name].startswith(str(noexec)) for name in FOLDERS)
+    assert used.unusable == ""
+
+
+def test_where_nothing_may_be_run_anywhere_nothing_is_compiled_and_eager_serves(
+    noexec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
+    from forecasters.compiled.guard import FALLBACK, Guarded, GuardOptions
+    from tests.forecasters.twins import Compiled, Eager
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(noexec / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(noexec))
+    used = use_cache_folder(str(noexec / "compiled"))
+    twin = Compiled()
+    guard = Guarded(
+        name="twin",
+        eager=Eager(),
+        compile=lambda: twin,
+        trial=lambda: [context()],
+        options=GuardOptions(),
+        lacking=used.lacking,
+        cache=used,
+    )
+    guard.warm_up()
+    (told,) = [notice.text for notice in guard.notices()]
+    assert "this machine lacks a folder for compiled code that may be run" in told
+    assert f"{noexec}/compiled is mounted noexec; {noexec}/cache/trader/compiled is mounted noexec" in told
+    assert "set COMPILED_MODELS_DIR to one; eager serves" in told
+    assert {each.compile_mode for each in guard.forecast([context()]).values()} == {FALLBACK}
+    assert twin._graph is None
 
 
 @pytest.mark.parametrize("place", ["", "inductor"])

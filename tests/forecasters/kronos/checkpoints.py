@@ -35,6 +35,14 @@ def make_golden(folder: Path, name: str, *, buffers: bool = True) -> Path:
     return folder
 
 
+def make_seeded(folder: Path, seed: int) -> Path:
+    """Of the smallest golden sizes, with other weights."""
+    config = golden_config("tiny")
+    for index, part in enumerate(("tokenizer", "network")):
+        save(folder / part, config[part], weights(part, config[part], seed + index))
+    return folder
+
+
 def make_small(folder: Path, *, bits: int = 6, seed: int = 5, proper: bool = True, layers: int = 2) -> Path:
     """One random checkpoint, quick to run. `proper`: its bars are possible ones, as a trained one's mostly are."""
     config = golden_config("tiny")

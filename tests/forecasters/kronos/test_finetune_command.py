@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from forecasters.card import learned_to, write
 from tests.forecasters.kronos.training_bars import hourly, walk
 from trader.commands import finetune_bars
 from trader.commands.finetune import command
@@ -51,6 +53,8 @@ class TestLearningFromBars:
         assert code == 0
         assert f"KRONOS_MODEL_ID={out}" in said
         assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+        newest = hourly(400)[-1].astype("datetime64[s]").astype(datetime).replace(tzinfo=UTC)
+        assert learned_to(out) == {"BTC/USD": newest + timedelta(hours=1)}
         paths = load_kronos(out).generate(walk(60), hourly(60), hourly(64)[60:], samples=3)
         assert paths.shape == (3, 4, 6)
 
@@ -70,13 +74,46 @@ class TestLearningFromBars:
         finetune("--generated", "1", "--markets", "1", "--bars", "300", *SMALL, "--out", str(first))
         onward = ["--steps", "2", "--tokenizer-steps", "0", "--context", "48", "--horizon", "8", "--tokens", "256"]
         finetune(
-            "--generated", "2", "--markets", "1", "--bars", "300", "--from", str(first), *onward, "--out", str(second)
+            "--generated",
+            "2",
+            "--markets",
+            "1",
+            "--bars",
+            "300",
+            "--checkpoint",
+            str(first),
+            *onward,
+            "--out",
+            str(second),
         )
         recipe = json.loads((second / "training" / "recipe.json").read_text())
         assert recipe["begin"] == str(first)
         assert recipe["recipe"]["network_rate"] == 4e-5
+        assert (learned_to(first), learned_to(second)) == ({}, {}), "generated markets are nobody's"
         weights = [(folder / "tokenizer" / "model.safetensors").read_bytes() for folder in (first, second)]
         assert weights[0] == weights[1]
+
+    def test_bars_after_the_end_are_not_learned_and_the_card_says_until_when(self, tmp_path: Path) -> None:
+        file, out, times = write_csv(tmp_path / "bars.csv"), tmp_path / "out", hourly(400)
+        first, last = (f"{times[place].astype('datetime64[s]')}Z" for place in (50, 300))
+        code, said = finetune("--data", f"BTC/USD={file}", *SMALL, "--from", first, "--to", last, "--out", str(out))
+        assert code == 0
+        assert "250 bars of 1 series" in said
+        assert learned_to(out) == {"BTC/USD": datetime.fromisoformat(last)}
+        with pytest.raises(ConfigurationError, match="no bars between --from and --to"):
+            finetune("--data", f"BTC/USD={file}", *SMALL, "--to", "1999-01-01", "--out", str(tmp_path / "none"))
+
+    def test_what_the_weights_that_it_began_from_had_learned_stays_learned(self, tmp_path: Path) -> None:
+        first, second = tmp_path / "first", tmp_path / "second"
+        finetune("--generated", "1", "--markets", "1", "--bars", "300", *SMALL, "--out", str(first))
+        write(first, {"ETH/USD": datetime(2030, 1, 1, tzinfo=UTC), "*": None}, {})
+        file = write_csv(tmp_path / "bars.csv")
+        onward = ["--steps", "1", "--tokenizer-steps", "0", "--context", "48", "--horizon", "8", "--tokens", "256"]
+        finetune("--data", f"BTC/USD={file}", "--checkpoint", str(first), *onward, "--out", str(second))
+        found = learned_to(second)
+        assert found["ETH/USD"] == datetime(2030, 1, 1, tzinfo=UTC)
+        assert found["BTC/USD"] is not None
+        assert found["*"] is None
 
     def test_epochs_are_counted_in_bars(self, tmp_path: Path) -> None:
         options = ["--size", "pico", "--tokenizer-steps", "1", "--tokens", "256", "--context", "48", "--horizon", "8"]
@@ -150,7 +187,11 @@ class TestNonsense:
             (["--generated", "1", "--bars", "400", "--markets", "1", "--steps", "0"], "random weights"),
             (["--generated", "1", "--bars", "400", "--markets", "1", "--steps", "5", "--epochs", "2"], "not both"),
             (["--generated", "1", "--bars", "400", "--markets", "1", "--context", "600"], "raise it|more than"),
-            (["--generated", "1", "--bars", "400", "--markets", "1", "--from", "./nowhere"], "no folder nowhere"),
+            (["--generated", "1", "--bars", "400", "--markets", "1", "--checkpoint", "./nowhere"], "no folder nowhere"),
+            (
+                ["--generated", "1", "--from", "NeoQuasar/Kronos-mini"],
+                "weights to go on from are named by --checkpoint",
+            ),
         ],
     )
     def test_what_can_not_be_done_is_refused_with_what_would_do(

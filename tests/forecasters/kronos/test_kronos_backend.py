@@ -13,10 +13,11 @@ import pytest
 pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'")
 
 from forecasters import registry
-from forecasters.backends.kronos import KronosForecaster, possible
+from forecasters.backends.kronos import KronosForecaster
 from forecasters.base import ForecastError
+from forecasters.kronos.mending import mended_paths
 from forecasters.registry import RegistryError
-from forecasters.types import CLOSE, HIGH, LOW, OPEN
+from forecasters.types import CLOSE, HIGH, LOW, OPEN, out_of_order
 from settings.models import Kronos as KronosSettings
 from tests.forecasters.support import context
 
@@ -54,7 +55,8 @@ def test_the_strict_strategy_has_nothing_to_compile(folders: dict[str, Path]) ->
 
 
 def test_a_folder_that_is_not_there_is_what_it_lacks(tmp_path: Path) -> None:
-    assert registry.lacking("kronos", {"model_id": str(tmp_path / "none")}) == (f"there is no folder {tmp_path}/none",)
+    (told,) = registry.lacking("kronos", {"model_id": str(tmp_path / "none")})
+    assert told.startswith(f"there is no folder {tmp_path}/none: give a folder with")
     with pytest.raises(RegistryError, match="there is no folder"):
         registry.build("kronos", {"model_id": str(tmp_path / "none")})
 
@@ -67,34 +69,70 @@ def test_nonsense_options_are_refused_by_name(option: str, value: object) -> Non
         registry.build("kronos", {option: value})
 
 
-def test_paths_with_impossible_bars_are_left_out_and_counted(
+def test_paths_with_bars_out_of_order_are_mended_and_counted(
     folders: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The untrained model's bars are mostly impossible ones, which is the point."""
     caplog.set_level(logging.INFO)
-    forecaster = built(folders["wild"], sample_count=400, min_survive=0.001)
+    forecaster = built(folders["wild"], sample_count=400)
     forecast = forecaster.forecast([context(horizon=1)])["BTC/USD"]
+    told = forecaster.mended["BTC/USD"]
     assert forecast.paths is not None
-    assert possible(forecast.paths).all()
-    assert 0 < forecaster.rejected["BTC/USD"] == 400 - len(forecast.paths)
-    assert "left out for impossible bars" in caplog.text
+    assert len(forecast.paths) == 400 - told.dropped
+    assert 0 < told.mended <= len(forecast.paths)
+    assert not out_of_order(forecast.paths).any()
+    assert f"{told.mended} of 400 paths mended" in caplog.text
 
 
-def test_too_few_possible_paths_are_no_forecast(folders: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
-    forecaster = built(folders["wild"], sample_count=40, min_survive=1.0)
-    assert forecaster.forecast([context(horizon=4)]) == {}
-    assert "paths hold impossible bars" in caplog.text
+def test_they_are_left_out_where_that_is_wished_and_the_others_are_the_same(folders: dict[str, Path]) -> None:
+    mending, dropping = (
+        built(folders["wild"], sample_count=400, min_survive=0.001, misordered=how) for how in ("sort", "drop")
+    )
+    whole, less = (each.forecast([context(horizon=1)])["BTC/USD"].paths for each in (mending, dropping))
+    assert whole is not None
+    assert less is not None
+    told = dropping.mended["BTC/USD"]
+    assert told.mended == 0
+    assert 0 < told.dropped == 400 - len(less)
+    assert told.dropped == mending.mended["BTC/USD"].mended + mending.mended["BTC/USD"].dropped
+    assert {each.tobytes() for each in less} <= {each.tobytes() for each in whole}
 
 
-def test_possible_bars_are_told_from_impossible_ones() -> None:
-    good = np.array([10.0, 11.0, 9.0, 10.5])
-    paths = np.tile(good, (6, 2, 1))
+def test_too_few_paths_that_are_left_are_no_forecast_and_it_says_why(
+    folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    forecaster = built(folders["wild"], sample_count=40, min_survive=1.0, misordered="drop")
+    assert forecaster.forecast([context(horizon=4), context("NEW/USD", count=7)]) == {}
+    assert "paths hold bars that can't be" in caplog.text
+    assert "of 40 paths hold bars that can't be, 100% must be left" in forecaster.refusals["BTC/USD"]
+    assert forecaster.refusals["NEW/USD"] == "7 closed bars, 30 are needed"
+
+
+@pytest.fixture
+def odd_paths() -> np.ndarray:
+    """Proper; a high below the close; a low above the open; no number; negative; a close that is the high; infinite."""
+    paths = np.tile(np.array([10.0, 11.0, 9.0, 10.5]), (7, 2, 1))
     paths[1, 1, HIGH] = 10.4
     paths[2, 0, LOW] = 10.1
     paths[3, 1, OPEN] = np.nan
     paths[4, 0] = -paths[4, 0]
     paths[5, :, CLOSE] = paths[5, :, HIGH]
-    assert possible(paths).tolist() == [True, False, False, False, False, True]
+    paths[6, 1, HIGH] = np.inf
+    return paths
+
+
+def test_a_bar_out_of_order_is_put_in_order_and_a_price_that_is_none_is_refused(odd_paths: np.ndarray) -> None:
+    paths, told = mended_paths(odd_paths, "sort")
+    assert (told.mended, told.dropped, told.of) == (2, 3, 7)
+    assert np.array_equal(paths[[0, 3]], odd_paths[[0, 5]])
+    assert paths[1, 1].tolist() == [10.0, 10.5, 9.0, 10.5]
+    assert paths[2, 0].tolist() == [10.0, 11.0, 10.0, 10.5]
+
+
+def test_or_its_path_is_left_out(odd_paths: np.ndarray) -> None:
+    paths, told = mended_paths(odd_paths, "drop")
+    assert (told.mended, told.dropped, told.of) == (0, 5, 7)
+    assert np.array_equal(paths, odd_paths[[0, 5]])
 
 
 def test_unequal_contexts_come_back_each_with_its_own_forecast(folders: dict[str, Path]) -> None:

@@ -17,7 +17,7 @@ from forecasters.kronos.bench.cells import HORIZON, NUCLEUS, Cell, interleaved, 
 from forecasters.kronos.bench.growth import growth
 from forecasters.kronos.bench.limit import Ceiling, floor_seconds
 from forecasters.kronos.bench.original import LATER, Original
-from forecasters.kronos.hub import CheckpointError
+from forecasters.kronos.files import CheckpointError
 from trader.cli import cli
 from trader.commands.bench_kronos import lines
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,19 @@ def test_a_branch_is_recorded_as_the_commit_that_it_was(cache: Path, folders: di
     assert locate("NeoQuasar/Kronos-base@main").label == f"NeoQuasar/Kronos-base@{commit}"
 
 
+def test_of_published_weights_that_counts_as_learned_which_their_authors_say(
+    cache: Path, folders: dict[str, Path]
+) -> None:
+    published(cache, folders["tiny"], "NeoQuasar/Kronos-base")
+    for model_id in ("NeoQuasar/Kronos-base", "NeoQuasar/Kronos-base@main"):
+        assert locate(model_id).learned_to == {"*": datetime(2024, 6, 1, tzinfo=UTC)}
+    home = cache / "models--NeoQuasar--Kronos-base"
+    shutil.copytree(folders["tiny"] / "network", home / "snapshots" / ("d" * 40))
+    assert locate("NeoQuasar/Kronos-base@" + "d" * 40).learned_to == {"*": None}, "of others nobody says it"
+    assert locate("kronos-nano").learned_to == {}
+    assert locate(str(folders["tiny"])).learned_to == {"*": None}
+
+
 def test_offline_without_the_model_says_what_would_help(cache: Path) -> None:
     reason = lacking("NeoQuasar/Kronos-small")
     assert reason is not None
@@ -217,7 +231,7 @@ def test_an_unknown_model_is_refused_with_those_that_are_known(cache: Path) -> N
     with pytest.raises(CheckpointError, match=r"neither a folder here nor one of NeoQuasar/Kronos-mini"):
         locate("someone/Kronos-huge")
     assert lacking("someone/Kronos-huge") is not None
-    assert lacking("./nowhere") == "there is no folder ./nowhere"
+    assert str(lacking("./nowhere")).startswith("there is no folder nowhere: give a folder with network and tokenizer")
 
 
 def test_a_folder_of_its_name_here_does_not_come_in_place_of_a_published_one(

@@ -83,16 +83,17 @@ def test_both_twins_hold_the_same_weights_once(build: Build) -> None:
 
 
 def test_a_symbol_whose_paths_are_impossible_is_absent_and_no_fault_of_the_compiler(build: Build) -> None:
-    compiled = build(model="wild", min_survive=1.0)
-    assert compiled.forecast(asked(120, 120)) == {}
+    compiled, contexts = build(model="wild", min_survive=1.0, misordered="drop"), asked(120, 120)
+    assert compiled.forecast(contexts) == {}
+    assert set(compiled.refusals) == set(compiled.mended) == {each.symbol for each in contexts}
     assert compiled.state().serving == "compiled"
     assert troubles(compiled) == []
 
 
 def test_the_survivors_of_rejected_paths_are_the_same_in_both_twins(build: Build) -> None:
     compiled, eager = (
-        build(model="wild", min_survive=0.01, horizon=1, sample_count=60),
-        build("kronos", model="wild", min_survive=0.01, sample_count=60),
+        build(model="wild", min_survive=0.01, horizon=1, sample_count=60, misordered="drop"),
+        build("kronos", model="wild", min_survive=0.01, sample_count=60, misordered="drop"),
     )
     contexts = asked(120, 80, horizon=1)
     found, wanted = compiled.forecast(contexts), eager.forecast(contexts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from forecasters.backends.kronos import KronosForecaster, Options  # noqa: E402
 from forecasters.compiled.guard import FALLBACK, Guarded, GuardOptions  # noqa: E402
 from forecasters.compiled.trial import trial_contexts  # noqa: E402
 from tests.forecasters.support import context  # noqa: E402
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HORIZON = 6
 
@@ -79,6 +83,44 @@ def test_weights_that_change_while_it_serves_are_found_out(folders: dict[str, Pa
         model._folded.norm_weight *= 1.1
     assert guard.forecast(asked)["BTC/USD"].compile_mode == FALLBACK
     assert "differs from eager" in guard.state().reason
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_step_that_is_wrong_in_its_last_row_is_found_out_once_somebody_asks_for_that_row(
+    folders: dict[str, Path], dtype: str
+) -> None:
+    """The graph is made for three symbols; with two the row is filled up, and what comes of it is cut off."""
+    eager = KronosForecaster(options(folders["small"], dtype=dtype, series=3))
+    wrong: list[bool] = []
+
+    def compiled() -> KronosForecaster:
+        twin = eager.compiled_twin()
+        model = twin._loaded()
+        step = model._advance
+
+        def other(network: Any, cache: Any, s1: Tensor, s2: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+            s1, s2 = (each.clone() for each in step(network, cache, s1, s2, *rest))
+            if wrong:
+                s1[-1] = (s1[-1] + 1) % 2**6
+            return s1, s2
+
+        model._advance = other
+        return twin
+
+    guard = Guarded(
+        name="kronos",
+        eager=eager,
+        compile=compiled,
+        trial=lambda: trial_contexts(bars=120, horizons=(HORIZON,) * 3),
+        options=GuardOptions(every=1),
+        dtype=dtype,
+    )
+    guard.warm_up()
+    asked = [context(f"S{n}/USD", count=120, horizon=HORIZON, seed=n) for n in range(3)]
+    wrong.append(True)
+    assert {each.compile_mode for each in guard.forecast(asked[:2]).values()} == {"compiled (eager)"}
+    assert {each.compile_mode for each in guard.forecast(asked).values()} == {FALLBACK}
+    assert "S2/USD" in guard.state().reason
 
 
 def test_bfloat16_twins_are_alike_enough(folders: dict[str, Path]) -> None:

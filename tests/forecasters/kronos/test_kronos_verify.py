@@ -12,7 +12,7 @@ from click.testing import CliRunner
 pytest.importorskip("torch", reason="Kronos needs torch: pip install '.[models]'")
 
 from forecasters.kronos import verify
-from forecasters.kronos.hub import CheckpointError
+from forecasters.kronos.files import CheckpointError
 from tests.forecasters.support import bars, hours
 from trader.cli import cli
 

@@ -93,7 +93,8 @@ def test_its_paths_are_possible_bars_and_its_spread_that_of_the_market(unseen: l
     asked = [*contexts(unseen[0], "BTC/USD", 24), *contexts(unseen[1], "SPY", 24)]
     found = backend.forecast([context for context, _ in asked])
     assert len(found) == len(asked)
-    assert sum(backend.rejected.values()) < 0.4 * 30 * len(asked)
+    assert sum(each.mended for each in backend.mended.values()) < 0.4 * 30 * len(asked)
+    assert sum(each.dropped for each in backend.mended.values()) == 0
     inside = [_inside(found[context.symbol], truth) for context, truth in asked]
     assert 0.6 < np.mean(inside) < 0.97
 

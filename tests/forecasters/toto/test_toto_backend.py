@@ -13,8 +13,8 @@ from forecasters.backends.toto import Options, TotoForecaster, lacks
 from forecasters.base import ForecastError
 from forecasters.compiled.guard import FALLBACK, Guarded
 from forecasters.registry import RegistryError
-from forecasters.toto.bars import group_of, in_order, out_of_order, prices_of
-from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context
+from forecasters.toto.bars import group_of, prices_of
+from forecasters.types import CLOSE, HIGH, LOW, OPEN, Context, in_order, out_of_order
 from settings.models import Toto as TotoSettings
 from tests.forecasters.support import bars, context
 
@@ -90,6 +90,10 @@ def test_what_was_put_in_order_is_counted_and_may_be_refused_instead(checkpoints
     assert 0 < repairs.misordered < 0.2 * repairs.bars
     assert strict.forecast([asked]) == {}
     assert strict.repairs == lenient.repairs
+    mended = lenient.mended[asked.symbol]
+    assert (0 < mended.mended <= mended.of, mended.dropped, mended.of) == (True, 0, 32)
+    assert lenient.refusals == {}
+    assert "the high or low is not the outermost" in strict.refusals[asked.symbol]
 
 
 def test_only_the_newest_bars_count(checkpoints: Path) -> None:

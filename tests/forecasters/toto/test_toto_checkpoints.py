@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from forecasters.base import InvalidContext
-from forecasters.toto.config import CheckpointError
+from forecasters.kronos.files import CheckpointError
 from tests.forecasters.toto.checkpoints import walk
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install the extra `models`")
@@ -115,16 +115,39 @@ def test_a_truncated_file_is_refused(size: str, tmp_path: Path) -> None:
         load_toto(folder)
 
 
-@pytest.mark.parametrize("size", [FIRST, SECOND])
-def test_missing_and_unexpected_tensors_are_named(size: str, tmp_path: Path) -> None:
-    folder = make_checkpoint(size, tmp_path)
-    tensors = load_file(folder / "model.safetensors")
-    lost = sorted(tensors)[0]
-    del tensors[lost]
-    tensors["model.adapter.weight"] = torch.ones(2)
+def with_another_tensor(folder: Path) -> dict[str, torch.Tensor]:
+    tensors = load_file(folder / "model.safetensors") | {"model.adapter.weight": torch.ones(2)}
     save_file(tensors, folder / "model.safetensors")
-    with pytest.raises(CheckpointError, match=rf"lacks {lost}.*has no use for model\.adapter\.weight"):
+    return tensors
+
+
+@pytest.mark.parametrize("size", [FIRST, SECOND])
+def test_missing_tensors_are_named(size: str, tmp_path: Path) -> None:
+    folder = make_checkpoint(size, tmp_path)
+    tensors = with_another_tensor(folder)
+    lost = sorted(tensors)[-1]
+    del tensors[lost]
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=rf"lacks {lost}"):
         load_toto(folder)
+
+
+def test_unexpected_tensors_of_the_second_generation_are_refused(tmp_path: Path) -> None:
+    folder = make_checkpoint(SECOND, tmp_path)
+    with_another_tensor(folder)
+    with pytest.raises(CheckpointError, match=r"has no use for model\.adapter\.weight"):
+        load_toto(folder)
+
+
+def test_those_of_the_first_are_left_out_as_the_original_does_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    series, mask = walk(2, 128)
+    folder = make_checkpoint(FIRST, tmp_path)
+    before = load_toto(folder).mean(series, mask, 8)
+    with_another_tensor(folder)
+    assert np.array_equal(load_toto(folder).mean(series, mask, 8), before)
+    assert "Toto 1.0 has no use for model.adapter.weight in the checkpoint: left out" in caplog.text
 
 
 def test_a_config_of_another_size_is_refused(tmp_path: Path) -> None:

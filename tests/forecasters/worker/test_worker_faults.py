@@ -15,11 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from forecasters.base import ForecastError
+from forecasters.base import Account, ForecastError, Mended
 from forecasters.progress import Progress
+from forecasters.worker import wire
+from forecasters.worker.child import Server, _Job
 from forecasters.worker.client import Worker, WorkerSettings, WorkerState
 from forecasters.worker.sandbox.policy import Sandbox
 from settings import children
+from tests.forecasters.oddities import tells_why
+from tests.forecasters.oddities._common import Options
 from tests.forecasters.support import context, install_oddities
 from tests.waiting import GENEROUS_S, eventually
 
@@ -267,3 +271,23 @@ def test_progress_of_a_warm_up_reaches_the_caller(oddities: Path, monkeypatch: p
     worker.warm_up()
     worker.close()
     assert Progress(text="steadying", share=0.5) in heard
+
+
+def test_why_a_symbol_has_no_forecast_and_what_was_mended_reach_whoever_asks(make: Make) -> None:
+    worker = make("tells_why")
+    worker.warm_up()
+    assert set(worker.forecast([context(), context("THIN/USD")])) == {"BTC/USD"}
+    assert dict(worker.refusals) == {"THIN/USD": "hardly a trade"}
+    assert dict(worker.mended) == {"BTC/USD": Mended(mended=12, dropped=1, of=30)}
+    assert worker.forecast([context("THIN/USD")]) == {}
+    assert dict(worker.mended) == {}
+
+
+def test_what_a_backend_says_of_its_forecasts_that_makes_no_sense_costs_none() -> None:
+    server = Server("telling", lambda: tells_why.build(Options()), None)
+    server.warm_up()
+    asked = [context(), context("NONSENSE/USD")]
+    reply = server._reply_to(_Job("forecast", GENEROUS_S, asked))
+    assert reply.header["kind"] == "ok"
+    assert [symbol for symbol, _ in wire.unpack_forecasts(reply)] == ["BTC/USD", "NONSENSE/USD"]
+    assert wire.unpack_account(reply.header) == Account()

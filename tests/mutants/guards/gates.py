@@ -96,19 +96,19 @@ IN_TRUST = (
     Mutant(
         "trust: Kronos' checkpoints",
         "forecasters/kronos/hub.py",
-        "locate_folder",
-        "why := _untrusted(folder)",
-        "why := ''",
+        "_located",
+        "(why := untrusted(source)) and not believed",
+        "False",
         KRONOS,
     ),
     Mutant(
-        "trust: Toto's checkpoints", "forecasters/toto/hub.py", "_local", "why := _untrusted(folder)", "why := ''", TOTO
+        "trust: Toto's checkpoints", "forecasters/toto/hub.py", "_local", "why := untrusted(folder)", "why := ''", TOTO
     ),
     Mutant(
         "trust: a folder called like a published Kronos",
         "forecasters/kronos/hub.py",
         "is_folder",
-        'model_id.partition("@")[0] in PUBLISHED',
+        'model_id.partition("@")[0] in {*PUBLISHED, *TOKENIZERS}',
         "False",
         KRONOS,
     ),
@@ -182,7 +182,8 @@ IN_REDACTION = (
     Mutant("files that others may read", "trader/cli.py", "cli", "children.set_umask(int(umask, 8))", "pass", OWN),
     Mutant("a umask that lets others write", "trader/cli.py", "cli", "or int(umask, 8) & 0o022 != 0o022", "", OWN),
 )
-ARMS, KEYS_OF = "trader/research/forecasts/arms.py", "tests/research/evaluate/test_forecast_store.py"
+ARMS = "trader/research/forecasts/arms.py"
+ENDLESS = "tests/research/evaluate/test_endless_files.py"
 IN_BACKENDS = (
     Mutant(
         "backend: an alias of it, asked in a command",
@@ -194,11 +195,27 @@ IN_BACKENDS = (
     ),
     Mutant(
         "backend: weights that never end",
-        "forecasters/digest.py",
-        "hash_of_files",
-        "not stat.S_ISREG(os.fstat(opened.fileno()).st_mode)",
+        "trader/research/forecasts/sources_of.py",
+        "_refuse_endless",
+        "not stat.S_ISREG(about.st_mode)",
         "False",
-        (f"{KEYS_OF}::test_what_would_never_end_is_not_read",),
+        (ENDLESS,),
+    ),
+    Mutant(
+        "backend: weights without a size",
+        "trader/research/forecasts/sources_of.py",
+        "_read",
+        "while size > 0 and",
+        "while",
+        (ENDLESS,),
+    ),
+    Mutant(
+        "backend: weights of any size",
+        "trader/research/forecasts/sources_of.py",
+        "_refuse_endless",
+        "sum(about.st_size for _, about in found) > MOST_BYTES",
+        "False",
+        (ENDLESS,),
     ),
     Mutant(
         "backend: asked in the trading process",
@@ -279,7 +296,7 @@ IN_ANOTHER = (
     looks(
         "makes the folder of compiled code first",
         "forecasters/compiled/toolchain.py",
-        "_first_writable",
+        "_first_usable",
         'Path(tempfile.mkdtemp(prefix="trader-compiled-"))',
         'Path(tempfile.gettempdir()) / "trader-compiled"',
         "test_without_a_home_what_is_compiled_goes_to_no_folder_that_he_made_first",

@@ -32,6 +32,13 @@ ENTRIES = (
         *LATE,
     ),
     guard("entry: switched off meanwhile", "LastLook.unwanted", "if switched:", "if False:", *LAST_LOOK),
+    guard(
+        "entry: a halt is over before the next day",
+        "VenueRules.daily",
+        "if all(each.tradable for each in instruments.values()) else RETRY_S",
+        "",
+        *LAST_LOOK,
+    ),
     guard("entry: its stop is passed by now", "LastLook._stopped", "stop is not None and", "False and", *LAST_LOOK),
     guard(
         "entry: a fresh look at the market",

@@ -156,6 +156,11 @@ def _setup(request: Request) -> Setup:
     return Setup(settings=settings, market=market, end=request.end, cycles=request.cycles, ahead=request.ahead)
 
 
+def begin_of(request: Request) -> datetime:
+    """When the run begins. Raises ConfigurationError."""
+    return opened(_setup(request).market).start
+
+
 def _first_fit(walk: Walk, market: MarketOptions) -> datetime:
     """Without a start of its own, a walk begins where its first window has its context."""
     return market.start if market.start is not None else opened(market).start + walk.window

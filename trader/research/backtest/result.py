@@ -15,6 +15,7 @@ from typing import Any
 
 from trader.adapters.journal.codec import from_plain, to_plain
 from trader.research.backtest.figures import Figures
+from trader.research.forecasts.again import Again
 
 FORMAT = 1
 
@@ -73,6 +74,11 @@ class BacktestResult:
 
     denials    how often each rule of the risk layer said no, or shrank an entry
     since      when each of them did so for the first time: after a drawdown limit nothing more may have been entered
+    trained    until when the backend's training data goes, as far as that is known; one line
+    in_sample  the symbols of which the backend has learned bars that it forecast here: no evidence
+    again      what came of asking some forecasts again; None where that was not done
+    options    what the backend was built with
+    key        what its forecasts hang on, as the store's; empty where they are not stored
     problems   what does not add up in the books, one line each: empty, or the figures mean nothing
     """
 
@@ -100,6 +106,11 @@ class BacktestResult:
     data: tuple[DataFile, ...] = ()
     spread_bps: str = ""
     pace: Pace | None = None
+    trained: str = ""
+    in_sample: tuple[str, ...] = ()
+    again: Again | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    key: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def as_plain(self) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
 from forecasters.base import Forecaster, ForecastError
+from forecasters.card import UNKNOWN, Learned
+from forecasters.compiled.likeness import Tolerance
 from forecasters.registry import build
 from settings.load import Loaded
 from settings.schema import Settings
@@ -77,13 +79,21 @@ def finer_in_store(settings: Settings) -> dict[Symbol, Path]:
 class Source:
     """Where forecasts come from.
 
-    ahead    for how many bars it is best asked at once
-    another  makes one of the same kind in another process; None where a second one would be too much
+    ahead       for how many bars it is best asked at once
+    fresh       makes one that has been asked nothing, in a process of its own where it could keep anything
+    another     makes one of the same kind in another process; None where a second one would be too much
+    learned_to  as forecasters.options.Checkpoint
+    rounding    how far a forecast may differ with the size of its batch; None: not at all
+    key         what its forecasts hang on, where they are stored
     """
 
     forecaster: Forecaster
     ahead: int
+    fresh: Callable[[], Forecaster]
     another: Callable[[], Forecaster] | None = None
+    learned_to: Learned = field(default_factory=lambda: UNKNOWN)
+    rounding: Tolerance | None = None
+    key: Mapping[str, object] = field(default_factory=dict)
 
 
 def open_forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Source:
@@ -98,20 +108,32 @@ def open_forecaster(settings: Settings, stack: ExitStack, say: Callable[[str], N
         make = partial(build, name, options)
         forecaster = make()
         stack.callback(forecaster.close)
-        return Source(forecaster=forecaster, ahead=AHEAD, another=make if (os.cpu_count() or 1) > 1 else None)
-    return Source(forecaster=_kept(settings, stack, say), ahead=AHEAD_OF_MODELS)
+        another = make if (os.cpu_count() or 1) > 1 else None
+        return Source(forecaster=forecaster, ahead=AHEAD, fresh=make, another=another, learned_to={})
+    return _kept(settings, stack, say)
 
 
-def _kept(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Forecaster:
-    from trader.research.forecasts.key import key_of
+def _kept(settings: Settings, stack: ExitStack, say: Callable[[str], None]) -> Source:
+    from trader.research.forecasts.arms import Described, not_stored, worker_settings
+    from trader.research.forecasts.key import known_backend
     from trader.research.forecasts.store import StoredForecaster, forecasts_of
 
     name = settings.trading.backend
     try:
-        shelf = forecasts_of(settings).shelf(key_of(name, backend_options(settings), sandbox=sandbox_of(settings)))
+        known = known_backend(name, backend_options(settings), sandbox=sandbox_of(settings))
     except ForecastError as error:
         raise ConfigurationError(f"{name}: {error}") from error
+    if known.unkept:
+        say(not_stored(name, known))
     worker = open_backend(with_trading(settings, forecast_deadline_s=BATCH_DEADLINE_S), say)
-    stored = StoredForecaster(worker, shelf)
+    stored = StoredForecaster(worker, forecasts_of(settings).shelf(known.key))
     stack.callback(stored.close)
-    return stored
+    backend = Described(name=name, known=known, settings=worker_settings(name, backend_options(settings), settings))
+    return Source(
+        forecaster=stored,
+        ahead=AHEAD_OF_MODELS,
+        fresh=partial(backend.fresh, say),
+        learned_to=known.learned_to,
+        rounding=known.rounding,
+        key=asdict(known.key),
+    )

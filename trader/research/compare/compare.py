@@ -84,6 +84,8 @@ class Comparison:
     teacher_forced  the networks' raw outputs, given the same past
     fresh          what both said to questions that nobody can have asked before
     earlier_cycles  of the questions, those that an earlier sitting of the same comparison had asked
+    trained        until when each arm's training data goes, as far as that is known; a line each
+    in_sample      whether an arm has learned bars that it was asked about: its errors and returns are no evidence
     """
 
     at: datetime
@@ -106,6 +108,8 @@ class Comparison:
     rule: Mapping[str, float]
     verdict: Verdict
     earlier_cycles: int = 0
+    trained: tuple[str, ...] = ()
+    in_sample: bool = False
 
 
 def compare(

@@ -21,6 +21,7 @@ from trader.folders import RIGHT, unwritable
 from trader.research.backtest.simulate import Setup, market_options
 from trader.research.backtest.sources import settled
 from trader.research.compare.compare import Comparison, Progress, compare, last_cycles
+from trader.research.compare.learned import trained_arms
 from trader.research.compare.rival_workers import RivalSpec, open_rival
 from trader.research.compare.unfinished import KEPT_DAYS, Unfinished, unfinished_of
 from trader.research.data.store import write_atomically
@@ -39,6 +40,7 @@ class Wish:
     flags      settings of both arms, by the settings' names
     generated  on a generated market, where no files are given
     out        the file of the evidence; None: in STATE_DIR/compare
+    in_sample  whether bars that an arm has learned may be among those that both are asked about
     """
 
     reference: str
@@ -47,6 +49,7 @@ class Wish:
     cycles: int = 200
     generated: bool = False
     out: Path | None = None
+    in_sample: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,9 @@ def compared(wish: Wish, settings_of: SettingsOf, *, progress: Progress = lambda
     folder = wish.out.parent if wish.out else settings[0].store.state_dir / _EVIDENCE
     if why := unwritable(folder):  # now, and not after hours of comparing
         raise ConfigurationError(f"the evidence can't be kept in {folder}: {why}; {RIGHT}")
+    arms = trained_arms(setup, specs, settings)
+    for arm in () if wish.in_sample else arms:
+        arm.demand_unseen()
     with ExitStack() as stack:
         first, second = (
             open_rival(spec, rival_settings, stack, say) for spec, rival_settings in zip(specs, settings, strict=True)
@@ -90,6 +96,9 @@ def compared(wish: Wish, settings_of: SettingsOf, *, progress: Progress = lambda
                 progress=progress,
                 unfinished=unfinished,
             )
+    comparison = replace(
+        comparison, trained=tuple(arm.told for arm in arms), in_sample=any(arm.in_sample for arm in arms)
+    )
     evidence = _kept(comparison, settings[0], wish.out)
     unfinished.forget()
     return Compared(comparison=comparison, settings=settings[0], evidence=evidence)

@@ -26,13 +26,13 @@ from typing import Any
 
 import trader
 from forecasters.compiled.compile_report import CompileReport
-from forecasters.digest import hash_of_files
 from forecasters.types import Context
 from settings.schema import Settings
 from trader.errors import ConfigurationError
 from trader.research.compare.rivals import QuestionResult, Rival
 from trader.research.data.store import write_atomically
 from trader.research.forecasts.key import Question, question_of
+from trader.research.forecasts.sources_of import hash_of_files
 from trader.research.forecasts.store import packed, unpacked
 
 FORMAT = 1

@@ -1,7 +1,9 @@
 """Backends against the bars that came: the same origins for all of them, beside a random walk.
 
 An arm that can't run here, or fails, is listed with its reason; the others go on. Nothing is fitted here: an origin's
-context ends where its forecast begins, and what came after it is only looked at to score.
+context ends where its forecast begins, and what came after it is only looked at to score. An arm that has learned the
+bars that it is to forecast, or whose answers are not of their contexts alone, ends the evaluation: see
+`trader.research.forecasts.in_sample` and `again`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 from forecasters.base import Forecaster, ForecastError
 from forecasters.types import Context
 from settings.load import Loaded
-from trader.core.market import Bars
+from trader.core.market import Bars, to_datetime
 from trader.core.types import Symbol
 from trader.errors import ConfigurationError
 from trader.research.data.windows import Calendar, Window, context_at, rolling_origins
@@ -32,7 +34,9 @@ from trader.research.evaluate.measure import (
 from trader.research.evaluate.random_walk import NAME as RANDOM_WALK
 from trader.research.evaluate.random_walk import RandomWalk
 from trader.research.evaluate.scores import Difference
-from trader.research.forecasts.arms import Arm, Timing, open_arm, reason_of, timed
+from trader.research.forecasts.again import SHARE, Again, Depends, Sample, ask_again, demand
+from trader.research.forecasts.arms import Arm, Described, Timing, described, open_arm, reason_of, timed
+from trader.research.forecasts.in_sample import Trained, trained
 from trader.research.forecasts.store import ForecastStore, StoredAnswer
 from trader.research.forecasts.sweep import BATCH, OriginAnswer, Progress, sweep
 
@@ -43,13 +47,19 @@ _FEWEST_ANSWERED = 0.5  # an arm with forecasts at fewer of the origins would sh
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to evaluate. `backends` by the names that FORECASTER takes; the random walk is always there."""
+    """What to evaluate. `backends` by the names that FORECASTER takes; the random walk is always there.
+
+    again      the share of the forecasts that is asked again
+    in_sample  whether bars that a backend has learned may be among those that it forecasts
+    """
 
     backends: tuple[str, ...]
     window: Window
     origins: int = 200
     batch: int = BATCH
     timing: bool = True
+    again: float = SHARE
+    in_sample: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +68,7 @@ class ArmResult:
 
     about    its key, as plain values
     absent   reason -> at how many origins it had no forecast
+    unkept   why its forecasts are not stored; empty where they are
     """
 
     name: str
@@ -68,6 +79,14 @@ class ArmResult:
     timing: Timing | None = None
     computed: int = 0
     stored: int = 0
+    unkept: str = ""
+    trained: Trained | None = None
+    again: Again | None = None
+
+    @property
+    def mark(self) -> str:
+        """Behind its name wherever it is shown: what it has learned is no evidence."""
+        return " (in-sample)" if self.trained is not None and self.trained.in_sample else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,6 +112,10 @@ class Evaluation:
         """None of the backends that were asked for could be evaluated."""
         return not any(each.arm != RANDOM_WALK for each in self.figures)
 
+    def shown(self, name: str) -> str:
+        """An arm's name, marked where it is in-sample."""
+        return name + next((arm.mark for arm in self.arms if arm.name == name), "")
+
 
 Say = Callable[[str], None]
 
@@ -115,7 +138,8 @@ def evaluate(
     say: Say = lambda line: None,
     listener: Callable[[str, Progress], None] | None = None,
 ) -> Evaluation:
-    """All arms at the same origins. Raises ConfigurationError where the series are too short for any.
+    """All arms at the same origins. Raises ConfigurationError where the series are too short for any, where an arm has
+    learned the bars that it is asked about, and where its answers depend on what else it was asked.
 
     origins   by symbol; None: `held_out`
     load      the settings with a backend as FORECASTER
@@ -126,10 +150,14 @@ def evaluate(
     if not any(truth.origins for truth in truths.values()):
         least_bars = plan.window.context + plan.window.horizon
         raise ConfigurationError(f"no series has {least_bars} bars in a row (CONTEXT and HORIZON): give longer ones")
+    backends = [_described(name, plan, truths, load) for name in dict.fromkeys(plan.backends)]
     arms = [_random_walk(plan, truths)]
-    for name in dict.fromkeys(plan.backends):
-        tell = None if listener is None else partial(listener, name)
-        arms.append(_backend(name, plan, truths, load, store, say, tell))
+    for backend in backends:
+        if isinstance(backend, ArmResult):
+            arms.append(backend)
+            continue
+        tell = None if listener is None else partial(listener, backend.name)
+        arms.append(_backend(backend, plan, truths, store, say, tell))
     figures = tuple(_figures(arms, truths))
     return Evaluation(
         plan=plan, truths=truths, arms=tuple(arms), figures=figures, against=tuple(_against(figures, truths))
@@ -155,36 +183,63 @@ def _asked(forecaster: Forecaster, truth: Truth, origin: int, context: Context) 
     return OriginAnswer(symbol=truth.bars.symbol, origin=origin, context=context, kept=answer)
 
 
-def _backend(
-    name: str,
-    plan: Plan,
-    truths: Mapping[Symbol, Truth],
-    load: Callable[[str], Loaded],
-    store: ForecastStore,
-    say: Say,
-    listener: Callable[[Progress], None] | None,
-) -> ArmResult:
+def _described(
+    name: str, plan: Plan, truths: Mapping[Symbol, Truth], load: Callable[[str], Loaded]
+) -> Described | ArmResult:
+    """The backend, or why there is nothing of it. Raises ConfigurationError where it has learned these bars."""
     try:
-        with open_arm(name, load, store, say) as arm:
-            series = [truth.bars for truth in truths.values()]
-            origins = {symbol: truth.origins for symbol, truth in truths.items()}
-            answers = sweep(arm.forecaster, series, origins, plan.window, batch=plan.batch, listener=listener)
-            with closing(answers):
-                collection = _collected(name, truths, answers)
-            timing = _timing(arm, plan, truths) if plan.timing else None
-            return ArmResult(
-                name=name,
-                about=asdict(arm.key),
-                answers=collection.answers,
-                absent=collection.absent,
-                timing=timing,
-                computed=arm.forecaster.computed,
-                stored=arm.forecaster.hits,
-            )
+        backend = described(name, load)
     except ForecastError as error:
         return ArmResult(name=name, problem=reason_of(error))
     except ConfigurationError as error:
         return ArmResult(name=name, problem=str(error))
+    if not plan.in_sample:
+        _trained(backend, truths).demand_unseen()
+    return backend
+
+
+def _trained(backend: Described, truths: Mapping[Symbol, Truth]) -> Trained:
+    first = {str(symbol): to_datetime(truth.asof[0]) for symbol, truth in truths.items() if truth.origins}
+    return trained(backend.name, backend.known.learned_to, first)
+
+
+def _backend(
+    backend: Described,
+    plan: Plan,
+    truths: Mapping[Symbol, Truth],
+    store: ForecastStore,
+    say: Say,
+    listener: Callable[[Progress], None] | None,
+) -> ArmResult:
+    """Raises Depends."""
+    name, sample = backend.name, Sample(plan.again)
+    try:
+        with open_arm(backend, store, say) as arm:
+            series = [truth.bars for truth in truths.values()]
+            origins = {symbol: truth.origins for symbol, truth in truths.items()}
+            answers = sweep(arm.forecaster, series, origins, plan.window, batch=plan.batch, listener=listener)
+            with closing(answers):
+                collection = _collected(name, truths, sample.watching(answers))
+            timing = _timing(arm, plan, truths) if plan.timing else None
+        again = demand(name, ask_again(sample, partial(backend.fresh, say), backend.known.rounding))
+    except Depends:
+        raise
+    except ForecastError as error:
+        return ArmResult(name=name, problem=reason_of(error))
+    except ConfigurationError as error:
+        return ArmResult(name=name, problem=str(error))
+    return ArmResult(
+        name=name,
+        about=asdict(backend.key),
+        answers=collection.answers,
+        absent=collection.absent,
+        timing=timing,
+        computed=arm.forecaster.computed,
+        stored=arm.forecaster.hits,
+        unkept=backend.known.unkept,
+        trained=_trained(backend, truths),
+        again=again,
+    )
 
 
 def _collected(name: str, truths: Mapping[Symbol, Truth], answered: Iterator[OriginAnswer]) -> ArmResult:

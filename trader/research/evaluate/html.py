@@ -11,7 +11,7 @@ from forecasters.types import CLOSE
 from trader.core.market import to_datetime
 from trader.research.evaluate.evaluate import ArmResult, Evaluation
 from trader.research.evaluate.measure import RULER, Figures
-from trader.research.evaluate.view import NOTE, cost_cells, difference_text, share_text, skill, span_of
+from trader.research.evaluate.view import NOTE, cost_cells, difference_text, notes_of, share_text, skill, span_of
 from trader.research.report import pictures
 from trader.research.report.html import el, table
 
@@ -58,6 +58,7 @@ def page(evaluation: Evaluation) -> str:
         f"<h1>Evaluation of {escape(', '.join(evaluation.plan.backends))}</h1>",
         f"<p class=note>{window.context} bars in, {window.horizon} ahead. {escape(NOTE)}</p>",
         *_spans(evaluation),
+        *(f"<p class=note>{escape(line)}</p>" for line in notes_of(evaluation)),
         "<h2>Scores</h2>",
         *_scores(evaluation),
         "<h2>Against the baseline and the random walk</h2>",
@@ -93,7 +94,7 @@ def _scores(evaluation: Evaluation) -> Iterator[str]:
     errors, shares = [], []
     for figures in evaluation.figures:
         saved = skill(evaluation, figures)
-        names = [str(figures.symbol), figures.arm]
+        names = [str(figures.symbol), evaluation.shown(figures.arm)]
         errors.append(
             [
                 *names, "-" if saved is None else f"{saved:+.1%}", f"{figures.score['close']:.4f}",
@@ -119,8 +120,9 @@ def _differences(evaluation: Evaluation) -> str:
         symbol = "all" if pair.symbol is None else str(pair.symbol)
         verdict = pair.difference.verdict
         judged = el("td", verdict, kind=verdict if verdict in ("better", "worse") else "")
-        rows.append([pair.arm, pair.other, symbol, judged, difference_text(pair.difference)])
-    names = [f"{pair.arm} − {pair.other}, {pair.symbol or 'all'}" for pair in evaluation.against]
+        arms = [evaluation.shown(pair.arm), evaluation.shown(pair.other)]
+        rows.append([*arms, symbol, judged, difference_text(pair.difference)])
+    names = [f"{evaluation.shown(pair.arm)} − {pair.other}, {pair.symbol or 'all'}" for pair in evaluation.against]
     means, lows, highs = (
         np.array([pair.difference.mean for pair in evaluation.against]),
         np.array([pair.difference.interval.low for pair in evaluation.against]),
@@ -133,7 +135,7 @@ def _differences(evaluation: Evaluation) -> str:
 
 def _costs(evaluation: Evaluation) -> str:
     columns = ("backend", "latency", "99%", "windows/s", "warm-up", "peak memory", "GPU memory", "computed", "stored")
-    return table(columns, [[arm.name, *cost_cells(arm)] for arm in evaluation.arms if arm.about])
+    return table(columns, [[arm.name + arm.mark, *cost_cells(arm)] for arm in evaluation.arms if arm.about])
 
 
 def _problems(evaluation: Evaluation) -> Iterator[str]:
@@ -153,9 +155,11 @@ def _calibration(evaluation: Evaluation) -> Iterator[str]:
         here = [figures for figures in evaluation.figures if figures.symbol == symbol]
         if here:
             yield pictures.reliability(
-                f"{symbol}: reliability", RULER, {figures.arm: figures.below for figures in here}
+                f"{symbol}: reliability", RULER, {evaluation.shown(figures.arm): figures.below for figures in here}
             )
-            yield pictures.pit(f"{symbol}: PIT", RULER, {figures.arm: figures.pit for figures in here})
+            yield pictures.pit(
+                f"{symbol}: PIT", RULER, {evaluation.shown(figures.arm): figures.pit for figures in here}
+            )
 
 
 def _cases(evaluation: Evaluation) -> Iterator[str]:
@@ -172,7 +176,7 @@ def _case(evaluation: Evaluation, arm: ArmResult, figures: Figures, place: int, 
     row = int(np.searchsorted(truth.asof, figures.asof[place]))
     origin = truth.origins[row]
     at = to_datetime(truth.asof[row])
-    title = f"{arm.name}, {figures.symbol}: {word}\n{at:%Y-%m-%d %H:%M}Z, CRPS {figures.by_origin[place]:.2f}"
+    title = f"{arm.name}{arm.mark}, {figures.symbol}: {word}\n{at:%Y-%m-%d %H:%M}Z, CRPS {figures.by_origin[place]:.2f}"
     return pictures.fan(
         pictures.Fan(
             title=title,

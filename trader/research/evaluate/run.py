@@ -23,6 +23,7 @@ from trader.printable import console as printable_console
 from trader.research.data.store import bars_of_file, store_of
 from trader.research.data.windows import Window
 from trader.research.evaluate.evaluate import Evaluation, Plan, Say, evaluate
+from trader.research.forecasts.again import SHARE
 from trader.research.forecasts.arms import resolved
 from trader.research.forecasts.store import forecasts_of
 from trader.research.forecasts.sweep import Progress
@@ -44,6 +45,8 @@ class Wish:
     batch: int = 64
     timing: bool = True
     report: Path | None = None
+    again: float = SHARE
+    in_sample: bool = False
 
 
 SettingsOf = Callable[[Mapping[str, object]], Loaded]
@@ -85,7 +88,15 @@ def evaluated(
         raise ConfigurationError(f"--from {wish.start:%Y-%m-%d %H:%M}Z is after --to {wish.end:%Y-%m-%d %H:%M}Z")
     trading = loaded.settings.trading
     window = Window(context=trading.context, horizon=trading.horizon)
-    plan = Plan(backends=wish.backends, window=window, origins=wish.origins, batch=wish.batch, timing=wish.timing)
+    plan = Plan(
+        backends=wish.backends,
+        window=window,
+        origins=wish.origins,
+        batch=wish.batch,
+        timing=wish.timing,
+        again=wish.again,
+        in_sample=wish.in_sample,
+    )
     series = series_of(loaded, wish)
     origins = {bars.symbol: _origins(bars, plan, wish) for bars in series} if wish.start or wish.end else None
     return evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,20 @@ def print_tables(evaluation: Evaluation) -> None:
             console.print(f"{arm.name} had no forecast at {count} origins: {reason}", highlight=False)
     for symbol, truth in evaluation.truths.items():
         console.print(f"{symbol}: {span_of(truth)}", highlight=False)
+    for line in notes_of(evaluation):
+        console.print(line, highlight=False, markup=False)
     console.print(f"[dim]{NOTE}[/]", highlight=False)
+
+
+def notes_of(evaluation: Evaluation) -> Iterator[str]:
+    """What the figures of each backend rest on."""
+    for arm in evaluation.arms:
+        if arm.trained is not None:
+            yield arm.trained.told
+        if arm.again is not None:
+            yield f"{arm.name} {arm.again.told}"
+        if arm.unkept:
+            yield f"{arm.name}: its forecasts are not stored: {arm.unkept}"
 
 
 def span_of(truth: Truth) -> str:
@@ -80,7 +94,7 @@ def _score_table(evaluation: Evaluation) -> Table:
     for figures in evaluation.figures:
         saved = skill(evaluation, figures)
         table.add_row(
-            str(figures.symbol), figures.arm, str(figures.count), f"{figures.mae['close']:.6g}",
+            str(figures.symbol), evaluation.shown(figures.arm), str(figures.count), f"{figures.mae['close']:.6g}",
             " / ".join(f"{figures.mase[name]:.2f}" for name in ("close", "high", "low")),
             f"{figures.score['close']:.4f}", "-" if figures.path_score is None else f"{figures.path_score:.4f}",
             "-" if saved is None else f"{saved:+.1%}", share_text(figures.coverage["close"]), share_text(figures.hits),
@@ -96,7 +110,8 @@ def _against_table(evaluation: Evaluation) -> Table:
         table.add_column(name)
     for pair in evaluation.against:
         symbol = "all" if pair.symbol is None else str(pair.symbol)
-        table.add_row(pair.arm, pair.other, symbol, difference_text(pair.difference), pair.difference.verdict)
+        names = (evaluation.shown(pair.arm), evaluation.shown(pair.other))
+        table.add_row(*names, symbol, difference_text(pair.difference), pair.difference.verdict)
     return table
 
 
@@ -109,7 +124,7 @@ def _cost_table(evaluation: Evaluation) -> Table:
         table.add_column(name, justify="right")
     for arm in evaluation.arms:
         if arm.about:
-            table.add_row(arm.name, *cost_cells(arm))
+            table.add_row(arm.name + arm.mark, *cost_cells(arm))
     return table
 
 
@@ -135,7 +150,7 @@ def as_plain(evaluation: Evaluation) -> dict[str, Any]:
         "symbols": [_truth_plain(truth) for truth in evaluation.truths.values()],
         "arms": [_arm_plain(arm) for arm in evaluation.arms],
         "scores": [_figures_plain(evaluation, figures) for figures in evaluation.figures],
-        "differences": [_against_plain(pair) for pair in evaluation.against],
+        "differences": [_against_plain(evaluation, pair) for pair in evaluation.against],
     }
 
 
@@ -160,13 +175,26 @@ def _arm_plain(arm: ArmResult) -> dict[str, Any]:
         "timing": None if arm.timing is None else asdict(arm.timing),
         "computed": arm.computed,
         "stored": arm.stored,
+        "not_stored_for": arm.unkept or None,
+        "learned_to": _learned(arm),
+        "in_sample": list(arm.trained.in_sample) if arm.trained is not None else [],
+        "asked_again": None if arm.again is None else asdict(arm.again),
     }
+
+
+def _learned(arm: ArmResult) -> Any:
+    """By symbol; "unknown" where nobody says what else it has learned."""
+    if arm.trained is None:
+        return {}
+    learned = {symbol: at.isoformat() for symbol, at in arm.trained.learned_to.items()}
+    return learned | ({"others": "unknown"} if arm.trained.unknown else {})
 
 
 def _figures_plain(evaluation: Evaluation, figures: Figures) -> dict[str, Any]:
     return {
         "symbol": str(figures.symbol),
         "arm": figures.arm,
+        "in_sample": bool(evaluation.shown(figures.arm) != figures.arm),
         "origins": figures.count,
         "mae": dict(figures.mae),
         "mase": dict(figures.mase),
@@ -185,11 +213,12 @@ def _share_plain(share: Share) -> dict[str, Any]:
     return {"value": share.value, "hits": share.hits, "count": share.count, "interval": interval}
 
 
-def _against_plain(each: Against) -> dict[str, Any]:
+def _against_plain(evaluation: Evaluation, each: Against) -> dict[str, Any]:
     difference = each.difference
     return {
         "arm": each.arm,
         "against": each.other,
+        "in_sample": any(evaluation.shown(name) != name for name in (each.arm, each.other)),
         "symbol": None if each.symbol is None else str(each.symbol),
         "mean": difference.mean,
         "count": difference.count,

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,17 @@ from forecasters.registry import Resolved
 from forecasters.types import TAG, Context
 from forecasters.worker import inquiry
 from forecasters.worker.client import Worker, WorkerSettings
+from forecasters.worker.sandbox.places import own_cache
 from settings import children
+from settings.kinds import COMPILABLE
 from settings.load import Loaded
 from settings.schema import Settings
 from trader.daemon.forecaster import backend_options, sandbox_of
-from trader.research.forecasts.key import ForecastKey, key_of
+from trader.research.forecasts.key import ForecastKey, KnownBackend, known_backend
 from trader.research.forecasts.store import ForecastStore, StoredForecaster
 
 LONGEST_BATCH_S = 24 * 3600.0  # research waits: a live cycle would not
+_OURS = ("baseline", *COMPILABLE)
 _SINGLES = 20  # forecasts of one symbol, as a cycle asks for them
 _TIMING_S = 60.0  # no more than about this for the singles
 
@@ -47,11 +50,30 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """`name` as it was asked for: kronos and kronos-compiled are two arms of one backend."""
+class Described:
+    """A backend as it was asked for, not started: kronos and kronos-compiled are two arms of one backend."""
 
     name: str
-    key: ForecastKey
+    known: KnownBackend
+    settings: WorkerSettings
+
+    @property
+    def key(self) -> ForecastKey:
+        return self.known.key
+
+    def worker(self, say: Callable[[str], None]) -> Worker:
+        """Not started."""
+        return Worker(self.settings, on_log=say, on_progress=lambda progress: say(progress.text))
+
+    def fresh(self, say: Callable[[str], None]) -> Worker:
+        """One that has been asked nothing, and finds nothing that another one kept; not started."""
+        return Worker(apart(self.settings), on_log=say, on_progress=lambda progress: say(progress.text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One that can be asked."""
+
     worker: Worker
     forecaster: StoredForecaster
 
@@ -61,16 +83,8 @@ def resolved(name: str, settings: Settings) -> Resolved:
     return inquiry.resolve(name, sandbox_of(settings))
 
 
-@contextmanager
-def open_arm(
-    name: str,
-    load: Callable[[str], Loaded],
-    store: ForecastStore,
-    say: Callable[[str], None],
-    *,
-    options: Mapping[str, object] | None = None,
-) -> Iterator[Arm]:
-    """Ready to be asked; its worker starts with the first forecast that is not stored. Raises ForecastError.
+def described(name: str, load: Callable[[str], Loaded], *, options: Mapping[str, object] | None = None) -> Described:
+    """Raises ForecastError where it can't run here, ConfigurationError.
 
     load     the settings with this forecaster, as the daemon would read them
     options  on top of the settings' own
@@ -78,23 +92,52 @@ def open_arm(
     settings = load(name).settings
     chosen = {**backend_options(settings), **(options or {})}
     chosen = {**chosen, **resolved(name, settings).fixed}
-    key = key_of(name, chosen, sandbox=sandbox_of(settings))
-    worker = Worker(
-        WorkerSettings(
-            backend=name,
-            options=chosen,
-            deadline_s=LONGEST_BATCH_S,
-            memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
-            sandbox=sandbox_of(settings),
-        ),
-        on_log=say,
-        on_progress=lambda progress: say(progress.text),
+    return Described(
+        name=name,
+        known=known_backend(name, chosen, sandbox=sandbox_of(settings)),
+        settings=worker_settings(name, chosen, settings),
     )
-    forecaster = StoredForecaster(worker, store.shelf(key))
+
+
+def worker_settings(name: str, options: Mapping[str, object], settings: Settings) -> WorkerSettings:
+    """Of a child of ours, which has all the time that it wants; never of one that runs as a unit of its own."""
+    return WorkerSettings(
+        backend=name,
+        options=options,
+        deadline_s=LONGEST_BATCH_S,
+        memory_limit_bytes=settings.worker.memory_mb * 2**20 or None,
+        sandbox=sandbox_of(settings),
+    )
+
+
+def apart(worker: WorkerSettings) -> WorkerSettings:
+    """The same in a sandbox that has none of the folders in which an earlier one could have kept what it was shown.
+
+    Ours keep compiled code there, and nothing else.
+    """
+    if inquiry.resolve(worker.backend, worker.sandbox).backend in _OURS:
+        return worker
+    sandbox = worker.sandbox
+    hidden = (*sandbox.hidden, *sandbox.writable, *own_cache())
+    return replace(worker, sandbox=replace(sandbox, hidden=hidden, writable=()))
+
+
+@contextmanager
+def open_arm(backend: Described, store: ForecastStore, say: Callable[[str], None]) -> Iterator[Arm]:
+    """Ready to be asked; its worker starts with the first forecast that is not stored. Raises ForecastError."""
+    worker = backend.worker(say)
+    if backend.known.unkept:
+        say(not_stored(backend.name, backend.known))
+    forecaster = StoredForecaster(worker, store.shelf(backend.key))
     try:
-        yield Arm(name=name, key=key, worker=worker, forecaster=forecaster)
+        yield Arm(worker=worker, forecaster=forecaster)
     finally:
         forecaster.close()
+
+
+def not_stored(name: str, known: KnownBackend) -> str:
+    """One line."""
+    return f"{name}: its forecasts are not stored: {known.unkept}"
 
 
 def timed(arm: Arm, contexts: Sequence[Context]) -> Timing:

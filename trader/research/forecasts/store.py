@@ -141,6 +141,16 @@ class Shelf:
         return part
 
 
+class NoShelf(Shelf):
+    """Of a backend that can't say what changes its forecasts: each is computed when it is asked for."""
+
+    def __init__(self, key: ForecastKey) -> None:
+        super().__init__(Path("/nonexistent"), key)
+
+    def put(self, question: Question, kept: StoredAnswer) -> None:
+        """Forgotten."""
+
+
 class ForecastStore:
     """Shelves by key, below one folder."""
 
@@ -148,7 +158,7 @@ class ForecastStore:
         self.root = root
 
     def shelf(self, key: ForecastKey) -> Shelf:
-        return Shelf(self.root / key.backend / key.digest, key)
+        return NoShelf(key) if key.once else Shelf(self.root / key.backend / key.digest, key)
 
 
 def forecasts_of(settings: Settings) -> ForecastStore:

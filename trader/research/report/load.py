@@ -186,6 +186,10 @@ def _facts(result: BacktestResult) -> list[tuple[str, str]]:
         ("Parameters", params),
         ("Context, horizon", f"{result.context}, {result.horizon} bars"),
     ]
+    if result.trained:
+        facts.append(("Training data", result.trained))
+    if result.again is not None:
+        facts.append(("Asked again", result.again.told.removeprefix("asked again: ")))
     if result.spread_bps:
         facts.append(("Modelled spread", f"{result.spread_bps} bps, where there are no quotes"))
     if result.denials:
@@ -205,6 +209,8 @@ def _warnings(result: BacktestResult) -> list[str]:
             f"The risk layer's limit on the drawdown refused {result.denials['drawdown']:,} entries: once it was "
             "reached nothing new was bought."
         )
+    if result.in_sample:
+        warnings.insert(0, f"{result.trained}. No figure here is evidence.")
     if result.halted:
         warnings.append(f"The run was halted: {result.halted}.")
     if result.problems:

@@ -39,6 +39,10 @@ def requires() -> Sequence[str]:
     return () if find_spec("lightgbm") else ("the package lightgbm (pip install lightgbm)",)
 
 
+def checkpoint(options: Options) -> None:
+    """No files: its forecasts come of this package, LightGBM and the options alone."""
+
+
 def build(options: Options) -> Forecaster:
     from backend_lightgbm.model import LightGBM
 

@@ -14,6 +14,7 @@ from tests.mutants.guards import (
     positions,
     reserve,
     risk,
+    sandbox,
     security_bounds,
     targets,
     trading,
@@ -33,6 +34,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *kronos.MUTANTS,
     *security_bounds.MUTANTS,
     *gates.MUTANTS,
+    *sandbox.MUTANTS,
     *evidence.MUTANTS,
     *compare.MUTANTS,
 )

@@ -16,6 +16,8 @@ from forecasters.kronos import hub as kronos
 from forecasters.toto import hub as toto
 from settings.load import SettingsError, load
 from tests.security.second_user import as_another_user, by_stranger, public_folder
+from trader.commands.strategies import command as strategies
+from trader.errors import ConfigurationError
 
 pytestmark = as_another_user
 TRADER = str(Path(sys.executable).with_name("trader"))
@@ -77,10 +79,8 @@ def test_state_and_code_in_a_folder_of_another_user_are_refused(name: str, value
 def test_a_strategy_of_his_is_run_by_no_command(name: str, public: Path) -> None:
     """`trader strategies check` names it by its path, past the settings."""
     by_stranger(f'echo \'open("{public}/ran", "w")\' > {public}/s.py')
-    words = [TRADER, "strategies", "check", f"{public}/{name}"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd="/", env={"HOME": str(public)}, check=False)
-    assert done.returncode == 78
-    assert f"strategy {public}/s.py belongs to" in done.stderr
+    with pytest.raises(ConfigurationError, match=f"strategy {public}/s.py belongs to"):
+        strategies.main(["check", f"{public}/{name}"], standalone_mode=False)
     assert not (public / "ran").exists()
 
 

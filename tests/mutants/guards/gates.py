@@ -205,8 +205,8 @@ IN_BACKENDS = (
         "backend: weights without a size",
         "trader/research/forecasts/sources_of.py",
         "_read",
-        "while size > 0 and",
-        "while",
+        "min(size, _PART)",
+        "_PART",
         (ENDLESS,),
     ),
     Mutant(

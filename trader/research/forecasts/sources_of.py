@@ -119,7 +119,7 @@ def _read(file: Path, size: int, *_about: int) -> bytes:
     """No more than its size: some of /proc has none, and no end."""
     digest = hashlib.sha256()
     with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as opened:
-        while size > 0 and (part := opened.read(min(size, _PART))):
+        while part := opened.read(min(size, _PART)):
             digest.update(part)
             size -= len(part)
     return digest.digest()

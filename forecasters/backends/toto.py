@@ -1,10 +1,7 @@
 """Toto: Datadog's time series models. 2.0 gives quantiles at 0.1 to 0.9 in one pass, 1.0 draws paths.
 
 A bar's open, high, low and close are four variates of one group, which sees no other: what else is in the batch cannot
-move its numbers.
-
-S samples, H horizon, C channels, Q levels.
-"""
+move its numbers. S samples, H horizon, C channels, Q levels."""
 
 from __future__ import annotations
 

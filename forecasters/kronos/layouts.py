@@ -96,9 +96,16 @@ def _check_there(folder: Path, known: Iterable[str]) -> None:
         return
     if folder.exists():
         raise CheckpointError(f"{folder} is a file: give the folder that it lies in")
-    beside = [str(each) for each in sorted(folder.parent.iterdir()) if each.is_dir()] if folder.parent.is_dir() else []
-    told = nearest(str(folder), [*known, *beside])
+    told = nearest(str(folder), [*known, *_beside(folder)])
     raise CheckpointError(f"there is no folder {folder}{told or f': {_wanted()}'}")
+
+
+def _beside(folder: Path) -> list[str]:
+    """None where that may not be read, as in the worker's sandbox."""
+    try:
+        return [str(each) for each in sorted(folder.parent.iterdir()) if each.is_dir()]
+    except OSError:
+        return []
 
 
 def _has_config(folder: Path) -> bool:

@@ -52,6 +52,11 @@ def test_every_command_of_its_readme_runs(program: Installed, example: Path) -> 
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
 
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param("backend_lightgbm", marks=pytest.mark.slow), "strategy_breakout"],  # each reads numpy's and ours anew
+    indirect=True,
+)
 def test_it_is_typed_against_the_installed_program(program: Installed, example: Path) -> None:
     """py.typed is in the wheel, or mypy knows nothing of what is imported and says so."""
     package = next(path.parent.name for path in example.glob("*/__init__.py"))

@@ -12,6 +12,7 @@ import pytest
 
 from settings.load import load
 from trader.errors import DatabaseAway, Fatal
+from trader.strategies import names
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "systemd"
@@ -170,7 +171,7 @@ def test_the_environment_example_is_what_the_settings_understand(tmp_path: Path,
     if commented:
         text = re.sub(r"^# ([A-Z_]+=)", r"\1", text, flags=re.MULTILINE)
     environment = dict(line.split("=", 1) for line in text.splitlines() if re.match(r"[A-Z_]+=", line))
-    loaded = load(environ=environment, folder=tmp_path)
+    loaded = load(environ=environment, folder=tmp_path, strategies=names())
     assert loaded.settings.trading.trading_mode == "paper"
     assert loaded.settings.worker.socket == "/run/trader-forecaster/paper/worker.sock"
     assert str(loaded.settings.store.state_dir) == "/var/lib/trader/paper"

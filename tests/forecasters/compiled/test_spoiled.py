@@ -100,7 +100,7 @@ def batch(count: int, horizon: int) -> list[Context]:
     return [context(f"S{n}/USD", horizon=horizon, seed=n, count=50, last_close=100.0 + n) for n in range(count)]
 
 
-SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -112,8 +112,8 @@ def generated(tmp_path: Path, symbols: list[str], timeframe: str = "1Hour") -> d
     return {"sim__bars": tuple(f"{s}={p}" for s, p in files.items()), "symbols": ",".join(files)}
 
 
-def test_guard_21_the_backtest_decides_as_the_daemon_does_over_four_generated_days(tmp_path: Path) -> None:
-    same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 96, fills=12)
+def test_guard_21_the_backtest_decides_as_the_daemon_does_over_three_generated_days(tmp_path: Path) -> None:
+    same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 72, fills=8)
 
 
 def test_positions_are_added_to_reduced_and_left_in_the_backtest_as_by_the_daemon(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_guard_21_the_backtest_decides_as_the_daemon_does_on_six_weeks_of_stocks
 
 def test_a_slow_venue_is_as_slow_in_the_backtest(tmp_path: Path) -> None:
     """Orders arrive 40 s after they are sent and leave 7 s after they are cancelled; nothing arrives at once."""
-    same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 72, fills=8, accept_s="40", cancel_s="7")
+    same(tmp_path, generated(tmp_path, ["BTC/USD", "ETH/USD"]), 48, fills=5, accept_s="40", cancel_s="7")
 
 
 def test_a_venue_without_delay_is_the_same_too(tmp_path: Path) -> None:

@@ -236,3 +236,30 @@ def test_a_secret_is_masked_however_it_is_spelt() -> None:
 def test_a_secret_that_begins_like_another_is_masked_whole() -> None:
     for secrets in (["planted", "planted-and-more"], ["planted-and-more", "planted"]):
         assert redactor(secrets)("planted-and-more, planted") == f"{MASK}, {MASK}"
+
+
+# ---- each place by itself: the last look at the whole line would hide that an earlier one is gone ----
+
+
+def test_another_sink_gets_no_secret_in_message_or_extra() -> None:
+    configured()
+    seen: list[tuple[str, object]] = []
+    logger.add(lambda message: seen.append((message.record["message"], message.record["extra"]["about"])))
+    logger.bind(about={"key": [SECRET]}).info("the key is {}", SECRET)
+    assert seen == [(f"the key is {MASK}", {"key": [MASK]})]
+
+
+def test_an_exceptions_text_is_clean_before_it_is_json() -> None:
+    configured()
+    records: list[str] = []
+    logger.add(lambda message: records.append(log._json_line(message.record, redactor((SECRET,)))))
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        logger.exception("failed")
+    [line] = records
+    assert json.loads(line)["exception"].rstrip().endswith(f"ValueError: {MASK}")
+
+
+def test_a_secret_as_json_spells_it_goes_whole() -> None:
+    assert redactor((SECRET,))(json.dumps({"key": SECRET})) == json.dumps({"key": MASK}, ensure_ascii=False)

@@ -109,7 +109,10 @@ def _worth_doing(inputs: DecisionInputs, proposal: Proposal, verdict: Verdict) -
     band = band_of(inputs, proposal.signal, proposal.instrument) if proposal.signal.is_target else ZERO
     if not 0 < verdict.allowed <= band:
         return verdict
-    denial = Denial(symbol=proposal.symbol, rule="band", detail=f"room for {verdict.allowed}, the band is {band:f}")
+    least = proposal.instrument.qty_down(band)
+    denial = Denial(
+        symbol=proposal.symbol, rule="band", detail=f"room for {verdict.allowed}, within the band of {least}"
+    )
     return altered(verdict, allowed=ZERO, denials=(*verdict.denials, denial))
 
 

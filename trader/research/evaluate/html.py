@@ -25,7 +25,7 @@ _GOOD = 0.1  # the share of cases that went better than the good one that is sho
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #22262c; background: #fff; margin: 0 auto; max-width: 1200px;
-       padding: 1rem; }
+       padding: 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 h3 { font-size: 0.95rem; margin: 1.4rem 0 0.4rem; }
 .scroll { overflow-x: auto;

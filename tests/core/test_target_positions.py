@@ -202,6 +202,14 @@ def test_it_stays_while_it_is_wanted_anew_whatever_hold_says() -> None:
     assert (level.expires_at, level.since) == (NOW + timedelta(days=7), NOW - timedelta(days=30))
 
 
+def test_one_that_is_reduced_is_wanted_anew_too_and_one_that_is_left_is_not() -> None:
+    held, old = (position(qty="300"),), {BTC: levels(expires_at=NOW + timedelta(minutes=1))}
+    [reduced] = wanting(of(BTC, "0.1"), held=held, levels=old).levels
+    [left] = wanting(leave(BTC, reason="over"), held=held, levels=old).levels
+    assert (reduced.keep, reduced.expires_at) == (D(100), NOW + timedelta(days=7))
+    assert (left.keep, left.expires_at) == (D(0), NOW + timedelta(minutes=1))
+
+
 def test_the_strategys_own_age_counts_up_to_the_setting() -> None:
     for hours, expected in ((5, 5), (24 * 90, 24 * 7)):
         [level] = wanting(of(BTC, "0.3", max_age=timedelta(hours=hours)), held=(position(qty="300"),)).levels

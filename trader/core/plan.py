@@ -305,7 +305,7 @@ def _toward(inputs: DecisionInputs, signal: Signal, side: EntrySide) -> Levels |
         target=target,
         stop=stop,
         set_at=inputs.now,
-        expires_at=_expiry(inputs, signal) if keep is None or old is None else old.expires_at,
+        expires_at=old.expires_at if old is not None and signal.is_leaving else _expiry(inputs, signal),
         keep=keep,
         since=_since(inputs, old),
         why=signal.reason if keep is not None else "",

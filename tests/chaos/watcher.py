@@ -52,6 +52,8 @@ class Watcher:
         self.on: dict[tuple[str, Symbol], datetime] = {}
         self.shut: set[str] = set()
         self.doubt = ""  # what a person was told about the books, until it is explained
+        self.troubled: Callable[[], bool] = lambda: False  # whether any trouble of the scenario lasts
+        self._most: dict[Symbol, Decimal] = {}  # units that were held, at most, since there were none
         self.counts: Counter[str] = Counter()
         self.trace: Callable[[str], None] | None = None
         venue.listen(self._heard)
@@ -120,15 +122,17 @@ class Watcher:
 
     def _look_at_protection(self, now: datetime) -> None:
         books = self._venue.books
-        bare = {s for s, qty in held(books).items() if self.may_rest(s) and not is_protected(books, s, qty)}
+        positions = held(books)
+        self._most = {s: max(self._most.get(s, abs(qty)), abs(qty)) for s, qty in positions.items()}
+        bare = {s for s, qty in positions.items() if self.may_rest(s) and not is_protected(books, s, qty)}
         for symbol in [each for each in self._since if each not in bare]:
             del self._since[symbol]
         if not self.alive:
             return
         for symbol in sorted(bare):
             rest, qty = exits_at_rest(books, symbol), books.holdings[symbol].qty
-            if str(symbol) in self.doubt and rest >= abs(qty) * (1 - _FEE_ROOM):
-                self._since[symbol] = now  # told, and to be made good once the doubt is over
+            if abs(qty) - rest <= self._most[symbol] * _FEE_ROOM and (str(symbol) in self.doubt or self.troubled()):
+                self._since[symbol] = now  # to be made good once it can be known, or done
             since = self._since.setdefault(symbol, now)
             told = any((kind, symbol) in self.on for kind in _ALARMS)
             demand(told or now - since < TOLD_WITHIN,

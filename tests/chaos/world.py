@@ -71,6 +71,7 @@ class World:
         self.people = People(scenario, self.start, self.venue, self.journal)
         self.reserve = ChaosReserve(self.active, self._boundary)
         self.watcher = Watcher(self.venue, self.ledger, self.journal, self.reserve, self.people)
+        self.watcher.troubled = self.active.lasts
         self.watcher.trace = trace
         wrong = any(_kind(each) == "clock" for each in lasting)
         self.clock = ChaosClock(

@@ -79,6 +79,13 @@ def test_it_is_noticed_that_nobody_was_told() -> None:
     assert "nobody was told" in world.play().problem
 
 
+def test_a_late_list_of_positions_excuses_no_more_than_a_fee() -> None:
+    world = World(refusing_exits())
+    world.watcher.hides = lambda symbol: True
+    world.watcher.alert = lambda kind, severity, text: None  # type: ignore[method-assign]
+    assert "nobody was told" in world.play().problem
+
+
 def test_it_is_noticed_that_a_fill_was_booked_twice() -> None:
     world = World(replace(refusing_exits(), troubles=()))
     world.play()

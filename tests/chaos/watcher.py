@@ -51,8 +51,7 @@ class Watcher:
         self.alive = False
         self.on: dict[tuple[str, Symbol], datetime] = {}
         self.shut: set[str] = set()
-        self.doubt = ""  # what a person was told about the books, until it is explained
-        self.troubled: Callable[[], bool] = lambda: False  # whether any trouble of the scenario lasts
+        self.hides: Callable[[Symbol], bool] = lambda symbol: False  # whether the list of positions keeps it back now
         self._most: dict[Symbol, Decimal] = {}  # units that were held, at most, since there were none
         self.counts: Counter[str] = Counter()
         self.trace: Callable[[str], None] | None = None
@@ -76,8 +75,6 @@ class Watcher:
         self.note("alert", f"{kind} {severity} {text}")
         if kind == "gate":
             (self.shut.discard if severity == "info" else self.shut.add)(text.split(":")[0])
-        if kind == "books":
-            self.doubt = "" if severity == "info" else text
         if kind in _ALARMS:
             symbol = Symbol(text.replace(":", " ").split()[0])
             if severity == "info":
@@ -103,7 +100,6 @@ class Watcher:
         self._since.clear()
         self.on.clear()
         self.shut.clear()
-        self.doubt = ""
 
     def died(self) -> None:
         self.alive = False
@@ -131,8 +127,8 @@ class Watcher:
             return
         for symbol in sorted(bare):
             rest, qty = exits_at_rest(books, symbol), books.holdings[symbol].qty
-            if abs(qty) - rest <= self._most[symbol] * _FEE_ROOM and (str(symbol) in self.doubt or self.troubled()):
-                self._since[symbol] = now  # to be made good once it can be known, or done
+            if self.hides(symbol) and abs(qty) - rest <= self._most[symbol] * _FEE_ROOM:
+                self._since[symbol] = now  # nobody can know of it before the list shows it
             since = self._since.setdefault(symbol, now)
             told = any((kind, symbol) in self.on for kind in _ALARMS)
             demand(told or now - since < TOLD_WITHIN,

@@ -71,7 +71,7 @@ class World:
         self.people = People(scenario, self.start, self.venue, self.journal)
         self.reserve = ChaosReserve(self.active, self._boundary)
         self.watcher = Watcher(self.venue, self.ledger, self.journal, self.reserve, self.people)
-        self.watcher.troubled = self.active.lasts
+        self.watcher.hides = self._hides
         self.watcher.trace = trace
         wrong = any(_kind(each) == "clock" for each in lasting)
         self.clock = ChaosClock(
@@ -257,6 +257,13 @@ class World:
 
     def _alarms(self) -> str:
         return ", ".join(f"{kind} {symbol} since {checks.moment(at)}" for (kind, symbol), at in self.watcher.on.items())
+
+    def _hides(self, symbol: Symbol) -> bool:
+        """Whether the list of positions is late, or leaves this one out."""
+        return any(
+            each.what == "lag positions" or (each.what == "lack positions" and each.symbol == symbol.text)
+            for each in self.active.at(self.venue.now)
+        )
 
     def _entries_are_back(self) -> None:
         """In the coins, which trade at all hours. Where a gate is shut, a person must have been told."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from enum import EnumMeta
 from inspect import cleandoc
 from pathlib import Path
@@ -77,8 +77,10 @@ def _parameters(strategy: Strategy) -> Iterator[tuple[str, ...]]:
 
 
 def meanings_of(strategy: Strategy) -> dict[str, str]:
-    """The lines `name   meaning` of the docstring of Params."""
-    text = cleandoc(strategy.kind.__doc__ or "")  # Python 3.13 takes the indentation away itself, those before do not
+    """The lines `name   meaning` of the docstring of Params, and of those that it goes on from."""
+    kinds = [kind for kind in reversed(strategy.kind.__mro__) if is_dataclass(kind)]
+    # Python 3.13 takes the indentation away itself, those before do not
+    text = "\n".join(cleandoc(kind.__doc__ or "") for kind in kinds)
     return dict(re.findall(r"^ *(\w+) {2,}(.+)$", text, re.MULTILINE))
 
 

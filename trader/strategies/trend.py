@@ -1,11 +1,8 @@
-"""Holds what goes up: where the short average of the closes is above the long one, as much as `voltarget` would; else
-nothing.
-"""
+"""Holds what goes up: as much as `voltarget` would, while the short average of the closes is above the long one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 
 from trader.core.decision import MarketView, Signal, leave
 from trader.core.market import CLOSE
@@ -15,30 +12,20 @@ from trader.strategies._levels import within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Params:
+class Params(voltarget.Params):
     """Averages are of closed bars; the others are those of `voltarget`.
 
     short            bars of the short average, 1 to 1000
     long             bars of the long one, more than `short`, to 2000
-    coins            the volatility that a coin's share of equity is to have, 0.01 to 2
-    stocks           the same of a stock's share, 0.01 to 2
-    most             the most of its share that is held, 0.05 to 1
-    band             nothing is done within this share of equity, 0 to 0.5
-    stop_deviations  how far below the market the stop lies, in deviations of the next bar, 2 to 20
     """
 
     short: int = 20
     long: int = 100
-    coins: float = 0.40
-    stocks: float = 0.12
-    most: float = 1.0
-    band: Decimal = Decimal("0.10")
-    stop_deviations: float = 6.0
 
     def __post_init__(self) -> None:
+        voltarget.Params.__post_init__(self)  # `super()` knows no class with slots
         within("short", self.short, 1, 1000)
         within("long", self.long, self.short + 1, 2000)
-        _sizes(self)
 
 
 def bars(params: Params) -> int:
@@ -48,7 +35,7 @@ def bars(params: Params) -> int:
 
 def decide(view: MarketView, params: Params) -> tuple[Signal, ...]:
     """As `voltarget`, or out where the averages say so; a symbol with too few bars is left as it is."""
-    return tuple(_with_trend(view, signal, params) for signal in voltarget.signals(view, _sizes(params)))
+    return tuple(_with_trend(view, signal, params) for signal in voltarget.signals(view, params))
 
 
 def _with_trend(view: MarketView, signal: Signal, params: Params) -> Signal:
@@ -67,13 +54,3 @@ def _trend(view: MarketView, symbol: Symbol, params: Params) -> float | None:
         return None
     closes = history.values[:, CLOSE]
     return float(closes[-params.short :].mean() / closes[-params.long :].mean() - 1)
-
-
-def _sizes(params: Params) -> voltarget.Params:
-    return voltarget.Params(
-        coins=params.coins,
-        stocks=params.stocks,
-        most=params.most,
-        band=params.band,
-        stop_deviations=params.stop_deviations,
-    )

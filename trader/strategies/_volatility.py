@@ -16,6 +16,7 @@ from trader.core.types import AssetClass, Instrument, Symbol, Timeframe
 from trader.strategies._levels import exact
 
 YEAR_S = 365.25 * 86_400
+MOST_DISTANCE = 0.24  # of a stop: the risk layer takes a level over a quarter away for a mistake
 SESSIONS, SESSION_S = 252, 6.5 * 3600  # of a stock's year, and of its day
 _FROM = 0.05  # further out a hundred paths say little
 _STEP = Decimal("0.0001")  # of a weight
@@ -63,10 +64,9 @@ def rounded(weight: float) -> Decimal:
     return exact(weight).quantize(_STEP, rounding=ROUND_DOWN)
 
 
-def wide_stop(view: MarketView, forecast: Forecast, instrument: Instrument, deviations: float, most: float) -> Decimal:
-    """Below the last close by so many deviations of the first bar, but no more than the ratio `most`: for what nobody
-    foresaw."""
-    distance = min(deviations * spread_of(forecast), most)
+def wide_stop(view: MarketView, forecast: Forecast, instrument: Instrument, deviations: float) -> Decimal:
+    """Below the market by so many deviations of the first bar, MOST_DISTANCE at most: for what nobody foresaw."""
+    distance = min(deviations * spread_of(forecast), MOST_DISTANCE)
     quote = view.quotes.get(instrument.symbol)
     price = forecast.last_close if quote is None else min(forecast.last_close, float(quote.bid))
     return instrument.price_down(exact(price * (1 - distance)))

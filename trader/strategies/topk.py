@@ -22,7 +22,6 @@ from trader.core.market import Bars
 from trader.core.types import Symbol
 from trader.strategies._levels import within
 from trader.strategies._volatility import rounded, spread_of, wide_stop, yearly
-from trader.strategies.voltarget import MOST_DISTANCE
 
 
 class Rank(StrEnum):
@@ -112,7 +111,7 @@ def _candidate(view: MarketView, symbol: Symbol, params: Params) -> _Candidate:
         symbol=symbol,
         score=_expected(forecast, params) if by_forecast else _momentum(history, returns),
         volatility=yearly(forecast, symbol, view.timeframe),
-        stop=wide_stop(view, forecast, view.instruments[symbol], params.stop_deviations, MOST_DISTANCE),
+        stop=wide_stop(view, forecast, view.instruments[symbol], params.stop_deviations),
         returns=returns,
     )
 

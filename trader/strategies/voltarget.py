@@ -41,9 +41,6 @@ class Params:
         within("stop_deviations", self.stop_deviations, 2, 20)
 
 
-MOST_DISTANCE = 0.24  # of the stop: the risk layer takes a level over a quarter away for a mistake
-
-
 def decide(view: MarketView, params: Params) -> tuple[Signal, ...]:
     """A target for each symbol with a forecast; without one what is held stays as it is."""
     return tuple(signals(view, params))
@@ -59,7 +56,7 @@ def signals(view: MarketView, params: Params) -> Iterator[Signal]:
         forecast = view.forecasts[symbol]
         try:
             volatility = yearly(forecast, symbol, view.timeframe)
-            stop = wide_stop(view, forecast, instrument, params.stop_deviations, MOST_DISTANCE)
+            stop = wide_stop(view, forecast, instrument, params.stop_deviations)
         except ValueError as error:
             yield Signal(symbol=symbol, entry_side=None, reason=f"forecast refused: {error}")
             continue

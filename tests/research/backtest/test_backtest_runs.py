@@ -63,6 +63,13 @@ def test_the_headline_has_its_bound_beside_it_and_sound_books(done: Backtest) ->
     assert result.data[0].content
 
 
+def test_a_limit_that_works_is_no_fault_of_the_books(folder: Path, hourly: Path) -> None:
+    tight = settings_for({"BTC/USD": hourly}, folder, risk__max_daily_loss="0.0001")
+    result = run_backtest(Request(settings=tight, cycles=150, bounds=False), baseline()).result
+    assert result.denials["daily_loss"]
+    assert result.problems == ()
+
+
 def test_a_result_survives_its_journey_through_json(done: Backtest) -> None:
     assert BacktestResult.of_json(done.result.as_json()) == done.result
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -334,7 +335,10 @@ def problems_of(run: Recording) -> list[str]:
     """What does not add up between the journal and the venue's own books."""
     journal, books = run.journal, run.venue.books
     problems = [f"{c.kind} {c.symbol or ''}: {c.detail}" for c in journal.corrections if c.kind != "opening"]
-    problems += [f"alert {alert.kind}: {alert.detail}" for alert in journal.alerts if alert.severity == "error"]
+    # a gate that closes is a limit that works: the denials tell of it, and since when
+    alarms = Counter((a.kind, a.detail) for a in journal.alerts if a.severity == "error" and a.kind != "gate")
+    for (kind, detail), count in alarms.items():
+        problems.append(f"alert {kind}: {detail}" + (f" ({count} times)" if count > 1 else ""))
     holdings = {symbol: holding.qty for symbol, holding in books.holdings.items() if holding.qty}
     believed = journal.believed()
     if dict(believed.positions) != holdings:

@@ -100,5 +100,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Recorded data is one reason, whichever file is not there: pytest lists each above."""
     told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if "TRADER_DATA" in told:
+        return f"no recorded market data in {data_folder()} (set TRADER_DATA)"
     return told.removeprefix("Skipped: ")
